@@ -1,0 +1,177 @@
+"""`fer-edge`: read expressions from a camera, a file or the demo."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_edge.console import Debug, run_app, set_up
+
+if TYPE_CHECKING:
+    from fer_edge.config import RunConfig
+    from fer_edge.pipeline import Summary
+    from fer_edge.sinks import Sink
+    from fer_edge.sources import Source
+
+app = typer.Typer(
+    help="Facial expression recognition on small computers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, demo, a camera's number, a video, an image, a folder of images, an rtsp:// or http:// URL."
+    ),
+]
+ModelOption = Annotated[str | None, typer.Option(help="A shipped model's name or a bundle's folder.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file; options given here override it.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="Threads for the model and for OpenCV, each.")]
+
+
+@app.callback()
+def main(debug: Debug = False) -> None:
+    """Facial expression recognition on small computers."""
+    set_up(debug)
+
+
+@app.command("run")
+def run_command(
+    source: SourceOption = None,
+    model: ModelOption = None,
+    detector: Annotated[str | None, typer.Option(help="haar.")] = None,
+    display: Annotated[str | None, typer.Option(help="none or window.")] = None,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write a JSON line a frame; - is standard output.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4.")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    threads: ThreadsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Find faces, follow them and read their expressions."""
+    from fer_edge.config import load_config
+
+    settings = load_config(
+        config,
+        {
+            "source": source,
+            "model": model,
+            "detector.name": detector,
+            "display": display,
+            "json": json_path,
+            "record": record,
+            "max_frames": max_frames,
+            "threads": threads,
+        },
+    )
+    source_used, summary = _run(settings)
+    typer.echo(
+        f"{source_used}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, "
+        f"{summary.faces} faces",
+        err=True,
+    )
+
+
+@app.command()
+def bench(
+    source: SourceOption = "demo",
+    model: ModelOption = None,
+    frames: Annotated[int, typer.Option(min=1, help="Measure at most this many.")] = 300,
+    threads: ThreadsOption = None,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure frames a second, and the time of each stage."""
+    from fer_edge.config import load_config
+
+    settings = load_config(config, {"source": source, "model": model, "threads": threads})
+    _prepare(settings)
+    from fer_edge.bench import run_bench
+    from fer_edge.tables import bench_table
+
+    result = run_bench(settings, frames)
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2))
+    else:
+        bench_table(result)
+
+
+@app.command()
+def doctor(model: Annotated[str, typer.Option(help="The model to examine.")] = "ferplus7") -> None:
+    """Tell what works on this machine, and how to mend what does not. Exit 1 if something needed is broken."""
+    from fer_edge.doctor import examine
+    from fer_edge.tables import doctor_table
+
+    checks = examine(model)
+    doctor_table(checks)
+    if any(check.needed and not check.works for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def models() -> None:
+    """List the shipped models."""
+    from fer_edge.bundle import find_bundle, load_bundle, shipped_bundles
+    from fer_edge.tables import models_table
+
+    models_table([load_bundle(find_bundle(name)) for name in shipped_bundles()])
+
+
+def _run(settings: RunConfig) -> tuple[str, Summary]:
+    _prepare(settings)
+    from fer_edge.pipeline import Pipeline
+    from fer_edge.sinks import open_sinks
+    from fer_edge.sources import open_source
+
+    pipeline = Pipeline(settings)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(settings))
+        _stop_on_signals(source)
+        sinks = open_sinks(settings, stack, source.fps)
+        watcher = _watcher(settings, source)
+        if watcher:
+            sinks.append(stack.enter_context(watcher))
+        return source.description, pipeline.run(source, sinks, settings.max_frames)
+
+
+def _prepare(settings: RunConfig) -> None:
+    from fer_edge.opencv import require_opencv
+
+    require_opencv()
+    import cv2
+
+    cv2.setNumThreads(settings.threads)
+
+
+def _stop_on_signals(source: Source) -> None:
+    def stop(*_: object) -> None:
+        source.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _watcher(settings: RunConfig, source: Source) -> Sink | None:
+    """The live line or progress bar on a terminal; without one, a log of changes."""
+    from fer_edge.sinks.terminal import ChangeLog, LiveLine
+
+    if not sys.stderr.isatty():
+        return None if settings.json_path else ChangeLog()
+    shares_terminal = settings.json_path == "-" and sys.stdout.isatty()
+    wanted = source.frames is not None or settings.json_path is None
+    return LiveLine(source.frames) if wanted and not shares_terminal else None
+
+
+def run() -> None:
+    """Entry point."""
+    run_app(app)

@@ -1,0 +1,129 @@
+"""The run configuration: a TOML file, then what the command line overrides."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fer_edge.bundle import DEFAULT_MODEL
+from fer_edge.errors import ConfigError
+from fer_edge.validation import first_problem
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraConfig(_Section):
+    """What is asked of a camera; it may answer with something else."""
+
+    width: int = Field(640, ge=64, le=7680)
+    """Pixels."""
+    height: int = Field(480, ge=48, le=4320)
+    """Pixels."""
+    fps: float = Field(30, gt=0, le=240)
+
+
+class DetectorConfig(_Section):
+    """How faces are found."""
+
+    name: Literal["haar"] = "haar"
+    scan_width: int = Field(320, ge=80, le=3840)
+    """A whole frame is scaled to this many pixels in width before it is searched. Half of it, half the cost and
+    twice the smallest face."""
+    min_face: int = Field(24, ge=20)
+    """Smallest face that a scan finds, in pixels of the scaled frame."""
+    min_neighbours: int = Field(5, ge=1)
+    """How many overlapping hits make a face: more means fewer false ones."""
+    cascade: Path | None = None
+    """A cascade file of your own."""
+
+
+class TrackerConfig(_Section):
+    """How faces are followed."""
+
+    scan_interval: float = Field(1.0, gt=0)
+    """Seconds between whole scans while faces are followed."""
+    idle_scan_interval: float = Field(0.1, gt=0)
+    """Seconds between whole scans while nobody is there, or somebody was lost."""
+    max_missed: float = Field(0.5, ge=0)
+    """Seconds for which a face that is not seen keeps its id."""
+    min_iou: float = Field(0.3, gt=0, lt=1)
+    """Overlap at which two boxes are the same face."""
+
+
+class SmoothingConfig(_Section):
+    """How labels are steadied."""
+
+    time_constant: float = Field(0.4, ge=0)
+    """Seconds after which 63 % of a change has come through."""
+    switch_margin: float = Field(0.1, ge=0, lt=1)
+    """How much more probable another label must be before it is shown."""
+
+
+class RunConfig(_Section):
+    """Everything that `fer-edge run` can be told."""
+
+    source: str = "auto"
+    """auto, demo, a camera's number or /dev path, a video, an image, a folder of images, or an rtsp or http URL.
+
+    `auto` is the first camera that answers, else the demo.
+    """
+    model: str = DEFAULT_MODEL
+    threads: int = Field(1, ge=1, le=64)
+    """Threads for the model and for OpenCV, each."""
+    display: Literal["none", "window"] = "none"
+    json_path: str | None = Field(None, alias="json")
+    """File for JSON lines, `-` for standard output."""
+    record: Path | None = None
+    """Annotated video to write, `.mp4`."""
+    max_frames: int | None = Field(None, ge=1)
+    """Stop after this many frames."""
+    camera: CameraConfig = CameraConfig()
+    detector: DetectorConfig = DetectorConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    smoothing: SmoothingConfig = SmoothingConfig()
+
+
+def load_config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
+    """Read the configuration.
+
+    Args:
+        path: a TOML file; the defaults if left out.
+        overrides: values by dotted key (`detector.name`); None means not given.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; names the key.
+    """
+    values = _read_toml(path) if path else {}
+    for key, value in overrides.items():
+        if value is not None:
+            _put(values, key, value)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        field, problem = first_problem(error)
+        where = f"{path}: " if path else ""
+        raise ConfigError(f"{where}{field}: {problem}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _put(values: dict[str, Any], key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            return  # malformed: the validation says so
+        values = inner
+    values[name] = value

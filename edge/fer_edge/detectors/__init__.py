@@ -1,0 +1,44 @@
+"""Face detectors: a picture in, boxes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from fer_edge.config import DetectorConfig
+from fer_edge.preprocess import Framing
+from fer_edge.types import FaceBox, Image
+
+
+class Detector(Protocol):
+    """Finds faces. Boxes are in pixels of the picture given."""
+
+    framing: Framing
+    """How its boxes become the crop that the model was trained on."""
+
+    def detect(self, image: Image) -> list[FaceBox]:
+        """Search a whole picture, shape (H, W, 3), BGR, uint8."""
+        ...
+
+    def detect_near(self, image: Image, last: FaceBox) -> FaceBox | None:
+        """Look for one face only around where it was, at about its size: far cheaper than a whole scan."""
+        ...
+
+
+def open_detector(config: DetectorConfig) -> Detector:
+    """Open the configured detector.
+
+    Raises:
+        MissingDependency: what it needs is not installed.
+        ConfigError: its settings cannot be used.
+    """
+    return _LOADERS[config.name](config)
+
+
+def _haar(config: DetectorConfig) -> Detector:
+    from fer_edge.detectors.haar import HaarDetector  # noqa: PLC0415 - only what is asked for is loaded
+
+    return HaarDetector(config)
+
+
+_LOADERS: dict[str, Callable[[DetectorConfig], Detector]] = {"haar": _haar}

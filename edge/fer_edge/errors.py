@@ -1,0 +1,57 @@
+"""Everything that can go wrong, as one tree.
+
+    FerError                 exit code 1
+    ├── ConfigError          2   a wrong option, configuration file or output path
+    ├── DataError            2   a data set that cannot be used: names file, row and field
+    ├── MissingDependency    2   a package or system library is absent: names the command that mends it
+    ├── SourceError          3   a camera, stream, video or image that cannot be read
+    └── ModelError           4   a model or bundle that cannot be used
+
+The message is one line: what is wrong and what to do. The command line prints it and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class FerError(Exception):
+    """Base of all errors that are meant for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(FerError):
+    """A wrong option, configuration file or output path."""
+
+    exit_code = 2
+
+
+class DataError(FerError):
+    """A data set that cannot be used."""
+
+    exit_code = 2
+
+
+class MissingDependency(FerError):  # noqa: N818 - it names what is absent
+    """A package or system library is absent."""
+
+    exit_code = 2
+
+
+class MissingExtra(MissingDependency):
+    """An optional part was asked for whose packages are not installed."""
+
+    def __init__(self, part: str, extra: str, hint: str = "") -> None:
+        also = f" ({hint})" if hint else ""
+        super().__init__(f"{part} is not installed. Mend: pip install 'fer-edge[{extra}]'{also}")
+
+
+class SourceError(FerError):
+    """A camera, stream, video or image that cannot be read."""
+
+    exit_code = 3
+
+
+class ModelError(FerError):
+    """A model or model bundle that cannot be used."""
+
+    exit_code = 4

@@ -1,0 +1,75 @@
+"""From a face box to the model's input. Training and the runtime share this one copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fer_edge.geometry import expand, shift, square
+from fer_edge.types import FaceBox, Image
+
+MODEL_SIZE = 48
+"""Side of the model's input in pixels: FER2013's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a detector's box becomes the crop that FER2013 would have shown.
+
+    The box is made square, shifted by fractions of its side and scaled about its centre.
+    """
+
+    scale: float = 1.0
+    dx: float = 0.0
+    dy: float = 0.0
+
+    def apply(self, box: FaceBox) -> FaceBox:
+        """Return the square crop for a detector's box; it may reach beyond the frame."""
+        return expand(shift(square(box), self.dx, self.dy), self.scale)
+
+
+def to_grey(image: Image) -> Image:
+    """Return a grey picture, shape (H, W), from (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA."""
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 1:
+        return image[:, :, 0]
+    code = cv2.COLOR_BGRA2GRAY if image.shape[2] == 4 else cv2.COLOR_BGR2GRAY
+    return np.asarray(cv2.cvtColor(image, code), np.uint8)
+
+
+def resize(image: Image, size: int = MODEL_SIZE) -> Image:
+    """Scale a square picture to shape (size, size): area averaging down, linear interpolation up."""
+    if image.shape[:2] == (size, size):
+        return image
+    method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)
+
+
+def crop_face(image: Image, box: FaceBox, framing: Framing, size: int = MODEL_SIZE) -> Image:
+    """Cut the model's input out of a frame.
+
+    Args:
+        image: the frame, grey or BGR, uint8.
+        box: the face as its detector reports it, in pixels of `image`.
+        framing: that detector's transform.
+        size: side of the model's input in pixels.
+
+    Returns:
+        The grey crop, shape (size, size), uint8. Where the crop reaches beyond the frame, the border is repeated.
+    """
+    crop = framing.apply(box)
+    side = max(round(crop.width), 1)
+    left, top = round(crop.x), round(crop.y)
+    height, width = image.shape[:2]
+    inside = image[
+        min(max(top, 0), height - 1) : max(min(top + side, height), 1),
+        min(max(left, 0), width - 1) : max(min(left + side, width), 1),
+    ]
+    grey = to_grey(inside)
+    missing = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
+    if any(missing):
+        grey = np.asarray(cv2.copyMakeBorder(grey, *missing, cv2.BORDER_REPLICATE), np.uint8)
+    return resize(grey, size)

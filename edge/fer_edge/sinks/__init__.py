@@ -1,0 +1,53 @@
+"""Where results go."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Protocol, Self
+
+from fer_edge.config import RunConfig
+from fer_edge.types import FrameResult
+
+
+class Sink(Protocol):
+    """A context manager that takes results."""
+
+    def __enter__(self) -> Self:
+        """Open it. Raises ConfigError where it cannot be written, MissingExtra where a package is absent."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Finish and close it."""
+        ...
+
+    def emit(self, result: FrameResult) -> None:
+        """Take one result. Raises OSError on a fault that may pass, StopRun when the user has had enough."""
+        ...
+
+
+class StopRun(Exception):  # noqa: N818 - no error: the window was closed or the reader went away
+    """Raised by a sink to end the run."""
+
+
+def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
+    """Open the sinks that the configuration asks for; the stack closes them.
+
+    Args:
+        config: the run's.
+        stack: takes over the closing.
+        fps: the source's frames a second, for recordings.
+    """
+    sinks: list[Sink] = []
+    if config.json_path is not None:
+        from fer_edge.sinks.jsonl import JsonLines  # noqa: PLC0415 - only what is asked for is loaded
+
+        sinks.append(stack.enter_context(JsonLines(config.json_path)))
+    if config.record is not None:
+        from fer_edge.sinks.recording import Recording  # noqa: PLC0415
+
+        sinks.append(stack.enter_context(Recording(config.record, fps)))
+    if config.display != "none":
+        from fer_edge.sinks.display import Display  # noqa: PLC0415
+
+        sinks.append(stack.enter_context(Display()))
+    return sinks

@@ -1,0 +1,78 @@
+"""What a person at the terminal sees, and what a log keeps: on standard error."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fer_edge.types import FrameResult, TrackedFace
+
+_log = logging.getLogger(__name__)
+
+_REDRAW = 0.1
+"""Seconds between two updates of the line."""
+
+
+class LiveLine:
+    """One line that is redrawn: faces, labels and frames a second; a progress bar where the end is known."""
+
+    def __init__(self, frames: int | None) -> None:
+        columns = [TextColumn("{task.description}")]
+        if frames:
+            columns = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), *columns]
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+        self._task = self._progress.add_task("starting", total=frames)
+        self._count = 0
+        self._drawn_at = 0.0
+        self._drawn_count = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def emit(self, result: FrameResult) -> None:
+        """Redraw, if it is time."""
+        self._count += 1
+        now = time.monotonic()
+        elapsed = now - self._drawn_at
+        if elapsed < _REDRAW:
+            return
+        fps = (self._count - self._drawn_count) / elapsed
+        self._drawn_at, self._drawn_count = now, self._count
+        self._progress.update(
+            self._task, completed=self._count, description=f"{fps:5.1f} fps  {_sentence(result.faces)}", refresh=True
+        )
+
+
+class ChangeLog:
+    """Logs a line when the faces or their labels change, and nothing between."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def emit(self, result: FrameResult) -> None:
+        """Log, if something changed."""
+        now = ", ".join(f"#{face.track.id} {face.smoothed.label}" for face in result.faces)
+        if now != self._last:
+            _log.info("%s", now or "nobody")
+        self._last = now
+
+
+def _sentence(faces: Sequence[TrackedFace]) -> str:
+    if not faces:
+        return "nobody"
+    return ", ".join(f"#{face.track.id} {face.smoothed.label} {face.smoothed.confidence:.0%}" for face in faces)

@@ -1,0 +1,102 @@
+"""Where frames come from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, Self
+
+from fer_edge.config import RunConfig
+from fer_edge.errors import SourceError
+from fer_edge.types import Frame
+
+_log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+
+
+class Source(Protocol):
+    """A context manager that yields frames."""
+
+    description: str
+    """For people: what it is."""
+    fps: float
+    """Frames a second, at the most."""
+    frames: int | None
+    """How many there are; None where it does not end."""
+
+    def __enter__(self) -> Self:
+        """Open it. Raises SourceError where it is not there or cannot be read."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until it ends or `stop` was called."""
+        ...
+
+    def stop(self) -> None:
+        """End the iteration soon; may be called from a signal handler or another thread."""
+        ...
+
+
+def open_source(config: RunConfig, *, paced: bool = True) -> Source:
+    """Choose the configured source; `auto` is the first camera that answers, else the demo.
+
+    Args:
+        config: the run's.
+        paced: whether the demo keeps real time; a benchmark wants it as fast as it goes.
+
+    Raises:
+        SourceError: there is nothing of that name.
+    """
+    name = config.source
+    if name == "demo":
+        return _demo(paced)
+    if name == "auto":
+        return _auto(config, paced)
+    if name.isdecimal() or name.startswith("/dev/") or "://" in name:
+        return _camera(config, name)
+    path = Path(name)
+    if not path.exists():
+        raise SourceError(f"source '{name}' is no file, folder, camera number or URL. Try --source demo")
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return _images(path)
+    return _video(path)
+
+
+def _auto(config: RunConfig, paced: bool) -> Source:
+    from fer_edge.sources.camera import find_camera  # noqa: PLC0415
+
+    device = find_camera()
+    if device is None:
+        _log.warning("no camera found: showing the built-in demo (composite faces). Choose another with --source")
+        return _demo(paced)
+    return _camera(config, device)
+
+
+def _camera(config: RunConfig, name: str) -> Source:
+    from fer_edge.sources.camera import CameraSource  # noqa: PLC0415
+
+    return CameraSource(name, config.camera)
+
+
+def _demo(paced: bool) -> Source:
+    from fer_edge.sources.demo import DemoSource  # noqa: PLC0415
+
+    return DemoSource(paced=paced)
+
+
+def _images(path: Path) -> Source:
+    from fer_edge.sources.file import ImageSource  # noqa: PLC0415
+
+    return ImageSource(path)
+
+
+def _video(path: Path) -> Source:
+    from fer_edge.sources.file import VideoSource  # noqa: PLC0415
+
+    return VideoSource(path)

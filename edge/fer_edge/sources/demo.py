@@ -1,0 +1,129 @@
+"""A scene rendered here: composite faces, which are pictures of nobody, that move, grow and change expression."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import SourceError
+from fer_edge.labels import FER2013
+from fer_edge.preprocess import MODEL_SIZE
+from fer_edge.types import FaceBox, Frame, Image
+
+ATLAS = Path(__file__).resolve().parents[1] / "assets" / "composites.png"
+"""Grey faces side by side in the order of FER2013's labels: shape (48, 48 * 7)."""
+
+WIDTH, HEIGHT, FPS = 640, 480, 30.0
+
+_HOLD = 3.0
+"""Seconds from one expression to the next, the last of them a cross-fade."""
+_FADE = 0.6
+_ORDER = ("happy", "neutral", "surprise", "angry", "fear", "sad", "disgust")
+_SIDE_MEAN, _SIDE_SWING = 210.0, 50.0
+"""The face's side in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the demo shows at one time: the truth to compare an answer with."""
+
+    label: str
+    next_label: str
+    blend: float
+    """0 shows `label` alone, 1 `next_label`."""
+    box: FaceBox
+
+
+def scene_at(seconds: float) -> Scene:
+    """Return the scene at a time since the demo began."""
+    turn, within = divmod(seconds, _HOLD)
+    label, next_label = (_ORDER[int(turn + step) % len(_ORDER)] for step in (0, 1))
+    blend = min(max((within - (_HOLD - _FADE)) / _FADE, 0.0), 1.0)
+    side = _SIDE_MEAN + _SIDE_SWING * math.sin(seconds * 2 * math.pi / 11)
+    x = WIDTH / 2 + 130 * math.sin(seconds * 2 * math.pi / 7) - side / 2
+    y = HEIGHT / 2 + 50 * math.sin(seconds * 2 * math.pi / 5) - side / 2
+    return Scene(label, next_label, blend, FaceBox(x, y, side, side))
+
+
+def load_composites() -> dict[str, Image]:
+    """The composite face of each label, shape (48, 48), grey. Raises SourceError if the asset is missing or damaged."""
+    atlas = cv2.imread(str(ATLAS), cv2.IMREAD_GRAYSCALE)
+    if atlas is None or atlas.shape != (MODEL_SIZE, MODEL_SIZE * len(FER2013)):
+        raise SourceError(f"{ATLAS}: is missing or damaged. Install the package again")
+    return dict(zip(FER2013, np.split(np.asarray(atlas, np.uint8), len(FER2013), axis=1), strict=True))
+
+
+class DemoSource:
+    """Frames of the demo scene, (480, 640, 3), for ever."""
+
+    description = "the built-in demo"
+    fps = FPS
+    frames = None
+
+    def __init__(self, *, paced: bool = True) -> None:
+        """Prepare the demo; `paced` keeps real time, else frames come as fast as they are asked for."""
+        self._paced = paced
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._faces = {label: face.astype(np.float32) for label, face in load_composites().items()}
+        self._background = _texture()
+        self._mask = _soft_ellipse(MODEL_SIZE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames; when late in real time, skip to the one that is due."""
+        start = time.monotonic()
+        index = 0
+        while not self._stopped.is_set():
+            if self._paced:
+                late = time.monotonic() - start - index / FPS
+                index += max(int(late * FPS), 0)
+                self._stopped.wait(max(-late, 0))
+            image = self.render(scene_at(index / FPS))
+            yield Frame(image, start + index / FPS if self._paced else index / FPS, index)
+            index += 1
+
+    def stop(self) -> None:
+        """End the iteration."""
+        self._stopped.set()
+
+    def render(self, scene: Scene) -> Image:
+        """Draw a scene: shape (480, 640, 3), BGR, uint8."""
+        face = self._faces[scene.label] * (1 - scene.blend) + self._faces[scene.next_label] * scene.blend
+        scale = scene.box.width / face.shape[0]
+        placed = np.array([[scale, 0, scene.box.x], [0, scale, scene.box.y]], np.float32)
+        size = (WIDTH, HEIGHT)
+        drawn = cv2.warpAffine(face, placed, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        mask = cv2.warpAffine(self._mask, placed, size, flags=cv2.INTER_LINEAR)
+        grey = np.clip(self._background + mask * (drawn - self._background), 0, 255).astype(np.uint8)
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _texture() -> npt.NDArray[np.float32]:
+    """Smooth noise at three scales about mid-grey, always the same: shape (480, 640)."""
+    rng = np.random.default_rng(0)
+    total = np.full((HEIGHT, WIDTH), 110, np.float32)
+    for cell, strength in ((80, 22.0), (20, 10.0), (5, 5.0)):
+        noise = rng.normal(0, strength, (HEIGHT // cell + 1, WIDTH // cell + 1)).astype(np.float32)
+        total += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return total
+
+
+def _soft_ellipse(side: int) -> npt.NDArray[np.float32]:
+    """1 over the face, falling smoothly to 0 at the edge of the square: shape (side, side)."""
+    axis = (np.arange(side) + 0.5) / side * 2 - 1
+    radius = np.sqrt((axis[None, :] / 0.98) ** 2 + (axis[:, None] / 1.0) ** 2)
+    return np.clip((1 - radius) / 0.15, 0, 1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Turn a Keras model into a full-int8 TFLite bundle, and measure what that cost."""

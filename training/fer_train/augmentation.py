@@ -1,0 +1,56 @@
+"""Random changes to training faces, one affine warp and one lookup table an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far a face may be changed; each value is drawn evenly from within its bounds."""
+
+    rotate_degrees: float = 15.0
+    scale: float = 0.15
+    """Fraction of the size, up or down."""
+    shift: float = 0.1
+    """Fraction of the width and of the height."""
+    contrast: float = 0.3
+    """Fraction of the contrast about mid-grey, up or down."""
+    brightness: float = 0.2
+    """Fraction of the full range, up or down."""
+    mirror: bool = True
+    """Flip left and right half of the time."""
+
+    def apply(self, images: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Return changed copies of grey images, shape (N, H, W), uint8."""
+        count, height, width = images.shape
+        warps = self._warps(count, height, width, rng)
+        levels = self._levels(count, rng)
+        out = np.empty_like(images)
+        for image, warp, table, target in zip(images, warps, levels, out, strict=True):
+            cv2.warpAffine(image, warp, (width, height), target, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
+            cv2.LUT(target, table, target)
+        return out
+
+    def _warps(self, count: int, height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Affine matrices about the centre, shape (N, 2, 3)."""
+        angle = np.deg2rad(rng.uniform(-self.rotate_degrees, self.rotate_degrees, count))
+        scale = 1 + rng.uniform(-self.scale, self.scale, count)
+        flip = np.where(rng.random(count) < 0.5, -1.0, 1.0) if self.mirror else np.ones(count)
+        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+        linear = np.stack([np.stack([cos * flip, -sin], 1), np.stack([sin * flip, cos], 1)], 1)
+        centre = np.array([(width - 1) / 2, (height - 1) / 2])
+        moved = centre + rng.uniform(-self.shift, self.shift, (count, 2)) * (width, height)
+        offset = moved - linear @ centre
+        return np.concatenate([linear, offset[:, :, None]], 2).astype(np.float32)
+
+    def _levels(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Lookup tables from old to new grey values, shape (N, 256)."""
+        contrast = 1 + rng.uniform(-self.contrast, self.contrast, (count, 1))
+        brightness = 255 * rng.uniform(-self.brightness, self.brightness, (count, 1))
+        levels = 127.5 + contrast * (np.arange(256) - 127.5) + brightness
+        return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
