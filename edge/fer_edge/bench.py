@@ -6,7 +6,6 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,7 @@ def _board() -> str:
     return platform.machine()
 
 
-def _sample(result: FrameResult, source_s: float, frame_s: float) -> Mapping[str, float]:
+def _sample(result: FrameResult, source_s: float, frame_s: float) -> dict[str, float]:
     return {"source": 1000 * source_s, **result.timings_ms, "frame": 1000 * frame_s}
 
 

@@ -37,8 +37,8 @@ class Accuracy(_Strict):
     split: str
     labels: str
     images: int
-    float: float
-    int8: float
+    accuracy_float: float
+    accuracy_int8: float
     recall_float: dict[str, float | None]
     recall_int8: dict[str, float | None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,14 +63,14 @@ class Classifier:
         return np.asarray(shares / max(float(shares.sum()), 1e-6), np.float32)
 
 
-def _only_tensor(details: list[dict[str, object]], shape: tuple[int, ...], what: str) -> dict[str, object]:
+def _only_tensor(details: list[dict[str, Any]], shape: tuple[int, ...], what: str) -> dict[str, Any]:
     if len(details) != 1:
         raise ModelError(f"the model has {len(details)} {what}s, expected one")
-    found = tuple(int(side) for side in details[0]["shape"])  # type: ignore[attr-defined]
+    found = tuple(int(side) for side in details[0]["shape"])
     if found != shape:
         raise ModelError(f"the model's {what} has shape {found}, but model.json promises {shape}")
     if details[0]["dtype"] is not np.int8:
-        dtype = np.dtype(details[0]["dtype"])  # type: ignore[call-overload]
+        dtype = np.dtype(details[0]["dtype"])
         raise ModelError(f"the model's {what} is {dtype}, expected int8. Convert it with fer-quantize")
     return details[0]
 
@@ -77,4 +78,4 @@ def _only_tensor(details: list[dict[str, object]], shape: tuple[int, ...], what:
 def _grey_to_int8(scale: float, zero_point: int) -> npt.NDArray[np.int8]:
     """Table from grey level to the input's quantized value: round, then clip, then cast."""
     levels = np.rint(np.arange(256) / scale) + zero_point
-    return np.clip(levels, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(levels, -128, 127), np.int8)

@@ -53,7 +53,7 @@ def models_table(bundles: Sequence[Bundle]) -> None:
             str(len(manifest.labels)),
             f"{manifest.macs / 1e6:.1f}",
             f"{len(bundle.model) / 1000:.0f}",
-            f"{first.int8:.1%}",
+            f"{first.accuracy_int8:.1%}",
             f"{first.images} faces of {first.data} {first.split}, {first.labels} labels",
         )
     Console().print(table)

@@ -35,7 +35,7 @@ class Comparison:
     def drop(self) -> float:
         """Accuracy that int8 lost, in percentage points; negative if it gained."""
         first = self.accuracies[0]
-        return round(100 * (first.float - first.int8), 2)
+        return round(100 * (first.accuracy_float - first.accuracy_int8), 2)
 
 
 def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFaces]) -> Comparison:
@@ -59,8 +59,8 @@ def _accuracy(faces: LabelledFaces, floats: Scores, ints: Scores) -> Accuracy:
         split=faces.split,
         labels=faces.scheme,
         images=len(faces),
-        float=before.accuracy,
-        int8=after.accuracy,
+        accuracy_float=before.accuracy,
+        accuracy_int8=after.accuracy,
         recall_float=before.recall,
         recall_int8=after.recall,
     )
@@ -81,9 +81,9 @@ def why_not(comparison: Comparison, max_drop: float, trained_accuracy: float | N
         trained_accuracy: what the training recorded for the float model on this split, if known.
     """
     first = comparison.accuracies[0]
-    if trained_accuracy is not None and 100 * (trained_accuracy - first.float) > max_drop:
+    if trained_accuracy is not None and 100 * (trained_accuracy - first.accuracy_float) > max_drop:
         return (
-            f"the float model scores {first.float:.2%}, but its training recorded {trained_accuracy:.2%}: "
+            f"the float model scores {first.accuracy_float:.2%}, but its training recorded {trained_accuracy:.2%}: "
             "it is not the model that was trained"
         )
     if comparison.drop > max_drop:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fer_edge.bundle import DEFAULT_MODEL
 from fer_edge.console import Debug, run_app, set_up
 from fer_edge.errors import ConfigError
 
@@ -17,8 +16,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 @app.command()
 def quantize(
     model: Annotated[
-        str, typer.Argument(help="A .keras file to convert; or a bundle (name or folder) to check as it is.")
-    ] = DEFAULT_MODEL,
+        str | None,
+        typer.Argument(
+            help="A .keras file to convert; or a bundle (name or folder) to check as it is. [default: the shipped one]",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(envvar="FER_DATA", help="fer2013.csv, the folder that holds it, or <split>/<class>/<image>."),
@@ -43,16 +46,18 @@ def quantize(
             "the first is Kaggle's 'Challenges in Representation Learning' data, the second is in Microsoft's FERPlus"
         )
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converter is TensorFlow's
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from fer_quantize.quiet import quiet
 
     with quiet():
         import keras  # noqa: F401 - it brings TensorFlow, which talks while it loads
 
+    from fer_edge.bundle import DEFAULT_MODEL
+
     from fer_quantize.report import print_comparison
     from fer_quantize.steps import check_bundle, convert_model
 
-    if model.endswith((".keras", ".h5")):
+    if model and model.endswith((".keras", ".h5")):
         outcome = convert_model(
             Path(model),
             data,
@@ -63,7 +68,7 @@ def quantize(
             max_drop=max_drop if check else None,
         )
     else:
-        outcome = check_bundle(model, data, labels, max_drop)
+        outcome = check_bundle(model or DEFAULT_MODEL, data, labels, max_drop)
     print_comparison(outcome)
     if check and outcome.refusal:
         raise typer.Exit(1)

@@ -16,6 +16,8 @@ from fer_quantize.quiet import quiet
 
 _WHOLE_NUMBERS = (np.int8, np.int32)
 """int32 holds biases and shapes."""
+_BRIDGES = ("tfl.quantize", "tfl.dequantize")
+"""What the converter puts before and after an operation that stays in float."""
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -81,11 +83,12 @@ def _convert(model: keras.Model, samples: Callable[[], Iterator[list[npt.NDArray
 
 
 def refuse_float(content: bytes) -> None:
-    """Raise ModelError, with its name, if a tensor of a TFLite model is not of whole numbers."""
-    for tensor in open_interpreter(content).get_tensor_details():
-        if tensor["dtype"] not in _WHOLE_NUMBERS:
-            dtype = np.dtype(tensor["dtype"])
-            raise ModelError(f"tensor '{tensor['name']}' stayed {dtype}: its operation has no int8 kernel")
+    """Raise ModelError, by name, if tensors of a TFLite model are not of whole numbers."""
+    tensors = open_interpreter(content).get_tensor_details()
+    left = [tensor["name"] for tensor in tensors if tensor["dtype"] not in _WHOLE_NUMBERS]
+    telling = [name for name in left if not name.startswith(_BRIDGES)] or left
+    if telling:
+        raise ModelError(f"{', '.join(telling[:3])} stayed float: no int8 kernel for the operation")
 
 
 def _reason(error: Exception) -> str:

@@ -20,9 +20,9 @@ def print_comparison(outcome: Outcome) -> None:
             f"{accuracy.data} {accuracy.split}",
             accuracy.labels,
             str(accuracy.images),
-            f"{accuracy.float:.2%}",
-            f"{accuracy.int8:.2%}",
-            f"{100 * (accuracy.float - accuracy.int8):+.2f}",
+            f"{accuracy.accuracy_float:.2%}",
+            f"{accuracy.accuracy_int8:.2%}",
+            f"{100 * (accuracy.accuracy_float - accuracy.accuracy_int8):+.2f}",
         )
     console.print(table)
     console.print(_recalls(outcome.comparison.accuracies[0]))

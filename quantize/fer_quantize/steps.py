@@ -113,7 +113,7 @@ def check_bundle(name: str, data: Path, labels: str | None, max_drop: float) -> 
     if LABELS[scheme] != bundle.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
     comparison = compare(model, bundle, _labellings(data, scheme))
-    recorded = next((entry.float for entry in bundle.manifest.accuracy if entry.labels == scheme), None)
+    recorded = next((entry.accuracy_float for entry in bundle.manifest.accuracy if entry.labels == scheme), None)
     return Outcome(folder, comparison, why_not(comparison, max_drop, recorded), written=False)
 
 

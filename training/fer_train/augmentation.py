@@ -24,6 +24,10 @@ class Augmentation:
     """Fraction of the full range, up or down."""
     mirror: bool = True
     """Flip left and right half of the time."""
+    soften: float = 0.3
+    """Share of faces that are made as coarse as a small or blurred one: down to 20 to 48 pixels and up again."""
+    erase: float = 0.25
+    """Share of faces with a grey patch, as behind a hand (Zhong et al., 2017, arXiv:1708.04896)."""
 
     def apply(self, images: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Return changed copies of grey images, shape (N, H, W), uint8."""
@@ -34,6 +38,10 @@ class Augmentation:
         for image, warp, table, target in zip(images, warps, levels, out, strict=True):
             cv2.warpAffine(image, warp, (width, height), target, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
             cv2.LUT(target, table, target)
+        for index in np.flatnonzero(rng.random(count) < self.soften):
+            _soften(out[index], rng)
+        for index in np.flatnonzero(rng.random(count) < self.erase):
+            _erase(out[index], rng)
         return out
 
     def _warps(self, count: int, height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -54,3 +62,17 @@ class Augmentation:
         brightness = 255 * rng.uniform(-self.brightness, self.brightness, (count, 1))
         levels = 127.5 + contrast * (np.arange(256) - 127.5) + brightness
         return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def _soften(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
+    height, width = image.shape
+    coarse = rng.uniform(20 / 48, 1)
+    small = cv2.resize(image, (round(width * coarse), round(height * coarse)), interpolation=cv2.INTER_AREA)
+    cv2.resize(small, (width, height), image, interpolation=cv2.INTER_LINEAR)
+
+
+def _erase(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
+    height, width = image.shape
+    rows, columns = rng.integers(height // 8, height // 3), rng.integers(width // 8, width // 3)
+    top, left = rng.integers(height - rows), rng.integers(width - columns)
+    image[top : top + rows, left : left + columns] = rng.integers(256)

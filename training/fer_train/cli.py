@@ -35,7 +35,7 @@ def fit(
     data: Data,
     out: Annotated[Path, typer.Option(help="New folder for the model, its history and its results.")],
     labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
-    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    epochs: Annotated[int, typer.Option(min=1)] = 60,
     batch_size: Annotated[int, typer.Option(min=1)] = 128,
     learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -58,6 +58,22 @@ def fit(
         precision=precision,
     )
     typer.echo(f"{out / 'model.keras'}: trained. Next: fer-quantize {out / 'model.keras'} --data {data} --check")
+
+
+@app.command()
+def composites(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="PNG to write: seven grey faces side by side.")],
+    labels: Annotated[str, typer.Option(help="fer2013 or ferplus7.")] = "fer2013",
+    most_similar: Annotated[int, typer.Option(min=2, help="Faces of a class that are averaged.")] = 400,
+) -> None:
+    """Average the training faces of each class into pictures of nobody, for the demo."""
+    from fer_train.composites import composite_atlas, write_atlas
+    from fer_train.datasets import load_dataset, parse_scheme
+
+    faces = load_dataset(data, "train", parse_scheme(labels))
+    write_atlas(composite_atlas(faces, most_similar), out)
+    typer.echo(f"{out}: written")
 
 
 def run() -> None:

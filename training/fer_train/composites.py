@@ -52,7 +52,7 @@ def _composite(faces: LabelledFaces, index: int, most_similar: int) -> npt.NDArr
         likeness, aligned = zip(*(_align(image, mean) for image in images), strict=True)
         best = np.argsort(likeness)[-count:]
         mean = np.mean([aligned[i] for i in best], axis=0)
-    return np.clip(128 + 52 * (mean - mean.mean()) / mean.std(), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + 52 * (mean - mean.mean()) / mean.std(), 0, 255), np.uint8)
 
 
 def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -83,7 +83,7 @@ class LabelledFaces:
     @property
     def classes(self) -> npt.NDArray[np.int64]:
         """The class with the largest share, the first of equals: shape (N,)."""
-        return self.targets.argmax(axis=1)
+        return np.asarray(self.targets.argmax(axis=1), np.int64)
 
     @property
     def fingerprint(self) -> str:
@@ -123,14 +123,15 @@ def load_dataset(data: Path, split: Split, scheme: Scheme = "fer2013") -> Labell
 
 
 def _read_csv(path: Path, split: Split, scheme: Scheme) -> LabelledFaces:
-    votes = None if scheme == "fer2013" else _read_votes(path.with_name("fer2013new.csv"), scheme)
+    votes_path = path.with_name("fer2013new.csv")
+    votes = None if scheme == "fer2013" else _read_votes(votes_path, scheme)
     images: list[npt.NDArray[np.uint8]] = []
     targets: list[npt.NDArray[np.float32]] = []
     rows: list[int] = []
     one_hot = np.eye(len(FER2013), dtype=np.float32)
     for row, record in _records(path, ("emotion", "pixels", "Usage")):
         if votes is not None and row >= len(votes):
-            raise DataError(f"{path.with_name('fer2013new.csv')}: {len(votes)} rows, fewer than {path.name} has")
+            raise DataError(f"{votes_path}: {len(votes)} rows, fewer than {path.name} has: they do not belong together")
         if record["Usage"] != _USAGE[split]:
             continue
         emotion = _integer(record["emotion"], path, row, "emotion", len(FER2013) - 1)
@@ -141,7 +142,7 @@ def _read_csv(path: Path, split: Split, scheme: Scheme) -> LabelledFaces:
         targets.append(target)
         rows.append(row)
     if votes is not None and row + 1 != len(votes):
-        raise DataError(f"{path.with_name('fer2013new.csv')}: {len(votes)} rows, but {path.name} has {row + 1}")
+        raise DataError(f"{votes_path}: {len(votes)} rows, but {path.name} has {row + 1}: they do not belong together")
     return LabelledFaces(
         images=np.array(images, np.uint8).reshape(-1, MODEL_SIZE, MODEL_SIZE),
         targets=np.array(targets, np.float32).reshape(-1, len(LABELS[scheme])),
@@ -201,7 +202,7 @@ def _read_votes(path: Path, scheme: Scheme) -> npt.NDArray[np.float32]:
     ).reshape(-1, len(columns))
     counts[counts <= 1] = 0
     total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    return np.asarray(np.divide(counts, total, out=np.zeros_like(counts), where=total > 0), np.float32)
 
 
 def _read_folders(root: Path, split: Split) -> LabelledFaces:

@@ -30,7 +30,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(40, ge=1)
+    epochs: int = Field(60, ge=1)
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(0.1, gt=0)
     """Peak of the schedule: linear warm-up, then half a cosine down to zero (Loshchilov & Hutter, arXiv:1608.03983)."""
@@ -39,8 +39,9 @@ class Recipe(BaseModel):
     weight_decay: float = Field(5e-3, ge=0)
     """Decoupled from the gradient, times the learning rate; not on batch norms and biases."""
     ema: float = Field(0.999, ge=0, lt=1)
-    """Each step keeps this much of the running mean of the weights, which is what is saved; 0 turns it off."""
-    dropout: float = Field(0.3, ge=0, lt=1)
+    """Each step keeps this much of the running mean of the weights, which is what is saved; 0 turns it off. The mean
+    never reaches back over more than a fifth of the training."""
+    dropout: float = Field(0.2, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
     seed: int = 0
 
@@ -172,7 +173,7 @@ def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimize
         nesterov=recipe.momentum > 0,
         weight_decay=recipe.weight_decay or None,
         use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema or 0.99,
+        ema_momentum=max(min(recipe.ema, 1 - 5 / (recipe.epochs * steps)), 0.0),
     )
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(

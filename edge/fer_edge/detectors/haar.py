@@ -20,8 +20,11 @@ _DEBIAN = Path("/usr/share/opencv4/haarcascades")
 _SCALE_STEP = 1.1
 _NEAR_REACH = 1.6
 """The region searched for a known face, in multiples of its box."""
-_NEAR_FACE = 36
-"""The face's size there after scaling, in pixels: the cascade's window is 24."""
+_NEAR_FACE = 52
+"""The face's size there after scaling, in pixels: at 36 the cascade loses a sixth of the faces it just saw, at 52 none
+that matter, in 2 ms on one core."""
+_NEAR_HITS = 3
+"""Overlapping hits that confirm a face which is expected there."""
 _NEAR_TOLERANCE = 0.25
 """How much a face may grow or shrink between two frames."""
 
@@ -48,7 +51,7 @@ class HaarDetector:
         scale = min(self._config.scan_width / width, 1.0)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         smallest = (self._config.min_face, self._config.min_face)
-        found = self._search(image, size, smallest, (0, 0))
+        found = self._search(image, size, self._config.min_neighbours, smallest, (0, 0))
         return [_scaled(box, width / size[0], height / size[1]) for box in found]
 
     def detect_near(self, image: Image, last: FaceBox) -> FaceBox | None:
@@ -62,7 +65,7 @@ class HaarDetector:
         size = (max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1))
         face = last.width * scale
         smallest, largest = int(face * (1 - _NEAR_TOLERANCE)), int(face * (1 + _NEAR_TOLERANCE)) + 1
-        found = self._search(part, size, (smallest, smallest), (largest, largest))
+        found = self._search(part, size, _NEAR_HITS, (smallest, smallest), (largest, largest))
         if not found:
             return None
         best = max(found, key=lambda box: box.score)
@@ -70,15 +73,13 @@ class HaarDetector:
         return FaceBox(box.x + left, box.y + top, box.width, box.height, box.score)
 
     def _search(
-        self, image: Image, size: tuple[int, int], smallest: tuple[int, int], largest: tuple[int, int]
+        self, image: Image, size: tuple[int, int], min_hits: int, smallest: tuple[int, int], largest: tuple[int, int]
     ) -> list[FaceBox]:
         """Boxes in pixels of the picture scaled to `size`."""
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         grey = cv2.equalizeHist(to_grey(small))
-        boxes, hits = self._cascade.detectMultiScale2(
-            grey, _SCALE_STEP, self._config.min_neighbours, minSize=smallest, maxSize=largest
-        )
-        return [_face(box, int(count), self._config.min_neighbours) for box, count in zip(boxes, hits, strict=True)]
+        boxes, hits = self._cascade.detectMultiScale2(grey, _SCALE_STEP, min_hits, minSize=smallest, maxSize=largest)
+        return [_face(box, int(count), min_hits) for box, count in zip(boxes, hits, strict=True)]
 
 
 def find_cascade(configured: Path | None = None) -> Path:

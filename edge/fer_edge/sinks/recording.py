@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import cv2
+import numpy as np
 
 from fer_edge.errors import ConfigError
 from fer_edge.overlay import draw
@@ -45,7 +46,7 @@ class Recording:
         image = draw(result)
         writer = self._writer or self._open(image, result.frame.captured_at)
         if (image.shape[1], image.shape[0]) != self._size:
-            image = cv2.resize(image, self._size)
+            image = np.asarray(cv2.resize(image, self._size), np.uint8)
         due = round((result.frame.captured_at - self._first_at) * self._fps) + 1
         while self._written < due:
             writer.write(image)

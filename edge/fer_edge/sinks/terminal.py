@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_edge.types import FrameResult, TrackedFace
 
@@ -22,7 +22,7 @@ class LiveLine:
     """One line that is redrawn: faces, labels and frames a second; a progress bar where the end is known."""
 
     def __init__(self, frames: int | None) -> None:
-        columns = [TextColumn("{task.description}")]
+        columns: list[ProgressColumn] = [TextColumn("{task.description}")]
         if frames:
             columns = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), *columns]
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)

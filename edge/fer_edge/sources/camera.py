@@ -35,7 +35,7 @@ class CameraSource:
     said once and opened again, with longer and longer pauses.
     """
 
-    frames = None
+    frames: int | None = None
 
     def __init__(self, name: str, config: CameraConfig) -> None:
         self._name = name

@@ -67,7 +67,7 @@ class DemoSource:
 
     description = "the built-in demo"
     fps = FPS
-    frames = None
+    frames: int | None = None
 
     def __init__(self, *, paced: bool = True) -> None:
         """Prepare the demo; `paced` keeps real time, else frames come as fast as they are asked for."""

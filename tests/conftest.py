@@ -1,0 +1,101 @@
+"""Shared fixtures. Tests that want the real data sets skip without FER_DATA and FER_MEDIA."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fer_edge.bundle import find_bundle
+from fer_edge.labels import FER2013
+from fer_edge.sources.demo import load_composites
+from fer_edge.types import Image
+from fer_train.augmentation import Augmentation
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+VOTED = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
+
+
+@pytest.fixture(scope="session")
+def bundle_dir() -> Path:
+    """The shipped default bundle."""
+    return find_bundle("ferplus7")
+
+
+@pytest.fixture
+def command() -> Run:
+    """Run one of the package's commands as a user would."""
+
+    def run(name: str, *args: object, timeout: float = 120, **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # type: ignore[no-any-return]
+            [Path(sys.executable).with_name(name), *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **options,  # type: ignore[call-overload]
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fer_data() -> Path:
+    """The folder with the real fer2013.csv and fer2013new.csv."""
+    folder = os.environ.get("FER_DATA")
+    if not folder or not (Path(folder) / "fer2013.csv").is_file():
+        pytest.skip("FER_DATA is not set to a folder with fer2013.csv")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def stage_clip() -> Path:
+    """A real video: 275 frames of a man on a stage."""
+    clip = Path(os.environ.get("FER_MEDIA", "/nonexistent")) / "stage_clip.mp4"
+    if not clip.is_file():
+        pytest.skip("FER_MEDIA is not set to a folder with stage_clip.mp4")
+    return clip
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FER2013's and FER+'s files with varied composite faces: 40 a class to train on, 10 to validate."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    rows: list[tuple[str, Image, str]] = []
+    for usage, count in (("Training", 40), ("PublicTest", 10), ("PrivateTest", 2)):
+        for label, face in load_composites().items():
+            varied = Augmentation().apply(np.repeat(face[None], count, axis=0), rng)
+            rows.extend((label, image, usage) for image in varied)
+    rows = [rows[index] for index in rng.permutation(len(rows))]
+    with (folder / "fer2013.csv").open("w", newline="") as faces, (folder / "fer2013new.csv").open("w") as votes:
+        writer, voter = csv.writer(faces), csv.writer(votes)
+        writer.writerow(("emotion", "pixels", "Usage"))
+        voter.writerow(("Usage", "Image name", *VOTES))
+        for index, (label, image, usage) in enumerate(rows):
+            writer.writerow((FER2013.index(label), " ".join(map(str, image.ravel())), usage))
+            named = VOTED.get(label, label)
+            voter.writerow((usage, f"fer{index:07d}.png", *(8 if vote == named else 0 for vote in VOTES)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of the demo as a video file, 90 frames."""
+    from fer_edge.sources.demo import FPS, HEIGHT, WIDTH, DemoSource
+
+    path = tmp_path_factory.mktemp("video") / "demo.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
+    with DemoSource(paced=False) as source:
+        for frame in source:
+            writer.write(frame.image)
+            if frame.index == 89:
+                break
+    writer.release()
+    return path

@@ -1,0 +1,67 @@
+"""The small commands, and what a device must not need."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import Run
+
+
+def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
+    done = command("fer-edge", "bench", "--source", demo_video, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["frames"] == 80
+    assert result["frames_with_faces"] > 70
+    assert set(result["stages"]) == {"source", "detect", "classify", "smooth", "frame"}
+    for spent in result["stages"].values():
+        assert 0 <= spent["p50"] <= spent["p95"]
+    assert result["fps"] > 0
+    assert result["peak_memory_mb"] > 20
+    assert "FPS" in command("fer-edge", "bench", "--source", "demo", "--frames", 5).stdout
+
+
+def test_bench_of_a_source_that_is_too_short(command: Run, tmp_path: Path) -> None:
+    config = tmp_path / "empty"
+    config.mkdir()
+    done = command("fer-edge", "bench", "--source", config)
+    assert done.returncode == 3
+
+
+def test_doctor_finds_a_working_installation(command: Run) -> None:
+    done = command("fer-edge", "doctor", env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done.stdout
+    for part in ("OpenCV", "Haar cascade", "TFLite runtime", "model", "camera", "display"):
+        assert part in done.stdout
+    assert "hashes agree" in done.stdout
+
+
+def test_doctor_fails_for_a_broken_model_and_says_what(command: Run, tmp_path: Path) -> None:
+    done = command("fer-edge", "doctor", "--model", tmp_path, env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"})
+    assert done.returncode == 1
+    assert "broken" in done.stdout
+    assert "model.json: missing" in done.stdout
+
+
+def test_models_lists_the_default(command: Run) -> None:
+    assert "ferplus7" in command("fer-edge", "models").stdout
+
+
+def test_the_runtime_imports_no_training_framework(demo_video: Path) -> None:
+    script = (
+        "import sys; from fer_edge.cli import app; "
+        f"app(['run', '--source', {str(demo_video)!r}, '--max-frames', '3'], standalone_mode=False); "
+        "print(sorted({'tensorflow', 'keras', 'torch', 'sklearn', 'matplotlib', 'pygame'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; import fer_edge.cli, fer_train.cli, fer_quantize.cli; "
+        "print(sorted({'cv2', 'numpy', 'keras', 'tensorflow', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

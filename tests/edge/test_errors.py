@@ -1,0 +1,114 @@
+"""Bad input: one line, the documented exit code, nothing half-written."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+
+
+def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> None:
+    assert done.returncode == code, done.stderr
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO:")]
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith("error: ")
+    for part in telling:
+        assert part in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "telling"),
+    [
+        ("sorce = 'demo'", "sorce: unknown key"),
+        ("[tracker]\nscan_interval = 'often'", "tracker.scan_interval"),
+        ("threads = 0", "threads"),
+        ("tracker = 5", "tracker"),
+        ("source = ", "is not TOML"),
+        ("[detector]\nname = 'yolo'", "detector.name"),
+        ("[detector]\ncascade = '/no/such.xml'", "/no/such.xml"),
+    ],
+)
+def test_a_wrong_configuration(command: Run, tmp_path: Path, text: str, telling: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(text)
+    check(command("fer-edge", "run", "--source", "demo", "--max-frames", 1, "--config", config), 2, telling)
+
+
+def test_a_configuration_that_is_not_there(command: Run, tmp_path: Path) -> None:
+    check(command("fer-edge", "run", "--config", tmp_path / "no.toml"), 2, "no.toml")
+
+
+def test_a_wrong_cascade(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "cascade.xml").write_text("<no/>")
+    config = tmp_path / "config.toml"
+    config.write_text(f"source = 'demo'\n[detector]\ncascade = '{tmp_path / 'cascade.xml'}'")
+    check(command("fer-edge", "run", "--config", config), 2, "is not a Haar cascade")
+
+
+@pytest.mark.parametrize("option", ["--json", "--record"])
+def test_an_output_that_cannot_be_written(command: Run, tmp_path: Path, option: str) -> None:
+    target = tmp_path / "nosuch" / "out.mp4"
+    check(command("fer-edge", "run", "--source", "demo", option, target), 2, str(target), "cannot be written")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_of_an_unknown_kind(command: Run, tmp_path: Path) -> None:
+    check(command("fer-edge", "run", "--source", "demo", "--record", tmp_path / "out.gif"), 2, ".mp4")
+
+
+@pytest.mark.parametrize("source", ["97", "nosuch.mp4", "rtsp://127.0.0.1:9/none"])
+def test_a_missing_camera_or_file(command: Run, source: str) -> None:
+    check(command("fer-edge", "run", "--source", source), 3, source)
+
+
+def test_a_source_that_fails_leaves_no_output(command: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    check(command("fer-edge", "run", "--source", "nosuch.mp4", "--json", out), 3)
+    assert not out.exists()
+
+
+def test_an_unusable_model(command: Run, tmp_path: Path, bundle_dir: Path) -> None:
+    check(command("fer-edge", "run", "--source", "demo", "--model", "nosuch"), 4, "nosuch")
+    bad = tmp_path / "bad"
+    shutil.copytree(bundle_dir, bad)
+    (bad / "model.tflite").write_bytes(b"")
+    check(command("fer-edge", "run", "--source", "demo", "--model", bad), 4, "is empty")
+
+
+def stand_in(folder: Path, module: str, code: str) -> dict[str, str]:
+    """An environment in which importing `module` runs `code`: what cannot be uninstalled here."""
+    path = folder / module
+    path.mkdir()
+    (path / "__init__.py").write_text(code)
+    return {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"}
+
+
+def test_opencv_without_libgl(command: Run, tmp_path: Path) -> None:
+    message = "libGL.so.1: cannot open shared object file: No such file or directory"
+    env = stand_in(tmp_path, "cv2", f"raise ImportError('{message}')")
+    check(command("fer-edge", "run", "--source", "demo", env=env), 2, "sudo apt install libgl1")
+
+
+def test_no_tflite_runtime(command: Run, tmp_path: Path) -> None:
+    env = stand_in(tmp_path, "ai_edge_litert", "raise ImportError('not installed')")
+    check(command("fer-edge", "run", "--source", "demo", env=env), 2, "no TFLite runtime", "pip install ai-edge-litert")
+
+
+def test_an_opencv_without_cascades(tmp_path: Path) -> None:
+    script = "import sys, cv2; del cv2.CascadeClassifier; from fer_edge.cli import run; sys.argv = sys.argv[1:]; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "fer-edge", "run", "--source", "demo"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    check(done, 2, "has no Haar cascades", "pip install 'opencv-python>=4.11,<5'")
+
+
+def test_debug_shows_the_traceback(command: Run) -> None:
+    done = command("fer-edge", "--debug", "run", "--source", "nosuch.mp4")
+    assert "Traceback" in done.stderr

@@ -1,0 +1,26 @@
+import pytest
+from fer_edge.geometry import clip, expand, iou, overlap, square
+from fer_edge.types import FaceBox
+
+
+def test_iou_of_known_boxes() -> None:
+    box = FaceBox(0, 0, 10, 10)
+    assert iou(box, box) == 1
+    assert iou(box, FaceBox(5, 0, 10, 10)) == pytest.approx(50 / 150)
+    assert iou(box, FaceBox(10, 10, 5, 5)) == 0
+
+
+def test_a_box_within_another_overlaps_it_wholly() -> None:
+    assert overlap(FaceBox(0, 0, 100, 100), FaceBox(10, 10, 20, 20)) == 1
+
+
+def test_a_box_outside_the_frame_keeps_no_area() -> None:
+    assert clip(FaceBox(-30, 5, 20, 20), 100, 100).width == 0
+    inside = clip(FaceBox(90, -5, 20, 20), 100, 100)
+    assert (inside.x, inside.y, inside.width, inside.height) == (90, 0, 10, 15)
+
+
+def test_square_and_expand_keep_the_centre() -> None:
+    box = expand(square(FaceBox(10, 20, 30, 50)), 2)
+    assert (box.width, box.height) == (100, 100)
+    assert (box.x + 50, box.y + 50) == (25, 45)

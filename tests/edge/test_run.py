@@ -1,0 +1,182 @@
+"""`fer-edge run`, as a user starts it."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import pytest
+from fer_edge.geometry import iou
+from fer_edge.sources.demo import scene_at
+from fer_edge.types import FaceBox
+
+from tests.conftest import Run
+
+FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_video_becomes_one_line_a_frame_with_the_right_faces(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    done = command("fer-edge", "run", "--source", demo_video, "--json", out)
+    assert done.returncode == 0, done.stderr
+    assert "90 frames" in done.stderr
+    lines = read_lines(out)
+    assert [line["frame"] for line in lines] == list(range(90))
+    found = 0
+    for line in lines:
+        assert set(line) == {"time", "frame", "elapsed_s", "faces", "timings_ms"}
+        assert str(line["time"]).endswith("Z")
+        for face in line["faces"]:  # type: ignore[attr-defined]
+            assert sum(face["raw"]) == pytest.approx(1, abs=0.01)
+            assert sum(face["smoothed"]) == pytest.approx(1, abs=0.01)
+            assert face["label"] == "happy" if line["elapsed_s"] < 2 else True  # type: ignore[operator]
+            found += iou(FaceBox(*face["box"]), scene_at(line["elapsed_s"]).box) > 0.5  # type: ignore[arg-type]
+    assert found >= 85
+
+
+def test_a_real_clip_gives_275_lines_with_faces(command: Run, stage_clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert command("fer-edge", "run", "--source", stage_clip, "--json", out).returncode == 0
+    lines = read_lines(out)
+    assert len(lines) == 275
+    labels = Counter(face["label"] for line in lines for face in line["faces"])  # type: ignore[attr-defined]
+    assert labels.total() > 150
+    assert labels["neutral"] + labels["happy"] > 0.7 * labels.total(), labels
+
+
+def test_the_recording_is_a_video_of_the_same_length(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    assert command("fer-edge", "run", "--source", demo_video, "--record", out).returncode == 0
+    capture, original = cv2.VideoCapture(str(out)), cv2.VideoCapture(str(demo_video))
+    count, changed = 0, False
+    while True:
+        (read, drawn), (_, plain) = capture.read(), original.read()
+        if not read:
+            break
+        count += 1
+        changed = changed or cv2.absdiff(drawn, plain).max() > 100
+    assert count == 90
+    assert changed, "nothing was drawn"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_pictures_in_a_folder_are_read_one_by_one(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    capture = cv2.VideoCapture(str(demo_video))
+    for name in ("one.png", "two.png"):
+        cv2.imwrite(str(tmp_path / name), capture.read()[1])
+    done = command("fer-edge", "run", "--source", tmp_path, "--json", "-")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["file"] for line in lines] == ["one.png", "two.png"]
+    assert [len(line["faces"]) for line in lines] == [1, 1]
+    assert lines[0]["faces"][0]["id"] != lines[1]["faces"][0]["id"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_with_files_closed(tmp_path: Path, number: signal.Signals) -> None:
+    out, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    process = subprocess.Popen(
+        [FER_EDGE, "run", "--source", "demo", "--json", str(out), "--record", str(video)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not out.is_file() or out.read_text().count("\n") < 20:
+        time.sleep(0.1)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "frames" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    lines = read_lines(out)
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) >= len(lines)
+
+
+def test_a_reader_that_goes_away_ends_it_cleanly(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S602 - a pipe is what is tested
+        f"{FER_EDGE} run --source demo --json - 2>{tmp_path / 'errors'} | head -n 3",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert len(done.stdout.splitlines()) == 3
+    assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+def test_without_a_terminal_only_changes_are_logged(command: Run, demo_video: Path) -> None:
+    done = command("fer-edge", "run", "--source", demo_video)
+    said = [line for line in done.stderr.splitlines() if line.startswith("#1")]
+    assert said
+    assert len(said) < 10
+    assert done.stdout == ""
+
+
+def test_a_terminal_shows_a_live_line(demo_video: Path) -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen([FER_EDGE, "run", "--source", demo_video], stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(master, 4096)
+        except OSError:
+            break
+    process.wait(timeout=20)
+    os.close(master)
+    assert b"fps" in shown
+    assert b"/90" in shown
+
+
+def test_auto_without_a_camera_is_the_demo_and_says_so(command: Run) -> None:
+    if list(Path("/dev").glob("video*")):
+        pytest.skip("this machine has a camera")
+    done = command("fer-edge", "run", "--max-frames", 2)
+    assert done.returncode == 0
+    assert "no camera found: showing the built-in demo" in done.stderr
+
+
+def test_a_configuration_file_is_read_and_options_override_it(command: Run, tmp_path: Path, demo_video: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    config = tmp_path / "config.toml"
+    config.write_text(f'source = "{demo_video}"\njson = "{out}"\nmax_frames = 5\n[tracker]\nscan_interval = 0.5\n')
+    assert command("fer-edge", "run", "--config", config).returncode == 0
+    assert len(read_lines(out)) == 5
+    assert command("fer-edge", "run", "--config", config, "--max-frames", 7).returncode == 0
+    assert len(read_lines(out)) == 7
+
+
+def test_a_window_opens_and_q_closes_it(tmp_path: Path) -> None:
+    if not shutil.which("Xvfb") or not shutil.which("xdotool"):
+        pytest.skip("Xvfb and xdotool are not installed")
+    script = f"""
+        {FER_EDGE} run --source demo --display window --json {tmp_path}/out.jsonl & pid=$!
+        for i in $(seq 100); do xdotool search --onlyvisible --name fer-edge && break; sleep 0.1; done
+        xdotool search --onlyvisible --name fer-edge windowfocus
+        sleep 1
+        xdotool key --window $(xdotool search --onlyvisible --name fer-edge) q || true
+        xdotool key q
+        wait $pid
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
+    done = subprocess.run(
+        ["xvfb-run", "-a", "bash", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(read_lines(tmp_path / "out.jsonl")) > 5

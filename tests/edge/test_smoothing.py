@@ -1,0 +1,63 @@
+"""Steadied labels: noise does not show, a real change does."""
+
+import numpy as np
+import pytest
+from fer_edge.config import SmoothingConfig
+from fer_edge.smoothing import Smoother
+from fer_edge.types import FaceBox, Prediction, Track
+
+LABELS = ("happy", "sad", "neutral")
+
+
+def track(identity: int = 1, missed_s: float = 0.0) -> Track:
+    return Track(identity, FaceBox(0, 0, 10, 10), 1.0, missed_s)
+
+
+def prediction(*shares: float) -> Prediction:
+    probabilities = np.array(shares, np.float32)
+    best = int(probabilities.argmax())
+    return Prediction(probabilities, LABELS[best], float(probabilities[best]))
+
+
+HAPPY, SAD = prediction(0.9, 0.1, 0.0), prediction(0.1, 0.9, 0.0)
+
+
+def test_a_flickering_label_is_held() -> None:
+    smoother = Smoother(SmoothingConfig(), LABELS)
+    shown = []
+    for index in range(90):
+        face = smoother.update([track()], [SAD if index % 5 == 4 else HAPPY], index / 30)[0]
+        shown.append(face.smoothed.label)
+        assert face.raw.label == ("sad" if index % 5 == 4 else "happy")
+    assert set(shown) == {"happy"}
+
+
+@pytest.mark.parametrize("fps", [5, 30])
+def test_a_real_change_comes_through_in_the_same_time_at_any_rate(fps: int) -> None:
+    smoother = Smoother(SmoothingConfig(time_constant=0.4, switch_margin=0.1), LABELS)
+    for index in range(2 * fps):
+        smoother.update([track()], [HAPPY], index / fps)
+    for index in range(2 * fps, 4 * fps):
+        if smoother.update([track()], [SAD], index / fps)[0].smoothed.label == "sad":
+            break
+    assert 0.2 <= index / fps - 2 <= 0.6
+
+
+def test_two_faces_are_steadied_apart() -> None:
+    smoother = Smoother(SmoothingConfig(), LABELS)
+    for index in range(5):
+        faces = smoother.update([track(1), track(2)], [HAPPY, SAD], index / 30)
+    assert [face.smoothed.label for face in faces] == ["happy", "sad"]
+
+
+def test_a_face_that_is_not_seen_adds_no_evidence() -> None:
+    smoother = Smoother(SmoothingConfig(), LABELS)
+    smoother.update([track()], [HAPPY], 0.0)
+    face = smoother.update([track(missed_s=0.4)], [SAD], 0.4)[0]
+    assert face.smoothed.confidence == pytest.approx(0.9)
+
+
+def test_without_smoothing_the_label_follows_each_frame() -> None:
+    smoother = Smoother(SmoothingConfig(time_constant=0, switch_margin=0), LABELS)
+    assert smoother.update([track()], [HAPPY], 0.0)[0].smoothed.label == "happy"
+    assert smoother.update([track()], [SAD], 0.1)[0].smoothed.label == "sad"

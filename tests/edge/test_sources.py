@@ -1,0 +1,160 @@
+"""Real files, and a real stream over loopback."""
+
+import logging
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fer_edge.config import CameraConfig, RunConfig
+from fer_edge.errors import SourceError
+from fer_edge.sources import open_source
+from fer_edge.sources.camera import CameraSource
+from fer_edge.sources.demo import DemoSource, scene_at
+
+
+def opened(source: object) -> list[int]:
+    with open_source(RunConfig(source=str(source))) as frames:
+        return [frame.index for frame in frames]
+
+
+def test_a_video_hands_over_every_frame_in_media_time(demo_video: Path) -> None:
+    with open_source(RunConfig(source=str(demo_video))) as source:
+        assert source.frames == 90
+        times = [frame.captured_at for frame in source]
+    np.testing.assert_allclose(times, np.arange(90) / 30, atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all", b"\x00\x00\x00\x18ftypmp42"])
+def test_an_unreadable_video_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"bad.mp4: is not a readable video"):
+        opened(path)
+
+
+def test_a_truncated_video_gives_what_is_there_and_then_says_so(demo_video: Path, tmp_path: Path) -> None:
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed: it moves the index to the front, so that a cut file still opens")
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", demo_video, "-c", "copy", "-movflags", "+faststart", whole], check=True
+    )
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 6 // 10])
+    count = 0
+    with open_source(RunConfig(source=str(cut))) as source, pytest.raises(SourceError, match=r"of 90 frames"):
+        for _ in source:
+            count += 1
+    assert 20 < count < 80
+
+
+def test_a_folder_gives_its_pictures_in_order_and_skips_bad_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, level in (("b.png", 2), ("a.jpg", 1)):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), level, np.uint8))
+    (tmp_path / "c.png").write_bytes(b"no image")
+    (tmp_path / "notes.txt").write_text("not asked for")
+    with open_source(RunConfig(source=str(tmp_path))) as source:
+        assert [frame.name for frame in source] == ["a.jpg", "b.png"]
+    assert "c.png: is not a readable image: skipped" in caplog.text
+
+
+def test_an_empty_folder_and_a_bad_picture_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no images"):
+        opened(tmp_path)
+    (tmp_path / "x.png").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"x.png: is not a readable image"):
+        opened(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("97", "camera 97 cannot be opened"),
+        ("/dev/video98", "cannot be opened"),
+        ("nosuch.mp4", "no file, folder, camera"),
+        ("http://user:secret@127.0.0.1:9/x", "cannot be opened"),
+    ],
+)
+def test_a_missing_source_is_one_clear_line(name: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
+        opened(name)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_demo_shows_what_it_says_it_shows() -> None:
+    with DemoSource(paced=False) as demo:
+        first = next(iter(demo))
+        assert first.image.shape == (480, 640, 3)
+        assert np.array_equal(first.image, demo.render(scene_at(0)))
+    labels = {scene_at(seconds).label for seconds in range(0, 21, 3)}
+    assert len(labels) == 7
+
+
+class StreamServer:
+    """ffmpeg serving the demo video over loopback, in real time and for ever."""
+
+    def __init__(self, video: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/cam.mjpg"
+        self._command = ["ffmpeg", "-v", "quiet", "-re", "-stream_loop", "-1", "-i", str(video)]
+        self._command += ["-q:v", "5", "-f", "mpjpeg", "-listen", "1", self.url]
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        time.sleep(1)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def server(demo_video: Path) -> Iterator[StreamServer]:
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed: it serves the stream")
+    server = StreamServer(demo_video)
+    yield server
+    server.kill()
+
+
+def test_a_slow_reader_of_a_stream_gets_the_newest_frame(server: StreamServer) -> None:
+    indexes, ages = [], []
+    with CameraSource(server.url, CameraConfig()) as source:
+        for frame in source:
+            ages.append(time.monotonic() - frame.captured_at)
+            indexes.append(frame.index)
+            time.sleep(0.25)
+            if len(indexes) == 12:
+                break
+    gaps = np.diff(indexes)
+    assert gaps.min() >= 1
+    assert np.median(gaps) >= 3, "late frames were not dropped"
+    assert np.median(ages) < 0.2, "an old frame was handed over"
+
+
+def test_a_stream_that_dies_is_opened_again_when_it_returns(
+    server: StreamServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with CameraSource(server.url, CameraConfig()) as source:
+        frames = iter(source)
+        next(frames)
+        server.kill()
+        server.start()
+        deadline = time.monotonic() + 30
+        while "is back" not in caplog.text and time.monotonic() < deadline:
+            next(frames)
+        assert next(frames).image.shape == (480, 640, 3)
+    assert caplog.text.count("is gone") == 1
+    assert caplog.text.count("is back") == 1

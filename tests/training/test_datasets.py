@@ -1,0 +1,130 @@
+"""What is read, and how a bad file is refused: with file, row and field."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fer_edge.errors import DataError
+from fer_edge.labels import FER2013, FERPLUS8
+from fer_train.datasets import load_dataset
+
+GREY = " ".join(["7"] * 2304)
+
+
+def write_csv(folder: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("emotion", "pixels", "Usage")) -> Path:
+    path = folder / "fer2013.csv"
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows([header, *rows])
+    return path
+
+
+def write_votes(folder: Path, *rows: dict[str, int]) -> None:
+    names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+    with (folder / "fer2013new.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(("Usage", "Image name", *names))
+        writer.writerows(
+            ("Training", f"fer{row}.png", *(votes.get(name, 0) for name in names)) for row, votes in enumerate(rows)
+        )
+
+
+def test_splits_labels_and_pixels_of_the_csv(tmp_path: Path) -> None:
+    ramp = " ".join(str(level % 256) for level in range(2304))
+    path = write_csv(tmp_path, ("3", GREY, "Training"), ("6", ramp, "PublicTest"), ("0", GREY, "PrivateTest"))
+    train, validation = load_dataset(path, "train"), load_dataset(tmp_path, "validation")
+    assert train.labels == FER2013
+    assert train.classes.tolist() == [3]
+    assert (train.images == 7).all()
+    assert validation.rows.tolist() == [1]
+    assert validation.images.reshape(-1)[:300].tolist() == [level % 256 for level in range(300)]
+    assert train.fingerprint != validation.fingerprint
+
+
+def test_votes_become_shares_without_outliers_contempt_and_unknown(tmp_path: Path) -> None:
+    write_csv(tmp_path, *[("0", GREY, "Training")] * 3)
+    write_votes(
+        tmp_path,
+        {"anger": 6, "sadness": 2, "fear": 1, "contempt": 1},
+        {"contempt": 4, "neutral": 4, "unknown": 2},
+        {"NF": 9, "fear": 1},
+    )
+    seven = load_dataset(tmp_path, "train", "ferplus7")
+    assert seven.rows.tolist() == [0, 1], "a picture that nobody names cannot be learnt from"
+    np.testing.assert_allclose(seven.targets[0], [0.75, 0, 0, 0, 0.25, 0, 0])
+    np.testing.assert_allclose(seven.targets[1], [0, 0, 0, 0, 0, 0, 1])
+    eight = load_dataset(tmp_path, "train", "ferplus8")
+    assert eight.labels == FERPLUS8
+    np.testing.assert_allclose(eight.targets[1], [0, 0, 0, 0, 0, 0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("layout", ["images/train", "train"])
+def test_folders_of_any_size_and_colour(tmp_path: Path, layout: str) -> None:
+    for label, level in (("happy", 200), ("Sad", 50)):
+        folder = tmp_path / layout / label
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "a.png"), np.full((96, 96, 3), level, np.uint8))
+    faces = load_dataset(tmp_path, "train")
+    assert sorted(faces.labels[label] for label in faces.classes) == ["happy", "sad"]
+    assert {int(image.mean()) for image in faces.images} == {200, 50}
+
+
+Change = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        (lambda folder: write_csv(folder, ("0", "Training"), header=("emotion", "Usage")), "no column 'pixels'"),
+        (lambda folder: write_csv(folder, ("0", GREY, "Training"), ("1", "1 2 3", "Training")), "row 1: pixels has 3"),
+        (lambda folder: write_csv(folder, ("7", GREY, "Training")), "row 0: emotion is '7'"),
+        (lambda folder: write_csv(folder, ("sad", GREY, "Training")), "row 0: emotion is 'sad'"),
+        (lambda folder: write_csv(folder, ("-1", GREY, "Training")), "row 0: emotion is '-1'"),
+        (lambda folder: write_csv(folder, ("0", GREY[:-1] + "x", "Training")), "row 0: pixels holds"),
+        (lambda folder: write_csv(folder, ("0", GREY[:-1] + "999", "Training")), "row 0: pixels has a value outside"),
+        (lambda folder: write_csv(folder, ("0", GREY, "Training"), ("1", GREY)), "row 1: no field 'Usage'"),
+        (lambda folder: write_csv(folder, ("0", GREY, "PublicTest")), "no images in the train split"),
+        (lambda folder: (folder / "fer2013.csv").write_bytes(b""), "no column 'emotion'"),
+        (lambda folder: (folder / "fer2013.csv").write_bytes(b"\xff\xfe\x00"), "cannot be read as CSV"),
+    ],
+)
+def test_a_bad_csv_is_refused_by_file_row_and_field(tmp_path: Path, change: Change, telling: str) -> None:
+    change(tmp_path)
+    with pytest.raises(DataError) as caught:
+        load_dataset(tmp_path / "fer2013.csv", "train")
+    assert "fer2013.csv" in str(caught.value)
+    assert telling in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_votes_that_do_not_belong_to_the_csv(tmp_path: Path) -> None:
+    write_csv(tmp_path, *[("0", GREY, "Training")] * 3)
+    with pytest.raises(DataError, match=r"fer2013new.csv: missing"):
+        load_dataset(tmp_path, "train", "ferplus7")
+    for count in (2, 4):
+        write_votes(tmp_path, *[{"anger": 9}] * count)
+        with pytest.raises(DataError, match=rf"fer2013new.csv: {count} rows, (fewer than|but) fer2013.csv has"):
+            load_dataset(tmp_path, "train", "ferplus7")
+
+
+def test_bad_folders(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file or folder"):
+        load_dataset(tmp_path / "no", "train")
+    with pytest.raises(DataError, match="no folder for the train split"):
+        load_dataset(tmp_path, "train")
+    (tmp_path / "train" / "bored").mkdir(parents=True)
+    with pytest.raises(DataError, match="unknown class folder 'bored'"):
+        load_dataset(tmp_path, "train")
+    (tmp_path / "train" / "bored").rename(tmp_path / "train" / "sad")
+    (tmp_path / "train" / "sad" / "x.png").write_bytes(b"no")
+    with pytest.raises(DataError, match=r"x.png: not a readable image"):
+        load_dataset(tmp_path, "train")
+
+
+def test_the_real_data_has_its_known_counts(fer_data: Path) -> None:
+    validation = load_dataset(fer_data, "validation", "ferplus7")
+    assert len(validation) == 3574
+    assert len(load_dataset(fer_data, "validation")) == 3579
+    np.testing.assert_allclose(validation.targets.sum(axis=1), 1, atol=1e-6)
