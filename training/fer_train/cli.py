@@ -65,7 +65,7 @@ def composites(
     data: Data,
     out: Annotated[Path, typer.Option(help="PNG to write: seven grey faces side by side.")],
     labels: Annotated[str, typer.Option(help="fer2013 or ferplus7.")] = "fer2013",
-    most_similar: Annotated[int, typer.Option(min=2, help="Faces of a class that are averaged.")] = 400,
+    most_similar: Annotated[int, typer.Option(min=2, help="Faces of a class that are averaged.")] = 200,
 ) -> None:
     """Average the training faces of each class into pictures of nobody, for the demo."""
     from fer_train.composites import composite_atlas, write_atlas
