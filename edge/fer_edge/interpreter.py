@@ -31,7 +31,7 @@ def runtime_name() -> str:
     """Name and version of the runtime that will be used.
 
     Raises:
-        MissingDependency: neither is installed.
+        MissingDependency: neither is installed, or the one that is does not fit the installed numpy.
     """
     name, _ = _find_runtime()
     try:
@@ -48,7 +48,7 @@ def open_interpreter(model: bytes, threads: int = 1) -> Interpreter:
         threads: how many the kernels may use.
 
     Raises:
-        MissingDependency: no runtime is installed, or it does not fit the installed numpy.
+        MissingDependency: as `runtime_name`.
         ModelError: the bytes are no usable model.
     """
     _, factory = _find_runtime()
@@ -59,19 +59,19 @@ def open_interpreter(model: bytes, threads: int = 1) -> Interpreter:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the TFLite runtime refuses the model ({_first_line(error)})") from error
-    except (ImportError, AttributeError, SystemError) as error:
-        raise MissingDependency(
-            f"tflite-runtime does not work with numpy {np.__version__}. Mend: pip install 'numpy<2'"
-        ) from error
     return interpreter
 
 
 def _find_runtime() -> tuple[str, Any]:
     for name, module in _RUNTIMES.items():
         try:
-            return name, import_module(module).Interpreter
+            factory = import_module(module).Interpreter
         except ImportError:
             continue
+        if name == "tflite-runtime" and not np.__version__.startswith("1."):
+            # Built for numpy 1: it imports with numpy 2, and fails only when it is used.
+            raise MissingDependency(f"{name} does not work with numpy {np.__version__}. Mend: pip install 'numpy<2'")
+        return name, factory
     raise MissingDependency(f"no TFLite runtime is installed. Mend: {_MEND}")
 
 
