@@ -54,6 +54,7 @@ def run_command(
         str | None, typer.Option("--json", metavar="FILE|-", help="Write a JSON line a frame; - is standard output.")
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4.")] = None,
+    mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
@@ -70,6 +71,7 @@ def run_command(
             "display": display,
             "json": json_path,
             "record": record,
+            "mqtt.host": mqtt,
             "max_frames": max_frames,
             "threads": threads,
         },

@@ -64,6 +64,18 @@ class SmoothingConfig(_Section):
     """How much more probable another label must be before it is shown."""
 
 
+class MqttConfig(_Section):
+    """A broker that is told of every change."""
+
+    host: str
+    port: int = Field(1883, ge=1, le=65535)
+    topic: str = Field("fer-edge", min_length=1, pattern=r"^[^#+]*$")
+    """What the topics begin with."""
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+
+
 class RunConfig(_Section):
     """Everything that `fer-edge run` can be told."""
 
@@ -86,6 +98,7 @@ class RunConfig(_Section):
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
+    mqtt: MqttConfig | None = None
 
 
 def load_config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:

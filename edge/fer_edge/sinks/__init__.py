@@ -46,6 +46,10 @@ def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
         from fer_edge.sinks.recording import Recording  # noqa: PLC0415
 
         sinks.append(stack.enter_context(Recording(config.record, fps)))
+    if config.mqtt is not None:
+        from fer_edge.sinks.mqtt import Mqtt  # noqa: PLC0415
+
+        sinks.append(stack.enter_context(Mqtt(config.mqtt)))
     if config.display != "none":
         from fer_edge.sinks.display import Display  # noqa: PLC0415
 

@@ -6,13 +6,13 @@ import json
 import os
 import sys
 from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from fer_edge.errors import ConfigError
 from fer_edge.sinks import StopRun
-from fer_edge.types import FrameResult, Prediction, TrackedFace
+from fer_edge.sinks.record import as_record
+from fer_edge.types import FrameResult
 
 
 class JsonLines:
@@ -46,37 +46,6 @@ class JsonLines:
         except BrokenPipeError:
             _discard_stdout()
             raise StopRun from None
-
-
-def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
-    """What a line says of a frame; `first_at` is when the first frame was captured."""
-    record: dict[str, Any] = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "frame": result.frame.index,
-        "elapsed_s": round(result.frame.captured_at - first_at, 4),
-        "faces": [_face(face) for face in result.faces],
-        "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
-    }
-    if result.frame.name:
-        record["file"] = result.frame.name
-    return record
-
-
-def _face(face: TrackedFace) -> dict[str, Any]:
-    box = face.track.box
-    return {
-        "id": face.track.id,
-        "box": [round(side, 1) for side in (box.x, box.y, box.width, box.height)],
-        "missed_s": round(face.track.missed_s, 3),
-        "label": face.smoothed.label,
-        "confidence": round(face.smoothed.confidence, 4),
-        "raw": _shares(face.raw),
-        "smoothed": _shares(face.smoothed),
-    }
-
-
-def _shares(prediction: Prediction) -> list[float]:
-    return [round(float(share), 4) for share in prediction.probabilities]
 
 
 def _discard_stdout() -> None:

@@ -1,0 +1,88 @@
+"""Faces and labels to an MQTT broker, whenever they change."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Self
+
+from fer_edge.config import MqttConfig
+from fer_edge.errors import ConfigError, MissingExtra
+from fer_edge.sinks.record import as_record
+from fer_edge.types import FrameResult
+
+_log = logging.getLogger(__name__)
+
+
+class Mqtt:
+    """Publishes retained messages.
+
+    - `<topic>/faces`: the record of a frame (as a JSON line) each time somebody comes, goes or changes expression;
+    - `<topic>/availability`: `online`, or `offline` after the end; the broker says it when the program dies.
+
+    The connection is made in the background and again after it broke; meanwhile changes are lost but the last one.
+    """
+
+    def __init__(self, config: MqttConfig) -> None:
+        """Prepare the client.
+
+        Raises:
+            MissingExtra: paho-mqtt is not installed.
+        """
+        try:
+            from paho.mqtt.client import Client  # noqa: PLC0415 - an optional part
+            from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtra("paho-mqtt", "mqtt") from error
+        self._config = config
+        self._availability = f"{config.topic}/availability"
+        self._faces = f"{config.topic}/faces"
+        self._first_at: float | None = None
+        self._shown: list[tuple[int, str]] | None = None
+        self._latest: str | None = None
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        if config.username:
+            self._client.username_pw_set(config.username, config.password)
+        if config.tls:
+            self._client.tls_set()
+        self._client.will_set(self._availability, "offline", qos=1, retain=True)
+        self._client.on_connect = self._greet
+        self._client.on_disconnect = self._mourn
+
+    def __enter__(self) -> Self:
+        try:
+            self._client.connect_async(self._config.host, self._config.port)
+        except ValueError as error:
+            raise ConfigError(f"mqtt.host: {self._config.host!r}: {error}") from error
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client.is_connected():
+            self._client.publish(self._availability, "offline", qos=1, retain=True).wait_for_publish(timeout=2)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def emit(self, result: FrameResult) -> None:
+        """Publish, if a face or its label changed."""
+        if self._first_at is None:
+            self._first_at = result.frame.captured_at
+        shown = [(face.track.id, face.smoothed.label) for face in result.faces]
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._latest = json.dumps(as_record(result, self._first_at))
+        if self._client.is_connected():
+            self._client.publish(self._faces, self._latest, qos=1, retain=True)
+
+    def _greet(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+        if reason.is_failure:
+            _log.warning("MQTT broker %s refuses the connection: %s", self._config.host, reason)
+            return
+        self._client.publish(self._availability, "online", qos=1, retain=True)
+        if self._latest is not None:
+            self._client.publish(self._faces, self._latest, qos=1, retain=True)
+
+    def _mourn(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+        if reason.is_failure:
+            _log.warning("MQTT broker %s is gone: connecting again", self._config.host)

@@ -1,0 +1,39 @@
+"""What is written of a frame: the one form for JSON lines and MQTT."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fer_edge.types import FrameResult, Prediction, TrackedFace
+
+
+def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
+    """Return plain values; `first_at` is when the first frame was captured."""
+    record: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "frame": result.frame.index,
+        "elapsed_s": round(result.frame.captured_at - first_at, 4),
+        "faces": [_face(face) for face in result.faces],
+        "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
+    }
+    if result.frame.name:
+        record["file"] = result.frame.name
+    return record
+
+
+def _face(face: TrackedFace) -> dict[str, Any]:
+    box = face.track.box
+    return {
+        "id": face.track.id,
+        "box": [round(side, 1) for side in (box.x, box.y, box.width, box.height)],
+        "missed_s": round(face.track.missed_s, 3),
+        "label": face.smoothed.label,
+        "confidence": round(face.smoothed.confidence, 4),
+        "raw": _shares(face.raw),
+        "smoothed": _shares(face.smoothed),
+    }
+
+
+def _shares(prediction: Prediction) -> list[float]:
+    return [round(float(share), 4) for share in prediction.probabilities]
