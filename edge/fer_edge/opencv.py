@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 
 from fer_edge.errors import MissingDependency
-
-_LIBRARIES = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0", "libglib-2.0.so.0": "libglib2.0-0"}
 
 
 def require_opencv() -> str:
@@ -20,11 +19,9 @@ def require_opencv() -> str:
     try:
         import cv2  # noqa: PLC0415 - to catch what its import raises
     except ImportError as error:
-        for library, package in _LIBRARIES.items():
-            if library in str(error):
-                raise MissingDependency(
-                    f"OpenCV needs {library}. Mend: sudo apt install {package} (or pip install opencv-python-headless)"
-                ) from error
+        library = re.match(r"(\S+\.so[.\d]*): cannot open shared object", str(error))
+        if library:  # libXCB, libGL or libglib, whichever it misses first: the same packages bring them all
+            raise MissingDependency(f"OpenCV needs {library[1]}. Mend: sudo apt install libgl1 libglib2.0-0") from error
         raise MissingDependency(
             f"OpenCV cannot be imported ({error}). Mend: pip install 'opencv-python>=4.11,<5'"
         ) from error

@@ -86,10 +86,12 @@ def stand_in(folder: Path, module: str, code: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"}
 
 
-def test_opencv_without_libgl(command: Run, tmp_path: Path) -> None:
-    message = "libGL.so.1: cannot open shared object file: No such file or directory"
+@pytest.mark.parametrize("library", ["libGL.so.1", "libxcb.so.1", "libgthread-2.0.so.0"])
+def test_opencv_without_its_system_libraries(command: Run, tmp_path: Path, library: str) -> None:
+    message = f"{library}: cannot open shared object file: No such file or directory"
     env = stand_in(tmp_path, "cv2", f"raise ImportError('{message}')")
-    check(command("fer-edge", "run", "--source", "demo", env=env), 2, "sudo apt install libgl1")
+    telling = (f"OpenCV needs {library}", "sudo apt install libgl1 libglib2.0-0")
+    check(command("fer-edge", "run", "--source", "demo", env=env), 2, *telling)
 
 
 def test_no_tflite_runtime(command: Run, tmp_path: Path) -> None:
