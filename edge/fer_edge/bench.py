@@ -88,7 +88,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
         busy = time.process_time() - cpu
     return BenchResult(
         machine=machine(),
-        source=config.source,
+        source=source.description,
         model=config.model,
         threads=config.threads,
         frames=len(samples),

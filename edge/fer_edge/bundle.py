@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fer_edge.errors import ModelError
+from fer_edge.labels import FER2013, FERPLUS8
 from fer_edge.validation import first_problem
 
 SCHEMA_VERSION = 1
@@ -52,6 +53,8 @@ class Quantization(_Strict):
     representative_fingerprint: str
     """sha256 of those images and labels."""
     seed: int
+    int16_layers: tuple[str, ...] = ()
+    """Keras layers with 16-bit activations."""
 
 
 class Manifest(_Strict):
@@ -60,9 +63,9 @@ class Manifest(_Strict):
     schema_version: Literal[1]
     name: str
     version: str
-    labels: tuple[str, ...] = Field(min_length=2)
-    input_shape: tuple[int, int, int]
-    """Height, width and channels of the grey crop."""
+    labels: tuple[str, ...]
+    input_shape: tuple[int, int, Literal[1]]
+    """Height, width (the same) and channels of the grey crop."""
     crop_margin: float = Field(ge=0, lt=2)
     """Added on each side of FER2013's framing, as a fraction of its side."""
     files: dict[str, str]
@@ -78,6 +81,20 @@ class Manifest(_Strict):
     source_revision: str
     licence: str
     intended_use: str
+
+    @field_validator("labels")
+    @classmethod
+    def _known_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if labels not in {FER2013, FERPLUS8}:
+            raise ValueError(f"are neither those of FER2013 nor of FER+, in order: {', '.join(FERPLUS8)}")
+        return labels
+
+    @field_validator("input_shape")
+    @classmethod
+    def _square_input(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if shape[0] != shape[1]:
+            raise ValueError(f"is not square: {shape}")
+        return shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +113,12 @@ def find_bundle(name_or_folder: str) -> Path:
     Raises:
         ModelError: there is neither.
     """
-    for base in _SHIPPED:
-        if (base / name_or_folder / MANIFEST_FILE).is_file() and os.sep not in name_or_folder:
-            return base / name_or_folder
-    folder = Path(name_or_folder)
-    if folder.is_dir():
-        return folder
+    if os.sep not in name_or_folder:
+        for base in _SHIPPED:
+            if os.path.isfile(base / name_or_folder / MANIFEST_FILE):  # noqa: PTH113 - a name too long is no file
+                return base / name_or_folder
+    if os.path.isdir(name_or_folder):  # noqa: PTH112
+        return Path(name_or_folder)
     known = ", ".join(shipped_bundles()) or "none"
     raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped model (shipped: {known})")
 

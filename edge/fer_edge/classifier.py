@@ -55,12 +55,15 @@ class Classifier:
 
     def probabilities(self, crop: Image) -> Probabilities:
         """Probabilities, shape (C,), that sum to one."""
+        scale, zero_point = self._output["quantization"]
+        shares = np.maximum((self.levels(crop).astype(np.float32) - zero_point) * scale, 0)
+        return np.asarray(shares / max(float(shares.sum()), 1e-6), np.float32)
+
+    def levels(self, crop: Image) -> npt.NDArray[np.int8]:
+        """The model's output as it is, shape (C,)."""
         self._interpreter.set_tensor(self._input["index"], self._lookup[crop][None, :, :, None])
         self._interpreter.invoke()
-        scale, zero_point = self._output["quantization"]
-        levels = self._interpreter.get_tensor(self._output["index"])[0].astype(np.float32)
-        shares = np.maximum((levels - zero_point) * scale, 0)
-        return np.asarray(shares / max(float(shares.sum()), 1e-6), np.float32)
+        return np.asarray(self._interpreter.get_tensor(self._output["index"])[0], np.int8)
 
 
 def _only_tensor(details: list[dict[str, Any]], shape: tuple[int, ...], what: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.console import Debug, run_app, set_up
+from fer_edge.signals import StopSignals
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
@@ -60,6 +61,7 @@ def run_command(
     config: ConfigOption = None,
 ) -> None:
     """Find faces, follow them and read their expressions."""
+    stop = StopSignals()
     from fer_edge.config import load_config
 
     settings = load_config(
@@ -76,12 +78,7 @@ def run_command(
             "threads": threads,
         },
     )
-    source_used, summary = _run(settings)
-    typer.echo(
-        f"{source_used}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, "
-        f"{summary.faces} faces",
-        err=True,
-    )
+    _run(settings, stop, config)
 
 
 @app.command()
@@ -120,30 +117,77 @@ def doctor(model: Annotated[str, typer.Option(help="The model to examine.")] = "
         raise typer.Exit(1)
 
 
-@app.command()
-def models() -> None:
-    """List the shipped models."""
+models = typer.Typer(help="List or verify model bundles.", pretty_exceptions_enable=False)
+app.add_typer(models, name="models")
+
+
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
+    """List the shipped models; with `verify`, verify one."""
+    if context.invoked_subcommand:
+        return
     from fer_edge.bundle import find_bundle, load_bundle, shipped_bundles
     from fer_edge.tables import models_table
 
     models_table([load_bundle(find_bundle(name)) for name in shipped_bundles()])
 
 
-def _run(settings: RunConfig) -> tuple[str, Summary]:
+@models.command("verify")
+def verify_model(
+    model: Annotated[str, typer.Argument(help="A shipped model's name or a folder.")] = "ferplus7",
+) -> None:
+    """Compare a bundle's hashes, and its answers on this machine with the golden ones."""
+    from fer_edge.bundle import find_bundle
+    from fer_edge.selftest import verify
+
+    typer.echo(verify(find_bundle(model)))
+
+
+def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
+    _refuse_overwriting(settings, config)
     _prepare(settings)
-    from fer_edge.pipeline import Pipeline
+    from fer_edge.errors import ConfigError
+    from fer_edge.pipeline import Pipeline, Summary
     from fer_edge.sinks import open_sinks
     from fer_edge.sources import open_source
 
     pipeline = Pipeline(settings)
+    summary = Summary()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(settings))
-        _stop_on_signals(source)
+        stop.then(source.stop)
         sinks = open_sinks(settings, stack, source.fps)
         watcher = _watcher(settings, source)
         if watcher:
             sinks.append(stack.enter_context(watcher))
-        return source.description, pipeline.run(source, sinks, settings.max_frames)
+        stack.push(lambda error, *_: _summarise(source.description, summary, failed=error is not None))
+        pipeline.run(source, sinks, summary, settings.max_frames)
+    for sink, lost in summary.lost.items():
+        raise ConfigError(f"{sink}: {lost} of {summary.frames} frames could not be written")
+
+
+def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
+    """Refuse outputs that would replace an input, or each other."""
+    from fer_edge.errors import ConfigError
+
+    files = {"--source": settings.source, "--config": config, "--record": settings.record, "--json": settings.json_path}
+    seen: dict[str, str] = {}
+    for option, name in files.items():
+        if name is None or name == "-":
+            continue
+        path = os.path.realpath(name)  # a camera or a URL becomes a path that no output has
+        if path in seen and option in {"--record", "--json"}:
+            raise ConfigError(f"{option} {name}: is also the {seen[path]} file. Choose another")
+        seen[path] = option
+
+
+def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
+    if failed and not summary.frames:
+        return
+    faces = "1 face" if summary.faces == 1 else f"{summary.faces} faces"
+    typer.echo(
+        f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}", err=True
+    )
 
 
 def _prepare(settings: RunConfig) -> None:
@@ -153,14 +197,6 @@ def _prepare(settings: RunConfig) -> None:
     import cv2
 
     cv2.setNumThreads(settings.threads)
-
-
-def _stop_on_signals(source: Source) -> None:
-    def stop(*_: object) -> None:
-        source.stop()
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
 
 
 def _watcher(settings: RunConfig, source: Source) -> Sink | None:

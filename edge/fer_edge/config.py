@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fer_edge.bundle import DEFAULT_MODEL
 from fer_edge.errors import ConfigError
 from fer_edge.validation import first_problem
+
+
+def _number_to_name(value: object) -> object:
+    """A camera may be given as a number."""
+    return str(value) if type(value) is int else value
 
 
 class _Section(BaseModel):
@@ -34,9 +40,9 @@ class DetectorConfig(_Section):
     scan_width: int = Field(320, ge=80, le=3840)
     """A whole frame is scaled to this many pixels in width before it is searched. Half of it, half the cost and
     twice the smallest face."""
-    min_face: int = Field(24, ge=20)
+    min_face: int = Field(24, ge=20, le=3840)
     """Smallest face that a scan finds, in pixels of the scaled frame."""
-    min_neighbours: int = Field(5, ge=1)
+    min_neighbours: int = Field(5, ge=1, le=100)
     """How many overlapping hits make a face: more means fewer false ones."""
     cascade: Path | None = None
     """A cascade file of your own."""
@@ -79,7 +85,7 @@ class MqttConfig(_Section):
 class RunConfig(_Section):
     """Everything that `fer-edge run` can be told."""
 
-    source: str = "auto"
+    source: Annotated[str, BeforeValidator(_number_to_name)] = Field("auto", min_length=1)
     """auto, demo, a camera's number or /dev path, a video, an image, a folder of images, or an rtsp or http URL.
 
     `auto` is the first camera that answers, else the demo.
@@ -112,14 +118,25 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
         ConfigError: the file cannot be read, or a key or value is wrong; names the key.
     """
     values = _read_toml(path) if path else {}
-    for key, value in overrides.items():
-        if value is not None:
-            _put(values, key, value)
+    config = _validate(values, f"{path}: " if path else "")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not given:
+        return config
+    for key, value in given.items():
+        _put(values, key, value)
+    return _validate(values, "")
+
+
+def _validate(values: dict[str, Any], where: str) -> RunConfig:
+    """Validate strictly: "2" is not a number, nor is true. As JSON, in which a path is a string."""
     try:
-        return RunConfig.model_validate(values)
+        text = json.dumps(values, default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{where}{error.object!r}: a name is not UTF-8, which OpenCV cannot open") from error
+    try:
+        return RunConfig.model_validate_json(text, strict=True)
     except ValidationError as error:
         field, problem = first_problem(error)
-        where = f"{path}: " if path else ""
         raise ConfigError(f"{where}{field}: {problem}") from error
 
 
@@ -135,8 +152,5 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _put(values: dict[str, Any], key: str, value: object) -> None:
     *sections, name = key.split(".")
     for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            return  # malformed: the validation says so
-        values = inner
-    values[name] = value
+        values = values.setdefault(section, {})
+    values[name] = str(value) if isinstance(value, Path) else value

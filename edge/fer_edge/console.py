@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,10 @@ import typer
 from fer_edge.errors import FerError
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
+
+EXIT_USAGE = 2
+EXIT_FAULT = 5
+EXIT_INTERRUPTED = 130
 
 _debug = False
 
@@ -28,11 +34,46 @@ def set_up(debug: bool, level: int = logging.INFO) -> None:
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run a command line; an error meant for the user becomes one line and its exit code."""
+    """Run a command line and leave with its exit code; whatever goes wrong becomes one line."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the caller's shell
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
     except FerError as error:
-        if _debug:
-            raise
-        typer.secho(f"error: {error}", err=True, fg="red")
-        raise SystemExit(error.exit_code) from None
+        code = _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort
+        code = _complain_of(error)
+    sys.exit(code)
+
+
+def _complain_of(error: Exception) -> int:
+    if type(error).__name__ == "Abort":
+        return EXIT_INTERRUPTED
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return EXIT_USAGE
+    if hasattr(error, "format_message"):  # a usage error of the command-line library
+        return _complain(f"{' '.join(error.format_message().split())} See --help", EXIT_USAGE)
+    if isinstance(error, OSError) and error.filename is None:
+        _abandon_stdout()
+        return _complain(f"standard output cannot be written ({error.strerror})", EXIT_USAGE)
+    return _complain(
+        f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
+        "Run it with --debug before the command, and report what that shows",
+        EXIT_FAULT,
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    if _debug:
+        raise  # noqa: PLE0704 - always called while an error is handled
+    typer.secho(f"error: {message}", err=True, fg="red")
+    return code
+
+
+def _abandon_stdout() -> None:
+    """Keep the interpreter from trying to flush it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

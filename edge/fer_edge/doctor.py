@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from fer_edge import __version__
 from fer_edge.errors import FerError
 
 
@@ -24,6 +26,7 @@ class Check:
 def examine(model: str) -> list[Check]:
     """Try every part."""
     return [
+        Check("fer-edge", True, True, f"{__version__} on Python {platform.python_version()}, {platform.machine()}"),
         _try("OpenCV", _opencv),
         _try("Haar cascade", _cascade),
         _try("TFLite runtime", _runtime),
@@ -60,18 +63,12 @@ def _runtime() -> str:
 
 
 def _model(name: str) -> str:
-    """Verify the hashes and let the model read each composite face."""
+    """Verify the hashes and compare the model's answers with the golden ones."""
     _opencv()
-    from fer_edge.bundle import find_bundle, load_bundle, verify_files  # noqa: PLC0415
-    from fer_edge.classifier import Classifier  # noqa: PLC0415
-    from fer_edge.sources.demo import load_composites  # noqa: PLC0415
+    from fer_edge.bundle import find_bundle  # noqa: PLC0415
+    from fer_edge.selftest import verify  # noqa: PLC0415
 
-    folder = find_bundle(name)
-    verify_files(folder)
-    classifier = Classifier(load_bundle(folder))
-    faces = load_composites()
-    right = sum(classifier.predict(face).label == label for label, face in faces.items())
-    return f"{folder}: hashes agree, reads {right} of {len(faces)} composite faces"
+    return verify(find_bundle(name))
 
 
 def _camera() -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import MissingDependency, ModelError
+from fer_edge.quiet import quiet
 
 _RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _MEND = "pip install ai-edge-litert (on 32-bit Raspberry Pi OS: pip install tflite-runtime 'numpy<2')"
@@ -55,8 +56,9 @@ def open_interpreter(model: bytes, threads: int = 1) -> Interpreter:
     if model[4:8] != b"TFL3":
         raise ModelError("not a TFLite model (no TFL3 mark): it is empty, truncated or something else")
     try:
-        interpreter: Interpreter = factory(model_content=model, num_threads=threads)
-        interpreter.allocate_tensors()
+        with quiet():
+            interpreter: Interpreter = factory(model_content=model, num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the TFLite runtime refuses the model ({_first_line(error)})") from error
     return interpreter
@@ -66,8 +68,12 @@ def _find_runtime() -> tuple[str, Any]:
     for name, module in _RUNTIMES.items():
         try:
             factory = import_module(module).Interpreter
-        except ImportError:
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise MissingDependency(f"{name} cannot be imported ({error}). Mend: pip install {name}") from error
             continue
+        except ImportError as error:
+            raise MissingDependency(f"{name} cannot be imported ({_first_line(error)}). Mend: {_MEND}") from error
         if name == "tflite-runtime" and not np.__version__.startswith("1."):
             # Built for numpy 1: it imports with numpy 2, and fails only when it is used.
             raise MissingDependency(f"{name} does not work with numpy {np.__version__}. Mend: pip install 'numpy<2'")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from fer_edge.bundle import find_bundle, load_bundle
 from fer_edge.classifier import Classifier
@@ -30,12 +31,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did."""
+    """What a run did, up to now."""
 
     frames: int = 0
     seconds: float = 0.0
     faces: int = 0
     """Different faces: ids count from 1."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Frames that a sink could not take, by the sink's description."""
 
     @property
     def fps(self) -> float:
@@ -71,32 +74,38 @@ class Pipeline:
         timer.lap("smooth")
         return FrameResult(frame, faces, timer.laps)
 
-    def run(self, source: Source, sinks: Sequence[Sink], max_frames: int | None = None) -> Summary:
-        """Process frames until the source ends, a sink has had enough, or `max_frames` are done."""
-        summary = Summary()
-        guarded = [_Guarded(sink) for sink in sinks]
+    def run(self, source: Source, sinks: Sequence[Sink], summary: Summary, max_frames: int | None = None) -> None:
+        """Process frames until the source ends, a sink has had enough, or `max_frames` are done.
+
+        Args:
+            source: an open one.
+            sinks: open ones.
+            summary: is kept up to date.
+            max_frames: the end, if given.
+
+        Raises:
+            SourceError: the source broke off.
+        """
+        guarded = [_Guarded(sink, summary) for sink in sinks]
         start = time.monotonic()
-        try:
+        with suppress(StopRun):
             for frame in source:
                 result = self.process(frame)
                 summary.frames += 1
+                summary.seconds = time.monotonic() - start
                 summary.faces = max([summary.faces, *(face.track.id for face in result.faces)])
                 for sink in guarded:
                     sink.emit(result)
                 if summary.frames == max_frames:
                     break
-        except StopRun:
-            pass
-        finally:
-            summary.seconds = time.monotonic() - start
-        return summary
 
 
 class _Guarded:
-    """A sink whose failure is logged once and does not stop the loop."""
+    """A sink whose failure is logged once, counted, and does not stop the loop."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, summary: Summary) -> None:
         self._sink = sink
+        self._summary = summary
         self._failing = False
 
     def emit(self, result: FrameResult) -> None:
@@ -104,11 +113,12 @@ class _Guarded:
             self._sink.emit(result)
         except OSError as error:
             if not self._failing:
-                _log.error("%s fails: %s", type(self._sink).__name__, error)
+                _log.error("%s fails: %s", self._sink.description, error.strerror or error)
             self._failing = True
+            self._summary.lost[self._sink.description] = self._summary.lost.get(self._sink.description, 0) + 1
         else:
             if self._failing:
-                _log.warning("%s works again", type(self._sink).__name__)
+                _log.warning("%s works again", self._sink.description)
             self._failing = False
 
 

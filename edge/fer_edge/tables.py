@@ -47,13 +47,13 @@ def models_table(bundles: Sequence[Bundle]) -> None:
         table.add_column(heading)
     for bundle in bundles:
         manifest = bundle.manifest
-        first = manifest.accuracy[0]
+        first = manifest.accuracy[0] if manifest.accuracy else None
         table.add_row(
             manifest.name,
             str(len(manifest.labels)),
             f"{manifest.macs / 1e6:.1f}",
             f"{len(bundle.model) / 1000:.0f}",
-            f"{first.accuracy_int8:.1%}",
-            f"{first.images} faces of {first.data} {first.split}, {first.labels} labels",
+            f"{first.accuracy_int8:.1%}" if first else "not measured",
+            f"{first.images} faces of {first.data} {first.split}, {first.labels} labels" if first else "",
         )
     Console().print(table)

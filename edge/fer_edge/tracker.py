@@ -13,6 +13,10 @@ _SAME_FACE = 0.5
 """Two boxes of one frame that share more than this part of the smaller are one face: people do not overlap so."""
 
 
+_LONGEST_GAP = 5.0
+"""Seconds without a frame after which nobody is followed on: still pictures stand further apart."""
+
+
 @dataclass(slots=True)
 class _Known:
     id: int
@@ -34,7 +38,8 @@ class Tracker:
     def update(self, detector: Detector, frame: Frame) -> tuple[Track, ...]:
         """Return the faces of this frame, the oldest first; one that was just lost is kept for a moment."""
         now = frame.captured_at
-        self._forget(now)
+        if now - self._last_frame > _LONGEST_GAP:
+            self._known = []
         found: list[FaceBox] = []
         if self._scan_is_due(now):
             self._last_scan = now
@@ -42,6 +47,7 @@ class Tracker:
         unmatched = self._match(found, now)
         self._follow(detector, frame)
         self._add(unmatched, now)
+        self._known = [face for face in self._known if now - face.last_seen <= self._config.max_missed]
         self._last_frame = now
         return tuple(Track(face.id, face.box, now - face.first_seen, now - face.last_seen) for face in self._known)
 
@@ -85,9 +91,6 @@ class Tracker:
     def _is_taken(self, box: FaceBox, now: float) -> bool:
         """Whether a box shows a face that was already seen in this frame, perhaps as a part of it."""
         return any(face.last_seen == now and overlap(face.box, box) > _SAME_FACE for face in self._known)
-
-    def _forget(self, now: float) -> None:
-        self._known = [face for face in self._known if now - face.last_seen <= self._config.max_missed]
 
 
 def _see(face: _Known, box: FaceBox, now: float) -> None:

@@ -4,49 +4,49 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from fer_edge.bundle import MANIFEST_FILE, MODEL_FILE, Bundle, Manifest, load_bundle, sha256, verify_files
-from fer_edge.classifier import Classifier
+from fer_edge.bundle import MANIFEST_FILE, Manifest, sha256
 from fer_edge.errors import ConfigError
+from fer_edge.selftest import verify
 
 
 def refuse_foreign(out: Path) -> None:
     """Raise ConfigError if a folder is neither a bundle nor empty: it is somebody else's."""
+    if any(parent.is_file() for parent in out.parents):
+        raise ConfigError(f"{out}: lies below a file. Choose another --out")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file()):
         raise ConfigError(f"{out}: exists and is no model bundle. Choose another --out")
 
 
-def in_memory(folder: Path, manifest: Manifest, model: bytes) -> Bundle:
-    """A bundle that is not on disk yet, to be measured."""
-    return Bundle(folder, manifest, model)
+def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Write a bundle as one folder: files by name, the model among them, and `model.json` with their hashes.
 
-
-def write_bundle(out: Path, manifest: Manifest, model: bytes, companions: list[Path]) -> None:
-    """Write `model.tflite`, `model.json` and copies of the companions as one folder, replacing an older bundle.
+    An older bundle in its place is replaced.
 
     Raises:
         ConfigError: the folder cannot be written, or is not a bundle.
-        ModelError: what was written does not load.
+        ModelError: what was written does not load, or fails its own golden faces.
     """
     refuse_foreign(out)
     aside = out.with_name(f".{out.name}.part")
     old = out.with_name(f".{out.name}.old")
+    hashes = {name: sha256(files[name]) for name in sorted(files)}
+    complete = manifest.model_copy(update={"files": hashes}).model_dump_json(indent=2) + "\n"
     try:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
         aside.mkdir(parents=True)
-        files = {path.name: path.read_bytes() for path in companions} | {MODEL_FILE: model}
-        for name, content in files.items():
+        for name, content in {**files, MANIFEST_FILE: complete.encode()}.items():
             (aside / name).write_bytes(content)
-        complete = manifest.model_copy(update={"files": {name: sha256(files[name]) for name in sorted(files)}})
-        (aside / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n")
-        verify_files(aside)
-        Classifier(load_bundle(aside))
+        verify(aside)
         if out.exists():
             out.replace(old)
         aside.replace(out)
     except OSError as error:
+        if old.exists() and not out.exists():
+            old.replace(out)
         raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -2,53 +2,201 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from fer_edge.bundle import Accuracy, Bundle
 from fer_edge.classifier import Classifier
+from fer_edge.interpreter import open_interpreter
 from fer_train.datasets import LabelledFaces
 from fer_train.fit import predict
-from fer_train.metrics import score
+from fer_train.metrics import calibration_error, score
+
+from fer_quantize.convert import convert
+from fer_quantize.statistics import Interval, PairedDrop, accuracy_interval, paired_drop
 
 Scores = npt.NDArray[np.float32]
+"""Probabilities, shape (N, C)."""
+
+
+_SAME_MODEL = 0.003
+"""Accuracy by which two frameworks may differ on one model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Float against int8 on one labelling of a split. Shares are fractions of one.
+
+    Attributes:
+        accuracy: against those labels, and the recall of each class.
+        interval_float: 95 % confidence interval of the float model's accuracy.
+        interval_int8: that of the int8 model's.
+        drop: what int8 lost, paired face by face.
+        net_losses: faces a class that int8 lost, less those it gained.
+        agreement: share of faces that both give the same label.
+        mean_difference: of a probability, absolute.
+        max_difference: the largest.
+        ece_float: expected calibration error of the float model.
+        ece_int8: that of the int8 model.
+    """
+
+    accuracy: Accuracy
+    interval_float: Interval
+    interval_int8: Interval
+    drop: PairedDrop
+    net_losses: dict[str, int]
+    agreement: float
+    mean_difference: float
+    max_difference: float
+    ece_float: float
+    ece_int8: float
+
+    def class_drop(self, label: str) -> float:
+        """Recall that a class lost, in percentage points."""
+        before, after = self.accuracy.recall_float[label], self.accuracy.recall_int8[label]
+        return 0.0 if before is None or after is None else 100 * (before - after)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a model takes. Latency is the median of single faces on one thread of this machine, in milliseconds."""
+
+    bytes: int
+    latency_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Float against int8 on one split.
+    """Float against int8.
 
     Attributes:
-        accuracies: one a labelling of the same pictures; the first decides.
-        agreement: share of faces that both give the same label.
+        measurements: one a labelling of the same pictures; the first decides.
         distribution: mean int8 probability of each label.
+        float32: cost of the same network as float TFLite.
+        int8: cost of the int8 model.
+        macs: multiply-accumulates of one pass.
     """
 
-    accuracies: tuple[Accuracy, ...]
-    agreement: float
+    measurements: tuple[Measurement, ...]
     distribution: dict[str, float]
+    float32: Cost
+    int8: Cost
+    macs: int
 
-    @property
-    def drop(self) -> float:
-        """Accuracy that int8 lost, in percentage points; negative if it gained."""
-        first = self.accuracies[0]
-        return round(100 * (first.accuracy_float - first.accuracy_int8), 2)
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What int8 may lose, in percentage points.
+
+    Attributes:
+        drop: of accuracy.
+        class_drop: of a class' recall; a single face never decides.
+    """
+
+    drop: float
+    class_drop: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out.
+
+    Attributes:
+        folder: the bundle's.
+        comparison: the measurement.
+        gated: whether limits were set.
+        refusal: why the bundle must not ship, if it must not.
+        written: whether it was put in place.
+    """
+
+    folder: Path
+    comparison: Comparison
+    gated: bool
+    refusal: str | None
+    written: bool
 
 
 def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFaces]) -> Comparison:
     """Run both models on each labelling of a split, the one that decides first."""
     runs = [(faces, predict(model, faces.images), predict_int8(bundle, faces.images)) for faces in labellings]
-    _, floats, ints = runs[0]
+    faces, _, ints = runs[0]
     return Comparison(
-        accuracies=tuple(_accuracy(*run) for run in runs),
-        agreement=float((floats.argmax(axis=1) == ints.argmax(axis=1)).mean()),
+        measurements=tuple(_measure(*run) for run in runs),
         distribution={
             label: round(float(share), 4)
             for label, share in zip(bundle.manifest.labels, ints.mean(axis=0), strict=True)
         },
+        float32=cost(convert(model, faces.images[:1], "float32"), faces.images),
+        int8=cost(bundle.model, faces.images),
+        macs=bundle.manifest.macs,
+    )
+
+
+def predict_int8(bundle: Bundle, images: npt.NDArray[np.uint8]) -> Scores:
+    """Probabilities, shape (N, C), of a bundle for grey faces of shape (N, H, W)."""
+    classifier = Classifier(bundle)
+    return np.array([classifier.probabilities(image) for image in images])
+
+
+def cost(content: bytes, images: npt.NDArray[np.uint8], passes: int = 300) -> Cost:
+    """Size and latency of a `.tflite` model, whatever its input's type."""
+    interpreter = open_interpreter(content)
+    entry = interpreter.get_input_details()[0]
+    spent = []
+    for image in np.resize(images, (passes, *images.shape[1:])):
+        interpreter.set_tensor(entry["index"], image[None, :, :, None].astype(entry["dtype"]))
+        start = time.perf_counter()
+        interpreter.invoke()
+        spent.append(time.perf_counter() - start)
+    return Cost(len(content), round(1000 * float(np.median(spent)), 4))
+
+
+def why_not(comparison: Comparison, limits: Limits, trained_accuracy: float | None) -> str | None:
+    """Return why a bundle must not ship, or None.
+
+    Args:
+        comparison: the measurement.
+        limits: what int8 may lose.
+        trained_accuracy: what the training recorded for the float model on this split, if known.
+    """
+    first = comparison.measurements[0]
+    measured = first.accuracy.accuracy_float
+    if trained_accuracy is not None and trained_accuracy - measured > _SAME_MODEL:
+        return (
+            f"the float model scores {measured:.2%}, but its training recorded {trained_accuracy:.2%}: "
+            "it is not the model that was trained"
+        )
+    if not first.drop.drop <= limits.drop:
+        return f"int8 loses {first.drop.drop:.2f} percentage points, more than the {limits.drop:g} allowed"
+    for label, losses in first.net_losses.items():
+        if losses > 1 and not first.class_drop(label) <= limits.class_drop:
+            return (
+                f"'{label}' loses {first.class_drop(label):.1f} percentage points of recall ({losses} faces), "
+                f"more than the {limits.class_drop:g} allowed"
+            )
+    return None
+
+
+def _measure(faces: LabelledFaces, floats: Scores, ints: Scores) -> Measurement:
+    right_before, right_after = floats.argmax(axis=1) == faces.classes, ints.argmax(axis=1) == faces.classes
+    lost = right_before.astype(int) - right_after.astype(int)
+    difference = np.abs(floats - ints)
+    return Measurement(
+        accuracy=_accuracy(faces, floats, ints),
+        interval_float=accuracy_interval(right_before),
+        interval_int8=accuracy_interval(right_after),
+        drop=paired_drop(right_before, right_after),
+        net_losses={label: int(lost[faces.classes == index].sum()) for index, label in enumerate(faces.labels)},
+        agreement=float((floats.argmax(axis=1) == ints.argmax(axis=1)).mean()),
+        mean_difference=float(difference.mean()),
+        max_difference=float(difference.max()),
+        ece_float=calibration_error(floats, faces.classes),
+        ece_int8=calibration_error(ints, faces.classes),
     )
 
 
@@ -64,28 +212,3 @@ def _accuracy(faces: LabelledFaces, floats: Scores, ints: Scores) -> Accuracy:
         recall_float=before.recall,
         recall_int8=after.recall,
     )
-
-
-def predict_int8(bundle: Bundle, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Probabilities, shape (N, C), of a bundle for grey faces of shape (N, H, W)."""
-    classifier = Classifier(bundle)
-    return np.array([classifier.probabilities(image) for image in images])
-
-
-def why_not(comparison: Comparison, max_drop: float, trained_accuracy: float | None) -> str | None:
-    """Return why a bundle must not ship, or None.
-
-    Args:
-        comparison: the measurement.
-        max_drop: percentage points that int8 may lose.
-        trained_accuracy: what the training recorded for the float model on this split, if known.
-    """
-    first = comparison.accuracies[0]
-    if trained_accuracy is not None and 100 * (trained_accuracy - first.accuracy_float) > max_drop:
-        return (
-            f"the float model scores {first.accuracy_float:.2%}, but its training recorded {trained_accuracy:.2%}: "
-            "it is not the model that was trained"
-        )
-    if comparison.drop > max_drop:
-        return f"int8 loses {comparison.drop:.2f} percentage points, more than the {max_drop:g} allowed"
-    return None

@@ -35,7 +35,19 @@ def quantize(
     representative: Annotated[int, typer.Option(min=1, help="Training faces that set the int8 ranges.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Chooses those faces.")] = 0,
     check: Annotated[bool, typer.Option("--check", help="Exit 1, and write nothing, if int8 loses too much.")] = False,
-    max_drop: Annotated[float, typer.Option(help="Percentage points that int8 may lose.")] = 0.5,
+    max_drop: Annotated[float, typer.Option(min=0, help="Percentage points of accuracy that int8 may lose.")] = 0.5,
+    max_class_drop: Annotated[
+        float,
+        typer.Option(min=0, help="Percentage points of recall that a class may lose; a single face never decides."),
+    ] = 2.0,
+    int16: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Give this layer 16-bit activations; may be repeated.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Only report which layer int8 hurts most.")] = False,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="Only measure this mode: int8, int16x8, float16, dynamic, float32 or all; may be repeated."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Convert a Keras model to a full-int8 TFLite bundle, and measure float against int8 on the validation split."""
@@ -45,33 +57,43 @@ def quantize(
             "no data set. Give --data (or FER_DATA) the folder with fer2013.csv, and fer2013new.csv for FER+ labels: "
             "the first is Kaggle's 'Challenges in Representation Learning' data, the second is in Microsoft's FERPlus"
         )
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converter is TensorFlow's
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from fer_quantize.quiet import quiet
-
-    with quiet():
-        import keras  # noqa: F401 - it brings TensorFlow, which talks while it loads
-
+    _load_keras()
     from fer_edge.bundle import DEFAULT_MODEL
 
-    from fer_quantize.report import print_comparison
+    from fer_quantize.check import Limits
+    from fer_quantize.convert import parse_modes
+    from fer_quantize.origin import open_origin
+    from fer_quantize.report import print_layers, print_modes, print_outcome
     from fer_quantize.steps import check_bundle, convert_model
 
-    if model and model.endswith((".keras", ".h5")):
-        outcome = convert_model(
-            Path(model),
-            data,
-            out or Path(model).parent / "bundle",
-            labels,
-            representative=representative,
-            seed=seed,
-            max_drop=max_drop if check else None,
-        )
+    limits = Limits(max_drop, max_class_drop) if check else None
+    modes = parse_modes(mode or [])
+    if not model or not model.endswith((".keras", ".h5")):
+        if layers or modes or int16:
+            raise ConfigError("--layers, --mode and --int16 want a .keras file: models/NAME/model.keras of a bundle")
+        outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits)
     else:
-        outcome = check_bundle(model or DEFAULT_MODEL, data, labels, max_drop)
-    print_comparison(outcome)
-    if check and outcome.refusal:
+        origin = open_origin(Path(model), data, labels, representative, seed)
+        if layers or modes:
+            if layers:
+                print_layers(origin)
+            if modes:
+                print_modes(origin, modes)
+            return
+        outcome = convert_model(origin, out or Path(model).parent / "bundle", int16 or [], limits)
+    print_outcome(outcome)
+    if outcome.refusal:
         raise typer.Exit(1)
+
+
+def _load_keras() -> None:
+    """Load Keras on TensorFlow, whose converter it is, and quietly."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from fer_edge.quiet import quiet
+
+    with quiet():
+        import keras  # noqa: F401
 
 
 def run() -> None:

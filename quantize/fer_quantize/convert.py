@@ -1,27 +1,38 @@
-"""Keras model to full-int8 TFLite."""
+"""Keras model to TFLite: full int8 to ship, other modes to compare."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from fer_edge.errors import ModelError
+from fer_edge.errors import ConfigError, ModelError
 from fer_edge.interpreter import open_interpreter
+from fer_edge.quiet import quiet
 
-from fer_quantize.quiet import quiet
+Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
+MODES: tuple[Mode, ...] = ("int8", "int16x8", "float16", "dynamic", "float32")
 
-_WHOLE_NUMBERS = (np.int8, np.int32)
-"""int32 holds biases and shapes."""
+_WHOLE_NUMBERS = (np.int8, np.int16, np.int32, np.int64)
+"""int32 and int64 hold biases and shapes."""
 _BRIDGES = ("tfl.quantize", "tfl.dequantize")
 """What the converter puts before and after an operation that stays in float."""
 
 
+def parse_modes(names: list[str]) -> list[Mode]:
+    """Return modes by name, `all` of them too. Raises ConfigError for an unknown one."""
+    unknown = [name for name in names if name not in {*MODES, "all"}]
+    if unknown:
+        raise ConfigError(f"--mode {unknown[0]}: is unknown. Choose {', '.join(MODES)} or all")
+    return [mode for mode in MODES if mode in names or "all" in names]
+
+
 def load_keras(path: Path) -> keras.Model:
-    """Read a `.keras` model that eats grey faces.
+    """Read a `.keras` or `.h5` model that eats grey faces.
 
     Raises:
         ModelError: it is missing, unreadable, or of another input shape.
@@ -38,48 +49,65 @@ def load_keras(path: Path) -> keras.Model:
 
 
 def to_int8(model: keras.Model, representative: npt.NDArray[np.uint8]) -> bytes:
-    """Convert a model to int8 weights (per channel), activations, input and output.
-
-    The input's range is that of a grey picture, so its scale is 1 and its zero point -128.
-
-    Args:
-        model: input (N, H, W, 1) of grey levels 0..255, output (N, C) of probabilities.
-        representative: faces that set the ranges, shape (N, H, W), uint8.
-
-    Returns:
-        The content of a `.tflite` file.
+    """Convert a model to int8 throughout; see `convert`.
 
     Raises:
-        ModelError: an operation has no int8 kernel, or a tensor stayed in float; both by name.
-
-    The scheme is that of Jacob et al., 2018 (arXiv:1712.05877) as the LiteRT 8-bit quantization specification has it.
+        ModelError: it cannot be converted, or a tensor stayed in float; by name.
     """
-
-    def samples() -> Iterator[list[npt.NDArray[np.float32]]]:
-        full_range = representative[0].copy()
-        full_range.flat[:2] = 0, 255
-        for image in (full_range, *representative):
-            yield [image[None, :, :, None].astype(np.float32)]
-
-    one_face = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="grey")
-    fixed = keras.Model(one_face, model(one_face))
-    try:
-        with quiet():
-            content = _convert(fixed, samples)
-    except Exception as error:
-        raise ModelError(f"cannot be converted to int8: {_reason(error)}") from error
+    content = convert(model, representative, "int8")
     refuse_float(content)
     return content
 
 
-def _convert(model: keras.Model, samples: Callable[[], Iterator[list[npt.NDArray[np.float32]]]]) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = samples
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mode) -> bytes:
+    """Convert a model to TFLite.
+
+    In `int8`, weights (per channel), activations, input and output are int8, by the scheme of Jacob et al., 2018
+    (arXiv:1712.05877) as the LiteRT 8-bit quantization specification has it. The input's range is that of a grey
+    picture, so its scale is 1 and its zero point -128. `int16x8` has 16-bit activations; `float16` and `dynamic`
+    quantize weights only.
+
+    Args:
+        model: input (N, H, W, 1) of grey levels 0..255, output (N, C) of probabilities.
+        representative: faces that set the ranges, shape (N, H, W), uint8; not used by the last three modes.
+        mode: which.
+
+    Returns:
+        The content of a `.tflite` file with batch size 1.
+
+    Raises:
+        ModelError: the converter refuses the model.
+    """
+    one_face = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="grey")
+    fixed = keras.Model(one_face, model(one_face))
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+    if mode != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if mode == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if mode in {"int8", "int16x8"}:
+        converter.representative_dataset = lambda: samples(representative)
+    if mode == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+    if mode == "int16x8":
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+    try:
+        with quiet():
+            return bytes(converter.convert())
+    except Exception as error:
+        raise ModelError(f"cannot be converted to {mode}: {_reason(error)}") from error
+
+
+def samples(representative: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
+    """Yield the model's inputs, shape (1, H, W, 1): a face that spans the full range of grey, then the faces."""
+    full_range = representative[0].copy()
+    full_range.flat[:2] = 0, 255
+    for image in (full_range, *representative):
+        yield [image[None, :, :, None].astype(np.float32)]
 
 
 def refuse_float(content: bytes) -> None:

@@ -1,43 +1,159 @@
-"""The comparison as tables on the terminal."""
+"""The comparison for people and programs: tables, `quantization.json`, a plot."""
 
 from __future__ import annotations
 
-from fer_edge.bundle import Accuracy
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from fer_quantize.steps import Outcome
+from fer_quantize.check import Comparison, Measurement, Outcome
+from fer_quantize.convert import Mode
+from fer_quantize.layers import layer_errors
+from fer_quantize.modes import compare_modes
+from fer_quantize.origin import Origin
+from fer_quantize.statistics import Interval
+
+_LAYER_FACES = 50
 
 
-def print_comparison(outcome: Outcome) -> None:
+def print_outcome(outcome: Outcome) -> None:
     """Print accuracies, the recall of each class, and the verdict."""
     console = Console()
-    table = Table(title=f"{outcome.folder}: float against int8")
-    for heading in ("data", "labels", "images", "float", "int8", "drop, pp"):
-        table.add_column(heading, justify="left" if heading in {"data", "labels"} else "right")
-    for accuracy in outcome.comparison.accuracies:
-        table.add_row(
-            f"{accuracy.data} {accuracy.split}",
-            accuracy.labels,
-            str(accuracy.images),
-            f"{accuracy.accuracy_float:.2%}",
-            f"{accuracy.accuracy_int8:.2%}",
-            f"{100 * (accuracy.accuracy_float - accuracy.accuracy_int8):+.2f}",
-        )
-    console.print(table)
-    console.print(_recalls(outcome.comparison.accuracies[0]))
-    console.print(f"Both give the same label on {outcome.comparison.agreement:.2%} of the faces.")
-    console.print(f"[red]FAILED[/]: {outcome.refusal}" if outcome.refusal else "[green]passed[/]", soft_wrap=True)
+    first = outcome.comparison.measurements[0]
+    console.print(_accuracies(outcome))
+    console.print(_recalls(first))
+    console.print(_costs(outcome.comparison))
+    console.print(
+        f"Same label on {first.agreement:.2%} of the faces; probabilities differ by {first.mean_difference:.4f} on "
+        f"average, {first.max_difference:.3f} at most; calibration error {first.ece_float:.3f} float, "
+        f"{first.ece_int8:.3f} int8.",
+        soft_wrap=True,
+    )
+    if outcome.refusal:
+        console.print(f"[red]FAILED[/]: {outcome.refusal}", soft_wrap=True)
+    elif outcome.gated:
+        console.print("[green]passed[/]")
     if outcome.written:
         console.print(f"{outcome.folder}: written")
 
 
-def _recalls(accuracy: Accuracy) -> Table:
-    table = Table(title=f"recall a class, {accuracy.labels} labels")
-    table.add_column("class")
-    table.add_column("float", justify="right")
-    table.add_column("int8", justify="right")
-    for label, before in accuracy.recall_float.items():
-        after = accuracy.recall_int8[label]
-        table.add_row(label, *("-" if recall is None else f"{recall:.1%}" for recall in (before, after)))
+def print_layers(origin: Origin) -> None:
+    """Print the noise that int8 puts into each operation's output, and mark the one that adds most."""
+    errors = layer_errors(origin.model, origin.faces, origin.labellings[0].images[:_LAYER_FACES])
+    worst = max(errors, key=lambda error: error.added_db)
+    table = Table(title=f"{origin.path}: int8 against float, operation by operation, on {_LAYER_FACES} faces")
+    for heading in ("", "operation", "layer", "signal to noise, dB", "lost here, dB"):
+        table.add_column(heading, justify="left" if heading in {"operation", "layer"} else "right")
+    for error in errors:
+        style = "bold red" if error is worst else None
+        figures = (f"{error.sqnr_db:.1f}", f"{error.added_db:+.1f}")
+        table.add_row(str(error.index), error.operation, error.layer, *figures, style=style)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"Most is lost in {worst.layer}. If the drop is too large: --int16 with it and with the layer before."
+    )
+
+
+def print_modes(origin: Origin, modes: Sequence[Mode]) -> None:
+    """Print size, accuracy and latency of each mode."""
+    faces = origin.labellings[0]
+    table = Table(title=f"{origin.path} on {len(faces)} faces of {faces.split}, {faces.scheme}")
+    for heading in ("mode", "kB", "accuracy, %", "ms a face, one thread here"):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    for result in compare_modes(origin.model, origin.faces, faces, modes):
+        accuracy = f"{100 * result.accuracy:.2f} {_percent(result.interval)}"
+        table.add_row(result.mode, f"{result.cost.bytes / 1000:.0f}", accuracy, f"{result.cost.latency_ms:.3f}")
+    Console().print(table)
+
+
+def as_json(comparison: Comparison) -> str:
+    """All figures, as they go into `quantization.json`."""
+    return json.dumps(_rounded(TypeAdapter(Comparison).dump_python(comparison, mode="json")), indent=2) + "\n"
+
+
+def plot(comparison: Comparison) -> bytes:
+    """A PNG: recall of each class before and after, with the accuracies in its title."""
+    first = comparison.measurements[0]
+    accuracy = first.accuracy
+    labels = list(accuracy.recall_float)
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+        axes = figure.subplots()
+        places = np.arange(len(labels))
+        for offset, name, recalls, colour in (
+            (-0.2, "float", accuracy.recall_float, "#0072B2"),
+            (0.2, "int8", accuracy.recall_int8, "#E69F00"),
+        ):
+            heights = [100 * (recalls[label] or 0) for label in labels]
+            axes.bar(places + offset, heights, 0.4, label=name, color=colour)
+        axes.set_xticks(places, labels)
+        axes.set_ylabel("recall, %")
+        axes.set_ylim(0, 100)
+        axes.set_title(
+            f"{accuracy.data} {accuracy.split}, {accuracy.labels}: "
+            f"{accuracy.accuracy_float:.2%} float, {accuracy.accuracy_int8:.2%} int8"
+        )
+        axes.legend()
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _accuracies(outcome: Outcome) -> Table:
+    table = Table(title=f"{outcome.folder}: float against int8, 95 % intervals")
+    for heading in ("labels", "images", "float, %", "int8, %", "drop, pp", "McNemar p"):
+        table.add_column(heading, justify="left" if heading == "labels" else "right")
+    for measured in outcome.comparison.measurements:
+        accuracy = measured.accuracy
+        table.add_row(
+            f"{accuracy.labels}, {accuracy.split}",
+            str(accuracy.images),
+            f"{100 * accuracy.accuracy_float:.2f} {_percent(measured.interval_float)}",
+            f"{100 * accuracy.accuracy_int8:.2f} {_percent(measured.interval_int8)}",
+            f"{measured.drop.drop:+.2f} ({measured.drop.interval[0]:+.2f} to {measured.drop.interval[1]:+.2f})",
+            f"{measured.drop.p_value:.2f}",
+        )
     return table
+
+
+def _recalls(measured: Measurement) -> Table:
+    table = Table(title=f"recall a class, {measured.accuracy.labels}")
+    for heading in ("class", "float", "int8", "drop, pp", "faces lost"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label, before in measured.accuracy.recall_float.items():
+        after = measured.accuracy.recall_int8[label]
+        shares = ("-" if recall is None else f"{recall:.1%}" for recall in (before, after))
+        table.add_row(label, *shares, f"{measured.class_drop(label):+.1f}", f"{measured.net_losses[label]:+d}")
+    return table
+
+
+def _costs(comparison: Comparison) -> Table:
+    table = Table(title=f"{comparison.macs / 1e6:.1f} million multiply-accumulates a face")
+    for heading in ("", "kB", "ms a face, one thread here"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, spent in (("float32", comparison.float32), ("int8", comparison.int8)):
+        table.add_row(name, f"{spent.bytes / 1000:.0f}", f"{spent.latency_ms:.3f}")
+    return table
+
+
+def _percent(interval: Interval) -> str:
+    return f"({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

@@ -85,11 +85,16 @@ def test_something_else_is_not_a_model(copy: Path) -> None:
 def test_wrong_shape_is_named(copy: Path) -> None:
     edit(copy, lambda manifest: manifest.update(input_shape=[64, 64, 1]))
     assert "(1, 48, 48, 1)" in refusal(copy)
+    edit(copy, lambda manifest: manifest.update(input_shape=[48, 24, 1]))
+    assert "is not square" in refusal(copy)
 
 
 def test_wrong_labels_are_named(copy: Path) -> None:
     edit(copy, lambda manifest: manifest["labels"].append("contempt"))
     assert "output has shape (1, 7)" in refusal(copy)
+    for wrong in (["happy"] * 7, ["sad", "angry", "disgust", "fear", "happy", "surprise", "neutral"], []):
+        edit(copy, lambda manifest, labels=wrong: manifest.update(labels=labels))  # type: ignore[misc]
+        assert "labels" in refusal(copy)
 
 
 def test_another_schema_is_named(copy: Path) -> None:

@@ -1,9 +1,14 @@
 """The small commands, and what a device must not need."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import cv2
+import numpy as np
+from fer_edge.bundle import sha256
 
 from tests.conftest import Run
 
@@ -23,10 +28,10 @@ def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
 
 
 def test_bench_of_a_source_that_is_too_short(command: Run, tmp_path: Path) -> None:
-    config = tmp_path / "empty"
-    config.mkdir()
-    done = command("fer-edge", "bench", "--source", config)
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((100, 100, 3), np.uint8))
+    done = command("fer-edge", "bench", "--source", tmp_path)
     assert done.returncode == 3
+    assert "has no frame after the 10 that warm up" in done.stderr
 
 
 def test_doctor_finds_a_working_installation(command: Run) -> None:
@@ -46,6 +51,25 @@ def test_doctor_fails_for_a_broken_model_and_says_what(command: Run, tmp_path: P
 
 def test_models_lists_the_default(command: Run) -> None:
     assert "ferplus7" in command("fer-edge", "models").stdout
+
+
+def test_models_verify_compares_hashes_and_golden_faces(command: Run, bundle_dir: Path, tmp_path: Path) -> None:
+    done = command("fer-edge", "models", "verify")
+    assert done.returncode == 0, done.stderr
+    assert "hashes agree; golden faces: off by" in done.stdout
+    copy = Path(shutil.copytree(bundle_dir, tmp_path / "copy"))
+    with np.load(copy / "golden.npz") as golden:
+        changed = dict(golden)
+    changed["outputs"] = changed["outputs"][::-1]
+    np.savez(copy / "golden.npz", **changed)
+    manifest = json.loads((copy / "model.json").read_text())
+    manifest["files"]["golden.npz"] = sha256((copy / "golden.npz").read_bytes())
+    (copy / "model.json").write_text(json.dumps(manifest))
+    done = command("fer-edge", "models", "verify", copy)
+    assert done.returncode == 4
+    assert "differ from the golden ones" in done.stderr
+    (copy / "golden.npz").write_bytes(b"")
+    assert command("fer-edge", "models", "verify", copy).returncode == 4
 
 
 def test_the_runtime_imports_no_training_framework(demo_video: Path) -> None:

@@ -1,5 +1,6 @@
 """Bad input: one line, the documented exit code, nothing half-written."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from tests.conftest import Run
 
 def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> None:
     assert done.returncode == code, done.stderr
-    errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO:")]
+    errors = done.stderr.splitlines()
     assert len(errors) == 1, done.stderr
     assert errors[0].startswith("error: ")
     for part in telling:
@@ -28,6 +29,9 @@ def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> N
         ("tracker = 5", "tracker"),
         ("source = ", "is not TOML"),
         ("[detector]\nname = 'yolo'", "detector.name"),
+        ("threads = '2'", "threads"),
+        ("threads = true", "threads"),
+        ("[detector]\nmin_neighbours = 99999999999", "detector.min_neighbours"),
         ("[detector]\ncascade = '/no/such.xml'", "/no/such.xml"),
     ],
 )
@@ -59,9 +63,44 @@ def test_a_recording_of_an_unknown_kind(command: Run, tmp_path: Path) -> None:
     check(command("fer-edge", "run", "--source", "demo", "--record", tmp_path / "out.gif"), 2, ".mp4")
 
 
-@pytest.mark.parametrize("source", ["97", "nosuch.mp4", "rtsp://127.0.0.1:9/none"])
+@pytest.mark.parametrize("source", ["97", "nosuch.mp4", "rtsp://127.0.0.1:9/none", "a" * 300])
 def test_a_missing_camera_or_file(command: Run, source: str) -> None:
     check(command("fer-edge", "run", "--source", source), 3, source)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "telling"),
+    [
+        (("--max-frames", "abc"), "--max-frames"),
+        (("--max-frames", "0"), "max_frames"),
+        (("--threads", "0"), "threads"),
+        (("--source", ""), "source"),
+        (("--colour", "red"), "--colour"),
+        (("--record", ""), ".mp4"),
+        (("--record", "/"), ".mp4"),
+    ],
+)
+def test_wrong_options(command: Run, arguments: tuple[str, ...], telling: str) -> None:
+    check(command("fer-edge", "run", "--source", "demo", *arguments), 2, telling)
+
+
+def test_a_file_name_that_opencv_cannot_open(command: Run, tmp_path: Path, demo_video: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/v\xff.mp4"
+    shutil.copy(os.fsencode(demo_video), odd)
+    check(command("fer-edge", "run", "--source", os.fsdecode(odd)), 2, "not UTF-8")
+
+
+def test_a_picture_too_large_for_opencv(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "huge.pgm").write_bytes(b"P5 100000 100000 255\n")
+    (tmp_path / "huge.pgm").rename(tmp_path / "huge.png")
+    check(command("fer-edge", "run", "--source", tmp_path / "huge.png"), 3, "huge.png: is not a readable image")
+
+
+def test_standard_output_that_is_full() -> None:
+    program = Path(sys.executable).with_name("fer-edge")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([program, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    check(done, 2, "standard output cannot be written")
 
 
 def test_a_source_that_fails_leaves_no_output(command: Run, tmp_path: Path) -> None:
@@ -95,7 +134,7 @@ def test_opencv_without_its_system_libraries(command: Run, tmp_path: Path, libra
 
 
 def test_no_tflite_runtime(command: Run, tmp_path: Path) -> None:
-    env = stand_in(tmp_path, "ai_edge_litert", "raise ImportError('not installed')")
+    env = stand_in(tmp_path, "ai_edge_litert", "raise ModuleNotFoundError('no', name='ai_edge_litert')")
     check(command("fer-edge", "run", "--source", "demo", env=env), 2, "no TFLite runtime", "pip install ai-edge-litert")
 
 

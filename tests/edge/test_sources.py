@@ -27,7 +27,7 @@ def test_a_video_hands_over_every_frame_in_media_time(demo_video: Path) -> None:
     with open_source(RunConfig(source=str(demo_video))) as source:
         assert source.frames == 90
         times = [frame.captured_at for frame in source]
-    np.testing.assert_allclose(times, np.arange(90) / 30, atol=1e-6)
+    np.testing.assert_allclose(times, np.arange(90) / 30, atol=1e-3)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all", b"\x00\x00\x00\x18ftypmp42"])
@@ -48,7 +48,10 @@ def test_a_truncated_video_gives_what_is_there_and_then_says_so(demo_video: Path
     content = whole.read_bytes()
     cut.write_bytes(content[: len(content) * 6 // 10])
     count = 0
-    with open_source(RunConfig(source=str(cut))) as source, pytest.raises(SourceError, match=r"of 90 frames"):
+    with (
+        open_source(RunConfig(source=str(cut))) as source,
+        pytest.raises(SourceError, match=r"cut.mp4: broke off after"),
+    ):
         for _ in source:
             count += 1
     assert 20 < count < 80

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from fer_edge.console import Debug, run_app, set_up
+from fer_edge.errors import ConfigError
 
 app = typer.Typer(
     help="Train facial expression models.",
@@ -37,17 +38,17 @@ def fit(
     labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
     epochs: Annotated[int, typer.Option(min=1)] = 60,
     batch_size: Annotated[int, typer.Option(min=1)] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, help="Peak of the cosine schedule.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     precision: Annotated[str, typer.Option(help="float32, or mixed_bfloat16 where the machine has it.")] = "float32",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
 ) -> None:
     """Train the edge network."""
     from fer_train.datasets import load_dataset, parse_scheme
-    from fer_train.fit import Recipe
+    from fer_train.fit import Recipe, parse_precision
     from fer_train.fit import fit as train
 
-    scheme = parse_scheme(labels)
+    scheme, policy = parse_scheme(labels), parse_precision(precision)
     recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     train(
         load_dataset(data, "train", scheme),
@@ -55,7 +56,7 @@ def fit(
         recipe,
         out,
         resume=resume,
-        precision=precision,
+        precision=policy,
     )
     typer.echo(f"{out / 'model.keras'}: trained. Next: fer-quantize {out / 'model.keras'} --data {data} --check")
 
@@ -71,6 +72,10 @@ def composites(
     from fer_train.composites import composite_atlas, write_atlas
     from fer_train.datasets import load_dataset, parse_scheme
 
+    if labels not in {"fer2013", "ferplus7"}:
+        raise ConfigError(f"labels '{labels}': the demo wants seven classes. Choose fer2013 or ferplus7")
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out}: there is no folder {out.parent}")
     faces = load_dataset(data, "train", parse_scheme(labels))
     write_atlas(composite_atlas(faces, most_similar), out)
     typer.echo(f"{out}: written")

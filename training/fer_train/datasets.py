@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from fer_edge.errors import ConfigError, DataError
+from fer_edge.images import IMAGE_SUFFIXES, read_image
 from fer_edge.labels import FER2013, FERPLUS8
-from fer_edge.preprocess import MODEL_SIZE, resize, to_grey
+from fer_edge.preprocess import MODEL_SIZE, resize
 from fer_edge.types import Image
 
 Split = Literal["train", "validation", "test"]
@@ -41,7 +41,6 @@ _VOTE_COLUMNS = {
     "neutral": "neutral",
     "contempt": "contempt",
 }
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
 def parse_scheme(name: str) -> Scheme:
@@ -129,6 +128,7 @@ def _read_csv(path: Path, split: Split, scheme: Scheme) -> LabelledFaces:
     targets: list[npt.NDArray[np.float32]] = []
     rows: list[int] = []
     one_hot = np.eye(len(FER2013), dtype=np.float32)
+    row = -1
     for row, record in _records(path, ("emotion", "pixels", "Usage")):
         if votes is not None and row >= len(votes):
             raise DataError(f"{votes_path}: {len(votes)} rows, fewer than {path.name} has: they do not belong together")
@@ -156,7 +156,7 @@ def _read_csv(path: Path, split: Split, scheme: Scheme) -> LabelledFaces:
 def _records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (row, record) of a CSV that must have these columns, all of them filled."""
     try:
-        with path.open(newline="", encoding="utf-8") as handle:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
@@ -164,7 +164,7 @@ def _records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             for row, record in enumerate(reader):
                 empty = [name for name in columns if record[name] is None]
                 if empty:
-                    raise DataError(f"{path}: row {row}: no field '{empty[0]}'")
+                    raise DataError(f"{path}: row {row} (line {row + 2}): no field '{empty[0]}'")
                 yield row, record
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV ({error})") from error
@@ -172,7 +172,9 @@ def _records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
 
 def _integer(text: str, path: Path, row: int, field: str, largest: int) -> int:
     if not text.strip().isdecimal() or int(text) > largest:
-        raise DataError(f"{path}: row {row}: {field} is {text[:20]!r}, expected a whole number from 0 to {largest}")
+        raise DataError(
+            f"{path}: row {row} (line {row + 2}): {field} is {text[:20]!r}, expected a whole number from 0 to {largest}"
+        )
     return int(text)
 
 
@@ -180,11 +182,15 @@ def _pixels(text: str, path: Path, row: int) -> npt.NDArray[np.uint8]:
     try:
         values = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise DataError(f"{path}: row {row}: pixels holds something that is not a whole number") from error
+        raise DataError(
+            f"{path}: row {row} (line {row + 2}): pixels holds something that is not a whole number"
+        ) from error
     if values.size != MODEL_SIZE**2:
-        raise DataError(f"{path}: row {row}: pixels has {values.size} values, expected {MODEL_SIZE**2}")
+        raise DataError(
+            f"{path}: row {row} (line {row + 2}): pixels has {values.size} values, expected {MODEL_SIZE**2}"
+        )
     if values.min() < 0 or values.max() > 255:
-        raise DataError(f"{path}: row {row}: pixels has a value outside 0 to 255")
+        raise DataError(f"{path}: row {row} (line {row + 2}): pixels has a value outside 0 to 255")
     return values.astype(np.uint8).reshape(MODEL_SIZE, MODEL_SIZE)
 
 
@@ -218,7 +224,7 @@ def _read_folders(root: Path, split: Split) -> LabelledFaces:
         (file, FER2013.index(path.name.lower()))
         for path in classes
         for file in sorted(path.iterdir())
-        if file.suffix.lower() in _IMAGE_SUFFIXES
+        if file.suffix.lower() in IMAGE_SUFFIXES
     ]
     return LabelledFaces(
         images=np.array([_read_image(file) for file, _ in files], np.uint8).reshape(-1, MODEL_SIZE, MODEL_SIZE),
@@ -231,7 +237,7 @@ def _read_folders(root: Path, split: Split) -> LabelledFaces:
 
 
 def _read_image(path: Path) -> Image:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    image = read_image(path, grey=True)
     if image is None:
         raise DataError(f"{path}: not a readable image. Remove it or save it again")
-    return resize(to_grey(np.asarray(image, np.uint8)))
+    return resize(image)

@@ -7,13 +7,14 @@ import math
 import shutil
 import sys
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
+from fer_edge import __version__
 from fer_edge.errors import ConfigError
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +23,18 @@ from fer_train.augmentation import Augmentation
 from fer_train.datasets import LabelledFaces
 from fer_train.metrics import score
 
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+"""Keras' policies of what a step computes in."""
+
 _UNFINISHED = "unfinished"
+
+
+def parse_precision(name: str) -> Precision:
+    """Return a precision by name. Raises ConfigError for an unknown one."""
+    for precision in get_args(Precision):
+        if name == precision:
+            return precision  # type: ignore[no-any-return]
+    raise ConfigError(f"precision '{name}' is unknown. Choose {', '.join(get_args(Precision))}")
 
 
 class Recipe(BaseModel):
@@ -43,7 +55,7 @@ class Recipe(BaseModel):
     never reaches back over more than a fifth of the training."""
     dropout: float = Field(0.2, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
 
 class Batches(keras.utils.PyDataset):
@@ -89,7 +101,7 @@ def fit(
     out: Path,
     *,
     resume: bool = False,
-    precision: str = "float32",
+    precision: Precision = "float32",
 ) -> keras.Model:
     """Train on one split, watch another, and write a folder.
 
@@ -107,7 +119,8 @@ def fit(
     Raises:
         ConfigError: `out` is in the way, or there is nothing to resume.
     """
-    _claim(out, recipe, resume)
+    record = _record(train, validation, recipe, precision)
+    _claim(out, record, resume)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
     model = edge_net(len(train.labels), dropout=recipe.dropout)
@@ -134,7 +147,7 @@ def fit(
     )
     if recipe.ema:
         _refresh_batch_norm(model, batches)
-    return _save(model, _record(train, validation, recipe, precision), validation, out)
+    return _save(model, record, validation, out)
 
 
 def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -142,21 +155,32 @@ def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np
     return np.asarray(model.predict(images[..., None], batch_size=512, verbose=0), np.float32)
 
 
-def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
-    marker = out / _UNFINISHED / "recipe.json"
+def _claim(out: Path, record: dict[str, Any], resume: bool) -> None:
+    """Make the folder of a new run, or compare that of an unfinished one with what is asked for now."""
+    marker = out / _UNFINISHED / "record.json"
     if resume:
         if not marker.is_file():
             raise ConfigError(f"{out}: no unfinished training to resume. Leave --resume out")
-        if Recipe.model_validate_json(marker.read_text()) != recipe:
-            raise ConfigError(f"{out}: was begun with another recipe. Resume with the same options")
+        begun = _read_marker(marker)
+        for part in ("recipe", "scheme", "precision", "data"):
+            if begun.get(part) != record[part]:
+                raise ConfigError(f"{out}: was begun with another {part}. Resume with the same options and data")
         return
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out}: is not empty. Choose another folder, or --resume an unfinished training")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise ConfigError(f"{out}: is not an empty folder. Choose another, or --resume an unfinished training")
     try:
         marker.parent.mkdir(parents=True)
-        marker.write_text(recipe.model_dump_json(indent=2))
+        marker.write_text(json.dumps(record, indent=2))
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def _read_marker(marker: Path) -> dict[str, Any]:
+    try:
+        begun = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{marker}: is damaged. Remove the folder and train anew") from error
+    return begun if isinstance(begun, dict) else {}
 
 
 def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimizers.Optimizer:
@@ -182,7 +206,7 @@ def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimize
     return optimizer
 
 
-def _record(train: LabelledFaces, validation: LabelledFaces, recipe: Recipe, precision: str) -> dict[str, Any]:
+def _record(train: LabelledFaces, validation: LabelledFaces, recipe: Recipe, precision: Precision) -> dict[str, Any]:
     """What a reader needs to repeat the training."""
     return {
         "scheme": train.scheme,
@@ -190,8 +214,13 @@ def _record(train: LabelledFaces, validation: LabelledFaces, recipe: Recipe, pre
         "recipe": recipe.model_dump(mode="json"),
         "precision": precision,
         "data": {faces.split: _describe(faces) for faces in (train, validation)},
-        "versions": {name: version(name) for name in ("fer-edge", "keras", "numpy", "opencv-python")}
-        | {"backend": keras.backend.backend()},
+        "versions": {
+            "fer-edge": __version__,
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
     }
 
 

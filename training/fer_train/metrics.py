@@ -21,6 +21,23 @@ class Score:
     """A class without images has none."""
 
 
+def calibration_error(probabilities: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], bins: int = 15) -> float:
+    """Expected calibration error, 0..1: how far confidence is from accuracy, the mean over equally wide bins.
+
+    Args:
+        probabilities: shape (N, C).
+        classes: the true ones, shape (N,).
+        bins: how many.
+
+    Source: Guo et al., 2017 (arXiv:1706.04599).
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == classes
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(float(right[index == b].mean() - confidence[index == b].mean())) for b in np.unique(index)]
+    return float(np.average(gaps, weights=np.unique(index, return_counts=True)[1]))
+
+
 def score(probabilities: npt.NDArray[np.float32], faces: LabelledFaces) -> Score:
     """Compare probabilities, shape (N, C), with the labels of the same N faces."""
     predicted = probabilities.argmax(axis=1)

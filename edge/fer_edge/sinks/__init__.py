@@ -12,6 +12,9 @@ from fer_edge.types import FrameResult
 class Sink(Protocol):
     """A context manager that takes results."""
 
+    description: str
+    """For people: what it is, and which."""
+
     def __enter__(self) -> Self:
         """Open it. Raises ConfigError where it cannot be written, MissingExtra where a package is absent."""
         ...
@@ -32,26 +35,37 @@ class StopRun(Exception):  # noqa: N818 - no error: the window was closed or the
 def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
     """Open the sinks that the configuration asks for; the stack closes them.
 
+    All are made before any is opened, and the one that replaces a file comes last: when one cannot be had, nothing
+    that was there before is lost.
+
     Args:
         config: the run's.
         stack: takes over the closing.
         fps: the source's frames a second, for recordings.
+
+    Raises:
+        MissingExtra: a package that one needs is not installed.
+        ConfigError: one cannot be written or shown.
     """
+    return [stack.enter_context(sink) for sink in _wanted(config, fps)]
+
+
+def _wanted(config: RunConfig, fps: float) -> list[Sink]:
     sinks: list[Sink] = []
-    if config.json_path is not None:
-        from fer_edge.sinks.jsonl import JsonLines  # noqa: PLC0415 - only what is asked for is loaded
-
-        sinks.append(stack.enter_context(JsonLines(config.json_path)))
-    if config.record is not None:
-        from fer_edge.sinks.recording import Recording  # noqa: PLC0415
-
-        sinks.append(stack.enter_context(Recording(config.record, fps)))
     if config.mqtt is not None:
-        from fer_edge.sinks.mqtt import Mqtt  # noqa: PLC0415
+        from fer_edge.sinks.mqtt import Mqtt  # noqa: PLC0415 - only what is asked for is loaded
 
-        sinks.append(stack.enter_context(Mqtt(config.mqtt)))
+        sinks.append(Mqtt(config.mqtt))
     if config.display != "none":
         from fer_edge.sinks.display import Display  # noqa: PLC0415
 
-        sinks.append(stack.enter_context(Display()))
+        sinks.append(Display())
+    if config.record is not None:
+        from fer_edge.sinks.recording import Recording  # noqa: PLC0415
+
+        sinks.append(Recording(config.record, fps))
+    if config.json_path is not None:
+        from fer_edge.sinks.jsonl import JsonLines  # noqa: PLC0415
+
+        sinks.append(JsonLines(config.json_path))
     return sinks

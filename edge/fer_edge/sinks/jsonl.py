@@ -20,13 +20,15 @@ class JsonLines:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.description = "standard output" if path == "-" else path
         self._first_at: float | None = None
 
     def __enter__(self) -> Self:
         try:
             opened = nullcontext(sys.stdout) if self._path == "-" else Path(self._path).open("w", encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{self._path!r}: cannot be written ({reason})") from error
         self._opened = opened
         self._stream = opened.__enter__()
         return self

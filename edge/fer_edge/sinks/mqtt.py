@@ -35,6 +35,7 @@ class Mqtt:
         except ImportError as error:
             raise MissingExtra("paho-mqtt", "mqtt") from error
         self._config = config
+        self.description = f"MQTT broker {config.host}"
         self._availability = f"{config.topic}/availability"
         self._faces = f"{config.topic}/faces"
         self._first_at: float | None = None

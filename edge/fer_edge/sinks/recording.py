@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -12,14 +13,18 @@ from fer_edge.errors import ConfigError
 from fer_edge.overlay import draw
 from fer_edge.types import FrameResult, Image
 
+_FALLBACK_FPS = 30.0
+_LONGEST_REPEAT = 2.0
+"""Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills."""
+
 
 class Recording:
-    """Writes annotated frames to an .mp4, aside until it is finished; live gaps are filled by repeating frames."""
+    """Writes annotated frames to an .mp4, aside until it is finished; short gaps are filled by repeating frames."""
 
     def __init__(self, path: Path, fps: float) -> None:
+        self.description = str(path)
         self._path = path
-        self._aside = path.with_name(f".{path.stem}.part{path.suffix}")
-        self._fps = max(fps, 1.0)
+        self._fps = fps if 1 <= fps <= 240 else _FALLBACK_FPS
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._first_at = 0.0
@@ -27,19 +32,30 @@ class Recording:
 
     def __enter__(self) -> Self:
         if self._path.suffix.lower() != ".mp4":
-            raise ConfigError(f"{self._path}: a recording is written as .mp4")
+            raise ConfigError(f"'{self._path}': a recording is written as .mp4")
+        self._aside = self._path.with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
         try:
+            if self._path.is_dir():
+                raise IsADirectoryError(0, "is a folder")
             self._aside.touch()
-        except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"'{self._path}': cannot be written ({reason})") from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is None:
+        """Move the video into place. Raises ConfigError if it cannot be read back: the disk was full, as a rule."""
+        try:
+            if self._writer is None:
+                return
+            self._writer.release()
+            if self._count_frames() < self._written:
+                raise ConfigError(f"{self._path}: the video could not be finished and is discarded. Is the disk full?")
+            self._aside.replace(self._path)
+        except OSError as error:
+            raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
+        finally:
             self._aside.unlink(missing_ok=True)
-            return
-        self._writer.release()
-        self._aside.replace(self._path)
 
     def emit(self, result: FrameResult) -> None:
         """Write the frame as often as its time asks for. Raises OSError where the video cannot be written."""
@@ -47,8 +63,11 @@ class Recording:
         writer = self._writer or self._open(image, result.frame.captured_at)
         if (image.shape[1], image.shape[0]) != self._size:
             image = np.asarray(cv2.resize(image, self._size), np.uint8)
-        due = round((result.frame.captured_at - self._first_at) * self._fps) + 1
-        while self._written < due:
+        missing = round((result.frame.captured_at - self._first_at) * self._fps) + 1 - self._written
+        longest = round(_LONGEST_REPEAT * self._fps)
+        if missing > longest:
+            self._first_at += (missing - longest) / self._fps
+        for _ in range(min(missing, longest)):
             writer.write(image)
             self._written += 1
 
@@ -56,7 +75,13 @@ class Recording:
         self._size = (image.shape[1], image.shape[0])
         writer = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
         if not writer.isOpened():
-            raise OSError(f"{self._path}: OpenCV cannot write this video")
+            raise OSError(f"OpenCV cannot write a video of {self._size[0]}x{self._size[1]} pixels")
         self._writer = writer
         self._first_at = captured_at
         return writer
+
+    def _count_frames(self) -> int:
+        capture = cv2.VideoCapture(str(self._aside), cv2.CAP_FFMPEG)
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        return count

@@ -21,6 +21,8 @@ _REDRAW = 0.1
 class LiveLine:
     """One line that is redrawn: faces, labels and frames a second; a progress bar where the end is known."""
 
+    description = "the terminal"
+
     def __init__(self, frames: int | None) -> None:
         columns: list[ProgressColumn] = [TextColumn("{task.description}")]
         if frames:
@@ -54,6 +56,8 @@ class LiveLine:
 
 class ChangeLog:
     """Logs a line when the faces or their labels change, and nothing between."""
+
+    description = "the log"
 
     def __init__(self) -> None:
         self._last = ""

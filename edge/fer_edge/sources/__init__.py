@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, Self
 
 from fer_edge.config import RunConfig
 from fer_edge.errors import SourceError
+from fer_edge.images import IMAGE_SUFFIXES
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 
 
 class Source(Protocol):
@@ -39,7 +39,7 @@ class Source(Protocol):
         ...
 
     def stop(self) -> None:
-        """End the iteration soon; may be called from a signal handler or another thread."""
+        """End the iteration soon. Called from a signal handler: it must not take a lock."""
         ...
 
 
@@ -58,14 +58,18 @@ def open_source(config: RunConfig, *, paced: bool = True) -> Source:
         return _demo(paced)
     if name == "auto":
         return _auto(config, paced)
-    if name.isdecimal() or name.startswith("/dev/") or "://" in name:
-        return _camera(config, name)
     path = Path(name)
-    if not path.exists():
+    if name.isdecimal() or "://" in name or name.startswith("/dev/video") or _is_device(path):
+        return _camera(config, name)
+    if not os.path.exists(path):  # noqa: PTH110 - a name too long is no file
         raise SourceError(f"source '{name}' is no file, folder, camera number or URL. Try --source demo")
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return _images(path)
     return _video(path)
+
+
+def _is_device(path: Path) -> bool:
+    return os.path.exists(path) and path.is_char_device()  # noqa: PTH110
 
 
 def _auto(config: RunConfig, paced: bool) -> Source:
@@ -73,7 +77,9 @@ def _auto(config: RunConfig, paced: bool) -> Source:
 
     device = find_camera()
     if device is None:
-        _log.warning("no camera found: showing the built-in demo (composite faces). Choose another with --source")
+        _log.warning(
+            "no camera delivers a picture: showing the built-in demo (composite faces). Choose another with --source"
+        )
         return _demo(paced)
     return _camera(config, device)
 

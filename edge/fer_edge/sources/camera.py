@@ -20,7 +20,7 @@ from fer_edge.types import Frame
 _log = logging.getLogger(__name__)
 
 _OPEN_TIMEOUT_MS = 5000
-_READ_TIMEOUT_MS = 5000
+_READ_TIMEOUT_MS = 3000
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 """Seconds between attempts to open a camera that is gone: doubled each time."""
@@ -42,7 +42,7 @@ class CameraSource:
         self._config = config
         self._newest: Frame | None = None
         self._fresh = threading.Condition()
-        self._stopped = threading.Event()
+        self._stopped = False
         self.fps = config.fps
         self.description = _without_password(name) if "://" in name else f"camera {name}"
 
@@ -62,7 +62,7 @@ class CameraSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield each time the newest frame, never the same twice; wait while the camera is gone."""
         last: Frame | None = None
-        while not self._stopped.is_set():
+        while not self._stopped:
             with self._fresh:
                 if self._newest is last:
                     self._fresh.wait(_POLL)
@@ -73,11 +73,11 @@ class CameraSource:
 
     def stop(self) -> None:
         """End the iteration and the thread."""
-        self._stopped.set()
+        self._stopped = True
 
     def _read(self, capture: cv2.VideoCapture) -> None:
         index = 0
-        while not self._stopped.is_set():
+        while not self._stopped:
             read, image = capture.read()
             if read:
                 self._publish(Frame(np.asarray(image, np.uint8), time.monotonic(), index))
@@ -97,15 +97,23 @@ class CameraSource:
 
     def _reopen(self) -> cv2.VideoCapture | None:
         """Try until the camera answers; None when stopped meanwhile."""
+        if self._stopped:
+            return None
         _log.warning("%s is gone: waiting for it", self.description)
         pause = _FIRST_PAUSE
-        while not self._stopped.wait(pause):
+        while not self._stopped_within(pause):
             capture = self._open()
             if capture is not None:
                 _log.warning("%s is back", self.description)
                 return capture
             pause = min(2 * pause, _LONGEST_PAUSE)
         return None
+
+    def _stopped_within(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not self._stopped and time.monotonic() < end:
+            time.sleep(_POLL)
+        return self._stopped
 
     def _open(self) -> cv2.VideoCapture | None:
         capture = _open_stream(self._name) if "://" in self._name else _open_device(self._name, self._config)
@@ -148,4 +156,5 @@ def _open_stream(url: str) -> cv2.VideoCapture:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    address, question, _ = url.partition("?")
+    return re.sub(r"//.*@", "//", address) + ("?…" if question else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ class DemoSource:
     def __init__(self, *, paced: bool = True) -> None:
         """Prepare the demo; `paced` keeps real time, else frames come as fast as they are asked for."""
         self._paced = paced
-        self._stopped = threading.Event()
+        self._stopped = False
 
     def __enter__(self) -> Self:
         self._faces = {label: face.astype(np.float32) for label, face in load_composites().items()}
@@ -87,18 +86,18 @@ class DemoSource:
         """Yield frames; when late in real time, skip to the one that is due."""
         start = time.monotonic()
         index = 0
-        while not self._stopped.is_set():
+        while not self._stopped:
             if self._paced:
                 late = time.monotonic() - start - index / FPS
                 index += max(int(late * FPS), 0)
-                self._stopped.wait(max(-late, 0))
+                time.sleep(max(-late, 0))
             image = self.render(scene_at(index / FPS))
             yield Frame(image, start + index / FPS if self._paced else index / FPS, index)
             index += 1
 
     def stop(self) -> None:
         """End the iteration."""
-        self._stopped.set()
+        self._stopped = True
 
     def render(self, scene: Scene) -> Image:
         """Draw a scene: shape (480, 640, 3), BGR, uint8."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import SourceError
-from fer_edge.sources import IMAGE_SUFFIXES
+from fer_edge.images import IMAGE_SUFFIXES, read_image
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -29,6 +29,10 @@ class VideoSource:
         self.description = str(path)
 
     def __enter__(self) -> Self:
+        try:
+            str(self._path).encode()
+        except UnicodeEncodeError:
+            raise SourceError(f"{str(self._path)!r}: the name is not UTF-8, which OpenCV cannot open") from None
         self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise SourceError(f"{self._path}: is not a readable video (empty, truncated or of an unknown format)")
@@ -42,23 +46,31 @@ class VideoSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames. Raises SourceError at the end if the file broke off before the frames it promises."""
-        index = 0
+        index, seconds = 0, 0.0
         while not self._stopped:
             read, image = self._capture.read()
             if not read:
-                self._refuse_truncated(index)
+                self._refuse_truncated(index, seconds)
                 return
-            yield Frame(np.asarray(image, np.uint8), index / self.fps, index)
+            stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if index:
+                seconds = stamp if stamp > seconds else seconds + 1 / self.fps
+            yield Frame(np.asarray(image, np.uint8), seconds, index)
             index += 1
 
     def stop(self) -> None:
         """End the iteration."""
         self._stopped = True
 
-    def _refuse_truncated(self, read: int) -> None:
-        # Containers count a little differently from decoders; a file that lost its end misses far more.
-        if self.frames and read < 0.95 * self.frames - 2:
-            raise SourceError(f"{self._path}: broke off after {read} of {self.frames} frames: the file is truncated")
+    def _refuse_truncated(self, read: int, seconds: float) -> None:
+        """Raise SourceError if the last frame, at `seconds`, comes well before the end that the container promises."""
+        if self.frames is None:
+            return
+        promised = self.frames / self.fps
+        missing = promised - (seconds + 1 / self.fps)
+        # Containers and decoders differ by a frame or two.
+        if missing > min(max(0.01 * promised, 2.5 / self.fps), 1.0):
+            raise SourceError(f"{self._path}: broke off after {read} frames, {missing:.1f} s before its end: truncated")
 
 
 class ImageSource:
@@ -85,17 +97,18 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures; in a folder, one that cannot be read is skipped and named."""
+        unreadable = 0
         for index, file in enumerate(self._files):
             if self._stopped:
                 return
-            image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-            if image is None:
-                problem = f"{file}: is not a readable image"
-                if len(self._files) == 1:
-                    raise SourceError(problem)
-                _log.warning("%s: skipped", problem)
+            image = read_image(file)
+            if image is not None:
+                yield Frame(image, index * _SECONDS_A_PICTURE, index, file.name)
                 continue
-            yield Frame(np.asarray(image, np.uint8), index * _SECONDS_A_PICTURE, index, file.name)
+            unreadable += 1
+            if unreadable == len(self._files):
+                raise SourceError(f"{file}: is not a readable image" + (", nor is any other" if index else ""))
+            _log.warning("%s: is not a readable image: skipped", file)
 
     def stop(self) -> None:
         """End the iteration."""

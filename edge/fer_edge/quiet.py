@@ -1,4 +1,4 @@
-"""Keep TensorFlow's own chatter off the terminal."""
+"""Keep the chatter of native libraries off the terminal."""
 
 from __future__ import annotations
 

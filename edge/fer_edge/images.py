@@ -1,0 +1,22 @@
+"""Still pictures from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_edge.types import Image
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def read_image(path: Path, *, grey: bool = False) -> Image | None:
+    """Return a picture, shape (H, W, 3) BGR or (H, W) grey, uint8; None where the file is no readable picture."""
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
+        return None
+    return None if image is None else np.asarray(image, np.uint8)

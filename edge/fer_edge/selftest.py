@@ -1,0 +1,74 @@
+"""Golden faces: whether this machine computes what the one did that made the bundle."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.bundle import Bundle, load_bundle, verify_files
+from fer_edge.classifier import Classifier
+from fer_edge.errors import ModelError
+
+GOLDEN_FILE = "golden.npz"
+"""Inside a bundle: `inputs` uint8 (N, H, W), grey faces, and `outputs` int8 (N, C), the model's own output."""
+
+TOLERANCE = 2
+"""Steps of 1/256 by which outputs may differ: kernels round differently, by one step as a rule."""
+
+
+def pack_golden(bundle: Bundle, faces: npt.NDArray[np.uint8]) -> bytes:
+    """Let the model read faces, shape (N, H, W), and return the content of `golden.npz`."""
+    classifier = Classifier(bundle)
+    content = io.BytesIO()
+    np.savez(content, inputs=faces, outputs=np.array([classifier.levels(face) for face in faces]))
+    return content.getvalue()
+
+
+def self_test(bundle: Bundle) -> int:
+    """Read the golden faces again.
+
+    Returns:
+        The largest difference of an output, in steps of 1/256.
+
+    Raises:
+        ModelError: the file is missing or malformed, or this machine answers otherwise.
+    """
+    inputs, outputs = _load(bundle)
+    classifier = Classifier(bundle)
+    answers = np.array([classifier.levels(face) for face in inputs])
+    largest = int(np.abs(answers.astype(int) - outputs).max())
+    if largest > TOLERANCE:
+        raise ModelError(
+            f"{bundle.folder}: answers differ from the golden ones by {largest} of 256 steps, more than {TOLERANCE}. "
+            "Install another version of the TFLite runtime"
+        )
+    return largest
+
+
+def verify(folder: Path) -> str:
+    """Verify a bundle wholly, its hashes and its golden faces, and return what was found.
+
+    Raises:
+        ModelError: names the file that is wrong.
+    """
+    verify_files(folder)
+    return f"{folder}: hashes agree; golden faces: off by {self_test(load_bundle(folder))} of 256 steps at most"
+
+
+def _load(bundle: Bundle) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
+    path = bundle.folder / GOLDEN_FILE
+    height, width, _ = bundle.manifest.input_shape
+    try:
+        with np.load(path) as golden:
+            inputs, outputs = golden["inputs"], golden["outputs"]
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing. Copy the whole bundle") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: is no file of golden faces ({error})") from error
+    if inputs.shape[1:] != (height, width) or outputs.shape != (len(inputs), len(bundle.manifest.labels)):
+        raise ModelError(f"{path}: its faces and answers do not belong to this model")
+    return inputs, outputs

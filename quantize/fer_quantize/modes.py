@@ -1,0 +1,52 @@
+"""All ways to convert a model, side by side: size, accuracy, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from fer_edge.interpreter import open_interpreter
+from fer_train.datasets import LabelledFaces
+
+from fer_quantize.check import Cost, Scores, cost
+from fer_quantize.convert import Mode, convert
+from fer_quantize.statistics import Interval, accuracy_interval
+
+
+@dataclass(frozen=True, slots=True)
+class ModeResult:
+    """One mode: accuracy as a fraction of one, with its 95 % interval."""
+
+    mode: Mode
+    accuracy: float
+    interval: Interval
+    cost: Cost
+
+
+def compare_modes(
+    model: keras.Model, representative: npt.NDArray[np.uint8], faces: LabelledFaces, modes: Sequence[Mode]
+) -> list[ModeResult]:
+    """Convert and measure each mode on the same faces, one after the other."""
+    return [_measure(mode, convert(model, representative, mode), faces) for mode in modes]
+
+
+def predict_tflite(content: bytes, images: npt.NDArray[np.uint8]) -> Scores:
+    """What a TFLite model answers, shape (N, C), float or whole numbers as it is, for faces of shape (N, H, W)."""
+    interpreter = open_interpreter(content)
+    entry, answer = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    zero_point = entry["quantization"][1]  # the scale of a grey input is 1
+    rows = []
+    for image in images:
+        levels = image[None, :, :, None].astype(np.int32) + zero_point
+        interpreter.set_tensor(entry["index"], levels.astype(entry["dtype"]))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(answer["index"])[0].astype(np.float32))
+    return np.array(rows)
+
+
+def _measure(mode: Mode, content: bytes, faces: LabelledFaces) -> ModeResult:
+    right = predict_tflite(content, faces.images).argmax(axis=1) == faces.classes
+    return ModeResult(mode, float(right.mean()), accuracy_interval(right), cost(content, faces.images))

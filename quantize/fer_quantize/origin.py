@@ -1,0 +1,105 @@
+"""What a conversion starts from: the float model, what its training recorded, and the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from fer_edge.errors import ConfigError, DataError, ModelError
+from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
+
+from fer_quantize.calibration import representative_rows
+from fer_quantize.convert import load_keras
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A float model with the data that converts and measures it.
+
+    Attributes:
+        path: of the Keras file.
+        model: the model.
+        training: the training's record; empty if there is none.
+        representative: the training faces that set the ranges.
+        seed: that chose them.
+        labellings: the validation split by the model's own labels, then by FER2013's where the classes are the same.
+    """
+
+    path: Path
+    model: keras.Model
+    training: dict[str, Any]
+    representative: LabelledFaces
+    seed: int
+    labellings: tuple[LabelledFaces, ...]
+
+    @property
+    def faces(self) -> npt.NDArray[np.uint8]:
+        """The representative faces, shape (N, 48, 48)."""
+        return self.representative.images
+
+    @property
+    def trained_accuracy(self) -> float | None:
+        """What the training measured on the validation split."""
+        try:
+            return float(self.training["results"]["validation"]["accuracy"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+def open_origin(path: Path, data: Path, labels: str | None, representative: int, seed: int) -> Origin:
+    """Read a model and its data.
+
+    Args:
+        path: a `.keras` or `.h5` file, with `training.json` beside it or `labels` given.
+        data: as for `load_dataset`.
+        labels: name of the label scheme; the one it was trained on if left out.
+        representative: how many training faces set the ranges.
+        seed: chooses them.
+
+    Raises:
+        ModelError: the model cannot be read, or its classes are not those of the labels.
+        DataError: the data cannot be read.
+        ConfigError: it is not known which labels it learnt.
+    """
+    model = load_keras(path)
+    training = _training_record(path)
+    scheme = find_scheme(labels, training, path)
+    if model.output_shape[-1] != len(LABELS[scheme]):
+        raise ModelError(f"{path}: has {model.output_shape[-1]} classes, but {scheme} has {len(LABELS[scheme])}")
+    train = load_dataset(data, "train", scheme)
+    chosen = train.take(representative_rows(train, representative, seed))
+    return Origin(path, model, training, chosen, seed, read_labellings(data, scheme))
+
+
+def find_scheme(labels: str | None, training: dict[str, Any], path: Path) -> Scheme:
+    """The label scheme that was asked for, or that a training recorded. Raises ConfigError if there is neither."""
+    recorded = training.get("scheme")
+    if labels is None and not isinstance(recorded, str):
+        raise ConfigError(f"{path}: no training record says which labels it learnt. Give --labels")
+    return parse_scheme(labels or str(recorded))
+
+
+def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
+    """The validation split by a scheme, then by FER2013's own labels, the literature's yardstick."""
+    schemes: list[Scheme] = [scheme]
+    if scheme != "fer2013" and LABELS[scheme] == LABELS["fer2013"]:
+        schemes.append("fer2013")
+    return tuple(load_dataset(data, "validation", each) for each in schemes)
+
+
+def _training_record(path: Path) -> dict[str, Any]:
+    record = path.with_name("training.json")
+    if not record.is_file():
+        return {}
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{record}: is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{record}: is not a training record")
+    return found

@@ -1,0 +1,58 @@
+"""How sure the comparison of two models on the same faces is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+_Z95 = 1.959964
+"""The normal distribution's 97.5th percentile."""
+
+Interval = tuple[float, float]
+
+
+def accuracy_interval(right: npt.NDArray[np.bool_]) -> Interval:
+    """95 % confidence interval of an accuracy (Wilson, 1927); `right` has shape (N,)."""
+    interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDrop:
+    """What the second of two models lost on the same faces.
+
+    Attributes:
+        drop: accuracy lost, in percentage points.
+        interval: its 95 % confidence interval.
+        lost: faces that only the first model has right.
+        gained: faces that only the second has right.
+        p_value: of McNemar's exact test that losses and gains are chance.
+    """
+
+    drop: float
+    interval: Interval
+    lost: int
+    gained: int
+    p_value: float
+
+
+def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> PairedDrop:
+    """Compare which faces are right before and after, shape (N,) each.
+
+    The interval is Wald's for paired proportions, the test McNemar's (1947) in its exact, binomial form.
+    """
+    lost, gained = int((before & ~after).sum()), int((~before & after).sum())
+    count = len(before)
+    difference = (lost - gained) / count
+    spread = _Z95 * math.sqrt(max(lost + gained - (lost - gained) ** 2 / count, 0)) / count
+    return PairedDrop(
+        drop=100 * difference,
+        interval=(100 * (difference - spread), 100 * (difference + spread)),
+        lost=lost,
+        gained=gained,
+        p_value=float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0,
+    )
