@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +56,9 @@ def quantize(
             "no data set. Give --data (or FER_DATA) the folder with fer2013.csv, and fer2013new.csv for FER+ labels: "
             "the first is Kaggle's 'Challenges in Representation Learning' data, the second is in Microsoft's FERPlus"
         )
-    _load_keras()
+    from fer_train.backend import load_keras
+
+    load_keras("tensorflow")  # the converter is TensorFlow's
     from fer_edge.bundle import DEFAULT_MODEL
 
     from fer_quantize.check import Limits
@@ -84,16 +85,6 @@ def quantize(
     print_outcome(outcome)
     if outcome.refusal:
         raise typer.Exit(1)
-
-
-def _load_keras() -> None:
-    """Load Keras on TensorFlow, whose converter it is, and quietly."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from fer_edge.quiet import quiet
-
-    with quiet():
-        import keras  # noqa: F401
 
 
 def run() -> None:

@@ -37,7 +37,7 @@ def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: 
     assert [row["epoch"] for row in history(out)] == ["0", "1"]
     again = command("fer-train", "fit", *options)
     assert again.returncode == 2
-    assert "is not empty" in again.stderr
+    assert again.stderr == f"error: {out}: is not an empty folder. Choose another, or --resume an unfinished training\n"
 
 
 def test_a_killed_training_resumes_after_its_last_epoch(command: Run, tiny_data: Path, tmp_path: Path) -> None:
@@ -53,6 +53,9 @@ def test_a_killed_training_resumes_after_its_last_epoch(command: Run, tiny_data:
     other = command("fer-train", "fit", *options, "--seed", 1, "--resume")
     assert other.returncode == 2
     assert "another recipe" in other.stderr
+    other = command("fer-train", "fit", *options, "--labels", "ferplus7", "--resume")
+    assert other.returncode == 2
+    assert "another scheme" in other.stderr
     done = command("fer-train", "fit", *options, "--resume", timeout=300)
     assert done.returncode == 0, done.stderr
     assert [row["epoch"] for row in history(out)] == ["0", "1", "2", "3"]
@@ -68,7 +71,12 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("option", "value", "telling"),
-    [("--labels", "ferminus", "labels 'ferminus' are unknown"), ("--data", "/no/such", "/no/such: no such file")],
+    [
+        ("--labels", "ferminus", "labels 'ferminus' are unknown"),
+        ("--data", "/no/such", "/no/such: no such file"),
+        ("--precision", "float7", "precision 'float7' is unknown"),
+        ("--learning-rate", "-1", "--learning-rate"),
+    ],
 )
 def test_wrong_options_are_one_line(
     command: Run, tiny_data: Path, tmp_path: Path, option: str, value: str, telling: str
@@ -76,7 +84,7 @@ def test_wrong_options_are_one_line(
     done = command("fer-train", "fit", "--data", tiny_data, "--out", tmp_path / "run", option, value)
     assert done.returncode == 2
     assert telling in done.stderr
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 

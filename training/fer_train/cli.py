@@ -44,6 +44,9 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
 ) -> None:
     """Train the edge network."""
+    from fer_train.backend import load_keras
+
+    load_keras()
     from fer_train.datasets import load_dataset, parse_scheme
     from fer_train.fit import Recipe, parse_precision
     from fer_train.fit import fit as train

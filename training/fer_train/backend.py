@@ -1,0 +1,27 @@
+"""Load Keras and its backend without their chatter."""
+
+from __future__ import annotations
+
+import os
+
+from fer_edge.errors import MissingExtra
+from fer_edge.quiet import quiet
+
+
+def load_keras(backend: str | None = None) -> None:
+    """Import Keras.
+
+    Args:
+        backend: `tensorflow`, `jax` or `torch`; that of KERAS_BACKEND, or of Keras' own configuration, if left out.
+
+    Raises:
+        MissingExtra: Keras or the backend is not installed.
+    """
+    if backend:
+        os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with quiet():
+            import keras  # noqa: F401, PLC0415 - slow to load, so only when it is needed
+    except ImportError as error:
+        raise MissingExtra(error.name or "keras", "train", "or the backend that KERAS_BACKEND names") from error
