@@ -56,7 +56,7 @@ def _complain_of(error: Exception) -> int:
         error.show()  # type: ignore[attr-defined]
         return EXIT_USAGE
     if hasattr(error, "format_message"):  # a usage error of the command-line library
-        return _complain(f"{' '.join(error.format_message().split())} See --help", EXIT_USAGE)
+        return _complain(f"{' '.join(error.format_message().split()).rstrip('.')}. See --help", EXIT_USAGE)
     if isinstance(error, OSError) and error.filename is None:
         _abandon_stdout()
         return _complain(f"standard output cannot be written ({error.strerror})", EXIT_USAGE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.overlay import draw
+from fer_edge.quiet import quiet
 from fer_edge.sinks import StopRun
 from fer_edge.types import FrameResult, Image
 
@@ -35,7 +36,8 @@ class Display:
     def __enter__(self) -> Self:
         pygame = self._pygame
         try:
-            pygame.display.init()
+            with quiet():
+                pygame.display.init()
         except pygame.error as error:
             raise ConfigError(f"{_NO_SCREEN} ({error})") from error
         if pygame.display.get_driver() in {"dummy", "offscreen"} and "SDL_VIDEODRIVER" not in os.environ:
