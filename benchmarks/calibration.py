@@ -31,7 +31,7 @@ def main(
 ) -> None:
     """Measure, print and draw."""
     load_keras("tensorflow")
-    from fer_quantize.calibration import representative_rows
+    from fer_quantize.calibration import representative_rows, without_overlap
     from fer_quantize.convert import load_keras as read_model
     from fer_quantize.convert import to_int8
     from fer_quantize.modes import predict_tflite
@@ -40,7 +40,8 @@ def main(
 
     scheme = parse_scheme(labels)
     network = read_model(model)
-    train, check = load_dataset(data, "train", scheme), load_dataset(data, "validation", scheme)
+    check = load_dataset(data, "validation", scheme)
+    train = without_overlap(load_dataset(data, "train", scheme), check)
     exact = (predict(network, check.images).argmax(axis=1) == check.classes).mean()
 
     def drop(count: int, seed: int) -> float:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fer_edge.errors import ConfigError, DataError, ModelError
 from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
 
-from fer_quantize.calibration import representative_rows
+from fer_quantize.calibration import representative_rows, without_overlap
 from fer_quantize.convert import load_keras
 
 
@@ -71,9 +71,10 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     scheme = find_scheme(labels, training, path)
     if model.output_shape[-1] != len(LABELS[scheme]):
         raise ModelError(f"{path}: has {model.output_shape[-1]} classes, but {scheme} has {len(LABELS[scheme])}")
-    train = load_dataset(data, "train", scheme)
+    labellings = read_labellings(data, scheme)
+    train = without_overlap(load_dataset(data, "train", scheme), labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
-    return Origin(path, model, training, chosen, seed, read_labellings(data, scheme))
+    return Origin(path, model, training, chosen, seed, labellings)
 
 
 def find_scheme(labels: str | None, training: dict[str, Any], path: Path) -> Scheme:
