@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from fer_edge import __version__
 from fer_edge.bundle import MODEL_FILE, SCHEMA_VERSION, Bundle, Manifest, Quantization, find_bundle, load_bundle
 from fer_edge.errors import ModelError
-from fer_edge.selftest import GOLDEN_FILE, pack_golden
-from fer_edge.sources.demo import load_composites
+from fer_edge.selftest import GOLDEN_FILE
 from fer_train.architectures import count_macs
 from fer_train.datasets import LABELS
 
 from fer_quantize.bundling import refuse_foreign, source_revision, write_bundle
 from fer_quantize.check import Comparison, Limits, Outcome, compare, why_not
 from fer_quantize.convert import load_keras, refuse_float, to_int8
+from fer_quantize.golden import golden_faces
 from fer_quantize.mixed import to_mixed
 from fer_quantize.origin import Origin, find_scheme, read_labellings
 from fer_quantize.report import as_json, plot
@@ -113,7 +112,7 @@ def _files(path: Path, bundle: Bundle, comparison: Comparison) -> dict[str, byte
     """What lies in a bundle beside `model.json`."""
     files = {
         MODEL_FILE: bundle.model,
-        GOLDEN_FILE: pack_golden(bundle, np.array(list(load_composites().values()))),
+        GOLDEN_FILE: golden_faces(bundle.model),
         "model.keras": path.read_bytes(),
         "quantization.json": as_json(comparison).encode(),
         "quantization.png": plot(comparison),
