@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_edge.console import Debug, run_app, set_up
+from fer_edge.console import Debug, run_app, set_up, tell
 from fer_edge.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -83,17 +83,19 @@ def run_command(
 
 @app.command()
 def bench(
-    source: SourceOption = "demo",
+    source: SourceOption = None,
     model: ModelOption = None,
     frames: Annotated[int, typer.Option(min=1, help="Measure at most this many.")] = 300,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Measure frames a second, and the time of each stage."""
+    """Measure frames a second, and the time of each stage: on the demo unless a source is given or configured."""
     from fer_edge.config import load_config
 
     settings = load_config(config, {"source": source, "model": model, "threads": threads})
+    if settings.source == "auto" and not source:
+        settings = settings.model_copy(update={"source": "demo"})
     _prepare(settings)
     from fer_edge.bench import run_bench
     from fer_edge.tables import bench_table
@@ -146,7 +148,7 @@ def verify_model(
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     _refuse_overwriting(settings, config)
     _prepare(settings)
-    from fer_edge.errors import ConfigError
+    from fer_edge.errors import ConfigError, SourceError
     from fer_edge.pipeline import Pipeline, Summary
     from fer_edge.sinks import open_sinks
     from fer_edge.sources import open_source
@@ -154,7 +156,12 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     pipeline = Pipeline(settings)
     summary = Summary()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(settings))
+        try:
+            source = stack.enter_context(open_source(settings))
+        except SourceError:
+            if stop.requested:  # it was ended while it waited for the camera
+                return
+            raise
         stop.then(source.stop)
         sinks = open_sinks(settings, stack, source.fps)
         watcher = _watcher(settings, source)
@@ -170,24 +177,24 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
     """Refuse outputs that would replace an input, or each other."""
     from fer_edge.errors import ConfigError
 
-    files = {"--source": settings.source, "--config": config, "--record": settings.record, "--json": settings.json_path}
-    seen: dict[str, str] = {}
-    for option, name in files.items():
-        if name is None or name == "-":
+    inputs = {"source": settings.source, "--config": config, "cascade": settings.detector.cascade}
+    taken = {os.path.realpath(name): what for what, name in inputs.items() if name is not None}
+    model = os.path.realpath(settings.model)
+    for option, name in (("--record", settings.record), ("--json", settings.json_path)):
+        if name is None or name == "-" or "\0" in str(name):
             continue
-        path = os.path.realpath(name)  # a camera or a URL becomes a path that no output has
-        if path in seen and option in {"--record", "--json"}:
-            raise ConfigError(f"{option} {name}: is also the {seen[path]} file. Choose another")
-        seen[path] = option
+        path = os.path.realpath(name)
+        other = "model" if path.startswith(model + os.sep) else taken.get(path)
+        if other:
+            raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
+        taken[path] = option
 
 
 def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
     if failed and not summary.frames:
         return
     faces = "1 face" if summary.faces == 1 else f"{summary.faces} faces"
-    typer.echo(
-        f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}", err=True
-    )
+    tell(f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}")
 
 
 def _prepare(settings: RunConfig) -> None:

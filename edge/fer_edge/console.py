@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +22,12 @@ EXIT_INTERRUPTED = 130
 _debug = False
 
 
-def set_up(debug: bool, level: int = logging.INFO) -> None:
+def set_up(debug: bool) -> None:
     """Send log messages to stderr; with `debug`, all of them, and let errors show their traceback."""
     global _debug  # noqa: PLW0603 - one process, one command line
     _debug = debug
     logging.basicConfig(
-        level=logging.DEBUG if debug else level,
+        level=logging.DEBUG if debug else logging.INFO,
         stream=sys.stderr,
         format="%(levelname)s %(name)s: %(message)s" if debug else "%(message)s",
         force=True,
@@ -49,6 +50,12 @@ def run_app(app: typer.Typer) -> None:
     sys.exit(code)
 
 
+def tell(message: str, colour: str | None = None) -> None:
+    """Write a line to standard error, if anybody is there to read it."""
+    with suppress(OSError):
+        typer.secho(message, err=True, fg=colour)
+
+
 def _complain_of(error: Exception) -> int:
     if type(error).__name__ == "Abort":
         return EXIT_INTERRUPTED
@@ -59,7 +66,7 @@ def _complain_of(error: Exception) -> int:
         return _complain(f"{' '.join(error.format_message().split()).rstrip('.')}. See --help", EXIT_USAGE)
     if isinstance(error, OSError) and error.filename is None:
         _abandon_stdout()
-        return _complain(f"standard output cannot be written ({error.strerror})", EXIT_USAGE)
+        return _complain(f"an output cannot be written ({error.strerror})", EXIT_USAGE)
     return _complain(
         f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
         "Run it with --debug before the command, and report what that shows",
@@ -70,10 +77,10 @@ def _complain_of(error: Exception) -> int:
 def _complain(message: str, code: int) -> int:
     if _debug:
         raise  # noqa: PLE0704 - always called while an error is handled
-    typer.secho(f"error: {message}", err=True, fg="red")
+    tell(f"error: {message}", colour="red")
     return code
 
 
 def _abandon_stdout() -> None:
-    """Keep the interpreter from trying to flush it once more when it ends."""
+    """Keep the interpreter from trying to flush it once more when it ends: it may be what failed."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

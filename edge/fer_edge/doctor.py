@@ -51,8 +51,10 @@ def _opencv() -> str:
 
 def _cascade() -> str:
     _opencv()
-    from fer_edge.detectors.haar import find_cascade  # noqa: PLC0415
+    from fer_edge.config import DetectorConfig  # noqa: PLC0415
+    from fer_edge.detectors.haar import HaarDetector, find_cascade  # noqa: PLC0415
 
+    HaarDetector(DetectorConfig())
     return str(find_cascade())
 
 

@@ -17,7 +17,8 @@ class StopSignals:
         self.requested = False
         self._then: Callable[[], None] | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, or in a shell's background, it stays so
+                signal.signal(number, self._handle)
 
     def then(self, stop: Callable[[], None]) -> None:
         """Call `stop` when the end is asked for; at once if it was already. It must not take locks."""

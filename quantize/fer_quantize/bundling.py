@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,11 +14,20 @@ from fer_edge.selftest import verify
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise ConfigError if a folder is neither a bundle nor empty: it is somebody else's."""
+    """Raise ConfigError if a folder holds anything but a bundle's own files: it is somebody else's."""
     if any(parent.is_file() for parent in out.parents):
         raise ConfigError(f"{out}: lies below a file. Choose another --out")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file()):
-        raise ConfigError(f"{out}: exists and is no model bundle. Choose another --out")
+    if not out.exists():
+        return
+    if not out.is_dir() or {path.name for path in out.iterdir()} - _own_files(out / MANIFEST_FILE):
+        raise ConfigError(f"{out}: exists and holds other things than a model bundle. Choose another --out")
+
+
+def _own_files(manifest: Path) -> set[str]:
+    try:
+        return {MANIFEST_FILE, *json.loads(manifest.read_bytes())["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -36,12 +46,12 @@ def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> N
     complete = manifest.model_copy(update={"files": hashes}).model_dump_json(indent=2) + "\n"
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
         aside.mkdir(parents=True)
         for name, content in {**files, MANIFEST_FILE: complete.encode()}.items():
             (aside / name).write_bytes(content)
         verify(aside)
         if out.exists():
+            shutil.rmtree(old, ignore_errors=True)
             out.replace(old)
         aside.replace(out)
     except OSError as error:

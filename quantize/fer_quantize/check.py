@@ -38,6 +38,7 @@ class Measurement:
         interval_int8: that of the int8 model's.
         drop: what int8 lost, paired face by face.
         net_losses: faces a class that int8 lost, less those it gained.
+        class_images: faces a class.
         agreement: share of faces that both give the same label.
         mean_difference: of a probability, absolute.
         max_difference: the largest.
@@ -50,6 +51,7 @@ class Measurement:
     interval_int8: Interval
     drop: PairedDrop
     net_losses: dict[str, int]
+    class_images: dict[str, int]
     agreement: float
     mean_difference: float
     max_difference: float
@@ -58,8 +60,7 @@ class Measurement:
 
     def class_drop(self, label: str) -> float:
         """Recall that a class lost, in percentage points."""
-        before, after = self.accuracy.recall_float[label], self.accuracy.recall_int8[label]
-        return 0.0 if before is None or after is None else 100 * (before - after)
+        return 100 * self.net_losses[label] / max(self.class_images[label], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,10 @@ def why_not(comparison: Comparison, limits: Limits, trained_accuracy: float | No
             f"the float model scores {measured:.2%}, but its training recorded {trained_accuracy:.2%}: "
             "it is not the model that was trained"
         )
-    if not first.drop.drop <= limits.drop:
+    if not 100 * (first.drop.lost - first.drop.gained) <= limits.drop * first.accuracy.images:
         return f"int8 loses {first.drop.drop:.2f} percentage points, more than the {limits.drop:g} allowed"
     for label, losses in first.net_losses.items():
-        if losses > 1 and not first.class_drop(label) <= limits.class_drop:
+        if losses > 1 and not 100 * losses <= limits.class_drop * first.class_images[label]:
             return (
                 f"'{label}' loses {first.class_drop(label):.1f} percentage points of recall ({losses} faces), "
                 f"more than the {limits.class_drop:g} allowed"
@@ -192,6 +193,7 @@ def _measure(faces: LabelledFaces, floats: Scores, ints: Scores) -> Measurement:
         interval_int8=accuracy_interval(right_after),
         drop=paired_drop(right_before, right_after),
         net_losses={label: int(lost[faces.classes == index].sum()) for index, label in enumerate(faces.labels)},
+        class_images={label: int((faces.classes == index).sum()) for index, label in enumerate(faces.labels)},
         agreement=float((floats.argmax(axis=1) == ints.argmax(axis=1)).mean()),
         mean_difference=float(difference.mean()),
         max_difference=float(difference.max()),

@@ -70,17 +70,22 @@ def quantize(
     limits = Limits(max_drop, max_class_drop) if check else None
     modes = parse_modes(mode or [])
     if not model or not model.endswith((".keras", ".h5")):
-        if layers or modes or int16:
-            raise ConfigError("--layers, --mode and --int16 want a .keras file: models/NAME/model.keras of a bundle")
+        if layers or modes or int16 or out:
+            raise ConfigError(
+                "--layers, --mode, --int16 and --out want a .keras file, such as a bundle's own model.keras"
+            )
         outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits)
+    elif layers or modes:
+        if check or int16 or out:
+            raise ConfigError("--layers and --mode only report: leave --check, --int16 and --out out")
+        origin = open_origin(Path(model), data, labels, representative, seed)
+        if layers:
+            print_layers(origin)
+        if modes:
+            print_modes(origin, modes)
+        return
     else:
         origin = open_origin(Path(model), data, labels, representative, seed)
-        if layers or modes:
-            if layers:
-                print_layers(origin)
-            if modes:
-                print_modes(origin, modes)
-            return
         outcome = convert_model(origin, out or Path(model).parent / "bundle", int16 or [], limits)
     print_outcome(outcome)
     if outcome.refusal:

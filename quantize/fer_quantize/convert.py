@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from fer_edge.errors import ConfigError, ModelError
 from fer_edge.interpreter import open_interpreter
+from fer_edge.preprocess import MODEL_SIZE
 from fer_edge.quiet import quiet
 
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
@@ -41,10 +42,14 @@ def load_keras(path: Path) -> keras.Model:
         raise ModelError(f"{path}: no such file. Train one with fer-train fit")
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError, KeyError) as error:
+    except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path}: is not a usable Keras model ({str(error).splitlines()[0][:160]})") from error
-    if len(model.inputs) != 1 or len(model.input_shape) != 4 or model.input_shape[3] != 1:
-        raise ModelError(f"{path}: its input has shape {model.input_shape}, expected (None, height, width, 1)")
+    shapes = (getattr(model, "input_shape", None), getattr(model, "output_shape", ()))
+    if shapes[0] != (None, MODEL_SIZE, MODEL_SIZE, 1) or not isinstance(shapes[1], tuple) or len(shapes[1]) != 2:
+        raise ModelError(
+            f"{path}: goes from {shapes[0]} to {shapes[1]}, expected (None, {MODEL_SIZE}, {MODEL_SIZE}, 1) to "
+            "(None, classes)"
+        )
     return model
 
 

@@ -39,7 +39,8 @@ def layer_errors(
     model: keras.Model, representative: npt.NDArray[np.uint8], faces: npt.NDArray[np.uint8]
 ) -> list[LayerError]:
     """Compare all operations' outputs on faces of shape (N, H, W); ranges are set by the representative faces."""
-    before, after = (Trace(convert(model, representative, mode)) for mode in ("float32", "int8"))
+    plain, names = with_plain_names(model)
+    before, after = (Trace(convert(plain, representative, mode)) for mode in ("float32", "int8"))
     signal = np.zeros(len(before.operations))
     noise = np.zeros(len(before.operations))
     for (sample,) in samples(faces):
@@ -56,7 +57,7 @@ def layer_errors(
             LayerError(
                 index=index,
                 operation=operation["op_name"],
-                layer=keras_layer(before.name(operation), model),
+                layer=layer_of(before.name(operation), names),
                 sqnr_db=round(float(quality[index]), 1),
                 added_db=round(float(min(fed) - quality[index]), 1) if fed else 0.0,
             )
@@ -64,14 +65,27 @@ def layer_errors(
     return errors
 
 
-def keras_layer(tensor: str, model: keras.Model) -> str:
-    """The Keras layer that a TFLite tensor comes from, by its name; the tensor's own where there is none."""
-    layers = {layer.name for layer in model.layers}
-    for part in reversed(tensor.split(";", maxsplit=1)[0].split("/")):
-        for name in (part, re.sub(r"_\d+$", "", part)):
-            if name in layers:
-                return name
-    return tensor
+def with_plain_names(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
+    """Copy a model with layer names that stay recognisable, since the converter appends numbers to names.
+
+    Returns:
+        The copy, and its layers' names by those of the original.
+    """
+    names = {layer.name: f"layer{index}x" for index, layer in enumerate(model.layers)}
+
+    def rename(layer: keras.Layer) -> keras.Layer:
+        return type(layer).from_config({**layer.get_config(), "name": names[layer.name]})
+
+    copy = keras.models.clone_model(model, clone_function=rename)
+    copy.set_weights(model.get_weights())
+    return copy, names
+
+
+def layer_of(tensor: str, names: dict[str, str]) -> str:
+    """The original layer whose plain name stands in a tensor's name; the tensor's own name where there is none."""
+    originals = {plain: original for original, plain in names.items()}
+    found = [part for part in re.findall(r"layer\d+x", tensor) if part in originals]
+    return originals[found[0]] if found else tensor
 
 
 class Trace:

@@ -6,7 +6,6 @@ quantization-aware training wants Keras 2, and its converter knows 16-bit activa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from fer_edge.errors import ModelError
 from fer_edge.quiet import quiet
 
 from fer_quantize.convert import convert, samples
-from fer_quantize.layers import Trace, keras_layer
+from fer_quantize.layers import Trace, layer_of, with_plain_names
 
 
 def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_layers: Sequence[str]) -> bytes:
@@ -34,26 +33,25 @@ def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_la
     Raises:
         ModelError: there is no such layer.
     """
-    content = convert(model, representative, "float32")
+    plain, names = with_plain_names(model)
+    content = convert(plain, representative, "float32")
     trace = Trace(content)
-    known = {keras_layer(trace.name(operation), model) for operation in trace.operations}
+    known = {layer_of(trace.name(operation), names) for operation in trace.operations}
     for layer in int16_layers:
-        if layer not in known:
+        if layer not in known & names.keys():
             raise ModelError(f"no layer '{layer}' in the converted model. Choose from --layers")
     with quiet():
-        return _quantize(content, trace, representative, int16_layers)
+        return _quantize(content, trace, representative, [names[layer] for layer in int16_layers])
 
 
-def _quantize(
-    content: bytes, trace: Trace, representative: npt.NDArray[np.uint8], int16_layers: Sequence[str]
-) -> bytes:
+def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8], plain_names: Sequence[str]) -> bytes:
     from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415 - slow to load, and seldom needed
 
     every = qtyping.TFLOperationName.ALL_SUPPORTED
     aeq = quantizer.Quantizer(content)
     aeq.add_static_config(".*", every, activation_num_bits=8, weight_num_bits=8)
-    for layer in int16_layers:
-        aeq.add_static_config(rf"/{re.escape(layer)}(_\d+)?/", every, activation_num_bits=16, weight_num_bits=8)
+    for layer in plain_names:
+        aeq.add_static_config(rf"/{layer}(_\d+)?/", every, activation_num_bits=16, weight_num_bits=8)
     ranges = aeq.calibrate({"serving_default": [{"grey": sample} for (sample,) in samples(representative[:1])]})
     return bytes(aeq.quantize(_widest(ranges, trace, representative)).quantized_model)
 

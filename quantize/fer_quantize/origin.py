@@ -11,7 +11,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from fer_edge.errors import ConfigError, DataError, ModelError
+from fer_edge.preprocess import MODEL_SIZE
 from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
+from fer_train.fit import predict
 
 from fer_quantize.calibration import representative_rows, without_overlap
 from fer_quantize.convert import load_keras
@@ -42,13 +44,15 @@ class Origin:
         """The representative faces, shape (N, 48, 48)."""
         return self.representative.images
 
-    @property
-    def trained_accuracy(self) -> float | None:
-        """What the training measured on the validation split."""
-        try:
-            return float(self.training["results"]["validation"]["accuracy"])
-        except (KeyError, TypeError, ValueError):
+
+def trained_accuracy(training: dict[str, Any], check: LabelledFaces) -> float | None:
+    """What a training measured on these very faces and labels; None if it was on others."""
+    try:
+        if training["data"][check.split]["fingerprint"] != check.fingerprint:
             return None
+        return float(training["results"][check.split]["accuracy"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def open_origin(path: Path, data: Path, labels: str | None, representative: int, seed: int) -> Origin:
@@ -69,12 +73,20 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     model = load_keras(path)
     training = _training_record(path)
     scheme = find_scheme(labels, training, path)
-    if model.output_shape[-1] != len(LABELS[scheme]):
-        raise ModelError(f"{path}: has {model.output_shape[-1]} classes, but {scheme} has {len(LABELS[scheme])}")
+    _refuse_other_outputs(path, model, scheme)
     labellings = read_labellings(data, scheme)
     train = without_overlap(load_dataset(data, "train", scheme), labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
     return Origin(path, model, training, chosen, seed, labellings)
+
+
+def _refuse_other_outputs(path: Path, model: keras.Model, scheme: Scheme) -> None:
+    """Raise ModelError unless the model gives one probability a class."""
+    if model.output_shape[-1] != len(LABELS[scheme]):
+        raise ModelError(f"{path}: has {model.output_shape[-1]} classes, but {scheme} has {len(LABELS[scheme])}")
+    greys = np.repeat(np.array([0, 128, 255], np.uint8), MODEL_SIZE**2).reshape(-1, MODEL_SIZE, MODEL_SIZE)
+    if not np.allclose(predict(model, greys).sum(axis=1), 1, atol=0.01):
+        raise ModelError(f"{path}: its outputs do not sum to one. End it with softmax, not with logits")
 
 
 def find_scheme(labels: str | None, training: dict[str, Any], path: Path) -> Scheme:

@@ -43,15 +43,16 @@ class PairedDrop:
 def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> PairedDrop:
     """Compare which faces are right before and after, shape (N,) each.
 
-    The interval is Wald's for paired proportions, the test McNemar's (1947) in its exact, binomial form.
+    The interval is that of Agresti & Min (2005): Wald's, with half a face added to each cell of the table, so that it
+    keeps its width where few faces changed. The test is McNemar's (1947) in its exact, binomial form.
     """
     lost, gained = int((before & ~after).sum()), int((~before & after).sum())
     count = len(before)
-    difference = (lost - gained) / count
-    spread = _Z95 * math.sqrt(max(lost + gained - (lost - gained) ** 2 / count, 0)) / count
+    centre = (lost - gained) / (count + 2)
+    spread = _Z95 * math.sqrt(lost + gained + 1 - (lost - gained) ** 2 / (count + 2)) / (count + 2)
     return PairedDrop(
-        drop=100 * difference,
-        interval=(100 * (difference - spread), 100 * (difference + spread)),
+        drop=100 * (lost - gained) / count,
+        interval=(100 * (centre - spread), 100 * (centre + spread)),
         lost=lost,
         gained=gained,
         p_value=float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0,

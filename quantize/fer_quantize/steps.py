@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from fer_quantize.check import Comparison, Limits, Outcome, compare, why_not
 from fer_quantize.convert import load_keras, refuse_float, to_int8
 from fer_quantize.golden import golden_faces
 from fer_quantize.mixed import to_mixed
-from fer_quantize.origin import Origin, find_scheme, read_labellings
+from fer_quantize.origin import Origin, find_scheme, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
+
+FLOAT_FILE = "model.keras"
 
 _LICENCE = "MIT for the model file; FER2013, which it was trained on, was published for research"
 _INTENDED_USE = (
@@ -34,10 +37,12 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
         ModelError: the model cannot be converted.
         ConfigError: `out` cannot be written.
     """
+    out = out.absolute()
     refuse_foreign(out)
     bundle = Bundle(out, _manifest(origin, out.name, int16_layers), _convert(origin, int16_layers))
     comparison = compare(origin.model, bundle, origin.labellings)
-    refusal = why_not(comparison, limits, origin.trained_accuracy) if limits else None
+    recorded = trained_accuracy(origin.training, origin.labellings[0])
+    refusal = why_not(comparison, limits, recorded) if limits else None
     if refusal is None:
         measured = bundle.manifest.model_copy(
             update={
@@ -45,7 +50,7 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
                 "reference_distribution": comparison.distribution,
             }
         )
-        write_bundle(out, measured, _files(origin.path, bundle, comparison))
+        write_bundle(out, measured, _files(origin, bundle, comparison))
     return Outcome(out, comparison, limits is not None, refusal, written=refusal is None)
 
 
@@ -59,12 +64,17 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
     folder = find_bundle(name)
     bundle = load_bundle(folder)
     refuse_float(bundle.model)
-    model = load_keras(folder / "model.keras")
+    if not (folder / FLOAT_FILE).is_file():
+        raise ModelError(
+            f"{folder}: has no {FLOAT_FILE} to compare with, as on a device. Check the bundle in a checkout"
+        )
+    model = load_keras(folder / FLOAT_FILE)
     scheme = find_scheme(labels, bundle.manifest.training, folder)
     if LABELS[scheme] != bundle.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
-    comparison = compare(model, bundle, read_labellings(data, scheme))
-    recorded = next((entry.accuracy_float for entry in bundle.manifest.accuracy if entry.labels == scheme), None)
+    labellings = read_labellings(data, scheme)
+    comparison = compare(model, bundle, labellings)
+    recorded = trained_accuracy(bundle.manifest.training, labellings[0])
     refusal = why_not(comparison, limits, recorded) if limits else None
     return Outcome(folder, comparison, limits is not None, refusal, written=False)
 
@@ -108,16 +118,26 @@ def _manifest(origin: Origin, name: str, int16_layers: Sequence[str]) -> Manifes
     )
 
 
-def _files(path: Path, bundle: Bundle, comparison: Comparison) -> dict[str, bytes]:
+def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, bytes]:
     """What lies in a bundle beside `model.json`."""
     files = {
         MODEL_FILE: bundle.model,
         GOLDEN_FILE: golden_faces(bundle.model),
-        "model.keras": path.read_bytes(),
+        FLOAT_FILE: _as_keras(origin),
         "quantization.json": as_json(comparison).encode(),
         "quantization.png": plot(comparison),
     }
-    history = path.with_name("history.csv")
+    history = origin.path.with_name("history.csv")
     if history.is_file():
         files[history.name] = history.read_bytes()
     return files
+
+
+def _as_keras(origin: Origin) -> bytes:
+    """The float model's file; one that came as `.h5` is saved anew."""
+    if origin.path.suffix == ".keras":
+        return origin.path.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FLOAT_FILE
+        origin.model.save(path)
+        return path.read_bytes()

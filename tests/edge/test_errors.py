@@ -100,7 +100,7 @@ def test_standard_output_that_is_full() -> None:
     program = Path(sys.executable).with_name("fer-edge")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([program, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    check(done, 2, "standard output cannot be written")
+    check(done, 2, "an output cannot be written (No space left on device)")
 
 
 def test_a_source_that_fails_leaves_no_output(command: Run, tmp_path: Path) -> None:

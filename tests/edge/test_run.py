@@ -127,7 +127,7 @@ def test_inputs_are_never_overwritten(command: Run, demo_video: Path, tmp_path: 
     for option in ("--json", "--record"):
         done = command("fer-edge", "run", "--source", clip, option, clip)
         assert done.returncode == 2
-        assert "is also the --source file" in done.stderr
+        assert "is also the source file" in done.stderr
     done = command("fer-edge", "run", "--source", clip, "--json", tmp_path / "x.mp4", "--record", tmp_path / "x.mp4")
     assert done.returncode == 2
     assert clip.read_bytes() == before

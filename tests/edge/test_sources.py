@@ -57,6 +57,15 @@ def test_a_truncated_video_gives_what_is_there_and_then_says_so(demo_video: Path
     assert 20 < count < 80
 
 
+def test_a_trimmed_video_is_whole(demo_video: Path, tmp_path: Path) -> None:
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed: it trims")
+    trimmed = tmp_path / "12:30.mp4"
+    command = ["ffmpeg", "-v", "error", "-ss", "1.3", "-i", str(demo_video), "-t", "1", "-c", "copy", f"file:{trimmed}"]
+    subprocess.run(command, check=True)
+    assert len(opened(trimmed)) >= 25
+
+
 def test_a_folder_gives_its_pictures_in_order_and_skips_bad_ones(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

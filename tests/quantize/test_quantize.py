@@ -238,9 +238,10 @@ def test_a_wrong_model_is_one_line(
 
 def test_somebody_elses_folder_is_not_overwritten(command: Run, trained: Path, tiny_data: Path, tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("mine")
+    (tmp_path / "model.json").write_text("{}")
     done = command("fer-quantize", trained / "model.keras", "--data", tiny_data, "--out", tmp_path)
     assert done.returncode == 2
-    assert "is no model bundle" in done.stderr
+    assert "holds other things than a model bundle" in done.stderr
     assert (tmp_path / "diary.txt").read_text() == "mine"
 
 
@@ -251,8 +252,8 @@ def test_without_data_it_says_how_to_get_it(command: Run) -> None:
     assert "FER_DATA" in done.stderr
 
 
-def test_the_shipped_bundle_loses_less_than_half_a_point(command: Run, fer_data: Path) -> None:
-    done = command("fer-quantize", "--check", "--data", fer_data, timeout=300)
+def test_the_shipped_bundle_loses_less_than_a_third_of_a_point(command: Run, fer_data: Path) -> None:
+    done = command("fer-quantize", "--check", "--data", fer_data, "--max-drop", 0.3, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout
 

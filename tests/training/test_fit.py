@@ -62,6 +62,27 @@ def test_a_killed_training_resumes_after_its_last_epoch(command: Run, tiny_data:
     assert (out / "model.keras").is_file()
 
 
+def test_an_epoch_has_the_same_batches_whenever_it_begins(tiny_data: Path) -> None:
+    script = f"""
+from pathlib import Path
+import numpy as np
+from fer_train.datasets import load_dataset
+from fer_train.fit import Batches, Recipe
+faces = load_dataset(Path({str(tiny_data)!r}), "train")
+through, resumed = (Batches(faces, Recipe(batch_size=50)) for _ in range(2))
+for epoch in range(3):
+    through.start_epoch(epoch)
+    list(through[index] for index in range(len(through)))
+resumed.start_epoch(2)
+pairs = [(through[index], resumed[index]) for index in range(len(through))]
+print(all(np.array_equal(a, b) for one, other in pairs for a, b in zip(one, other)))
+resumed.start_epoch(1)
+print(np.array_equal(through[0][0], resumed[0][0]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
 def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     done = command("fer-train", "fit", "--data", tiny_data, "--out", tmp_path / "no", "--resume")
     assert done.returncode == 2

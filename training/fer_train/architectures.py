@@ -29,11 +29,12 @@ def edge_net(
     """
     inputs = keras.Input((MODEL_SIZE, MODEL_SIZE, 1), name="grey")
     x = layers.Rescaling(1 / 255)(inputs)
-    x = _conv(x, stem, 3)
-    x = _conv(x, widths[0], 3, stride=2)
+    x = _conv(x, stem, 3, name="stem1")
+    x = _conv(x, widths[0], 3, stride=2, name="stem2")
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         for block in range(depth):
-            x = _residual_block(x, width, stride=2 if stage > 0 and block == 0 else 1)
+            stride = 2 if stage > 0 and block == 0 else 1
+            x = _residual_block(x, width, stride, name=f"stage{stage + 1}_block{block + 1}")
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(dropout)(x)
     outputs = layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(x)
@@ -55,16 +56,20 @@ def count_macs(model: keras.Model) -> int:
     return int(total)
 
 
-def _conv(x: keras.KerasTensor, filters: int, size: int, stride: int = 1, relu: bool = True) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-    x = layers.BatchNormalization(momentum=0.9)(x)
-    return layers.ReLU()(x) if relu else x
+def _conv(
+    x: keras.KerasTensor, filters: int, size: int, stride: int = 1, *, relu: bool = True, name: str
+) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        filters, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
+    )(x)
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def _residual_block(x: keras.KerasTensor, filters: int, stride: int) -> keras.KerasTensor:
+def _residual_block(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
     shortcut = x
     if stride != 1 or x.shape[-1] != filters:
-        shortcut = _conv(x, filters, 1, stride, relu=False)
-    x = _conv(x, filters, 3, stride)
-    x = _conv(x, filters, 3, relu=False)
-    return layers.ReLU()(layers.Add()([x, shortcut]))
+        shortcut = _conv(x, filters, 1, stride, relu=False, name=f"{name}_shortcut")
+    x = _conv(x, filters, 3, stride, name=f"{name}_first")
+    x = _conv(x, filters, 3, relu=False, name=f"{name}_second")
+    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, shortcut]))

@@ -36,6 +36,7 @@ def write_atlas(atlas: npt.NDArray[np.uint8], path: Path) -> None:
         aside.write_bytes(cv2.imencode(".png", atlas)[1].tobytes())
         aside.replace(path)
     except OSError as error:
+        aside.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from typing import Any, Self
 
 from fer_edge.config import MqttConfig
@@ -21,6 +22,7 @@ class Mqtt:
     - `<topic>/availability`: `online`, or `offline` after the end; the broker says it when the program dies.
 
     The connection is made in the background and again after it broke; meanwhile changes are lost but the last one.
+    Faces go with QoS 0, since a message that is sent again later would replace a newer one.
     """
 
     def __init__(self, config: MqttConfig) -> None:
@@ -60,7 +62,8 @@ class Mqtt:
 
     def __exit__(self, *_: object) -> None:
         if self._client.is_connected():
-            self._client.publish(self._availability, "offline", qos=1, retain=True).wait_for_publish(timeout=2)
+            with suppress(RuntimeError):  # the connection broke just now
+                self._client.publish(self._availability, "offline", qos=1, retain=True).wait_for_publish(timeout=2)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -74,7 +77,7 @@ class Mqtt:
         self._shown = shown
         self._latest = json.dumps(as_record(result, self._first_at))
         if self._client.is_connected():
-            self._client.publish(self._faces, self._latest, qos=1, retain=True)
+            self._client.publish(self._faces, self._latest, qos=0, retain=True)
 
     def _greet(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
@@ -82,7 +85,7 @@ class Mqtt:
             return
         self._client.publish(self._availability, "online", qos=1, retain=True)
         if self._latest is not None:
-            self._client.publish(self._faces, self._latest, qos=1, retain=True)
+            self._client.publish(self._faces, self._latest, qos=0, retain=True)
 
     def _mourn(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:

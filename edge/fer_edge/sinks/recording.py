@@ -33,7 +33,7 @@ class Recording:
     def __enter__(self) -> Self:
         if self._path.suffix.lower() != ".mp4":
             raise ConfigError(f"'{self._path}': a recording is written as .mp4")
-        self._aside = self._path.with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
+        self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
         try:
             if self._path.is_dir():
                 raise IsADirectoryError(0, "is a folder")

@@ -24,6 +24,8 @@ _READ_TIMEOUT_MS = 3000
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 """Seconds between attempts to open a camera that is gone: doubled each time."""
+_STEADY = 10.0
+"""Seconds of frames after which a camera that vanishes is tried at once again."""
 _POLL = 0.2
 """Seconds after which a waiting reader looks whether it was stopped."""
 
@@ -43,13 +45,17 @@ class CameraSource:
         self._newest: Frame | None = None
         self._fresh = threading.Condition()
         self._stopped = False
+        self._opened_at = 0.0
+        self._pause = _FIRST_PAUSE
         self.fps = config.fps
         self.description = _without_password(name) if "://" in name else f"camera {name}"
 
     def __enter__(self) -> Self:
         capture = self._open()
         if capture is None:
-            raise SourceError(f"{self.description} cannot be opened. Is it connected, and not in use elsewhere?")
+            raise SourceError(
+                f"{self.description} cannot be opened or gives no picture. Is it connected, and not in use elsewhere?"
+            )
         self.fps = capture.get(cv2.CAP_PROP_FPS) or self._config.fps
         self._thread = threading.Thread(target=self._read, args=(capture,), name="camera", daemon=True)
         self._thread.start()
@@ -100,13 +106,14 @@ class CameraSource:
         if self._stopped:
             return None
         _log.warning("%s is gone: waiting for it", self.description)
-        pause = _FIRST_PAUSE
-        while not self._stopped_within(pause):
+        if time.monotonic() - self._opened_at > _STEADY:
+            self._pause = _FIRST_PAUSE
+        while not self._stopped_within(self._pause):
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             capture = self._open()
             if capture is not None:
                 _log.warning("%s is back", self.description)
                 return capture
-            pause = min(2 * pause, _LONGEST_PAUSE)
         return None
 
     def _stopped_within(self, seconds: float) -> bool:
@@ -117,7 +124,8 @@ class CameraSource:
 
     def _open(self) -> cv2.VideoCapture | None:
         capture = _open_stream(self._name) if "://" in self._name else _open_device(self._name, self._config)
-        if capture.isOpened():
+        if capture.isOpened() and capture.read()[0]:  # some devices open and never deliver
+            self._opened_at = time.monotonic()
             return capture
         capture.release()
         return None

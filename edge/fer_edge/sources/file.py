@@ -33,7 +33,7 @@ class VideoSource:
             str(self._path).encode()
         except UnicodeEncodeError:
             raise SourceError(f"{str(self._path)!r}: the name is not UTF-8, which OpenCV cannot open") from None
-        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise SourceError(f"{self._path}: is not a readable video (empty, truncated or of an unknown format)")
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
@@ -50,7 +50,7 @@ class VideoSource:
         while not self._stopped:
             read, image = self._capture.read()
             if not read:
-                self._refuse_truncated(index, seconds)
+                self._refuse_truncated(index)
                 return
             stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index:
@@ -62,15 +62,31 @@ class VideoSource:
         """End the iteration."""
         self._stopped = True
 
-    def _refuse_truncated(self, read: int, seconds: float) -> None:
-        """Raise SourceError if the last frame, at `seconds`, comes well before the end that the container promises."""
-        if self.frames is None:
-            return
-        promised = self.frames / self.fps
-        missing = promised - (seconds + 1 / self.fps)
-        # Containers and decoders differ by a frame or two.
-        if missing > min(max(0.01 * promised, 2.5 / self.fps), 1.0):
-            raise SourceError(f"{self._path}: broke off after {read} frames, {missing:.1f} s before its end: truncated")
+    def _refuse_truncated(self, read: int) -> None:
+        """Raise SourceError if the file lost its end; a container's count of frames is only a hint."""
+        if _is_cut(self._path):
+            raise SourceError(f"{self._path}: broke off after {read} frames: the file is truncated")
+        if self.frames and read < 0.9 * self.frames:
+            _log.warning("%s: had %d frames where its header says %d", self._path, read, self.frames)
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether an MP4 or QuickTime file is shorter than its boxes say (ISO/IEC 14496-12, 4.2); False for others."""
+    size = path.stat().st_size
+    end = 0
+    with path.open("rb") as file:
+        while end < size:
+            file.seek(end)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if end == 0 and kind != b"ftyp":
+                return False
+            if length == 1:
+                length = int.from_bytes(header[8:], "big")
+            if length == 0:  # this box reaches to the end, wherever that is
+                return False
+            end += max(length, 8)
+    return end > size
 
 
 class ImageSource:
