@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+from fer_edge.bundle import MANIFEST_FILE
 from fer_edge.errors import ConfigError, DataError, ModelError
 from fer_edge.preprocess import MODEL_SIZE
 from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
@@ -106,13 +107,19 @@ def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
 
 
 def _training_record(path: Path) -> dict[str, Any]:
-    record = path.with_name("training.json")
+    """What stands in `training.json` beside the model, or in the `model.json` of the bundle it lies in."""
+    record, manifest = path.with_name("training.json"), path.with_name(MANIFEST_FILE)
     if not record.is_file():
-        return {}
+        found = _read_json(manifest).get("training", {}) if manifest.is_file() else {}
+        return found if isinstance(found, dict) else {}
+    return _read_json(record)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{record}: is not JSON ({error})") from error
+        raise DataError(f"{path}: is not JSON ({error})") from error
     if not isinstance(found, dict):
-        raise DataError(f"{record}: is not a training record")
+        raise DataError(f"{path}: is not a JSON object")
     return found
