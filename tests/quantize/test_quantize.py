@@ -188,6 +188,18 @@ def test_modes_are_measured_side_by_side(command: Run, trained: Path, tiny_data:
     assert "int4" in wrong.stderr
 
 
+def test_an_h5_model_gives_a_bundle_that_can_be_checked(
+    command: Run, trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    source, target = str(trained / "model.keras"), str(tmp_path / "model.h5")
+    run_python(f"import keras; keras.saving.load_model({source!r}, compile=False).save({target!r})")
+    options = ("--data", tiny_data, "--labels", "ferplus7", "--check", "--max-drop", 3, "--max-class-drop", 100)
+    done = command("fer-quantize", target, *options, "--out", tmp_path / "bundle", timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = command("fer-quantize", tmp_path / "bundle", *options, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_check_keeps_back_a_model_that_is_not_the_trained_one(
     command: Run, trained: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
