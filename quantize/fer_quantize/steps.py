@@ -6,14 +6,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from fer_edge import __version__
 from fer_edge.bundle import MODEL_FILE, SCHEMA_VERSION, Bundle, Manifest, Quantization, find_bundle, load_bundle
-from fer_edge.errors import ModelError
+from fer_edge.errors import DataError, ModelError
 from fer_edge.selftest import GOLDEN_FILE
 from fer_train.architectures import count_macs
-from fer_train.datasets import LABELS
+from fer_train.datasets import LABELS, LabelledFaces, load_dataset
 
 from fer_quantize.bundling import refuse_foreign, source_revision, write_bundle
+from fer_quantize.calibration import without_overlap
 from fer_quantize.check import Comparison, Limits, Outcome, compare, why_not
 from fer_quantize.convert import load_keras, refuse_float, to_int8
 from fer_quantize.golden import golden_faces
@@ -59,7 +61,7 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
 
     Raises:
         ModelError: the bundle cannot be used, or has no `model.keras`.
-        DataError: the data cannot be read.
+        DataError: the data cannot be read, or faces that set the ranges are in the check split.
     """
     folder = find_bundle(name)
     bundle = load_bundle(folder)
@@ -73,10 +75,21 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
     if LABELS[scheme] != bundle.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
     labellings = read_labellings(data, scheme)
+    _refuse_overlap(bundle, load_dataset(data, "train", scheme), labellings[0])
     comparison = compare(model, bundle, labellings)
     recorded = trained_accuracy(bundle.manifest.training, labellings[0])
     refusal = why_not(comparison, limits, recorded) if limits else None
     return Outcome(folder, comparison, limits is not None, refusal, written=False)
+
+
+def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) -> None:
+    """Raise DataError if faces that set the bundle's ranges are checked too; nothing is known of other data's."""
+    quantization = bundle.manifest.quantization
+    representative = train.take(np.flatnonzero(np.isin(train.rows, quantization.representative_rows)))
+    if representative.fingerprint == quantization.representative_fingerprint:
+        shared = len(representative) - len(without_overlap(representative, check))
+        if shared:
+            raise DataError(f"{bundle.folder}: {shared} of the faces that set its ranges are in the check split too")
 
 
 def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
@@ -111,7 +124,7 @@ def _manifest(origin: Origin, name: str, int16_layers: Sequence[str]) -> Manifes
         ),
         accuracy=(),
         reference_distribution={},
-        training=origin.training,
+        training={"scheme": origin.representative.scheme, **origin.training},
         source_revision=source_revision(),
         licence=_LICENCE,
         intended_use=_INTENDED_USE,

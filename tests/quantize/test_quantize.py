@@ -122,6 +122,22 @@ def test_check_fails_a_damaged_int8_model(command: Run, bundle: Path, tiny_data:
     assert "int8 loses" in done.stdout
 
 
+def test_ranges_set_on_checked_faces_are_refused(command: Run, bundle: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """Half of the training pictures in the validation split too."""
+    data = tmp_path / "data"
+    data.mkdir()
+    lines = (tiny_data / "fer2013.csv").read_text().splitlines(keepends=True)
+    training = [line for line in lines if line.rstrip().endswith("Training")]
+    copied = [line.replace("Training", "PublicTest") for line in training[::2]]
+    (data / "fer2013.csv").write_text("".join([*lines, *copied]))
+    votes = (tiny_data / "fer2013new.csv").read_text().splitlines(keepends=True)
+    own = [vote for line, vote in zip(lines[1:], votes[1:], strict=True) if line in set(training[::2])]
+    (data / "fer2013new.csv").write_text("".join([*votes, *own]))
+    done = command("fer-quantize", bundle, "--data", data, "--check", timeout=300)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "in the check split too" in done.stderr
+
+
 def test_a_class_that_loses_too_much_fails_by_name(command: Run, bundle: Path, tiny_data: Path, tmp_path: Path) -> None:
     broken = damage(bundle, tmp_path / "broken", tiny_data, bits=2)
     options = ("--check", "--max-drop", 100, "--max-class-drop", 5)
