@@ -57,4 +57,6 @@ def _draw_bars(image: Image, face: TrackedFace, corner: tuple[int, int], unit: f
         end = left + max(round(length * float(share)), 1)
         cv2.rectangle(image, (left, y), (left + length, y + step - 2), _DARK, cv2.FILLED)
         cv2.rectangle(image, (left, y), (end, y + step - 2), COLOURS[name], cv2.FILLED)
-        cv2.putText(image, name, (left + 2, y + step - 4), _FONT, 0.3 * unit, (255, 255, 255), 1, cv2.LINE_AA)
+        for colour, thickness in ((_DARK, 3), (_OTHER, 1)):  # outlined: readable on every bar
+            place = (left + 2, y + step - 4)
+            cv2.putText(image, name, place, _FONT, 0.3 * unit, colour, thickness, cv2.LINE_AA)
