@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,7 +158,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     with ExitStack() as stack:
         try:
             source = stack.enter_context(open_source(settings))
-        except SourceError:
+        except (SourceError, KeyboardInterrupt):
             if stop.requested:  # it was ended while it waited for the camera
                 return
             raise
@@ -168,7 +168,9 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
         if watcher:
             sinks.append(stack.enter_context(watcher))
         stack.push(lambda error, *_: _summarise(source.description, summary, failed=error is not None))
-        pipeline.run(source, sinks, summary, settings.max_frames)
+        with suppress(KeyboardInterrupt):
+            pipeline.run(source, sinks, summary, settings.max_frames)
+        stop.is_over()
     for sink, lost in summary.lost.items():
         raise ConfigError(f"{sink}: {lost} of {summary.frames} frames could not be written")
 

@@ -6,11 +6,14 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+_GRACE = 3.0
+"""Seconds after which whatever still blocks, such as a pipe that nobody reads, is broken off."""
+
 
 class StopSignals:
     """Remembers that the end was asked for. To be made before anything slow is imported or opened.
 
-    The handler takes no lock, since it may run while the main thread holds one.
+    The handlers take no lock, since they may run while the main thread holds one.
     """
 
     def __init__(self) -> None:
@@ -19,6 +22,7 @@ class StopSignals:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, or in a shell's background, it stays so
                 signal.signal(number, self._handle)
+        signal.signal(signal.SIGALRM, self._break_off)
 
     def then(self, stop: Callable[[], None]) -> None:
         """Call `stop` when the end is asked for; at once if it was already. It must not take locks."""
@@ -26,8 +30,16 @@ class StopSignals:
         if self.requested:
             stop()
 
+    def is_over(self) -> None:
+        """What was to be ended has ended: nothing is broken off any more."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         self.requested = True
+        signal.setitimer(signal.ITIMER_REAL, _GRACE)
         if self._then:
             self._then()
+
+    def _break_off(self, _number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """`fer-edge run`, as a user starts it."""
 
+import fcntl
 import json
 import os
 import pty
@@ -165,6 +166,25 @@ def test_a_reader_that_goes_away_ends_it_cleanly(tmp_path: Path) -> None:
     )
     assert len(done.stdout.splitlines()) == 3
     assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+def test_a_reader_that_stalls_cannot_keep_it_from_ending(tmp_path: Path) -> None:
+    video = tmp_path / "out.mp4"
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen(
+        [FER_EDGE, "run", "--source", "demo", "--json", "-", "--record", str(video)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    os.close(reading)
+    assert process.returncode == 0, errors
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) >= 1
 
 
 def test_without_a_terminal_only_changes_are_logged(command: Run, demo_video: Path) -> None:

@@ -38,14 +38,14 @@ class JsonLines:
             self._opened.__exit__(None, None, None)
 
     def emit(self, result: FrameResult) -> None:
-        """Write and flush one line. Raises StopRun when the reader of standard output is gone."""
+        """Write and flush one line. Raises StopRun when the reader of standard output is gone, or reads no more."""
         if self._first_at is None:
             self._first_at = result.frame.captured_at
         line = json.dumps(as_record(result, self._first_at), separators=(",", ":"))
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, KeyboardInterrupt):
             _discard_stdout()
             raise StopRun from None
 
