@@ -13,9 +13,10 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from fer_train.backend import load_keras
 from rich.console import Console
 from rich.table import Table
+
+from fer_train.backend import load_keras
 
 SIZES = (10, 30, 100, 300, 500, 1000, 3000)
 SEEDS_A_SIZE = 5

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from fer_edge.bundle import find_bundle
 from fer_edge.labels import FER2013
 from fer_edge.sources.demo import load_composites

@@ -142,8 +142,8 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest, model)
 
 
-def verify_files(folder: Path) -> None:
-    """Compare every file of the manifest that is there with its hash; the float model may be left out on a device.
+def verify_files(folder: Path) -> Bundle:
+    """Read a bundle and compare each of its files that is there with its hash; a device has not all of them.
 
     Raises:
         ModelError: names the file that differs.
@@ -152,6 +152,7 @@ def verify_files(folder: Path) -> None:
     for name in bundle.manifest.files:
         if name != MODEL_FILE and (folder / name).is_file():
             _compare(folder / name, _read(folder / name), bundle.manifest)
+    return bundle
 
 
 def sha256(content: bytes) -> str:

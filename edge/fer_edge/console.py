@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from fer_edge.errors import FerError
+from fer_edge.quiet import discard_stdout
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
 
@@ -65,7 +66,7 @@ def _complain_of(error: Exception) -> int:
     if hasattr(error, "format_message"):  # a usage error of the command-line library
         return _complain(f"{' '.join(error.format_message().split()).rstrip('.')}. See --help", EXIT_USAGE)
     if isinstance(error, OSError) and error.filename is None:
-        _abandon_stdout()
+        discard_stdout()
         return _complain(f"an output cannot be written ({error.strerror})", EXIT_USAGE)
     return _complain(
         f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
@@ -79,8 +80,3 @@ def _complain(message: str, code: int) -> int:
         raise  # noqa: PLE0704 - always called while an error is handled
     tell(f"error: {message}", colour="red")
     return code
-
-
-def _abandon_stdout() -> None:
-    """Keep the interpreter from trying to flush it once more when it ends: it may be what failed."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

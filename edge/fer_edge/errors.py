@@ -55,3 +55,8 @@ class ModelError(FerError):
     """A model or model bundle that cannot be used."""
 
     exit_code = 4
+
+
+def reason(error: Exception) -> str:
+    """Why the operating system or Python refused, without the path and the number that come with it."""
+    return str(getattr(error, "strerror", None) or error)

@@ -20,6 +20,7 @@ from fer_edge.bundle import find_bundle, load_bundle
 from fer_edge.classifier import Classifier
 from fer_edge.config import RunConfig
 from fer_edge.detectors import Detector, open_detector
+from fer_edge.errors import reason
 from fer_edge.sinks import Sink, StopRun
 from fer_edge.smoothing import Smoother
 from fer_edge.sources import Source
@@ -113,7 +114,7 @@ class _Guarded:
             self._sink.emit(result)
         except OSError as error:
             if not self._failing:
-                _log.error("%s fails: %s", self._sink.description, error.strerror or error)
+                _log.error("%s fails: %s", self._sink.description, reason(error))
             self._failing = True
             self._summary.lost[self._sink.description] = self._summary.lost.get(self._sink.description, 0) + 1
         else:

@@ -1,4 +1,4 @@
-"""Keep the chatter of native libraries off the terminal."""
+"""Send what is written to the standard streams nowhere: for a while, or for good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Send what is written to the file descriptors 1 and 2 nowhere, native libraries' lines too."""
+    """Silence the file descriptors 1 and 2, native libraries' chatter too."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(descriptor) for descriptor in (1, 2)]
@@ -26,3 +26,8 @@ def quiet() -> Iterator[None]:
             os.dup2(copy, descriptor)
             os.close(copy)
         os.close(nowhere)
+
+
+def discard_stdout() -> None:
+    """Keep the interpreter from writing to standard output once more when it ends: that is what failed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.bundle import Bundle, load_bundle, verify_files
+from fer_edge.bundle import Bundle, verify_files
 from fer_edge.classifier import Classifier
 from fer_edge.errors import ModelError
 
@@ -47,8 +47,8 @@ def verify(folder: Path) -> str:
     Raises:
         ModelError: names the file that is wrong.
     """
-    verify_files(folder)
-    return f"{folder}: hashes agree; golden faces: off by {self_test(load_bundle(folder))} of 256 steps at most"
+    bundle = verify_files(folder)
+    return f"{folder}: hashes agree; golden faces: off by {self_test(bundle)} of 256 steps at most"
 
 
 def _load(bundle: Bundle) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:

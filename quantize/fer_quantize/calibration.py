@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from fer_edge.errors import DataError
 from fer_train.datasets import LabelledFaces
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import numpy.typing as npt
+
 from fer_edge.bundle import Accuracy, Bundle
 from fer_edge.classifier import Classifier
 from fer_edge.interpreter import open_interpreter
+from fer_quantize.convert import convert
+from fer_quantize.statistics import Interval, PairedDrop, accuracy_interval, paired_drop
+from fer_quantize.tflite import feed
 from fer_train.datasets import LabelledFaces
 from fer_train.fit import predict
 from fer_train.metrics import calibration_error, score
-
-from fer_quantize.convert import convert
-from fer_quantize.statistics import Interval, PairedDrop, accuracy_interval, paired_drop
 
 Scores = npt.NDArray[np.float32]
 """Probabilities, shape (N, C)."""
@@ -147,10 +148,9 @@ def predict_int8(bundle: Bundle, images: npt.NDArray[np.uint8]) -> Scores:
 def cost(content: bytes, images: npt.NDArray[np.uint8], passes: int = 300) -> Cost:
     """Size and latency of a `.tflite` model, whatever its input's type."""
     interpreter = open_interpreter(content)
-    entry = interpreter.get_input_details()[0]
     spent = []
     for image in np.resize(images, (passes, *images.shape[1:])):
-        interpreter.set_tensor(entry["index"], image[None, :, :, None].astype(entry["dtype"]))
+        feed(interpreter, image)
         start = time.perf_counter()
         interpreter.invoke()
         spent.append(time.perf_counter() - start)

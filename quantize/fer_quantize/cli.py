@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from fer_edge.console import Debug, run_app, set_up
 from fer_edge.errors import ConfigError
 
@@ -60,7 +61,6 @@ def quantize(
 
     load_keras("tensorflow")  # the converter is TensorFlow's
     from fer_edge.bundle import DEFAULT_MODEL
-
     from fer_quantize.check import Limits
     from fer_quantize.convert import parse_modes
     from fer_quantize.origin import open_origin
@@ -75,17 +75,16 @@ def quantize(
                 "--layers, --mode, --int16 and --out want a .keras file, such as a bundle's own model.keras"
             )
         outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits)
-    elif layers or modes:
-        if check or int16 or out:
+    else:
+        if (layers or modes) and (check or int16 or out):
             raise ConfigError("--layers and --mode only report: leave --check, --int16 and --out out")
         origin = open_origin(Path(model), data, labels, representative, seed)
         if layers:
             print_layers(origin)
         if modes:
             print_modes(origin, modes)
-        return
-    else:
-        origin = open_origin(Path(model), data, labels, representative, seed)
+        if layers or modes:
+            return
         outcome = convert_model(origin, out or Path(model).parent / "bundle", int16 or [], limits)
     print_outcome(outcome)
     if outcome.refusal:

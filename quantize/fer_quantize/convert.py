@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+
 from fer_edge.errors import ConfigError, ModelError
 from fer_edge.interpreter import open_interpreter
 from fer_edge.preprocess import MODEL_SIZE

@@ -7,7 +7,9 @@ import io
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
 from fer_edge.sources.demo import load_composites
+from fer_quantize.tflite import answers
 
 _FAMILIES = (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
 """LiteRT's fast kernels (XNNPACK) round otherwise than the built-in ones, which tflite-runtime uses."""
@@ -28,11 +30,4 @@ def golden_faces(model: bytes) -> bytes:
 def _read(model: bytes, faces: npt.NDArray[np.uint8], family: OpResolverType) -> npt.NDArray[np.int8]:
     interpreter = Interpreter(model_content=model, experimental_op_resolver_type=family)
     interpreter.allocate_tensors()
-    entry, answer = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    answers = []
-    for face in faces:
-        levels = face[None, :, :, None].astype(np.int32) + entry["quantization"][1]
-        interpreter.set_tensor(entry["index"], levels.astype(np.int8))
-        interpreter.invoke()
-        answers.append(interpreter.get_tensor(answer["index"])[0])
-    return np.array(answers)
+    return np.asarray(answers(interpreter, faces), np.int8)

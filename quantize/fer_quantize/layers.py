@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from fer_quantize.convert import convert, samples
+from fer_quantize.tflite import feed
 
 _BRIDGES = {"QUANTIZE", "DEQUANTIZE", "DELEGATE"}
 
@@ -111,9 +112,7 @@ class Trace:
 
     def outputs(self, sample: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
         """Run on one input, shape (1, H, W, 1) of grey levels, and return what each operation made, dequantized."""
-        entry = self._interpreter.get_input_details()[0]
-        levels = sample + entry["quantization"][1]
-        self._interpreter.set_tensor(entry["index"], levels.astype(entry["dtype"]))
+        feed(self._interpreter, sample[0, :, :, 0].astype(np.uint8))
         self._interpreter.invoke()
         return [self._real(operation["outputs"][0]) for operation in self.operations]
 

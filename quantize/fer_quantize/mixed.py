@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+
 from fer_edge.errors import ModelError
 from fer_edge.quiet import quiet
-
-from fer_quantize.convert import convert, samples
+from fer_quantize.convert import convert, refuse_float, samples
 from fer_quantize.layers import Trace, layer_of, with_plain_names
 
 
@@ -31,7 +31,7 @@ def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_la
         The content of a `.tflite` file; input and output are int8.
 
     Raises:
-        ModelError: there is no such layer.
+        ModelError: there is no such layer, or a tensor stayed in float.
     """
     plain, names = with_plain_names(model)
     content = convert(plain, representative, "float32")
@@ -41,7 +41,9 @@ def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_la
         if layer not in known & names.keys():
             raise ModelError(f"no layer '{layer}' in the converted model. Choose from --layers")
     with quiet():
-        return _quantize(content, trace, representative, [names[layer] for layer in int16_layers])
+        mixed = _quantize(content, trace, representative, [names[layer] for layer in int16_layers])
+    refuse_float(mixed)
+    return mixed
 
 
 def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8], plain_names: Sequence[str]) -> bytes:

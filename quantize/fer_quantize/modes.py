@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import numpy.typing as npt
-from fer_edge.interpreter import open_interpreter
-from fer_train.datasets import LabelledFaces
 
+from fer_edge.interpreter import open_interpreter
 from fer_quantize.check import Cost, Scores, cost
 from fer_quantize.convert import Mode, convert
 from fer_quantize.statistics import Interval, accuracy_interval
+from fer_quantize.tflite import answers
+from fer_train.datasets import LabelledFaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,7 @@ def compare_modes(
 
 def predict_tflite(content: bytes, images: npt.NDArray[np.uint8]) -> Scores:
     """What a TFLite model answers, shape (N, C), float or whole numbers as it is, for faces of shape (N, H, W)."""
-    interpreter = open_interpreter(content)
-    entry, answer = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    zero_point = entry["quantization"][1]  # the scale of a grey input is 1
-    rows = []
-    for image in images:
-        levels = image[None, :, :, None].astype(np.int32) + zero_point
-        interpreter.set_tensor(entry["index"], levels.astype(entry["dtype"]))
-        interpreter.invoke()
-        rows.append(interpreter.get_tensor(answer["index"])[0].astype(np.float32))
-    return np.array(rows)
+    return answers(open_interpreter(content), images).astype(np.float32)
 
 
 def _measure(mode: Mode, content: bytes, faces: LabelledFaces) -> ModeResult:

@@ -10,14 +10,14 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+
 from fer_edge.bundle import MANIFEST_FILE
 from fer_edge.errors import ConfigError, DataError, ModelError
 from fer_edge.preprocess import MODEL_SIZE
-from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
-from fer_train.fit import predict
-
 from fer_quantize.calibration import representative_rows, without_overlap
 from fer_quantize.convert import load_keras
+from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
+from fer_train.fit import predict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from fer_edge import __version__
 from fer_edge.bundle import MODEL_FILE, SCHEMA_VERSION, Bundle, Manifest, Quantization, find_bundle, load_bundle
 from fer_edge.errors import DataError, ModelError
 from fer_edge.selftest import GOLDEN_FILE
-from fer_train.architectures import count_macs
-from fer_train.datasets import LABELS, LabelledFaces, load_dataset
-
 from fer_quantize.bundling import refuse_foreign, source_revision, write_bundle
 from fer_quantize.calibration import without_overlap
 from fer_quantize.check import Comparison, Limits, Outcome, compare, why_not
@@ -22,6 +20,8 @@ from fer_quantize.golden import golden_faces
 from fer_quantize.mixed import to_mixed
 from fer_quantize.origin import Origin, find_scheme, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
+from fer_train.architectures import count_macs
+from fer_train.datasets import LABELS, LabelledFaces, load_dataset
 
 FLOAT_FILE = "model.keras"
 
@@ -94,13 +94,11 @@ def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) 
 
 def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
     try:
-        if not int16_layers:
-            return to_int8(origin.model, origin.faces)
-        content = to_mixed(origin.model, origin.faces, int16_layers)
-        refuse_float(content)
+        if int16_layers:
+            return to_mixed(origin.model, origin.faces, int16_layers)
+        return to_int8(origin.model, origin.faces)
     except ModelError as error:
         raise ModelError(f"{origin.path}: {error}") from error
-    return content
 
 
 def _manifest(origin: Origin, name: str, int16_layers: Sequence[str]) -> Manifest:

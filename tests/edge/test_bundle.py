@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fer_edge.bundle import find_bundle, load_bundle, sha256, verify_files
 from fer_edge.classifier import Classifier
 from fer_edge.errors import ModelError

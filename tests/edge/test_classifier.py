@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from fer_edge.bundle import load_bundle
 from fer_edge.classifier import Classifier
 from fer_edge.sources.demo import load_composites

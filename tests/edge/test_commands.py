@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fer_edge.bundle import sha256
-
 from tests.conftest import Run
+
+from fer_edge.bundle import sha256
 
 
 def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:

@@ -1,4 +1,5 @@
 import pytest
+
 from fer_edge.geometry import clip, expand, iou, overlap, square
 from fer_edge.types import FaceBox
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-
 from tests.conftest import Run
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))

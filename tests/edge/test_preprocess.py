@@ -1,4 +1,5 @@
 import numpy as np
+
 from fer_edge.preprocess import Framing, crop_face
 from fer_edge.types import FaceBox
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import cv2
 import pytest
+from tests.conftest import Run
+
 from fer_edge.geometry import iou
 from fer_edge.sources.demo import scene_at
 from fer_edge.types import FaceBox
-
-from tests.conftest import Run
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 

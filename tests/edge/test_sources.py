@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
 from fer_edge.sources import open_source

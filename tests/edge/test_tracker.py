@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+
 from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.geometry import iou

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import Run
+
 from fer_edge.bundle import load_bundle, sha256, verify_files
 from fer_edge.classifier import Classifier
 from fer_edge.interpreter import open_interpreter
 from fer_edge.sources.demo import load_composites
 from fer_train.datasets import load_dataset
-
-from tests.conftest import Run
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from fer_edge.sources.demo import load_composites
 from fer_train.augmentation import Augmentation
 

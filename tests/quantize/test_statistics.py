@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fer_edge.errors import DataError
 from fer_quantize.calibration import representative_rows, without_overlap
 from fer_quantize.statistics import accuracy_interval, paired_drop

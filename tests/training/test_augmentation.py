@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from fer_edge.sources.demo import load_composites
 from fer_train.augmentation import Augmentation
 

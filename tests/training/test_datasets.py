@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_train.datasets import load_dataset

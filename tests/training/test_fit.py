@@ -11,9 +11,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-from fer_edge.sources.demo import load_composites
-
 from tests.conftest import Run
+
+from fer_edge.sources.demo import load_composites
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import keras
-from fer_edge.preprocess import MODEL_SIZE
 from keras import layers
+
+from fer_edge.preprocess import MODEL_SIZE
 
 
 def edge_net(

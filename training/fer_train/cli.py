@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from fer_edge.console import Debug, run_app, set_up
 from fer_edge.errors import ConfigError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from fer_edge.errors import ConfigError, DataError
 
+from fer_edge.errors import ConfigError, DataError
 from fer_train.datasets import LabelledFaces
 
 _ROUNDS = 4

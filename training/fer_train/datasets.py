@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from fer_edge.errors import ConfigError, DataError
 from fer_edge.images import IMAGE_SUFFIXES, read_image
 from fer_edge.labels import FER2013, FERPLUS8
@@ -164,17 +165,20 @@ def _records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             for row, record in enumerate(reader):
                 empty = [name for name in columns if record[name] is None]
                 if empty:
-                    raise DataError(f"{path}: row {row} (line {row + 2}): no field '{empty[0]}'")
+                    raise DataError(f"{_place(path, row)}: no field '{empty[0]}'")
                 yield row, record
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV ({error})") from error
 
 
+def _place(path: Path, row: int) -> str:
+    """Where a record stands: its row, and its line in an editor, where the header is line 1."""
+    return f"{path}: row {row} (line {row + 2})"
+
+
 def _integer(text: str, path: Path, row: int, field: str, largest: int) -> int:
     if not text.strip().isdecimal() or int(text) > largest:
-        raise DataError(
-            f"{path}: row {row} (line {row + 2}): {field} is {text[:20]!r}, expected a whole number from 0 to {largest}"
-        )
+        raise DataError(f"{_place(path, row)}: {field} is {text[:20]!r}, expected a whole number from 0 to {largest}")
     return int(text)
 
 
@@ -182,15 +186,11 @@ def _pixels(text: str, path: Path, row: int) -> npt.NDArray[np.uint8]:
     try:
         values = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise DataError(
-            f"{path}: row {row} (line {row + 2}): pixels holds something that is not a whole number"
-        ) from error
+        raise DataError(f"{_place(path, row)}: pixels holds something that is not a whole number") from error
     if values.size != MODEL_SIZE**2:
-        raise DataError(
-            f"{path}: row {row} (line {row + 2}): pixels has {values.size} values, expected {MODEL_SIZE**2}"
-        )
+        raise DataError(f"{_place(path, row)}: pixels has {values.size} values, expected {MODEL_SIZE**2}")
     if values.min() < 0 or values.max() > 255:
-        raise DataError(f"{path}: row {row} (line {row + 2}): pixels has a value outside 0 to 255")
+        raise DataError(f"{_place(path, row)}: pixels has a value outside 0 to 255")
     return values.astype(np.uint8).reshape(MODEL_SIZE, MODEL_SIZE)
 
 

@@ -14,10 +14,10 @@ import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
-from fer_edge import __version__
-from fer_edge.errors import ConfigError
 from pydantic import BaseModel, ConfigDict, Field
 
+from fer_edge import __version__
+from fer_edge.errors import ConfigError
 from fer_train.architectures import count_macs, edge_net
 from fer_train.augmentation import Augmentation
 from fer_train.datasets import LabelledFaces

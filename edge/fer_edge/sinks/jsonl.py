@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Self
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, reason
+from fer_edge.quiet import discard_stdout
 from fer_edge.sinks import StopRun
 from fer_edge.sinks.record import as_record
 from fer_edge.types import FrameResult
@@ -27,8 +27,7 @@ class JsonLines:
         try:
             opened = nullcontext(sys.stdout) if self._path == "-" else Path(self._path).open("w", encoding="utf-8")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"{self._path!r}: cannot be written ({reason})") from error
+            raise ConfigError(f"{self._path!r}: cannot be written ({reason(error)})") from error
         self._opened = opened
         self._stream = opened.__enter__()
         return self
@@ -46,10 +45,5 @@ class JsonLines:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (BrokenPipeError, KeyboardInterrupt):
-            _discard_stdout()
+            discard_stdout()
             raise StopRun from None
-
-
-def _discard_stdout() -> None:
-    """Keep the interpreter from writing to the broken pipe once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, reason
 from fer_edge.overlay import draw
 from fer_edge.types import FrameResult, Image
 
@@ -39,8 +39,7 @@ class Recording:
                 raise IsADirectoryError(0, "is a folder")
             self._aside.touch()
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"'{self._path}': cannot be written ({reason})") from error
+            raise ConfigError(f"'{self._path}': cannot be written ({reason(error)})") from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -124,7 +124,7 @@ class CameraSource:
 
     def _open(self) -> cv2.VideoCapture | None:
         capture = _open_stream(self._name) if "://" in self._name else _open_device(self._name, self._config)
-        if capture.isOpened() and capture.read()[0]:  # some devices open and never deliver
+        if _delivers(capture):
             self._opened_at = time.monotonic()
             return capture
         capture.release()
@@ -136,11 +136,16 @@ def find_camera() -> str | None:
     devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
     for device in devices:
         capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
-        delivers = capture.isOpened() and capture.read()[0]
+        delivers = _delivers(capture)
         capture.release()
         if delivers:
             return str(device)
     return None
+
+
+def _delivers(capture: cv2.VideoCapture) -> bool:
+    """Whether it gives a picture: some devices open and never do."""
+    return bool(capture.isOpened() and capture.read()[0])
 
 
 def _open_device(name: str, config: CameraConfig) -> cv2.VideoCapture:
