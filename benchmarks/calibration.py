@@ -33,11 +33,11 @@ def main(
     """Measure, print and draw."""
     load_keras("tensorflow")
     from fer_quantize.calibration import representative_rows, without_overlap
-    from fer_quantize.convert import load_keras as read_model
     from fer_quantize.convert import to_int8
     from fer_quantize.modes import predict_tflite
     from fer_train.datasets import load_dataset, parse_scheme
-    from fer_train.fit import predict
+    from fer_train.models import load_model as read_model
+    from fer_train.models import predict
 
     scheme = parse_scheme(labels)
     network = read_model(model)

@@ -18,8 +18,8 @@ from fer_quantize.convert import convert
 from fer_quantize.statistics import Interval, PairedDrop, accuracy_interval, paired_drop
 from fer_quantize.tflite import feed
 from fer_train.datasets import LabelledFaces
-from fer_train.fit import predict
 from fer_train.metrics import calibration_error, score
+from fer_train.models import predict
 
 Scores = npt.NDArray[np.float32]
 """Probabilities, shape (N, C)."""

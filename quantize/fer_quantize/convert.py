@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import keras
@@ -13,7 +12,6 @@ import tensorflow as tf
 
 from fer_edge.errors import ConfigError, ModelError
 from fer_edge.interpreter import open_interpreter
-from fer_edge.preprocess import MODEL_SIZE
 from fer_edge.quiet import quiet
 
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
@@ -31,27 +29,6 @@ def parse_modes(names: list[str]) -> list[Mode]:
     if unknown:
         raise ConfigError(f"--mode {unknown[0]}: is unknown. Choose {', '.join(MODES)} or all")
     return [mode for mode in MODES if mode in names or "all" in names]
-
-
-def load_keras(path: Path) -> keras.Model:
-    """Read a `.keras` or `.h5` model that eats grey faces.
-
-    Raises:
-        ModelError: it is missing, unreadable, or of another input shape.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file. Train one with fer-train fit")
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path}: is not a usable Keras model ({str(error).splitlines()[0][:160]})") from error
-    shapes = (getattr(model, "input_shape", None), getattr(model, "output_shape", ()))
-    if shapes[0] != (None, MODEL_SIZE, MODEL_SIZE, 1) or not isinstance(shapes[1], tuple) or len(shapes[1]) != 2:
-        raise ModelError(
-            f"{path}: goes from {shapes[0]} to {shapes[1]}, expected (None, {MODEL_SIZE}, {MODEL_SIZE}, 1) to "
-            "(None, classes)"
-        )
-    return model
 
 
 def to_int8(model: keras.Model, representative: npt.NDArray[np.uint8]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.bundle import MANIFEST_FILE
-from fer_edge.errors import ConfigError, DataError, ModelError
+from fer_edge.errors import ModelError
 from fer_edge.preprocess import MODEL_SIZE
 from fer_quantize.calibration import representative_rows, without_overlap
-from fer_quantize.convert import load_keras
-from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, parse_scheme
-from fer_train.fit import predict
+from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset
+from fer_train.models import find_scheme, load_model, predict, training_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,9 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
         DataError: the data cannot be read.
         ConfigError: it is not known which labels it learnt.
     """
-    model = load_keras(path)
-    training = _training_record(path)
-    scheme = find_scheme(labels, training, path)
+    model = load_model(path)
+    training = training_record(path)
+    scheme = find_scheme(path, labels, training)
     _refuse_other_outputs(path, model, scheme)
     labellings = read_labellings(data, scheme)
     train = without_overlap(load_dataset(data, "train", scheme), labellings[0])
@@ -90,36 +87,9 @@ def _refuse_other_outputs(path: Path, model: keras.Model, scheme: Scheme) -> Non
         raise ModelError(f"{path}: its outputs do not sum to one. End it with softmax, not with logits")
 
 
-def find_scheme(labels: str | None, training: dict[str, Any], path: Path) -> Scheme:
-    """The label scheme that was asked for, or that a training recorded. Raises ConfigError if there is neither."""
-    recorded = training.get("scheme")
-    if labels is None and not isinstance(recorded, str):
-        raise ConfigError(f"{path}: no training record says which labels it learnt. Give --labels")
-    return parse_scheme(labels or str(recorded))
-
-
 def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
     """The validation split by a scheme, then by FER2013's own labels, the literature's yardstick."""
     schemes: list[Scheme] = [scheme]
     if scheme != "fer2013" and LABELS[scheme] == LABELS["fer2013"]:
         schemes.append("fer2013")
     return tuple(load_dataset(data, "validation", each) for each in schemes)
-
-
-def _training_record(path: Path) -> dict[str, Any]:
-    """What stands in `training.json` beside the model, or in the `model.json` of the bundle it lies in."""
-    record, manifest = path.with_name("training.json"), path.with_name(MANIFEST_FILE)
-    if not record.is_file():
-        found = _read_json(manifest).get("training", {}) if manifest.is_file() else {}
-        return found if isinstance(found, dict) else {}
-    return _read_json(record)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: is not a JSON object")
-    return found

@@ -15,13 +15,14 @@ from fer_edge.selftest import GOLDEN_FILE
 from fer_quantize.bundling import refuse_foreign, source_revision, write_bundle
 from fer_quantize.calibration import without_overlap
 from fer_quantize.check import Comparison, Limits, Outcome, compare, why_not
-from fer_quantize.convert import load_keras, refuse_float, to_int8
+from fer_quantize.convert import refuse_float, to_int8
 from fer_quantize.golden import golden_faces
 from fer_quantize.mixed import to_mixed
-from fer_quantize.origin import Origin, find_scheme, read_labellings, trained_accuracy
+from fer_quantize.origin import Origin, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
 from fer_train.architectures import count_macs
 from fer_train.datasets import LABELS, LabelledFaces, load_dataset
+from fer_train.models import find_scheme, load_model
 
 FLOAT_FILE = "model.keras"
 
@@ -70,8 +71,8 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
         raise ModelError(
             f"{folder}: has no {FLOAT_FILE} to compare with, as on a device. Check the bundle in a checkout"
         )
-    model = load_keras(folder / FLOAT_FILE)
-    scheme = find_scheme(labels, bundle.manifest.training, folder)
+    model = load_model(folder / FLOAT_FILE)
+    scheme = find_scheme(folder, labels, bundle.manifest.training)
     if LABELS[scheme] != bundle.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
     labellings = read_labellings(data, scheme)

@@ -58,9 +58,10 @@ def damage(bundle: Path, copy: Path, data: Path, bits: int) -> Path:
 import sys
 import numpy as np
 from pathlib import Path
-from fer_quantize.convert import load_keras, to_int8
+from fer_quantize.convert import to_int8
+from fer_train.models import load_model
 from fer_train.datasets import load_dataset
-model = load_keras(Path({str(bundle / "model.keras")!r}))
+model = load_model(Path({str(bundle / "model.keras")!r}))
 for weight in model.trainable_variables:
     value = np.asarray(weight)
     if value.ndim > 1:
@@ -150,8 +151,8 @@ OUTLIER = """
 from pathlib import Path
 import keras
 import numpy as np
-from fer_quantize.convert import load_keras
-model = load_keras(Path({source!r}))
+from fer_train.models import load_model
+model = load_model(Path({source!r}))
 convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
 norm = next(layer for layer in norms if layer.input is convolutions[2].output)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 
 from fer_edge.sources.demo import load_composites
@@ -15,7 +13,7 @@ def test_no_change_is_no_change() -> None:
 
 
 def test_the_mirror_is_exact_and_takes_half_of_the_faces() -> None:
-    out = replace(STILL, mirror=True).apply(np.repeat(FACE[None], 400, axis=0), np.random.default_rng(0))
+    out = STILL.model_copy(update={"mirror": True}).apply(np.repeat(FACE[None], 400, axis=0), np.random.default_rng(0))
     mirrored = sum(np.array_equal(face, FACE[:, ::-1]) for face in out)
     assert mirrored + sum(np.array_equal(face, FACE) for face in out) == 400
     assert 150 < mirrored < 250
@@ -33,14 +31,14 @@ def test_the_same_seed_gives_the_same_faces_and_the_originals_stay() -> None:
 
 def test_brightness_stays_within_its_bounds() -> None:
     grey = np.full((200, 48, 48), 128, np.uint8)
-    means = replace(STILL, brightness=0.1).apply(grey, np.random.default_rng(0)).mean(axis=(1, 2))
+    means = STILL.model_copy(update={"brightness": 0.1}).apply(grey, np.random.default_rng(0)).mean(axis=(1, 2))
     assert 128 - 26.5 <= means.min() < 110
     assert 146 < means.max() <= 128 + 26.5
 
 
 def test_soft_faces_lose_detail_and_keep_their_light() -> None:
     faces = np.repeat(FACE[None], 50, axis=0)
-    soft = replace(STILL, soften=1.0).apply(faces, np.random.default_rng(0))
+    soft = STILL.model_copy(update={"soften": 1.0}).apply(faces, np.random.default_rng(0))
     assert all(abs(face.mean() - FACE.mean()) < 3 for face in soft)
     detail = [np.abs(np.diff(face.astype(int), axis=1)).mean() for face in soft]
     assert np.median(detail) < np.abs(np.diff(FACE.astype(int), axis=1)).mean()
@@ -48,7 +46,7 @@ def test_soft_faces_lose_detail_and_keep_their_light() -> None:
 
 def test_erased_faces_have_one_flat_patch() -> None:
     faces = np.repeat(FACE[None], 50, axis=0)
-    for face in replace(STILL, erase=1.0).apply(faces, np.random.default_rng(0)):
+    for face in STILL.model_copy(update={"erase": 1.0}).apply(faces, np.random.default_rng(0)):
         rows, columns = np.nonzero(face != FACE)
         patch = face[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         assert patch.shape[0] <= 16

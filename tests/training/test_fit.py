@@ -23,64 +23,123 @@ def history(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
+def begun(out: Path, epochs: int, *options: object) -> None:
+    """Start a training and kill it in the middle of an epoch, when `epochs` are done."""
+    process = subprocess.Popen([FER_TRAIN, "fit", *map(str, options), "--out", out], stdout=subprocess.DEVNULL)
+    checkpoint = out / "unfinished" / f"epoch-{epochs:04d}.weights.h5"
+    while not checkpoint.is_file():
+        time.sleep(0.02)
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "model.keras").exists()
+
+
 def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--data", tiny_data, "--labels", "ferplus7", "--epochs", 2, "--batch-size", 32, "--out", out)
+    options = ("--data", tiny_data, "--epochs", 2, "--batch-size", 32, "--out", out)
     done = command("fer-train", "fit", *options, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model.keras", "training.json"]
     record = json.loads((out / "training.json").read_text())
     assert record["scheme"] == "ferplus7"
     assert record["macs"] <= 60_000_000
     assert record["data"]["train"]["images"] == 280
     assert record["results"]["validation"]["images"] == 70
-    assert [row["epoch"] for row in history(out)] == ["0", "1"]
+    assert not (out / "unfinished").exists()
+    rows = history(out)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert {"accuracy", "val_accuracy", "val_ferplus8_accuracy", "val_fer2013_accuracy", "learning_rate"} <= set(
+        rows[0]
+    )
     again = command("fer-train", "fit", *options)
     assert again.returncode == 2
     assert again.stderr == f"error: {out}: is not an empty folder. Choose another, or --resume an unfinished training\n"
+    for scheme in ("ferplus8", "fer2013"):
+        record = json.loads((out / scheme / "training.json").read_text())
+        assert record["scheme"] == scheme
+        assert record["parameters"] > 1_200_000
+        assert (out / scheme / "model.keras").is_file()
 
 
-def test_a_killed_training_resumes_after_its_last_epoch(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    options = ["--data", tiny_data, "--epochs", 4, "--batch-size", 32, "--out", out]
-    process = subprocess.Popen([FER_TRAIN, "fit", *map(str, options)], stdout=subprocess.DEVNULL)
-    metadata = out / "unfinished" / "backup" / "training_metadata.json"
-    while not metadata.is_file() or json.loads(metadata.read_text() or "{}").get("epoch", 0) < 2:
-        time.sleep(0.02)
-        assert process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    other = command("fer-train", "fit", *options, "--seed", 1, "--resume")
-    assert other.returncode == 2
-    assert "another recipe" in other.stderr
-    other = command("fer-train", "fit", *options, "--labels", "ferplus7", "--resume")
-    assert other.returncode == 2
-    assert "another scheme" in other.stderr
-    done = command("fer-train", "fit", *options, "--resume", timeout=300)
+def test_a_killed_training_goes_on_with_the_same_schedule(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    options = ["--data", tiny_data, "--recipe", "adam-50", "--epochs", 5, "--batch-size", 28]
+    cosine = ("--set", "schedule=cosine", "--set", "ema=0.9", "--set", "dropout=0", "--precision", "float32")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert command("fer-train", "fit", *options, *cosine, "--out", whole, timeout=300).returncode == 0
+    begun(killed, 2, *options, *cosine)
+    for other, telling in ((("--seed", 1), "another recipe"), (("--precision", "mixed_bfloat16"), "another precision")):
+        refused = command("fer-train", "fit", *options, *cosine, *other, "--out", killed, "--resume")
+        assert refused.returncode == 2
+        assert telling in refused.stderr
+    done = command("fer-train", "fit", *options, *cosine, "--out", killed, "--resume", timeout=300)
     assert done.returncode == 0, done.stderr
-    assert [row["epoch"] for row in history(out)] == ["0", "1", "2", "3"]
-    assert (out / "model.keras").is_file()
+    assert [row["epoch"] for row in history(killed)] == ["0", "1", "2", "3", "4"]
+    for row, expected in zip(history(killed), history(whole), strict=True):
+        assert float(row["learning_rate"]) == pytest.approx(float(expected["learning_rate"]))
+        assert float(row["val_loss"]) == pytest.approx(float(expected["val_loss"]), rel=0.02)
 
 
-def test_an_epoch_has_the_same_batches_whenever_it_begins(tiny_data: Path) -> None:
+def test_plateaus_and_the_best_epoch_outlive_a_kill(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    """At a rate of next to nothing the loss never falls: the rate drops each epoch, and then the training stops."""
+    out = tmp_path / "run"
+    options = ["--data", tiny_data, "--recipe", "best-checkpoint", "--epochs", 9, "--learning-rate", 1e-9]
+    plateau = ("plateau_patience=1", "plateau_factor=0.5", "stop_patience=4", "schedule=plateau")
+    options += [word for value in plateau for word in ("--set", value)]
+    begun(out, 3, *options)
+    done = command("fer-train", "fit", *options, "--out", out, "--resume", timeout=300)
+    assert done.returncode == 0, done.stderr
+    rates = [float(row["learning_rate"]) for row in history(out)]
+    assert rates == pytest.approx([1e-9, 1e-9, 0.5e-9, 0.25e-9, 0.125e-9])
+    best = max(float(row["val_accuracy"]) for row in history(out))
+    scored = json.loads((out / "training.json").read_text())["results"]["validation"]["accuracy"]
+    assert scored == pytest.approx(best, abs=1e-4)
+
+
+def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--epochs", 1)
+    teacher, student, second = tmp_path / "teacher", tmp_path / "student", tmp_path / "second"
+    assert command("fer-train", "fit", *shared, "--out", teacher, timeout=300).returncode == 0
+    done = command("fer-train", "distill", *shared, "--teacher", teacher, "--out", student, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((student / "training.json").read_text())["teachers"] == ["teacher"]
+    (answers,) = teacher.glob("model.*.npy")
+    written = answers.stat().st_mtime_ns
+    done = command("fer-train", "distill", *shared, "--teacher", teacher / "model.keras", "--out", second, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert answers.stat().st_mtime_ns == written
+    alone = command("fer-train", "distill", *shared, "--out", tmp_path / "alone")
+    assert alone.returncode == 2
+    assert "Give --teacher" in alone.stderr
+    stranger = command("fer-train", "distill", *shared, "--labels", "ferplus8", "--teacher", teacher, "--out", tmp_path)
+    assert stranger.returncode == 2
+    assert "no teacher knows the labels ferplus8" in stranger.stderr
+
+
+def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "mini-xception", "--epochs", 1)
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert command("fer-train", "fit", *shared, "--out", first, timeout=300).returncode == 0
+    start = ("--init", first / "model.keras", "--freeze", "trunk", "--labels", "ferplus8", "--out", second)
+    done = command("fer-train", "fit", *shared, *start, timeout=300)
+    assert done.returncode == 0, done.stderr
+    files = [str(folder / "model.keras") for folder in (first, second)]
     script = f"""
-from pathlib import Path
-import numpy as np
-from fer_train.datasets import load_dataset
-from fer_train.fit import Batches, Recipe
-faces = load_dataset(Path({str(tiny_data)!r}), "train")
-through, resumed = (Batches(faces, Recipe(batch_size=50)) for _ in range(2))
-for epoch in range(3):
-    through.start_epoch(epoch)
-    list(through[index] for index in range(len(through)))
-resumed.start_epoch(2)
-pairs = [(through[index], resumed[index]) for index in range(len(through))]
-print(all(np.array_equal(a, b) for one, other in pairs for a, b in zip(one, other)))
-resumed.start_epoch(1)
-print(np.array_equal(through[0][0], resumed[0][0]))
+import keras, numpy as np
+one, other = (keras.saving.load_model(path) for path in {files})
+pairs = zip(one.layers[:-1], other.layers[:-1], strict=True)
+print(all(np.array_equal(a, b) for x, y in pairs for a, b in zip(x.get_weights(), y.get_weights(), strict=True)))
+print(other.output_shape[-1])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "False"]
+    checked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert checked.stdout.split() == ["True", "8"]
+    for options, telling in (
+        (("--freeze", "stage9*"), "no such layer"),
+        (("--architecture", "mobile"), "is no mobile, but mini_xception"),
+    ):
+        again = command("fer-train", "fit", *shared, *start[:2], "--out", tmp_path / "no", *options)
+        assert again.returncode in {2, 4}
+        assert telling in again.stderr
+        assert not (tmp_path / "no").exists()
 
 
 def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path) -> None:
@@ -93,16 +152,37 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("option", "value", "telling"),
     [
-        ("--labels", "ferminus", "labels 'ferminus' are unknown"),
+        ("--labels", "ferminus", "labels: Input should be 'fer2013', 'ferplus7' or 'ferplus8', not 'ferminus'"),
+        ("--architecture", "vgg", "architecture 'vgg' is unknown"),
+        ("--recipe", "no-such", "neither a file nor a shipped recipe"),
+        ("--set", "epochs", "expected key=value"),
+        ("--set", "epoch=3", "epoch: unknown key"),
+        ("--set", "augmentation.erase=2", "augmentation.erase: Input should be less than or equal to 1, not 2"),
+        ("--set", "also={fer2013=1}", "fer2013 stands under labels already"),
+        ("--init", "/no/such.keras", "/no/such.keras: no such file"),
+        ("--freeze", "trunk", "Give --init too"),
         ("--data", "/no/such", "/no/such: no such file"),
         ("--precision", "float7", "precision 'float7' is unknown"),
-        ("--learning-rate", "-1", "--learning-rate"),
+        ("--learning-rate", "-1", "learning_rate: Input should be greater than 0"),
     ],
 )
 def test_wrong_options_are_one_line(
     command: Run, tiny_data: Path, tmp_path: Path, option: str, value: str, telling: str
 ) -> None:
-    done = command("fer-train", "fit", "--data", tiny_data, "--out", tmp_path / "run", option, value)
+    done = command(
+        "fer-train",
+        "fit",
+        "--data",
+        tiny_data,
+        "--labels",
+        "fer2013",
+        "--recipe",
+        "adam-50",
+        "--out",
+        tmp_path / "run",
+        option,
+        value,
+    )
     assert done.returncode == 2
     assert telling in done.stderr
     assert len(done.stderr.splitlines()) == 1

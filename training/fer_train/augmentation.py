@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
 
-@dataclass(frozen=True, slots=True)
-class Augmentation:
+class Augmentation(BaseModel):
     """How far a face may be changed; each value is drawn evenly from within its bounds."""
 
-    rotate_degrees: float = 15.0
-    scale: float = 0.15
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotate_degrees: float = Field(15.0, ge=0, le=180)
+    scale: float = Field(0.15, ge=0, lt=1)
     """Fraction of the size, up or down."""
-    shift: float = 0.1
+    shift: float = Field(0.1, ge=0, le=1)
     """Fraction of the width and of the height."""
-    contrast: float = 0.3
+    contrast: float = Field(0.3, ge=0, le=1)
     """Fraction of the contrast about mid-grey, up or down."""
-    brightness: float = 0.2
+    brightness: float = Field(0.2, ge=0, le=1)
     """Fraction of the full range, up or down."""
     mirror: bool = True
     """Flip left and right half of the time."""
-    soften: float = 0.3
+    soften: float = Field(0.3, ge=0, le=1)
     """Share of faces that are made as coarse as a small or blurred one: down to 20 to 48 pixels and up again."""
-    erase: float = 0.25
+    erase: float = Field(0.25, ge=0, le=1)
     """Share of faces with a grey patch, as behind a hand (Zhong et al., 2017, arXiv:1708.04896)."""
 
     def apply(self, images: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

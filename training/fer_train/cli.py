@@ -26,43 +26,109 @@ Data = Annotated[
 ]
 
 
+RecipeName = Annotated[str, typer.Option(help="A shipped recipe (see fer-train recipes), or a TOML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other value of the recipe.")
+]
+
+
 @app.callback()
 def main(debug: Debug = False) -> None:
     """Train facial expression models."""
     set_up(debug)
 
 
-@app.command()
+@app.command("distill", help="Train a small network by a recipe on what larger ones say, besides the labels.")
+@app.command("fit", help="Train a network by a recipe.")
 def fit(
+    context: typer.Context,
     data: Data,
-    out: Annotated[Path, typer.Option(help="New folder for the model, its history and its results.")],
-    labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
-    epochs: Annotated[int, typer.Option(min=1)] = 60,
-    batch_size: Annotated[int, typer.Option(min=1)] = 128,
-    learning_rate: Annotated[float, typer.Option(min=1e-9, help="Peak of the cosine schedule.")] = 0.1,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    precision: Annotated[str, typer.Option(help="float32, or mixed_bfloat16 where the machine has it.")] = "float32",
+    out: Annotated[Path, typer.Option(help="New folder for the model, its history and its report.")],
+    recipe: RecipeName = "edge",
+    labels: Annotated[str | None, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="See fer-train architectures.")] = None,
+    epochs: Annotated[int | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    overrides: Overrides = None,
+    precision: Annotated[
+        str, typer.Option(help="auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.")
+    ] = "auto",
+    teachers: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", help="A model, or the folder of a training, to learn from; repeat for more."),
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="Start from this model's weights.")] = None,
+    freeze: Annotated[
+        list[str] | None, typer.Option(help="Layers that keep --init's weights: trunk, or names with * and ?.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
 ) -> None:
-    """Train the edge network."""
+    """Train a network, with or without teachers."""
+    from fer_train.recipes import load_recipe
+
+    if context.info_name == "distill" and not teachers:
+        raise ConfigError("distill: nobody to learn from. Give --teacher")
+    if freeze and not init:
+        raise ConfigError("--freeze: fresh weights are not worth keeping. Give --init too")
+    chosen = load_recipe(
+        recipe,
+        overrides or (),
+        labels=labels,
+        architecture=architecture,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
     from fer_train.backend import load_keras
 
     load_keras()
-    from fer_train.datasets import load_dataset, parse_scheme
-    from fer_train.fit import Recipe, parse_precision
+    from fer_train.datasets import load_dataset
     from fer_train.fit import fit as train
+    from fer_train.precision import parse_precision
 
-    scheme, policy = parse_scheme(labels), parse_precision(precision)
-    recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     train(
-        load_dataset(data, "train", scheme),
-        load_dataset(data, "validation", scheme),
-        recipe,
+        [load_dataset(data, "train", scheme) for scheme in chosen.schemes],
+        [load_dataset(data, "validation", scheme) for scheme in chosen.schemes],
+        chosen,
         out,
         resume=resume,
-        precision=policy,
+        precision=parse_precision(precision),
+        teachers=teachers or (),
+        init=init,
+        freeze=freeze or (),
     )
     typer.echo(f"{out / 'model.keras'}: trained. Next: fer-quantize {out / 'model.keras'} --data {data} --check")
+
+
+@app.command()
+def architectures() -> None:
+    """List the networks with their size and work."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_train.backend import load_keras
+
+    load_keras()
+    from fer_train.architectures import ARCHITECTURES, build, count_macs
+
+    table = Table("name", "parameters", "million MACs a face", "source")
+    for name, architecture in ARCHITECTURES.items():
+        model = build(name, classes=7)
+        table.add_row(name, f"{model.count_params():,}", f"{count_macs(model) / 1e6:.1f}", architecture.source)
+    Console().print(table)
+
+
+@app.command()
+def recipes() -> None:
+    """List the shipped recipes."""
+    from fer_train.recipes import shipped_recipes
+
+    for name, path in shipped_recipes().items():
+        comment = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        typer.echo(f"{name}: {comment}")
 
 
 @app.command()

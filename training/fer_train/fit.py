@@ -3,156 +3,120 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import keras
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
 from fer_edge import __version__
+from fer_edge.bundle import sha256
 from fer_edge.errors import ConfigError
-from fer_train.architectures import count_macs, edge_net
-from fer_train.augmentation import Augmentation
-from fer_train.datasets import LabelledFaces
+from fer_train.architectures import build, count_macs
+from fer_train.batches import Batches, join
+from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, restore
+from fer_train.datasets import LABELS, LabelledFaces
 from fer_train.metrics import score
-
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-"""Keras' policies of what a step computes in."""
+from fer_train.models import RECORD_FILE, predict
+from fer_train.objective import add_heads, head_model, losses, soft, soften
+from fer_train.precision import Precision
+from fer_train.recipes import Recipe
+from fer_train.teachers import soft_labels
+from fer_train.transfer import initialise
 
 _UNFINISHED = "unfinished"
-
-
-def parse_precision(name: str) -> Precision:
-    """Return a precision by name. Raises ConfigError for an unknown one."""
-    for precision in get_args(Precision):
-        if name == precision:
-            return precision  # type: ignore[no-any-return]
-    raise ConfigError(f"precision '{name}' is unknown. Choose {', '.join(get_args(Precision))}")
-
-
-class Recipe(BaseModel):
-    """All that decides how a model is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int = Field(60, ge=1)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(0.1, gt=0)
-    """Peak of the schedule: linear warm-up, then half a cosine down to zero (Loshchilov & Hutter, arXiv:1608.03983)."""
-    warmup_epochs: float = Field(2.0, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-3, ge=0)
-    """Decoupled from the gradient, times the learning rate; not on batch norms and biases."""
-    ema: float = Field(0.999, ge=0, lt=1)
-    """Each step keeps this much of the running mean of the weights, which is what is saved; 0 turns it off. The mean
-    never reaches back over more than a fifth of the training."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    augmentation: Augmentation = Augmentation()
-    seed: int = Field(0, ge=0)
-
-
-class Batches(keras.utils.PyDataset):
-    """Shuffled, augmented batches; the same seed gives the same batches in each epoch, also after a resume."""
-
-    def __init__(self, faces: LabelledFaces, recipe: Recipe) -> None:
-        super().__init__()
-        self._faces = faces
-        self._recipe = recipe
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Shuffle anew for this epoch."""
-        self._epoch = epoch
-        self._order = np.random.default_rng((self._recipe.seed, epoch)).permutation(len(self._faces))
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._faces) / self._recipe.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        size = self._recipe.batch_size
-        chosen = self._order[index * size : (index + 1) * size]
-        rng = np.random.default_rng((self._recipe.seed, self._epoch, index))
-        images = self._recipe.augmentation.apply(self._faces.images[chosen], rng)
-        return images[..., None], self._faces.targets[chosen]
-
-
-class _StartEpoch(keras.callbacks.Callback):
-    """Tells the batches which epoch it is: after a resume it is not the first."""
-
-    def __init__(self, batches: Batches) -> None:
-        super().__init__()
-        self._batches = batches
-
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
-        self._batches.start_epoch(epoch)
+_BEST = "best.weights.h5"
 
 
 def fit(
-    train: LabelledFaces,
-    validation: LabelledFaces,
+    train: Sequence[LabelledFaces],
+    validation: Sequence[LabelledFaces],
     recipe: Recipe,
     out: Path,
     *,
     resume: bool = False,
     precision: Precision = "float32",
+    teachers: Sequence[Path] = (),
+    init: Path | None = None,
+    freeze: Sequence[str] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
     """Train on one split, watch another, and write a folder.
 
-    `out` receives `model.keras` (float32), `history.csv` and `training.json` (recipe, data, versions, results). While
-    the training runs, `out/unfinished` holds what `resume` needs.
+    `out` receives `model.keras` (float32), `history.csv` and `training.json` (recipe, data, versions, results); a
+    folder in it by the name of each further label scheme receives the same for that head. While the training runs,
+    `out/unfinished` holds what `resume` needs.
 
     Args:
-        train: what to learn from.
-        validation: what to report on; it decides nothing.
+        train: what to learn from, once for each of the recipe's label schemes.
+        validation: what to report on, alike; it decides nothing unless the recipe says so.
         recipe: how.
         out: a folder that does not exist yet, or that of an unfinished run with `resume`.
         resume: go on from the last finished epoch.
         precision: Keras' policy while training; `mixed_bfloat16` is about a third faster on a CPU that has it.
+        teachers: models, or folders of runs, whose answers are learnt besides the labels.
+        init: a model of the same architecture whose weights to start from.
+        freeze: layers that keep them; see `transfer.initialise`.
+        callbacks: Keras' own, told of each epoch.
+
+    Returns:
+        The model of the main labels.
 
     Raises:
-        ConfigError: `out` is in the way, or there is nothing to resume.
+        ConfigError: `out` is in the way, there is nothing to resume, or a teacher or layer is unknown.
+        ModelError: a teacher or `init` cannot be used.
+        DataError: the label schemes do not label the same faces.
     """
-    record = _record(train, validation, recipe, precision)
-    _claim(out, record, resume)
+    examples, watched = join(train), join(validation)
+    taught = soft_labels(teachers, examples.images, recipe.schemes) if teachers else {}
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
-    model = edge_net(len(train.labels), dropout=recipe.dropout)
-    batches = Batches(train, recipe)
-    model.compile(
-        optimizer=_optimizer(recipe, len(batches), model),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    callbacks = [
-        keras.callbacks.BackupAndRestore(out / _UNFINISHED / "backup", delete_checkpoint=False),
-        _StartEpoch(batches),
-        keras.callbacks.CSVLogger(str(out / "history.csv"), append=resume),
-    ]
-    if recipe.ema:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights())
+    trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
+    if init:
+        initialise(trunk, init, freeze)
+    record = _record(recipe, precision, [*train, *validation], teachers, init, freeze)
+    _claim(out, record, resume)
+    for scheme, answers in taught.items():
+        examples.targets[soft(scheme)] = soften(answers, recipe.temperature)
+        watched.targets[soft(scheme)] = np.zeros((len(watched), answers.shape[1]), np.float32)
+    model = add_heads(trunk, recipe, tuple(taught))
+    batches = Batches(examples, recipe)
+    model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets))
+    first_epoch = restore(model, out / _UNFINISHED) if resume else 0
     model.fit(
         batches,
+        initial_epoch=first_epoch,
         epochs=recipe.epochs,
-        validation_data=(validation.images[..., None], validation.targets),
+        validation_data=watched.validation(),
         validation_batch_size=512,
-        callbacks=callbacks,
+        callbacks=[*_callbacks(recipe, out, batches, first_epoch), *callbacks],
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    if recipe.keep == "best":
+        model.load_weights(out / _UNFINISHED / _BEST)
     if recipe.ema:
         _refresh_batch_norm(model, batches)
-    return _save(model, record, validation, out)
+    return _save(trunk, model, record, validation, recipe, out)
 
 
-def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Probabilities, shape (N, C), for grey faces of shape (N, 48, 48)."""
-    return np.asarray(model.predict(images[..., None], batch_size=512, verbose=0), np.float32)
+def _callbacks(recipe: Recipe, out: Path, batches: Batches, first_epoch: int) -> list[keras.callbacks.Callback]:
+    """The order matters: averaged weights are swapped in first, and the checkpoint is the last to be told."""
+    ema = keras.callbacks.SwapEMAWeights() if recipe.ema else None
+    watching: list[keras.callbacks.Callback] = []
+    if recipe.schedule == "plateau":
+        watching.append(
+            keras.callbacks.ReduceLROnPlateau(factor=recipe.plateau_factor, patience=recipe.plateau_patience)
+        )
+    if recipe.stop_patience:
+        watching.append(keras.callbacks.EarlyStopping(patience=recipe.stop_patience))
+    history = History(out / "history.csv", recipe.labels, first_epoch, watching)
+    best = [KeepBest(out / _UNFINISHED / _BEST, history, ema)] if recipe.keep == "best" else []
+    return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, Checkpoint(out / _UNFINISHED)]
 
 
 def _claim(out: Path, record: dict[str, Any], resume: bool) -> None:
@@ -162,7 +126,7 @@ def _claim(out: Path, record: dict[str, Any], resume: bool) -> None:
         if not marker.is_file():
             raise ConfigError(f"{out}: no unfinished training to resume. Leave --resume out")
         begun = _read_marker(marker)
-        for part in ("recipe", "scheme", "precision", "data"):
+        for part in ("recipe", "precision", "teachers", "init", "data"):
             if begun.get(part) != record[part]:
                 raise ConfigError(f"{out}: was begun with another {part}. Resume with the same options and data")
         return
@@ -184,21 +148,17 @@ def _read_marker(marker: Path) -> dict[str, Any]:
 
 
 def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimizers.Optimizer:
-    warmup = round(recipe.warmup_epochs * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=recipe.learning_rate if not warmup else recipe.learning_rate / warmup,
-        decay_steps=max(recipe.epochs * steps - warmup, 1),
-        warmup_target=recipe.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.SGD(
-        schedule,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        weight_decay=recipe.weight_decay or None,
-        use_ema=recipe.ema > 0,
-        ema_momentum=max(min(recipe.ema, 1 - 5 / (recipe.epochs * steps)), 0.0),
-    )
+    options: dict[str, Any] = {
+        "learning_rate": _rate(recipe, steps),
+        "weight_decay": recipe.weight_decay or None,
+        "use_ema": recipe.ema > 0,
+        "ema_momentum": max(min(recipe.ema, 1 - 5 / (recipe.epochs * steps)), 0.0),
+    }
+    optimizer: keras.optimizers.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **options)
+    else:
+        optimizer = keras.optimizers.Adam(**options)
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(
             var_list=[weight for weight in model.trainable_variables if len(weight.shape) == 1]
@@ -206,14 +166,36 @@ def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimize
     return optimizer
 
 
-def _record(train: LabelledFaces, validation: LabelledFaces, recipe: Recipe, precision: Precision) -> dict[str, Any]:
+def _rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if recipe.schedule != "cosine":
+        return recipe.learning_rate
+    warmup = round(recipe.warmup_epochs * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=recipe.learning_rate if not warmup else recipe.learning_rate / warmup,
+        decay_steps=max(recipe.epochs * steps - warmup, 1),
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _record(
+    recipe: Recipe,
+    precision: Precision,
+    parts: Sequence[LabelledFaces],
+    teachers: Sequence[Path],
+    init: Path | None,
+    freeze: Sequence[str],
+) -> dict[str, Any]:
     """What a reader needs to repeat the training."""
     return {
-        "scheme": train.scheme,
-        "labels": list(train.labels),
         "recipe": recipe.model_dump(mode="json"),
         "precision": precision,
-        "data": {faces.split: _describe(faces) for faces in (train, validation)},
+        "teachers": [path.name for path in teachers],
+        "init": {"model": init.name, "sha256": sha256(init.read_bytes()), "freeze": list(freeze)} if init else None,
+        "data": {
+            scheme: {faces.split: _describe(faces) for faces in parts if faces.scheme == scheme}
+            for scheme in recipe.schemes
+        },
         "versions": {
             "fer-edge": __version__,
             "keras": keras.__version__,
@@ -224,23 +206,43 @@ def _record(train: LabelledFaces, validation: LabelledFaces, recipe: Recipe, pre
     }
 
 
-def _save(model: keras.Model, record: dict[str, Any], validation: LabelledFaces, out: Path) -> keras.Model:
-    """Save a float32 model, whatever it was trained in, with its record and its score."""
+def _save(
+    trunk: keras.Model,
+    model: keras.Model,
+    record: dict[str, Any],
+    validation: Sequence[LabelledFaces],
+    recipe: Recipe,
+    out: Path,
+) -> keras.Model:
+    """Save a float32 model for each head, whatever it was trained in, with its record and its score."""
     keras.config.set_dtype_policy("float32")
-    saved = edge_net(len(validation.labels))
-    saved.set_weights(model.get_weights())
-    record |= {
-        "architecture": saved.name,
-        "parameters": saved.count_params(),
-        "macs": count_macs(saved),
-        "results": {validation.split: asdict(score(predict(saved, validation.images), validation))},
-    }
-    aside = out / "model.aside.keras"
-    saved.save(aside)
-    (out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
-    aside.replace(out / "model.keras")
+    saved = {}
+    for faces in validation:
+        folder = out if faces.scheme == recipe.labels else out / faces.scheme
+        saved[faces.scheme] = head_model(trunk, model, recipe, faces.scheme)
+        folder.mkdir(exist_ok=True)
+        _save_head(saved[faces.scheme], record, faces, folder)
     shutil.rmtree(out / _UNFINISHED)
-    return saved
+    return saved[recipe.labels]
+
+
+def _save_head(model: keras.Model, record: dict[str, Any], validation: LabelledFaces, folder: Path) -> None:
+    scheme = validation.scheme
+    described = (
+        {"scheme": scheme, "labels": list(LABELS[scheme])}
+        | record
+        | {
+            "data": record["data"][scheme],
+            "architecture": model.name,
+            "parameters": model.count_params(),
+            "macs": count_macs(model),
+            "results": {validation.split: asdict(score(predict(model, validation.images), validation))},
+        }
+    )
+    aside = folder / "model.aside.keras"
+    model.save(aside)
+    (folder / RECORD_FILE).write_text(json.dumps(described, indent=2) + "\n")
+    aside.replace(folder / "model.keras")
 
 
 def _refresh_batch_norm(model: keras.Model, batches: Batches) -> None:

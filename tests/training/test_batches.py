@@ -1,0 +1,73 @@
+"""What a training step is fed: resumed, mixed, balanced and weighted batches."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_train.backend import load_keras
+from fer_train.datasets import LabelledFaces, load_dataset
+from fer_train.recipes import Recipe
+
+load_keras()
+
+from fer_train.batches import Batch, Batches, join  # noqa: E402 - Keras is quiet only when it is loaded first
+
+
+@pytest.fixture(scope="module")
+def faces(tiny_data: Path) -> LabelledFaces:
+    return load_dataset(tiny_data, "train")
+
+
+def all_of(batches: Batches) -> Iterator[Batch]:
+    return (batches[index] for index in range(len(batches)))
+
+
+def test_an_epoch_has_the_same_batches_whenever_it_begins(faces: LabelledFaces) -> None:
+    recipe = Recipe(batch_size=50, mixup=0.3)
+    through, resumed = (Batches(join([faces]), recipe) for _ in range(2))
+    for epoch in range(3):
+        through.start_epoch(epoch)
+        list(all_of(through))
+    resumed.start_epoch(2)
+    for one, other in zip(all_of(through), all_of(resumed), strict=True):
+        assert np.array_equal(one[0], other[0])
+        assert np.array_equal(one[1]["fer2013"], other[1]["fer2013"])
+    resumed.start_epoch(1)
+    assert not np.array_equal(through[0][0], resumed[0][0])
+
+
+def test_schemes_are_joined_face_by_face(faces: LabelledFaces, tiny_data: Path) -> None:
+    voted = load_dataset(tiny_data, "train", "ferplus8")
+    part = voted.take(np.arange(0, len(voted), 3))
+    examples = join([faces, part])
+    assert len(examples) == len(faces)
+    assert examples.weights["fer2013"].all()
+    assert examples.weights["ferplus8"].sum() == len(part)
+    known = examples.weights["ferplus8"] == 1
+    assert np.array_equal(examples.targets["ferplus8"][known], part.targets)
+    assert np.array_equal(examples.images[known], part.images)
+
+
+def test_mixing_keeps_targets_sums_of_one_and_blends_two_faces(faces: LabelledFaces) -> None:
+    recipe = Recipe(batch_size=len(faces), mixup=5, mixup_share=1, label_smoothing=0.1)
+    ((images, targets, _),) = all_of(Batches(join([faces]), recipe))
+    target = targets["fer2013"]
+    assert target.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    large = (target > 0.1).sum(axis=1)
+    assert set(large) == {1, 2}
+    assert images.dtype == np.uint8
+
+
+@pytest.mark.parametrize("imbalance", ["class_weights", "balanced_sampling"])
+def test_rare_classes_come_to_weigh_as_much_as_others(faces: LabelledFaces, imbalance: str) -> None:
+    rare = np.flatnonzero((faces.classes != 1) | (np.arange(len(faces)) % 5 == 0))
+    uneven = faces.take(rare)
+    recipe = Recipe.model_validate({"batch_size": 100, "imbalance": imbalance})
+    batches = Batches(join([uneven]), recipe)
+    total = np.zeros(7)
+    for epoch in range(20):
+        batches.start_epoch(epoch)
+        total += sum(batch[1]["fer2013"].sum(axis=0) for batch in all_of(batches))
+    assert total / total.sum() == pytest.approx(np.full(7, 1 / 7), abs=0.02)

@@ -1,0 +1,137 @@
+"""Faces into shuffled, augmented batches, each with the targets of every label scheme that is learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import DataError
+from fer_train.datasets import LabelledFaces
+from fer_train.recipes import Recipe
+
+Floats = npt.NDArray[np.float32]
+Batch = tuple[npt.NDArray[np.uint8], dict[str, Floats], dict[str, Floats]]
+"""Images (N, 48, 48, 1), targets (N, C) a head, weights (N,) a head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Faces and what each head is to learn from them.
+
+    Attributes:
+        images: shape (N, 48, 48), uint8, grey.
+        targets: shape (N, C), float32, by head; a row of zeros where a face has no label of that scheme.
+    """
+
+    images: npt.NDArray[np.uint8]
+    targets: dict[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def weights(self) -> dict[str, Floats]:
+        """1 where a face has a label, else 0: shape (N,) by head."""
+        return {head: np.asarray(target.any(axis=1), np.float32) for head, target in self.targets.items()}
+
+    def validation(self) -> Batch:
+        """All of them, as Keras wants validation data."""
+        return self.images[..., None], self.targets, self.weights
+
+
+def join(parts: Sequence[LabelledFaces]) -> Examples:
+    """Put the label schemes of one split together, face by face; the heads are named by scheme.
+
+    Raises:
+        DataError: the parts are not of the same file and split.
+    """
+    if len({(part.source, part.split) for part in parts}) != 1:
+        raise DataError("label schemes can be learnt together only where they label the same faces")
+    rows, first = np.unique(np.concatenate([part.rows for part in parts]), return_index=True)
+    images = np.concatenate([part.images for part in parts])[first]
+    targets = {}
+    for part in parts:
+        target = np.zeros((len(rows), len(part.labels)), np.float32)
+        target[np.searchsorted(rows, part.rows)] = part.targets
+        targets[str(part.scheme)] = target
+    return Examples(images, targets)
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled, augmented batches; the same seed gives the same batches in each epoch, also after a resume."""
+
+    def __init__(self, examples: Examples, recipe: Recipe) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._images = examples.images
+        main = str(recipe.labels)
+        self._chance = _chances(examples.targets[main]) if recipe.imbalance == "balanced_sampling" else None
+        self._targets = {
+            head: _smooth(target, recipe.label_smoothing) if head == "fer2013" else target
+            for head, target in examples.targets.items()
+        }
+        if recipe.imbalance == "class_weights":
+            self._targets[main] = self._targets[main] * _class_weights(examples.targets[main])
+        self._weights = examples.weights
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Shuffle anew for this epoch."""
+        self._epoch = epoch
+        rng = np.random.default_rng((self._recipe.seed, epoch))
+        count = len(self._images)
+        self._order = rng.permutation(count) if self._chance is None else rng.choice(count, count, p=self._chance)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._images) / self._recipe.batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        size = self._recipe.batch_size
+        chosen = self._order[index * size : (index + 1) * size]
+        rng = np.random.default_rng((self._recipe.seed, self._epoch, index))
+        images = self._recipe.augmentation.apply(self._images[chosen], rng)
+        targets = {head: target[chosen] for head, target in self._targets.items()}
+        weights = {head: weight[chosen] for head, weight in self._weights.items()}
+        if self._recipe.mixup and rng.random() < self._recipe.mixup_share:
+            images, targets = _mix(images, targets, float(rng.beta(self._recipe.mixup, self._recipe.mixup)), rng)
+        return images[..., None], targets, weights
+
+
+def class_shares(target: Floats) -> Floats:
+    """The share of each class in the labels: shape (C,)."""
+    counts = target.sum(axis=0)
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+def _chances(target: Floats) -> npt.NDArray[np.float64]:
+    """Chance of each face to be drawn, such that all classes come equally often: shape (N,)."""
+    chance = target.astype(np.float64) @ (1 / np.maximum(class_shares(target), 1e-6))
+    return np.asarray(chance / chance.sum(), np.float64)
+
+
+def _class_weights(target: Floats) -> Floats:
+    """Weights inverse to the classes' shares, one on average over the faces: shape (C,)."""
+    shares = class_shares(target)
+    weights = 1 / np.maximum(shares, 1e-6)
+    return np.asarray(weights / (weights @ shares), np.float32)
+
+
+def _smooth(target: Floats, smoothing: float) -> Floats:
+    labelled = target.any(axis=1, keepdims=True)
+    return np.asarray((target * (1 - smoothing) + smoothing / target.shape[1]) * labelled, np.float32)
+
+
+def _mix(
+    images: npt.NDArray[np.uint8], targets: Mapping[str, Floats], share: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], dict[str, Floats]]:
+    """Lay each face over another of the batch, and their targets alike."""
+    other = rng.permutation(len(images))
+    mixed = np.rint(images * np.float32(share) + images[other] * np.float32(1 - share)).astype(np.uint8)
+    return mixed, {
+        head: np.float32(share) * target + np.float32(1 - share) * target[other] for head, target in targets.items()
+    }

@@ -1,0 +1,120 @@
+"""What happens between epochs: a record that survives a kill, and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+from keras import ops
+
+from fer_train.batches import Batches
+
+_CHECKPOINT = "epoch-{:04d}.weights.h5"
+
+
+class StartEpoch(keras.callbacks.Callback):
+    """Tells the batches which epoch it is: after a resume it is not the first."""
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Shuffle for this epoch."""
+        self._batches.start_epoch(epoch)
+
+
+class History(keras.callbacks.Callback):
+    """Writes `history.csv` anew after each epoch, one row an epoch.
+
+    On a resume it drops the rows of epochs that will be trained again, and shows the others to the callbacks that
+    decide by the past: Keras' own forget it when the process ends.
+    """
+
+    def __init__(self, path: Path, main: str, first_epoch: int, replay: Sequence[keras.callbacks.Callback]) -> None:
+        super().__init__()
+        self._path = path
+        self._main = main
+        self._replay = replay
+        self.rows = _read(path)[:first_epoch] if first_epoch else []
+
+    def on_train_begin(self, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Bring the other callbacks up to date."""
+        for epoch, row in enumerate(self.rows):
+            for callback in self._replay:
+                callback.on_epoch_end(epoch, dict(row))
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Add a row."""
+        row = {"epoch": float(epoch), "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate))}
+        row |= {self._column(name): float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
+        self.rows.append(row)
+        aside = self._path.with_suffix(".part")
+        with aside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer.writeheader()
+            writer.writerows({**row, "epoch": int(row["epoch"])} for row in self.rows)
+        aside.replace(self._path)
+
+    def _column(self, name: str) -> str:
+        """Keras puts the head before a metric's name; the main head's go without."""
+        return name.replace(f"{self._main}_", "", 1)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights and optimizer after each epoch, whole or not at all, under the number of epochs done."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Save, then remove the checkpoint before."""
+        before = _checkpoints(self._folder)
+        aside = self._folder / "aside.weights.h5"
+        self.model.save_weights(aside, overwrite=True)
+        aside.replace(self._folder / _CHECKPOINT.format(epoch + 1))
+        for path in before:
+            path.unlink()
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves the weights, averaged if they are, of the epoch with the main head's highest validation accuracy."""
+
+    def __init__(self, path: Path, history: History, ema: keras.callbacks.SwapEMAWeights | None) -> None:
+        super().__init__()
+        self._path = path
+        self._history = history
+        self._ema = ema
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Save if it is the best so far."""
+        *before, last = (row["val_accuracy"] for row in self._history.rows)
+        if last <= max(before, default=-1.0):
+            return
+        if self._ema:
+            self._ema.on_test_begin()
+        self.model.save_weights(self._path, overwrite=True)
+        if self._ema:
+            self._ema.on_test_end()
+
+
+def restore(model: keras.Model, folder: Path) -> int:
+    """Load the last checkpoint into a compiled model; return the number of epochs done, 0 where there is none."""
+    saved = _checkpoints(folder)
+    if not saved:
+        return 0
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(saved[-1])
+    return int(saved[-1].name.removeprefix("epoch-").split(".")[0])
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_CHECKPOINT.replace("{:04d}", "*")))
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
