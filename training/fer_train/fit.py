@@ -90,6 +90,7 @@ def fit(
     first_epoch = restore(model, out / _UNFINISHED) if resume else 0
     model.fit(
         batches,
+        shuffle=False,  # the batches are, in an order that a resumed training has too
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
         validation_data=watched.validation(),
