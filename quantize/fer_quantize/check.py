@@ -15,10 +15,10 @@ from fer_edge.bundle import Accuracy, Bundle
 from fer_edge.classifier import Classifier
 from fer_edge.interpreter import open_interpreter
 from fer_quantize.convert import convert
-from fer_quantize.statistics import Interval, PairedDrop, accuracy_interval, paired_drop
+from fer_quantize.statistics import PairedDrop, paired_drop
 from fer_quantize.tflite import feed
 from fer_train.datasets import LabelledFaces
-from fer_train.metrics import calibration_error, score
+from fer_train.metrics import Interval, accuracy_interval, calibration_error, score
 from fer_train.models import predict
 
 Scores = npt.NDArray[np.float32]
