@@ -1,31 +1,32 @@
-"""Write files whole or not at all."""
+"""Files that are written whole or not at all, and folders for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from fer_edge.errors import ConfigError, reason
 
 
-def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files by name into a folder, which is made if need be; older ones of the same names are replaced.
-
-    All are written aside first, so that a full disk leaves the older ones as they were.
-
-    Raises:
-        ConfigError: they cannot be written.
-    """
-    asides = {folder / f".{name}.part": folder / name for name in contents}
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file aside, then move it into place. Raises ConfigError where that cannot be done."""
+    aside = path.with_name(path.name + ".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for aside, content in zip(asides, contents.values(), strict=True):
-            aside.write_bytes(content)
-        for aside, path in asides.items():
-            aside.replace(path)
+        aside.write_bytes(content)
+        aside.replace(path)
     except OSError as error:
-        for aside in asides:
-            with suppress(OSError):
-                aside.unlink()
-        raise ConfigError(f"{folder}: cannot be written ({reason(error)})") from error
+        aside.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: cannot be written ({reason(error)})") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Raises ConfigError where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be made ({reason(error)})") from error
+
+
+def require_new_folder(path: Path) -> None:
+    """Raise ConfigError unless there is no such file or folder yet, or an empty folder."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ConfigError(f"{path}: is not an empty folder. Choose another")

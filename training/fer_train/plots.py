@@ -19,9 +19,10 @@ from fer_train.datasets import LabelledFaces
 from fer_train.metrics import Score, confusion, reliability
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 
 _DPI = 100
-_COLOURS = 64
+_PALETTE = 64
 _SAMPLES = 4
 """Faces a class that are read right on the sheet of samples, and as many that are read wrong."""
 
@@ -31,7 +32,7 @@ def as_png(figure: Figure) -> bytes:
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, dpi=_DPI)
     with Image.open(full) as picture:
-        picture.convert("RGB").quantize(_COLOURS).save(small, "png", optimize=True)
+        picture.convert("RGB").quantize(_PALETTE).save(small, "png", optimize=True)
     return small.getvalue()
 
 
@@ -46,13 +47,15 @@ def read_history(path: Path) -> dict[str, npt.NDArray[np.float64]]:
 def curves(history: dict[str, npt.NDArray[np.float64]]) -> bytes:
     """Loss and accuracy by epoch: training solid, validation dashed, a colour each where there are several heads."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    heads: list[str] = []
+    for axes, measure in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         percent = 100 if measure == "accuracy" else 1
-        names = [name for name in history if name.endswith(measure) and not name.startswith("val_")]
-        for name, colour in zip(names, (BLUE, ORANGE, GREEN, PURPLE), strict=False):
+        for name in [name for name in history if name.endswith(measure) and not name.startswith("val_")]:
+            head = name.removesuffix(measure).rstrip("_")
+            heads += [head] if head not in heads else []
+            colour = _COLOURS[heads.index(head) % len(_COLOURS)]
             for column, what, style in ((name, "training", "-"), (f"val_{name}", "validation", "--")):
                 if column in history:
-                    head = name.removesuffix(measure).rstrip("_")
                     values = percent * history[column]
                     axes.plot(history["epoch"] + 1, values, style, color=colour, label=f"{head} {what}".strip())
         axes.set(xlabel="epoch", ylabel="accuracy, %" if percent == 100 else "loss")
@@ -130,7 +133,7 @@ def samples(probabilities: npt.NDArray[np.float32], faces: LabelledFaces, seed: 
             fitting = np.flatnonzero((faces.classes == true) & ((predicted == true) == right))
             line[0].set_ylabel(faces.labels[true], fontsize=9)
             for axes in line:
-                axes.set(xticks=(), yticks=())
+                axes.set(xticks=(), yticks=(), box_aspect=1)
                 axes.spines[:].set_visible(False)
             for axes, index in zip(line, rng.permutation(fitting)[:_SAMPLES], strict=False):
                 _face(axes, faces.images[index], colour)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from fer_train import plots
 from fer_train.datasets import LabelledFaces
-from fer_train.files import write_files
+from fer_train.files import make_folder, write_whole
 from fer_train.metrics import Score, confusion, score
+
+CLASS_HEADINGS = ("class", "faces", "precision", "recall", "F1")
 
 _MISTAKES = 3
 _LEFT_OUT = ("labels", "results")
@@ -30,7 +32,7 @@ def write_report(
     history: Path | None = None,
     record: Mapping[str, object] | None = None,
 ) -> Score:
-    """Write `report.md`, `scores.json` and the pictures of one evaluation into a folder: all of them or none.
+    """Write `report.md`, `scores.json` and the pictures of one evaluation into a folder.
 
     Args:
         folder: made if need be; files of the same names are replaced.
@@ -52,16 +54,17 @@ def write_report(
         "reliability": plots.reliability_diagram(probabilities, faces),
         "samples": plots.samples(probabilities, faces),
     }
-    if history is not None:
-        pictures["curves"] = plots.curves(plots.read_history(history))
+    epochs = plots.read_history(history) if history else {}
+    if epochs:
+        pictures["curves"] = plots.curves(epochs)
     links = {name: f"{name}{suffix}.png" for name in pictures}
     text = "\n".join(_lines(title, result, counts, faces, links, record or {}))
     figures = json.dumps({"labels": faces.scheme, **asdict(result), "confusion": counts.tolist()}, indent=2)
-    write_files(
-        folder,
-        {links[name]: picture for name, picture in pictures.items()}
-        | {f"scores{suffix}.json": (figures + "\n").encode(), f"report{suffix}.md": text.encode()},
-    )
+    make_folder(folder)
+    for name, picture in pictures.items():
+        write_whole(folder / links[name], picture)
+    write_whole(folder / f"scores{suffix}.json", (figures + "\n").encode())
+    write_whole(folder / f"report{suffix}.md", text.encode())
     return result
 
 
@@ -71,7 +74,7 @@ def summary(result: Score, faces: LabelledFaces) -> str:
     return (
         f"{result.accuracy:.2%} right (95 % interval {low:.1%} to {high:.1%}) on {result.images} faces of "
         f"{faces.source.name}, {faces.split} split, {faces.scheme} labels; "
-        f"expected calibration error {result.calibration_error:.3f}"
+        f"expected calibration error {result.calibration_error:.4f}"
     )
 
 
@@ -95,7 +98,7 @@ def _lines(
 ) -> Iterator[str]:
     yield from (f"# {title}", "", f"{summary(result, faces)}.", "")
     yield from ("## Each class", "")
-    yield from table(("class", "faces", "precision", "recall", "F1"), class_table(result))
+    yield from table(CLASS_HEADINGS, class_table(result))
     yield from (
         "",
         "Precision: of the faces that were given this class, the share that is of it. Recall: of the faces of this "
