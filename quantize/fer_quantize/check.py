@@ -15,11 +15,12 @@ from fer_edge.bundle import Accuracy, Bundle
 from fer_edge.classifier import Classifier
 from fer_edge.interpreter import open_interpreter
 from fer_quantize.convert import convert
-from fer_quantize.statistics import Interval, PairedDrop, accuracy_interval, paired_drop
-from fer_quantize.tflite import feed
+from fer_quantize.statistics import PairedDrop, paired_drop
 from fer_train.datasets import LabelledFaces
-from fer_train.metrics import calibration_error, score
+from fer_train.metrics import Interval, accuracy_interval, calibration_error, score
 from fer_train.models import predict
+from fer_train.predictors import predict_bundle
+from fer_train.tflite import feed
 
 Scores = npt.NDArray[np.float32]
 """Probabilities, shape (N, C)."""
@@ -125,7 +126,8 @@ class Outcome:
 
 def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFaces]) -> Comparison:
     """Run both models on each labelling of a split, the one that decides first."""
-    runs = [(faces, predict(model, faces.images), predict_int8(bundle, faces.images)) for faces in labellings]
+    int8 = predict_bundle(Classifier(bundle))
+    runs = [(faces, predict(model, faces.images), int8(faces.images)) for faces in labellings]
     faces, _, ints = runs[0]
     return Comparison(
         measurements=tuple(_measure(*run) for run in runs),
@@ -137,12 +139,6 @@ def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFac
         int8=cost(bundle.model, faces.images),
         macs=bundle.manifest.macs,
     )
-
-
-def predict_int8(bundle: Bundle, images: npt.NDArray[np.uint8]) -> Scores:
-    """Probabilities, shape (N, C), of a bundle for grey faces of shape (N, H, W)."""
-    classifier = Classifier(bundle)
-    return np.array([classifier.probabilities(image) for image in images])
 
 
 def cost(content: bytes, images: npt.NDArray[np.uint8], passes: int = 300) -> Cost:

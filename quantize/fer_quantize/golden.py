@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from fer_edge.sources.demo import load_composites
-from fer_quantize.tflite import answers
+from fer_train.tflite import answers
 
 _FAMILIES = (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
 """LiteRT's fast kernels (XNNPACK) round otherwise than the built-in ones, which tflite-runtime uses."""

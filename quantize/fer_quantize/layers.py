@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from fer_quantize.convert import convert, samples
-from fer_quantize.tflite import feed
+from fer_train.tflite import feed
 
 _BRIDGES = {"QUANTIZE", "DEQUANTIZE", "DELEGATE"}
 

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.errors import ModelError
-from fer_edge.preprocess import MODEL_SIZE
 from fer_quantize.calibration import representative_rows, without_overlap
 from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset
-from fer_train.models import find_scheme, load_model, predict, training_record
+from fer_train.models import load_model, predict
+from fer_train.predictors import refuse_other_outputs
+from fer_train.records import find_scheme, training_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,11 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     model = load_model(path)
     training = training_record(path)
     scheme = find_scheme(path, labels, training)
-    _refuse_other_outputs(path, model, scheme)
+    refuse_other_outputs(path, lambda faces: predict(model, faces), scheme)
     labellings = read_labellings(data, scheme)
     train = without_overlap(load_dataset(data, "train", scheme), labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
     return Origin(path, model, training, chosen, seed, labellings)
-
-
-def _refuse_other_outputs(path: Path, model: keras.Model, scheme: Scheme) -> None:
-    """Raise ModelError unless the model gives one probability a class."""
-    if model.output_shape[-1] != len(LABELS[scheme]):
-        raise ModelError(f"{path}: has {model.output_shape[-1]} classes, but {scheme} has {len(LABELS[scheme])}")
-    greys = np.repeat(np.array([0, 128, 255], np.uint8), MODEL_SIZE**2).reshape(-1, MODEL_SIZE, MODEL_SIZE)
-    if not np.allclose(predict(model, greys).sum(axis=1), 1, atol=0.01):
-        raise ModelError(f"{path}: its outputs do not sum to one. End it with softmax, not with logits")
 
 
 def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:

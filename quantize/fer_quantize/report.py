@@ -19,7 +19,7 @@ from fer_quantize.convert import Mode
 from fer_quantize.layers import layer_errors
 from fer_quantize.modes import compare_modes
 from fer_quantize.origin import Origin
-from fer_quantize.statistics import Interval
+from fer_train.metrics import Interval
 
 _LAYER_FACES = 50
 

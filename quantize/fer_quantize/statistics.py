@@ -9,16 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
+from fer_train.metrics import Interval
+
 _Z95 = 1.959964
 """The normal distribution's 97.5th percentile."""
-
-Interval = tuple[float, float]
-
-
-def accuracy_interval(right: npt.NDArray[np.bool_]) -> Interval:
-    """95 % confidence interval of an accuracy (Wilson, 1927); `right` has shape (N,)."""
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,8 @@ from fer_quantize.origin import Origin, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
 from fer_train.architectures import count_macs
 from fer_train.datasets import LABELS, LabelledFaces, load_dataset
-from fer_train.models import find_scheme, load_model
-
-FLOAT_FILE = "model.keras"
+from fer_train.models import load_model
+from fer_train.records import KERAS_FILE, find_scheme
 
 _LICENCE = "MIT for the model file; FER2013, which it was trained on, was published for research"
 _INTENDED_USE = (
@@ -67,11 +66,11 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
     folder = find_bundle(name)
     bundle = load_bundle(folder)
     refuse_float(bundle.model)
-    if not (folder / FLOAT_FILE).is_file():
+    if not (folder / KERAS_FILE).is_file():
         raise ModelError(
-            f"{folder}: has no {FLOAT_FILE} to compare with, as on a device. Check the bundle in a checkout"
+            f"{folder}: has no {KERAS_FILE} to compare with, as on a device. Check the bundle in a checkout"
         )
-    model = load_model(folder / FLOAT_FILE)
+    model = load_model(folder / KERAS_FILE)
     scheme = find_scheme(folder, labels, bundle.manifest.training)
     if LABELS[scheme] != bundle.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
@@ -135,7 +134,7 @@ def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, 
     files = {
         MODEL_FILE: bundle.model,
         GOLDEN_FILE: golden_faces(bundle.model),
-        FLOAT_FILE: _as_keras(origin),
+        KERAS_FILE: _as_keras(origin),
         "quantization.json": as_json(comparison).encode(),
         "quantization.png": plot(comparison),
     }
@@ -150,6 +149,6 @@ def _as_keras(origin: Origin) -> bytes:
     if origin.path.suffix == ".keras":
         return origin.path.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FLOAT_FILE
+        path = Path(folder) / KERAS_FILE
         origin.model.save(path)
         return path.read_bytes()

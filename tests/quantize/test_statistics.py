@@ -8,9 +8,9 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_quantize.calibration import representative_rows, without_overlap
-from fer_quantize.statistics import accuracy_interval, paired_drop
+from fer_quantize.statistics import paired_drop
 from fer_train.datasets import LabelledFaces, load_dataset
-from fer_train.metrics import calibration_error
+from fer_train.metrics import accuracy_interval, calibration_error
 
 
 def test_wilsons_interval() -> None:

@@ -151,6 +151,80 @@ def composites(
     typer.echo(f"{out}: written")
 
 
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A .keras, .h5 or .tflite file, a training's folder, a bundle's folder or name."
+    ),
+]
+DataPath = Annotated[Path, typer.Argument(metavar="DATA", envvar="FER_DATA", help="As for fit.")]
+Labels = Annotated[
+    str | None, typer.Option(help="fer2013, ferplus7 or ferplus8. [default: those the model was trained on]")
+]
+SplitName = Annotated[str, typer.Option("--split", help="train, validation or test.")]
+
+
+@app.command()
+def evaluate(
+    model: ModelName,
+    data: DataPath,
+    labels: Labels = None,
+    split: SplitName = "validation",
+    out: Annotated[Path | None, typer.Option(help="Folder for a report with pictures.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Also read each face together with its mirror image.")
+    ] = False,
+) -> None:
+    """Measure how good a model is."""
+    from fer_train.datasets import load_dataset
+    from fer_train.evaluation import evaluate as judge
+    from fer_train.evaluation import parse_split
+    from fer_train.predictors import open_predictor
+
+    part, opened = parse_split(split), open_predictor(model, labels)
+    judge(opened, load_dataset(data, part, opened.scheme), out, mirror=mirror)
+
+
+@app.command()
+def robustness(
+    model: ModelName,
+    data: DataPath,
+    labels: Labels = None,
+    split: SplitName = "validation",
+    out: Annotated[Path | None, typer.Option(help="Folder for the table as Markdown and CSV.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of noise and directions.")] = 0,
+) -> None:
+    """Measure what a model loses on faces that are small, blurred, noisy, dark, light, compressed, shifted or askew."""
+    from fer_train.datasets import load_dataset
+    from fer_train.evaluation import parse_split
+    from fer_train.predictors import open_predictor
+    from fer_train.robustness import measure, print_robustness, write_robustness
+
+    part, opened = parse_split(split), open_predictor(model, labels)
+    faces = load_dataset(data, part, opened.scheme)
+    rows = measure(opened, faces, seed)
+    print_robustness(opened, faces, rows)
+    if out:
+        write_robustness(out, opened, faces, rows)
+        typer.echo(f"{out / 'robustness.md'}: written")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A .keras or .h5 file.")],
+    out: Annotated[Path, typer.Argument(help="Folder for model.h5, architecture.json and model.weights.h5.")],
+) -> None:
+    """Write a Keras model as .h5, and as architecture and weights apart."""
+    from fer_train.backend import load_keras
+
+    load_keras()
+    from fer_train.export import export_h5
+    from fer_train.models import load_model
+
+    export_h5(load_model(model), out)
+    typer.echo(f"{out}: written")
+
+
 def run() -> None:
     """Entry point."""
     run_app(app)

@@ -22,10 +22,11 @@ from fer_train.batches import Batches, join
 from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, restore
 from fer_train.datasets import LABELS, LabelledFaces
 from fer_train.metrics import score
-from fer_train.models import RECORD_FILE, predict
+from fer_train.models import predict
 from fer_train.objective import add_heads, head_model, losses, soft, soften
 from fer_train.precision import Precision
 from fer_train.recipes import Recipe
+from fer_train.records import RECORD_FILE
 from fer_train.teachers import soft_labels
 from fer_train.transfer import initialise
 

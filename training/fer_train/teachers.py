@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from fer_edge.errors import ConfigError
 from fer_train.datasets import LABELS, Scheme
-from fer_train.models import find_scheme, load_model, predict, training_record
+from fer_train.models import load_model, predict
+from fer_train.records import find_scheme, training_record
 
 _log = logging.getLogger(__name__)
 

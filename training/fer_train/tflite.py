@@ -24,3 +24,10 @@ def answers(interpreter: Interpreter, faces: npt.NDArray[np.uint8]) -> npt.NDArr
         interpreter.invoke()
         rows.append(interpreter.get_tensor(output)[0])
     return np.array(rows)
+
+
+def real_answers(interpreter: Interpreter, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return what the answers stand for, shape (N, C): whole numbers times their scale, floats as they are."""
+    scale, zero_point = interpreter.get_output_details()[0]["quantization"]
+    values = answers(interpreter, faces).astype(np.float32)
+    return (values - zero_point) * scale if scale else values

@@ -1,0 +1,198 @@
+"""Judging a model of any kind, as a user does; and bad models and data, a line each."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge.labels import FER2013
+from fer_edge.sources.demo import load_composites
+from fer_train.degradations import DEGRADATIONS, Degradation
+
+FACES = np.array(list(load_composites().values()))
+
+
+def run_keras(script: str) -> str:
+    """Run a script in a process of its own, since Keras is slow to load and never lets go."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(
+        [sys.executable, "-c", f"import keras\n{script}"], check=True, capture_output=True, text=True, env=environment
+    ).stdout
+
+
+@pytest.fixture
+def float_model(bundle_dir: Path) -> Path:
+    """The shipped float model; a device does without it."""
+    path = bundle_dir / "model.keras"
+    if not path.is_file():
+        pytest.skip("the bundle here has no model.keras")
+    return path
+
+
+def test_bundle_tflite_and_keras_are_judged_alike(
+    command: Run, tiny_data: Path, bundle_dir: Path, float_model: Path, tmp_path: Path
+) -> None:
+    scores = {}
+    for kind, model in (("bundle", "ferplus7"), ("tflite", bundle_dir / "model.tflite"), ("keras", float_model)):
+        done = command("fer-train", "evaluate", model, tiny_data, "--out", tmp_path / kind, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "on 70 faces of fer2013.csv, validation split, ferplus7 labels" in done.stdout
+        assert (tmp_path / kind / "report.md").read_text().startswith(f"# {model}\n")
+        scores[kind] = json.loads((tmp_path / kind / "scores.json").read_text())
+    assert scores["bundle"] == scores["tflite"]
+    assert scores["keras"]["accuracy"] == pytest.approx(scores["bundle"]["accuracy"], abs=0.05)
+    assert scores["keras"]["confusion"] != [[10 if row == column else 0 for column in range(7)] for row in range(7)]
+
+
+def test_the_table_shows_each_class_and_the_mirrored_reading_apart(
+    command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "judged"
+    options = ("--labels", "fer2013", "--split", "train", "--mirror", "--out", out)
+    done = command("fer-train", "evaluate", "ferplus7", tiny_data, *options)
+    assert done.returncode == 0, done.stderr
+    for label in FER2013:
+        assert done.stdout.count(f"│ {label}") == 2
+    assert done.stdout.count("on 280 faces of fer2013.csv, train split, fer2013 labels") == 2
+    plain, mirrored = (json.loads((out / f"scores{suffix}.json").read_text()) for suffix in ("", "-mirror"))
+    assert plain["confusion"] != mirrored["confusion"]
+    assert "(confusion-mirror.png)" in (out / "report-mirror.md").read_text()
+
+
+def test_a_folder_of_pictures_is_judged_without_a_report(command: Run, tmp_path: Path) -> None:
+    for label, face in load_composites().items():
+        (tmp_path / "validation" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "validation" / label / "a.png"), face)
+    done = command("fer-train", "evaluate", "ferplus7", tmp_path, "--labels", "fer2013")
+    assert done.returncode == 0, done.stderr
+    assert "on 7 faces" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["validation"]
+
+
+def test_a_model_without_a_record_wants_its_labels_named(
+    command: Run, tiny_data: Path, bundle_dir: Path, tmp_path: Path
+) -> None:
+    alone = shutil.copy(bundle_dir / "model.tflite", tmp_path / "alone.tflite")
+    done = command("fer-train", "evaluate", alone, tiny_data)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: {alone}: no training record says which labels it learnt. Give --labels\n",
+    )
+    assert command("fer-train", "evaluate", alone, tiny_data, "--labels", "ferplus7").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "telling"),
+    [
+        (("ferplus7", "DATA", "--labels", "ferplus8"), 4, "has 7 classes, but ferplus8 has 8"),
+        (("ferplus7", "DATA", "--split", "exam"), 2, "split 'exam' is unknown. Choose train, validation, test"),
+        (("ferplus7", "DATA", "--labels", "mine"), 2, "labels 'mine' are unknown"),
+        (("ferplus7", "TMP/none"), 2, "none: no such file or folder"),
+        (("ferplus9", "DATA"), 4, "model 'ferplus9' is neither a folder nor a shipped model"),
+        (("TMP", "DATA"), 4, "model.json: missing"),
+        (("TMP/none.tflite", "DATA"), 4, "none.tflite: cannot be read (No such file or directory)"),
+        (("TMP/text.tflite", "DATA"), 4, "text.tflite: not a TFLite model"),
+        (("TMP/none.keras", "DATA"), 4, "none.keras: no such file"),
+        (("TMP/text.keras", "DATA"), 4, "text.keras: is not a usable Keras model"),
+        (("ferplus7", "DATA", "--out", "TMP/text.keras/below"), 2, "below: cannot be made (Not a directory)"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(
+    command: Run, tiny_data: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, telling: str
+) -> None:
+    for name in ("text.tflite", "text.keras"):
+        (tmp_path / name).write_text("this is no model")
+    words = (word.replace("DATA", str(tiny_data)).replace("TMP", str(tmp_path)) for word in arguments)
+    done = command("fer-train", "evaluate", *words)
+    assert done.returncode == code, done.stderr
+    assert telling in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_models_that_do_not_fit_are_refused(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    run_keras(f"""
+def save(name, size, activation):
+    inputs = keras.Input((size, size, 1))
+    outputs = keras.layers.Dense(7, activation=activation)(keras.layers.GlobalAveragePooling2D()(inputs))
+    keras.Model(inputs, outputs).save({str(tmp_path)!r} + name)
+save("/large.keras", 64, "softmax")
+save("/logits.keras", 48, None)
+""")
+    for name, telling in (("large", "goes from (None, 64, 64, 1)"), ("logits", "its outputs do not sum to one")):
+        done = command("fer-train", "evaluate", tmp_path / f"{name}.keras", tiny_data, "--labels", "fer2013")
+        assert done.returncode == 4
+        assert telling in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_exported_files_predict_the_same(command: Run, float_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "export"
+    done = command("fer-train", "export", float_model, out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in out.iterdir()} == {"architecture.json", "model.h5", "model.weights.h5"}
+    np.save(tmp_path / "faces.npy", FACES)
+    differences = run_keras(f"""
+import numpy as np
+from pathlib import Path
+out = Path({str(out)!r})
+faces = np.load({str(tmp_path / "faces.npy")!r})[..., None]
+rebuilt = keras.models.model_from_json((out / "architecture.json").read_text())
+rebuilt.load_weights(out / "model.weights.h5")
+models = [keras.saving.load_model(path, compile=False) for path in ({str(float_model)!r}, out / "model.h5")]
+first, *others = (np.asarray(model.predict(faces, verbose=0)) for model in (*models, rebuilt))
+print(len(others), *(np.abs(first - other).max() for other in others), first.std() > 0.1)
+""").split()
+    assert differences == ["2", "0.0", "0.0", "True"]
+    done = command("fer-train", "export", tmp_path / "no.keras", out)
+    assert done.returncode == 4
+    assert "no.keras: no such file" in done.stderr
+
+
+def test_robustness_is_the_same_each_time_and_begins_with_the_faces_as_they_are(
+    command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    outs = [tmp_path / "once", tmp_path / "again"]
+    for out in outs:
+        done = command("fer-train", "robustness", "ferplus7", tiny_data, "--out", out)
+        assert (done.returncode, done.stderr) == (0, "")
+    for name in ("robustness.csv", "robustness.md"):
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
+    rows = list(csv.DictReader((outs[0] / "robustness.csv").open()))
+    assert len(rows) == 1 + sum(len(degradation.levels) for degradation in DEGRADATIONS)
+    assert rows[0]["degradation"] == "none"
+    accuracy = {(row["degradation"], row["level"]): float(row["accuracy"]) for row in rows}
+    assert accuracy["none", ""] > accuracy["noise", "30 levels"]
+    by_kind = [
+        np.mean([share for (name, _), share in accuracy.items() if name == degradation.name])
+        for degradation in DEGRADATIONS
+    ]
+    assert f"| mean |  | {100 * np.mean(by_kind):.1f} |" in (outs[0] / "robustness.md").read_text()
+    assert "neutral" in done.stdout
+
+
+@pytest.mark.parametrize("degradation", DEGRADATIONS, ids=lambda degradation: degradation.name)
+def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Degradation) -> None:
+    before = FACES.copy()
+    distances = []
+    for level in degradation.levels:
+        spoilt = degradation.apply(FACES, level, seed=3)
+        assert spoilt.shape == FACES.shape
+        assert spoilt.dtype == np.uint8
+        assert np.array_equal(spoilt, degradation.apply(FACES, level, seed=3))
+        distances.append(float(np.abs(spoilt.astype(int) - FACES).mean()))
+    assert distances == sorted(distances)
+    assert distances[0] > 0
+    assert np.array_equal(FACES, before)
+
+
+def test_darker_is_darker_and_lighter_is_lighter() -> None:
+    by_name = {degradation.name: degradation for degradation in DEGRADATIONS}
+    assert by_name["darker"].apply(FACES, 2.5, 0).mean() < FACES.mean() < by_name["lighter"].apply(FACES, 0.4, 0).mean()

@@ -1,0 +1,125 @@
+"""What is said of predictions that are known, and that a report is whole or not there."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fer_edge.errors import ConfigError
+from fer_train.datasets import LabelledFaces, load_dataset
+from fer_train.metrics import confusion, reliability, score
+from fer_train.plots import read_history
+from fer_train.report import write_report
+
+PICTURES = {"classes.png", "confusion.png", "reliability.png", "samples.png"}
+
+
+@pytest.fixture
+def faces(tiny_data: Path) -> LabelledFaces:
+    """Ten a class."""
+    return load_dataset(tiny_data, "validation", "ferplus7")
+
+
+def reading(faces: LabelledFaces, sure: float = 0.7) -> npt.NDArray[np.float32]:
+    """Probabilities of a model that takes all disgust for anger, half of fear for surprise, and is right else."""
+    read = faces.classes.copy()
+    read[read == 1] = 0
+    read[np.flatnonzero(read == 2)[:5]] = 5
+    rest = (1 - sure) / (len(faces.labels) - 1)
+    return np.asarray(np.where(np.eye(len(faces.labels))[read] > 0, sure, rest), np.float32)
+
+
+def test_scores_of_a_model_that_never_says_disgust(faces: LabelledFaces) -> None:
+    result = score(reading(faces), faces)
+    assert result.images == 70
+    assert result.accuracy == pytest.approx(55 / 70, abs=1e-4)
+    assert result.interval == pytest.approx((0.6762, 0.8658), abs=1e-3)
+    assert result.support == dict.fromkeys(faces.labels, 10)
+    assert result.precision["angry"] == 0.5
+    assert result.precision["disgust"] is None
+    assert (result.recall["disgust"], result.f1["disgust"]) == (0, 0)
+    assert result.recall["fear"] == 0.5
+    assert result.f1["fear"] == pytest.approx(2 / 3, abs=1e-4)
+    assert result.calibration_error == pytest.approx(55 / 70 - 0.7, abs=1e-4)
+
+
+def test_confusion_has_the_true_class_in_its_rows(faces: LabelledFaces) -> None:
+    counts = confusion(reading(faces), faces)
+    assert counts.shape == (7, 7)
+    assert counts[1].tolist() == [10, 0, 0, 0, 0, 0, 0]
+    assert counts[2].tolist() == [0, 0, 5, 0, 0, 5, 0]
+    assert counts.sum() == 70
+
+
+def test_reliability_leaves_empty_bins_out() -> None:
+    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45], [1, 0]], np.float32)
+    bins = reliability(probabilities, np.array([0, 1, 1, 0]), bins=10)
+    assert bins.low.tolist() == pytest.approx([0.5, 0.9])
+    assert bins.count.tolist() == [1, 3]
+    assert bins.accuracy.tolist() == pytest.approx([0, 2 / 3])
+    assert bins.confidence.tolist() == pytest.approx([0.55, 2.9 / 3])
+
+
+def test_a_report_shows_everything(faces: LabelledFaces, tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,accuracy,loss,val_accuracy,val_loss\n0,0.2,2,0.1,2.5\n1,0.5,1,NA,NA\n")
+    record = {"recipe": {"epochs": 2, "augmentation": {"mirror": True}}, "results": {"hidden": 1}}
+    out = tmp_path / "new" / "folder"
+    write_report(out, reading(faces), faces, "A tiny model", history=history, record=record)
+    assert {path.name for path in out.iterdir()} == PICTURES | {"curves.png", "report.md", "scores.json"}
+    text = (out / "report.md").read_text()
+    assert text.startswith("# A tiny model\n")
+    assert "78.57% right (95 % interval 67.6% to 86.6%) on 70 faces of fer2013.csv, validation split" in text
+    assert "| disgust | 10 | - | 0.0% | 0.0% |" in text
+    assert "disgust read as angry (10 faces, 100% of the class); fear read as surprise (5 faces" in text
+    assert "| recipe.augmentation.mirror | True |" in text
+    assert "hidden" not in text
+    for name in PICTURES | {"curves.png"}:
+        assert f"({name})" in text
+        picture = cv2.imread(str(out / name))
+        assert picture is not None
+        assert min(picture.shape[:2]) > 300
+        assert (out / name).stat().st_size < 200_000
+    figures = json.loads((out / "scores.json").read_text())
+    assert figures["confusion"] == confusion(reading(faces), faces).tolist()
+    assert figures["labels"] == "ferplus7"
+
+
+def test_two_reports_share_a_folder(faces: LabelledFaces, tmp_path: Path) -> None:
+    own = replace(faces, scheme="fer2013")
+    write_report(tmp_path, reading(faces), faces, "By votes")
+    write_report(tmp_path, reading(own), own, "By FER2013's labels", suffix="-fer2013")
+    assert "(samples-fer2013.png)" in (tmp_path / "report-fer2013.md").read_text()
+    assert "(samples.png)" in (tmp_path / "report.md").read_text()
+
+
+def test_eight_classes_one_of_them_empty(tiny_data: Path, tmp_path: Path) -> None:
+    faces = load_dataset(tiny_data, "validation", "ferplus8")
+    result = write_report(tmp_path, np.eye(8, dtype=np.float32)[faces.classes], faces, "Perfect")
+    assert (result.accuracy, result.calibration_error) == (1, 0)
+    assert result.recall["contempt"] is None
+    text = (tmp_path / "report.md").read_text()
+    assert "| contempt | 0 | - | - | - |" in text
+    assert "Most frequent mistakes: none." in text
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(faces: LabelledFaces, tmp_path: Path) -> None:
+    (tmp_path / "report.md").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_report(tmp_path, reading(faces), faces, "No")
+    assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_report(tmp_path / "file" / "below", reading(faces), faces, "No")
+
+
+def test_a_history_with_two_heads_is_read_by_column(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,fer2013_accuracy,loss,val_fer2013_accuracy\n0,0.2,2,NA\n")
+    history = read_history(path)
+    assert history["fer2013_accuracy"].tolist() == [0.2]
+    assert np.isnan(history["val_fer2013_accuracy"]).all()
