@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fer_edge.errors import ModelError
 from fer_edge.preprocess import MODEL_SIZE
 from fer_quantize.calibration import representative_rows, without_overlap
-from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset
+from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
 from fer_train.models import find_scheme, load_model, predict, training_record
 
 
@@ -92,4 +92,4 @@ def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
     schemes: list[Scheme] = [scheme]
     if scheme != "fer2013" and LABELS[scheme] == LABELS["fer2013"]:
         schemes.append("fer2013")
-    return tuple(load_dataset(data, "validation", each) for each in schemes)
+    return tuple(load_schemes(data, "validation", schemes).values())
