@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from fer_edge.errors import ModelError
 from fer_edge.preprocess import MODEL_SIZE
-from fer_quantize.calibration import representative_rows, without_overlap
+from fer_quantize.calibration import representative_rows
 from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
+from fer_train.duplicates import without_duplicates
 from fer_train.models import find_scheme, load_model, predict, training_record
 
 
@@ -73,7 +74,7 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     scheme = find_scheme(path, labels, training)
     _refuse_other_outputs(path, model, scheme)
     labellings = read_labellings(data, scheme)
-    train = without_overlap(load_dataset(data, "train", scheme), labellings[0])
+    train = without_duplicates(load_dataset(data, "train", scheme), of=labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
     return Origin(path, model, training, chosen, seed, labellings)
 
