@@ -151,6 +151,26 @@ def composites(
     typer.echo(f"{out}: written")
 
 
+@app.command()
+def explore(
+    data: Annotated[Path, typer.Argument(envvar="FER_DATA", help="As for fit's --data.", show_default=False)],
+    labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
+    votes: Annotated[str, typer.Option(help="What FER+'s votes become: soft, plurality or majority.")] = "soft",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a contact sheet, a histogram and the list of what is odd.")
+    ] = None,
+) -> None:
+    """Show what a data set holds: images a class, duplicates, pictures that are odd or cannot be read."""
+    from fer_train.datasets import parse_scheme, parse_votes
+    from fer_train.explore import explore as look
+    from fer_train.explore_report import print_exploration, write_exploration
+
+    found = look(data, parse_scheme(labels), parse_votes(votes))
+    print_exploration(found)
+    for path in write_exploration(found, out) if out else ():
+        typer.echo(f"{path}: written")
+
+
 def run() -> None:
     """Entry point."""
     run_app(app)

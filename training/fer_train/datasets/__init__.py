@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fer_edge.errors import DataError
 from fer_train.datasets.faces import LABELS, LabelledFaces, Scheme, Split, Votes, parse_scheme, parse_votes
-from fer_train.datasets.fer2013 import read_csv
-from fer_train.datasets.folders import read_folders
+from fer_train.datasets.fer2013 import read_csv, splits_of_csv
+from fer_train.datasets.folders import read_folders, splits_of_folders
 
 __all__ = [
     "LABELS",
@@ -19,6 +19,7 @@ __all__ = [
     "Scheme",
     "Split",
     "Votes",
+    "available_splits",
     "load_dataset",
     "load_schemes",
     "parse_scheme",
@@ -46,12 +47,11 @@ def load_schemes(
     data: Path, split: Split, schemes: Sequence[Scheme], votes: Votes = "soft"
 ) -> dict[Scheme, LabelledFaces]:
     """Read one split once, labelled by several schemes; each has its own rows. See `load_dataset`."""
-    if not data.exists():
-        raise DataError(f"{data}: no such file or folder. Give FER2013's csv or a folder of images a class")
-    if is_folders(data):
-        loaded = {scheme: _from_folders(data, split, scheme) for scheme in schemes}
+    csv = _csv_of(data)
+    if csv:
+        loaded = read_csv(csv, split, schemes, votes)
     else:
-        loaded = read_csv(data / "fer2013.csv" if data.is_dir() else data, split, schemes, votes)
+        loaded = {scheme: _from_folders(data, split, scheme) for scheme in schemes}
     for faces in loaded.values():
         if not len(faces):
             unreadable = f": none of the {len(faces.skipped)} can be read" if faces.skipped else ""
@@ -59,9 +59,19 @@ def load_schemes(
     return loaded
 
 
-def is_folders(data: Path) -> bool:
-    """Whether the images lie in folders, not in FER2013's CSV."""
-    return data.is_dir() and not (data / "fer2013.csv").is_file()
+def available_splits(data: Path) -> tuple[Split, ...]:
+    """The splits that a data set has. Raises DataError if it has none or cannot be read."""
+    csv = _csv_of(data)
+    return splits_of_csv(csv) if csv else splits_of_folders(data)
+
+
+def _csv_of(data: Path) -> Path | None:
+    """FER2013's CSV; None where the images lie in folders. Raises DataError if there is nothing at all."""
+    if not data.exists():
+        raise DataError(f"{data}: no such file or folder. Give FER2013's csv or a folder of images a class")
+    if not data.is_dir():
+        return data
+    return data / "fer2013.csv" if (data / "fer2013.csv").is_file() else None
 
 
 def _from_folders(data: Path, split: Split, scheme: Scheme) -> LabelledFaces:

@@ -22,6 +22,15 @@ VOTES_FILE = "fer2013new.csv"
 _USAGE: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 
 
+def splits_of_csv(path: Path) -> tuple[Split, ...]:
+    """The splits that a CSV has rows of. Raises DataError if there are none."""
+    usages = {record["Usage"] for _, record in read_records(path, ("Usage",))}
+    found = tuple(split for split, usage in _USAGE.items() if usage in usages)
+    if not found:
+        raise DataError(f"{path}: no row has a Usage of {', '.join(_USAGE.values())}")
+    return found
+
+
 def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) -> dict[Scheme, LabelledFaces]:
     """Read one split once, with the labels of each scheme; each has the rows that the scheme has a label for.
 

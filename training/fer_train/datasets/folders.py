@@ -22,13 +22,21 @@ _FOLDERS: dict[Split, tuple[str, ...]] = {
 }
 
 
-def find_folder(root: Path, split: Split) -> Path:
-    """Return a split's folder. Raises DataError if there is none."""
+def splits_of_folders(root: Path) -> tuple[Split, ...]:
+    """The splits that have a folder of their own. Raises DataError if there are none."""
+    found: dict[Path, Split] = {}
+    for split in _FOLDERS:
+        folder = _find_folder(root, split)
+        if folder:
+            found.setdefault(folder, split)
+    if not found:
+        raise DataError(f"{root}: neither fer2013.csv nor folders of images. Expected {root}/train/<class>/<image>")
+    return tuple(found.values())
+
+
+def _find_folder(root: Path, split: Split) -> Path | None:
     base = root / "images" if (root / "images").is_dir() else root
-    for name in _FOLDERS[split]:
-        if (base / name).is_dir():
-            return base / name
-    raise DataError(f"{base}: no folder for the {split} split. Expected {' or '.join(_FOLDERS[split])}")
+    return next((base / name for name in _FOLDERS[split] if (base / name).is_dir()), None)
 
 
 def read_folders(root: Path, split: Split) -> LabelledFaces:
@@ -37,7 +45,9 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     Raises:
         DataError: there is no folder for the split, or a folder in it is no class.
     """
-    folder = find_folder(root, split)
+    folder = _find_folder(root, split)
+    if folder is None:
+        raise DataError(f"{root}: no folder for the {split} split. Expected {' or '.join(_FOLDERS[split])}")
     listing = image_files(folder)
     files = tuple(file for file, _ in listing)
     images = [read_image(file, grey=True) for file in files]

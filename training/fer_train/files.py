@@ -1,0 +1,26 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_edge.errors import ConfigError, reason
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file aside, then move it into place. Raises ConfigError where that cannot be done."""
+    aside = path.with_name(path.name + ".part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: cannot be written ({reason(error)})") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Raises ConfigError where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be made ({reason(error)})") from error
