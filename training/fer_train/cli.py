@@ -171,6 +171,20 @@ def explore(
         typer.echo(f"{path}: written")
 
 
+@app.command()
+def crop(
+    photographs: Annotated[Path, typer.Argument(help="Folder that holds a folder of photographs for each class.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the faces, which fit reads.")],
+    validation: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the faces to validate on.")] = 0.2,
+) -> None:
+    """Cut the faces out of your own photographs, as the runtime will, to train on them."""
+    from fer_train.photographs import crop_photographs
+    from fer_train.photographs_report import print_photographs, with_progress
+
+    print_photographs(crop_photographs(photographs, out, validation, with_progress))
+    typer.echo(f"{out}: written. Next: fer-train fit --data {out} --out runs/mine")
+
+
 def run() -> None:
     """Entry point."""
     run_app(app)

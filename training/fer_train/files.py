@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders for them."""
 
 from __future__ import annotations
 
@@ -24,3 +24,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be made ({reason(error)})") from error
+
+
+def require_new_folder(path: Path) -> None:
+    """Raise ConfigError unless there is no such file or folder yet, or an empty folder."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ConfigError(f"{path}: is not an empty folder. Choose another")

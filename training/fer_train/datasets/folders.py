@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.errors import DataError
+from fer_edge.errors import DataError, reason
 from fer_edge.images import IMAGE_SUFFIXES, read_image
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import MODEL_SIZE, resize
@@ -48,7 +48,12 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     folder = _find_folder(root, split)
     if folder is None:
         raise DataError(f"{root}: no folder for the {split} split. Expected {' or '.join(_FOLDERS[split])}")
-    listing = image_files(folder)
+    listing = [
+        (file, label)
+        for path, label in class_folders(folder)
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() in IMAGE_SUFFIXES
+    ]
     files = tuple(file for file, _ in listing)
     images = [read_image(file, grey=True) for file in files]
     readable = np.array([image is not None for image in images], bool)
@@ -76,18 +81,13 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     )
 
 
-def image_files(folder: Path) -> list[tuple[Path, int]]:
-    """The images of `<class>/<image>` with their class, in order. Raises DataError for a folder that is no class."""
+def class_folders(folder: Path) -> list[tuple[Path, int]]:
+    """The folders in a folder with the class that each stands for, in order. Raises DataError for one that is none."""
     try:
-        classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
-    unknown = [path for path in classes if path.name.lower() not in FER2013]
+        raise DataError(f"{folder}: cannot be read ({reason(error)})") from error
+    unknown = [path for path in found if path.name.lower() not in FER2013]
     if unknown:
         raise DataError(f"{unknown[0]}: unknown class folder '{unknown[0].name}'. Expected {', '.join(FER2013)}")
-    return [
-        (file, FER2013.index(path.name.lower()))
-        for path in classes
-        for file in sorted(path.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES
-    ]
+    return [(path, FER2013.index(path.name.lower())) for path in found]
