@@ -1,6 +1,7 @@
 """What `fer-train explore` tells of data sets in which it is known what is wrong."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,21 @@ def test_the_csv_by_votes(command: Run, tiny_data: Path) -> None:
     for words in ("contempt", "train", "validation", "test"):
         assert words in done.stdout
     assert next(line for line in done.stdout.splitlines() if "disgust" in line).split()[3] == "40"
+
+
+def test_pictures_in_which_most_people_saw_no_face(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    votes = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    votes[4] = ",".join([*votes[4].split(",")[:2], *["0"] * 8, "2", "8"])
+    (tmp_path / "fer2013new.csv").write_text("\n".join(votes))
+    done = command("fer-train", "explore", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    (line,) = findings(tmp_path / "out")["not a face"]
+    assert line["place"] == f"{tmp_path / 'fer2013.csv'}: row 3 (line 5)"
+    (tmp_path / "fer2013new.csv").write_text("\n".join(votes[:100]))
+    done = command("fer-train", "explore", tmp_path)
+    assert done.returncode == 2
+    assert "fer2013new.csv: 99 rows, fewer than fer2013.csv has" in done.stderr
 
 
 def test_a_drawing_among_faces_is_the_least_like_one(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.errors import DataError
 from fer_train.datasets import LabelledFaces, Scheme, Split, Votes, available_splits, load_dataset
+from fer_train.datasets.ferplus import VOTES_FILE, not_faces, read_votes
 from fer_train.duplicates import duplicate_groups
 
 DARK = 20
@@ -53,6 +55,7 @@ class Exploration:
         near: those that are nearly the same; see `duplicate_groups`.
         dark: positions of pictures whose mean is below `DARK`.
         flat: positions of pictures whose standard deviation is below `FLAT`.
+        voted_out: positions of pictures in which most people saw no face, where FER+'s votes lie beside the CSV.
         strangest: positions of the pictures that are least like the others' faces, the strangest first.
     """
 
@@ -61,6 +64,7 @@ class Exploration:
     near: Duplicates
     dark: npt.NDArray[np.int64]
     flat: npt.NDArray[np.int64]
+    voted_out: npt.NDArray[np.int64]
     strangest: npt.NDArray[np.int64]
 
     def locate(self, position: int) -> tuple[LabelledFaces, int]:
@@ -83,6 +87,7 @@ def explore(data: Path, scheme: Scheme, votes: Votes = "soft") -> Exploration:
         near=_duplicates(splits, duplicate_groups(images, near=True)),
         dark=np.flatnonzero(levels.mean(axis=1) < DARK),
         flat=np.flatnonzero(levels.std(axis=1) < FLAT),
+        voted_out=_voted_out(splits),
         strangest=_least_like_a_face(images),
     )
 
@@ -99,6 +104,18 @@ def _duplicates(splits: Sequence[LabelledFaces], groups: npt.NDArray[np.int64]) 
         shared={(name, other): int(np.isin(parts[name], parts[other]).sum()) for name, other in permutations(parts, 2)},
         disagreeing=int(np.isin(groups, several).sum()),
     )
+
+
+def _voted_out(splits: Sequence[LabelledFaces]) -> npt.NDArray[np.int64]:
+    csv = splits[0].source
+    path = csv.with_name(VOTES_FILE)
+    if splits[0].files or not path.is_file():
+        return np.zeros(0, np.int64)
+    rows = np.concatenate([faces.rows for faces in splits])
+    counts = read_votes(path).counts
+    if rows.max() >= len(counts):
+        raise DataError(f"{path}: {len(counts)} rows, fewer than {csv.name} has: they do not belong together")
+    return np.flatnonzero(not_faces(counts[rows]))
 
 
 def _least_like_a_face(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

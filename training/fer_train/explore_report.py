@@ -27,7 +27,9 @@ def print_exploration(found: Exploration) -> None:
     console.print(_duplicate_table(found))
     console.print(
         f"dark (mean grey level under {DARK}): {len(found.dark)}; "
-        f"flat (standard deviation under {FLAT}): {len(found.flat)}"
+        f"flat (standard deviation under {FLAT}): {len(found.flat)}; "
+        f"not a face (by FER+'s votes): {len(found.voted_out)}",
+        soft_wrap=True,
     )
     if len(found.strangest):
         console.print("least like a face:")
@@ -93,10 +95,19 @@ def _duplicate_table(found: Exploration) -> Table:
 
 def _findings(found: Exploration) -> Iterator[tuple[str, int, str]]:
     """Yield (finding, position, detail): detail is the number of a group of duplicates."""
-    for name, positions in (("dark", found.dark), ("flat", found.flat), ("least like a face", found.strangest)):
+    for name, positions in _odd(found).items():
         yield from ((name, int(position), "") for position in positions)
     for name, duplicates in (("same pixels", found.exact), ("nearly the same", found.near)):
         yield from ((name, position, f"group {group}") for position, group in _repeated(duplicates))
+
+
+def _odd(found: Exploration) -> dict[str, npt.NDArray[np.int64]]:
+    return {
+        "dark": found.dark,
+        "flat": found.flat,
+        "not a face": found.voted_out,
+        "least like a face": found.strangest,
+    }
 
 
 def _repeated(duplicates: Duplicates) -> Iterator[tuple[int, int]]:
@@ -133,8 +144,11 @@ def _contact_sheet(found: Exploration) -> Figure:
         for index, label in enumerate(first.labels)
     ]
     images = np.concatenate([faces.images for faces in found.splits])
-    odd = {"least like\na face": found.strangest, "dark": found.dark, "flat": found.flat}
-    rows += [(name, images[positions[:_SHEET_COLUMNS]]) for name, positions in odd.items() if len(positions)]
+    rows += [
+        (name.replace("like ", "like\n"), images[positions[:_SHEET_COLUMNS]])
+        for name, positions in _odd(found).items()
+        if len(positions)
+    ]
     figure = Figure(figsize=(_SHEET_COLUMNS * 0.55 + 1, len(rows) * 0.58), layout="constrained")
     for axes, (name, faces) in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows, strict=True):
         axes.imshow(_strip(faces), cmap="gray", vmin=0, vmax=255)

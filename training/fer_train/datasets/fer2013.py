@@ -14,10 +14,8 @@ from fer_edge.errors import DataError
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import MODEL_SIZE
 from fer_train.datasets.faces import LabelledFaces, Scheme, Split, Votes, place
-from fer_train.datasets.ferplus import read_votes, require_same_rows, targets
+from fer_train.datasets.ferplus import VOTES_FILE, read_votes, require_same_rows, targets
 from fer_train.datasets.records import read_records, whole_number
-
-VOTES_FILE = "fer2013new.csv"
 
 _USAGE: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 

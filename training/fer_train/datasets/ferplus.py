@@ -15,6 +15,9 @@ from fer_edge.errors import DataError
 from fer_train.datasets.faces import LABELS, Scheme, Votes, place
 from fer_train.datasets.records import read_records, whole_number
 
+VOTES_FILE = "fer2013new.csv"
+"""It lies beside `fer2013.csv`."""
+
 _COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 _VOTERS = 10
 _OUR_NAMES = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
@@ -59,6 +62,11 @@ def require_same_rows(votes: VoteTable, path: Path, usages: list[str]) -> None:
     for row, (voted, pictured) in enumerate(zip(votes.usages, usages, strict=True)):
         if voted != pictured:
             raise DataError(f"{place(votes.path, row)}: Usage is {voted!r}, but {pictured!r} in {path.name}: {apart}")
+
+
+def not_faces(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Whether more than half of the people saw no face, shape (N,), from votes of shape (N, 10)."""
+    return np.asarray(counts[:, _COLUMNS.index("NF")] > counts.sum(axis=1) / 2)
 
 
 def targets(counts: npt.NDArray[np.float32], scheme: Scheme, votes: Votes) -> npt.NDArray[np.float32]:
