@@ -12,8 +12,8 @@ from fer_edge.errors import DataError
 from fer_train.datasets import LabelledFaces
 
 ALIKE = 0.96
-"""Correlation from which two pictures are nearly the same. On FER2013 such pairs are the same photograph with another
-watermark, brightness, size or crop; from 0.94 down, different people begin to be among them."""
+"""Correlation from which two pictures are nearly the same. On FER2013 such pairs are, by eye, nearly all the same
+photograph with another watermark, brightness or crop; below 0.95 different people are among them."""
 
 _COARSE = 12
 _ROWS = 512
