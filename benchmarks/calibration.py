@@ -32,17 +32,18 @@ def main(
 ) -> None:
     """Measure, print and draw."""
     load_keras("tensorflow")
-    from fer_quantize.calibration import representative_rows, without_overlap
+    from fer_quantize.calibration import representative_rows
     from fer_quantize.convert import to_int8
     from fer_quantize.modes import predict_tflite
     from fer_train.datasets import load_dataset, parse_scheme
+    from fer_train.duplicates import without_duplicates
     from fer_train.models import load_model as read_model
     from fer_train.models import predict
 
     scheme = parse_scheme(labels)
     network = read_model(model)
     check = load_dataset(data, "validation", scheme)
-    train = without_overlap(load_dataset(data, "train", scheme), check)
+    train = without_duplicates(load_dataset(data, "train", scheme), of=check)
     exact = (predict(network, check.images).argmax(axis=1) == check.classes).mean()
 
     def drop(count: int, seed: int) -> float:

@@ -29,16 +29,3 @@ def representative_rows(train: LabelledFaces, count: int, seed: int) -> npt.NDAr
         turn[mine] = np.arange(mine.sum())
     in_turns = shuffled[np.argsort(turn, kind="stable")]
     return np.sort(in_turns[:count])
-
-
-def without_overlap(train: LabelledFaces, check: LabelledFaces) -> LabelledFaces:
-    """Leave out the training pictures that the check split holds too: FER2013 has some photographs in both.
-
-    Raises:
-        DataError: no other is left: the two splits are the same.
-    """
-    checked = {image.tobytes() for image in check.images}
-    own = np.flatnonzero([image.tobytes() not in checked for image in train.images])
-    if not len(own):
-        raise DataError(f"{train.source}: every training picture is in the {check.split} split too")
-    return train.take(own)

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_quantize.calibration import representative_rows, without_overlap
-from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset
+from fer_quantize.calibration import representative_rows
+from fer_train.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
+from fer_train.duplicates import without_duplicates
 from fer_train.models import load_model, predict
 from fer_train.predictors import refuse_other_outputs
 from fer_train.records import find_scheme, training_record
@@ -73,7 +74,7 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     scheme = find_scheme(path, labels, training)
     refuse_other_outputs(path, lambda faces: predict(model, faces), scheme)
     labellings = read_labellings(data, scheme)
-    train = without_overlap(load_dataset(data, "train", scheme), labellings[0])
+    train = without_duplicates(load_dataset(data, "train", scheme), of=labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
     return Origin(path, model, training, chosen, seed, labellings)
 
@@ -83,4 +84,4 @@ def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
     schemes: list[Scheme] = [scheme]
     if scheme != "fer2013" and LABELS[scheme] == LABELS["fer2013"]:
         schemes.append("fer2013")
-    return tuple(load_dataset(data, "validation", each) for each in schemes)
+    return tuple(load_schemes(data, "validation", schemes).values())

@@ -13,7 +13,6 @@ from fer_edge.bundle import MODEL_FILE, SCHEMA_VERSION, Bundle, Manifest, Quanti
 from fer_edge.errors import DataError, ModelError
 from fer_edge.selftest import GOLDEN_FILE
 from fer_quantize.bundling import refuse_foreign, source_revision, write_bundle
-from fer_quantize.calibration import without_overlap
 from fer_quantize.check import Comparison, Limits, Outcome, compare, why_not
 from fer_quantize.convert import refuse_float, to_int8
 from fer_quantize.golden import golden_faces
@@ -22,6 +21,7 @@ from fer_quantize.origin import Origin, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
 from fer_train.architectures import count_macs
 from fer_train.datasets import LABELS, LabelledFaces, load_dataset
+from fer_train.duplicates import without_duplicates
 from fer_train.models import load_model
 from fer_train.records import KERAS_FILE, find_scheme
 
@@ -87,7 +87,7 @@ def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) 
     quantization = bundle.manifest.quantization
     representative = train.take(np.flatnonzero(np.isin(train.rows, quantization.representative_rows)))
     if representative.fingerprint == quantization.representative_fingerprint:
-        shared = len(representative) - len(without_overlap(representative, check))
+        shared = len(representative) - len(without_duplicates(representative, of=check))
         if shared:
             raise DataError(f"{bundle.folder}: {shared} of the faces that set its ranges are in the check split too")
 

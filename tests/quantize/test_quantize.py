@@ -132,7 +132,11 @@ def test_ranges_set_on_checked_faces_are_refused(command: Run, bundle: Path, tin
     copied = [line.replace("Training", "PublicTest") for line in training[::2]]
     (data / "fer2013.csv").write_text("".join([*lines, *copied]))
     votes = (tiny_data / "fer2013new.csv").read_text().splitlines(keepends=True)
-    own = [vote for line, vote in zip(lines[1:], votes[1:], strict=True) if line in set(training[::2])]
+    own = [
+        vote.replace("Training", "PublicTest")
+        for line, vote in zip(lines[1:], votes[1:], strict=True)
+        if line in set(training[::2])
+    ]
     (data / "fer2013new.csv").write_text("".join([*votes, *own]))
     done = command("fer-quantize", bundle, "--data", data, "--check", timeout=300)
     assert done.returncode == 2, done.stdout + done.stderr

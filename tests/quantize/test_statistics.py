@@ -1,13 +1,12 @@
 """Against figures that can be checked by hand."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
-from fer_quantize.calibration import representative_rows, without_overlap
+from fer_quantize.calibration import representative_rows
 from fer_quantize.statistics import paired_drop
 from fer_train.datasets import LabelledFaces, load_dataset
 from fer_train.metrics import accuracy_interval, calibration_error
@@ -68,10 +67,3 @@ def test_check_faces_cannot_set_the_ranges(tiny_data: Path) -> None:
     validation = load_dataset(tiny_data, "validation", "ferplus7")
     with pytest.raises(DataError, match="only train can"):
         representative_rows(validation, 10, seed=0)
-
-
-def test_pictures_that_are_checked_too_are_left_out(train: LabelledFaces) -> None:
-    part, check = train.take(np.arange(100)), replace(train.take(np.arange(90, 120)), split="validation")
-    assert without_overlap(part, check).rows.tolist() == part.rows[:90].tolist()
-    with pytest.raises(DataError, match="every training picture"):
-        without_overlap(part.take(np.arange(95, 100)), check)

@@ -10,7 +10,7 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, FERPLUS8
-from fer_train.datasets import load_dataset
+from fer_train.datasets import load_dataset, load_schemes
 
 GREY = " ".join(["7"] * 2304)
 
@@ -22,13 +22,13 @@ def write_csv(folder: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("
     return path
 
 
-def write_votes(folder: Path, *rows: dict[str, int]) -> None:
+def write_votes(folder: Path, *rows: dict[str, int], usage: str = "Training") -> None:
     names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
     with (folder / "fer2013new.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(("Usage", "Image name", *names))
         writer.writerows(
-            ("Training", f"fer{row}.png", *(votes.get(name, 0) for name in names)) for row, votes in enumerate(rows)
+            (usage, f"fer{row}.png", *(votes.get(name, 0) for name in names)) for row, votes in enumerate(rows)
         )
 
 
@@ -61,6 +61,45 @@ def test_votes_become_shares_without_outliers_contempt_and_unknown(tmp_path: Pat
     np.testing.assert_allclose(eight.targets[1], [0, 0, 0, 0, 0, 0, 0.5, 0.5])
 
 
+def test_a_majority_is_more_than_half_and_a_plurality_the_most(tmp_path: Path) -> None:
+    write_csv(tmp_path, *[("0", GREY, "Training")] * 6)
+    write_votes(
+        tmp_path,
+        {"anger": 6, "sadness": 3, "fear": 1},
+        {"sadness": 4, "neutral": 4, "fear": 2},
+        {"unknown": 6, "fear": 4},
+        {"NF": 6, "fear": 4},
+        {"contempt": 7, "neutral": 3},
+        {"fear": 4, "unknown": 3, "NF": 3},
+    )
+    eight = load_dataset(tmp_path, "train", "ferplus8", "majority")
+    assert eight.rows.tolist() == [0, 4], "no majority, unknown and not-a-face are left out"
+    assert [eight.labels[index] for index in eight.classes] == ["angry", "contempt"]
+    assert eight.targets.max(axis=1).tolist() == [1, 1]
+    assert load_dataset(tmp_path, "train", "ferplus7", "majority").rows.tolist() == [0]
+    most = load_dataset(tmp_path, "train", "ferplus8", "plurality")
+    assert most.rows.tolist() == [0, 1, 4, 5]
+    assert [most.labels[index] for index in most.classes] == ["angry", "neutral", "contempt", "fear"]
+
+
+def test_one_reading_gives_each_scheme_its_own_rows(tmp_path: Path) -> None:
+    write_csv(tmp_path, *[(str(emotion), GREY, "Training") for emotion in (0, 3, 6)])
+    write_votes(tmp_path, {"anger": 9}, {"contempt": 9}, {"NF": 9})
+    both = load_schemes(tmp_path, "train", ("ferplus7", "fer2013", "ferplus8"))
+    assert {scheme: faces.rows.tolist() for scheme, faces in both.items()} == {
+        "ferplus7": [0],
+        "fer2013": [0, 1, 2],
+        "ferplus8": [0, 1],
+    }
+    for scheme, faces in both.items():
+        assert faces.fingerprint == load_dataset(tmp_path, "train", scheme).fingerprint
+
+
+def test_the_csv_whose_header_has_blanks(tmp_path: Path) -> None:
+    write_csv(tmp_path, ("3", "Training", GREY), header=("emotion", " Usage", " pixels"))
+    assert load_dataset(tmp_path, "train").classes.tolist() == [3]
+
+
 @pytest.mark.parametrize("layout", ["images/train", "train"])
 def test_folders_of_any_size_and_colour(tmp_path: Path, layout: str) -> None:
     for label, level in (("happy", 200), ("Sad", 50)):
@@ -70,6 +109,34 @@ def test_folders_of_any_size_and_colour(tmp_path: Path, layout: str) -> None:
     faces = load_dataset(tmp_path, "train")
     assert sorted(faces.labels[label] for label in faces.classes) == ["happy", "sad"]
     assert {int(image.mean()) for image in faces.images} == {200, 50}
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "test"])
+def test_the_split_that_is_validated_on_has_several_names(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name / "fear"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "a.jpg"), np.full((30, 30), 90, np.uint8))
+    assert load_dataset(tmp_path, "validation").place(0) == str(folder / "a.jpg")
+
+
+def test_images_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for label in ("happy", "sad"):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "train" / label / "b.png"), np.full((48, 48), 9, np.uint8))
+        (tmp_path / "train" / label / "a.png").write_bytes(b"")
+    (tmp_path / "train" / "sad" / "c.jpg").write_bytes(b"no picture")
+    (tmp_path / "train" / "sad" / "notes.txt").write_bytes(b"not meant as one")
+    (tmp_path / "train" / ".cache").mkdir()
+    faces = load_dataset(tmp_path, "train")
+    assert [path.relative_to(tmp_path / "train").as_posix() for path in faces.skipped] == [
+        "happy/a.png",
+        "sad/a.png",
+        "sad/c.jpg",
+    ]
+    assert [Path(faces.place(position)).parent.name for position in range(2)] == ["happy", "sad"]
+    assert [faces.labels[index] for index in faces.classes] == ["happy", "sad"]
+    (line,) = caplog.messages
+    assert "3 of 5 images cannot be read and are left out, the first is happy/a.png" in line
 
 
 Change = Callable[[Path], object]
@@ -114,6 +181,12 @@ def test_votes_that_do_not_belong_to_the_csv(tmp_path: Path) -> None:
         write_votes(tmp_path, *[{"anger": 9}] * count)
         with pytest.raises(DataError, match=rf"fer2013new.csv: {count} rows, (fewer than|but) fer2013.csv has"):
             load_dataset(tmp_path, "train", "ferplus7")
+    write_votes(tmp_path, *[{"anger": 9}] * 3, usage="PublicTest")
+    with pytest.raises(DataError, match=r"fer2013new.csv: row 0 \(line 2\): Usage is 'PublicTest', but 'Training'"):
+        load_dataset(tmp_path, "train", "ferplus7")
+    write_votes(tmp_path, {}, {"anger": 11}, {})
+    with pytest.raises(DataError, match=r"fer2013new.csv: row 1 \(line 3\): anger is '11'"):
+        load_dataset(tmp_path, "train", "ferplus7")
 
 
 def test_bad_folders(tmp_path: Path) -> None:
@@ -122,11 +195,11 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder for the train split"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").mkdir(parents=True)
-    with pytest.raises(DataError, match="unknown class folder 'bored'"):
+    with pytest.raises(DataError, match=r"train/bored: unknown class folder 'bored'"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "sad")
     (tmp_path / "train" / "sad" / "x.png").write_bytes(b"no")
-    with pytest.raises(DataError, match=r"x.png: not a readable image"):
+    with pytest.raises(DataError, match=r"no images in the train split: none of the 1 can be read"):
         load_dataset(tmp_path, "train")
 
 
@@ -134,4 +207,6 @@ def test_the_real_data_has_its_known_counts(fer_data: Path) -> None:
     validation = load_dataset(fer_data, "validation", "ferplus7")
     assert len(validation) == 3574
     assert len(load_dataset(fer_data, "validation")) == 3579
+    assert len(load_dataset(fer_data, "validation", "ferplus8", "plurality")) == 3553
+    assert len(load_dataset(fer_data, "validation", "ferplus8", "majority")) == 3199
     np.testing.assert_allclose(validation.targets.sum(axis=1), 1, atol=1e-6)

@@ -225,6 +225,40 @@ def export(
     typer.echo(f"{out}: written")
 
 
+@app.command()
+def explore(
+    data: Annotated[Path, typer.Argument(envvar="FER_DATA", help="As for fit's --data.", show_default=False)],
+    labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
+    votes: Annotated[str, typer.Option(help="What FER+'s votes become: soft, plurality or majority.")] = "soft",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a contact sheet, a histogram and the list of what is odd.")
+    ] = None,
+) -> None:
+    """Show what a data set holds: images a class, duplicates, pictures that are odd or cannot be read."""
+    from fer_train.datasets import parse_scheme, parse_votes
+    from fer_train.explore import explore as look
+    from fer_train.explore_report import print_exploration, write_exploration
+
+    found = look(data, parse_scheme(labels), parse_votes(votes))
+    print_exploration(found)
+    for path in write_exploration(found, out) if out else ():
+        typer.echo(f"{path}: written")
+
+
+@app.command()
+def crop(
+    photographs: Annotated[Path, typer.Argument(help="Folder that holds a folder of photographs for each class.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the faces, which fit reads.")],
+    validation: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the faces to validate on.")] = 0.2,
+) -> None:
+    """Cut the faces out of your own photographs, as the runtime will, to train on them."""
+    from fer_train.photographs import crop_photographs
+    from fer_train.photographs_report import print_photographs, with_progress
+
+    print_photographs(crop_photographs(photographs, out, validation, with_progress))
+    typer.echo(f"{out}: written. Next: fer-train fit --data {out} --out runs/mine")
+
+
 def run() -> None:
     """Entry point."""
     run_app(app)

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.errors import ConfigError, DataError
+from fer_edge.errors import DataError
 from fer_train.datasets import LabelledFaces
+from fer_train.files import write_whole
 
 _ROUNDS = 4
 _REACH = 6
@@ -31,13 +32,7 @@ def composite_atlas(faces: LabelledFaces, most_similar: int = 200) -> npt.NDArra
 
 def write_atlas(atlas: npt.NDArray[np.uint8], path: Path) -> None:
     """Write the atlas as PNG, whole or not at all. Raises ConfigError where that cannot be done."""
-    aside = path.with_name(path.name + ".part")
-    try:
-        aside.write_bytes(cv2.imencode(".png", atlas)[1].tobytes())
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+    write_whole(path, cv2.imencode(".png", atlas)[1].tobytes())
 
 
 def _composite(faces: LabelledFaces, index: int, most_similar: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,53 @@
+"""Pictures that a data set holds more than once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_edge.errors import DataError
+from fer_edge.sources.demo import load_composites
+from fer_train.datasets import LabelledFaces, load_dataset
+from fer_train.duplicates import duplicate_groups, without_duplicates
+
+FACES = np.stack(list(load_composites().values()))
+
+
+@pytest.fixture
+def train(tiny_data: Path) -> LabelledFaces:
+    return load_dataset(tiny_data, "train", "ferplus7")
+
+
+def test_the_same_pixels_are_one_group() -> None:
+    assert duplicate_groups(FACES[[0, 1, 0, 2, 1]]).tolist() == [0, 1, 0, 3, 1]
+
+
+def test_another_size_light_or_mark_is_nearly_the_same_and_another_face_is_not() -> None:
+    face = FACES[5]
+    smaller = cv2.resize(cv2.resize(face, (30, 30)), (48, 48))
+    darker = (face * 0.6 + 10).astype(np.uint8)
+    marked = cv2.putText(face.copy(), "stock", (8, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 200)
+    black = np.zeros_like(face)
+    pictures = np.stack([face, FACES[0], smaller, darker, marked, black, black, black + 3])
+    groups = duplicate_groups(pictures, near=True).tolist()
+    assert groups == [groups[0], groups[1], *[groups[0]] * 3, groups[5], groups[5], groups[7]]
+    assert len(set(groups)) == 4
+    assert len(set(duplicate_groups(pictures).tolist())) == 7
+
+
+def test_training_pictures_that_another_split_holds_are_left_out(train: LabelledFaces) -> None:
+    part, check = train.take(np.arange(100)), replace(train.take(np.arange(90, 120)), split="validation")
+    assert without_duplicates(part, of=check).rows.tolist() == part.rows[:90].tolist()
+    darker = replace(check, images=(check.images * 0.9).astype(np.uint8))
+    assert len(without_duplicates(part, of=darker)) == 100
+    assert len(without_duplicates(part, of=darker, near=True)) <= 90
+    with pytest.raises(DataError, match="every training picture"):
+        without_duplicates(part.take(np.arange(95, 100)), of=check)
+
+
+def test_how_many_validation_pictures_fer2013_trains_on(fer_data: Path) -> None:
+    train = load_dataset(fer_data, "train")
+    validation = load_dataset(fer_data, "validation")
+    assert len(train) - len(without_duplicates(train, of=validation)) == 340

@@ -1,0 +1,111 @@
+"""What `fer-train explore` tells of data sets in which it is known what is wrong."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tests.conftest import Run
+
+from fer_edge.sources.demo import load_composites
+from fer_train.augmentation import Augmentation
+from fer_train.explore import explore
+
+
+def findings(out: Path) -> dict[str, list[dict[str, str]]]:
+    """Lines of the list, by finding."""
+    with (out / "findings.csv").open(newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    return {name: [line for line in lines if line["finding"] == name] for name in {line["finding"] for line in lines}}
+
+
+def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    faces = load_composites()
+    for split, label, name, image in (
+        ("train", "happy", "a.png", faces["happy"]),
+        ("train", "happy", "b.png", faces["happy"]),
+        ("train", "sad", "c.png", faces["sad"]),
+        ("train", "sad", "d.png", np.full((48, 48), 3, np.uint8)),
+        ("test", "happy", "e.png", cv2.resize(faces["happy"], (96, 96))),
+        ("test", "fear", "f.png", faces["sad"]),
+    ):
+        (data / split / label).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(data / split / label / name), image)
+    (data / "train" / "sad" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    done = command("fer-train", "explore", data, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 5 images cannot be read" in done.stderr
+    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
+    assert rows["all"].split() == ["│", "all", "│", "4", "│", "│", "2", "│", "│"]
+    assert rows["cannot be read"].split("│")[2].strip() == "1"
+    assert [int(cell) for cell in rows["train, beyond the first of each"].split("│")[2:4]] == [1, 1]
+    assert [int(cell) for cell in rows["validation that train holds too"].split("│")[2:4]] == [1, 2]
+    assert [int(cell) for cell in rows["with a twin of another class"].split("│")[2:4]] == [2, 2]
+    assert f"cannot be read: {data / 'train' / 'sad' / 'broken.jpg'}" in done.stdout
+    told = findings(out)
+    assert [Path(line["place"]).name for line in told["cannot be read"]] == ["broken.jpg"]
+    assert [Path(line["place"]).name for line in told["dark"]] == ["d.png"]
+    assert [Path(line["place"]).name for line in told["flat"]] == ["d.png"]
+    assert [Path(line["place"]).name for line in told["same pixels"]] == ["a.png", "b.png", "c.png", "f.png"]
+    for picture in ("contact_sheet.png", "histogram.png"):
+        shown = cv2.imread(str(out / picture))
+        assert shown is not None
+        assert shown.std() > 10
+
+
+def test_the_csv_by_votes(command: Run, tiny_data: Path) -> None:
+    done = command("fer-train", "explore", tiny_data, "--labels", "ferplus8", "--votes", "majority")
+    assert done.returncode == 0, done.stderr
+    for words in ("contempt", "train", "validation", "test"):
+        assert words in done.stdout
+    assert next(line for line in done.stdout.splitlines() if "disgust" in line).split()[3] == "40"
+
+
+def test_pictures_in_which_most_people_saw_no_face(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    votes = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    votes[4] = ",".join([*votes[4].split(",")[:2], *["0"] * 8, "2", "8"])
+    (tmp_path / "fer2013new.csv").write_text("\n".join(votes))
+    done = command("fer-train", "explore", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    (line,) = findings(tmp_path / "out")["not a face"]
+    assert line["place"] == f"{tmp_path / 'fer2013.csv'}: row 3 (line 5)"
+    (tmp_path / "fer2013new.csv").write_text("\n".join(votes[:100]))
+    done = command("fer-train", "explore", tmp_path)
+    assert done.returncode == 2
+    assert "fer2013new.csv: 99 rows, fewer than fer2013.csv has" in done.stderr
+
+
+def test_a_drawing_among_faces_is_the_least_like_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label, face in load_composites().items():
+        folder = tmp_path / "train" / label
+        folder.mkdir(parents=True)
+        for index, image in enumerate(Augmentation(erase=0).apply(np.repeat(face[None], 150, axis=0), rng)):
+            cv2.imwrite(str(folder / f"{index}.png"), image)
+    drawing = np.full((48, 48), 255, np.uint8)
+    cv2.putText(drawing, "no", (4, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 0, 2)
+    cv2.imwrite(str(tmp_path / "train" / "fear" / "drawing.png"), drawing)
+    found = explore(tmp_path, "fer2013")
+    faces, position = found.locate(int(found.strangest[0]))
+    assert Path(faces.place(position)).name == "drawing.png"
+
+
+def test_what_cannot_be_explored_is_one_line(command: Run, tmp_path: Path) -> None:
+    for data, telling in (
+        (tmp_path / "none", "no such file or folder"),
+        (tmp_path, "neither fer2013.csv nor folders of images"),
+    ):
+        done = command("fer-train", "explore", data)
+        assert done.returncode == 2
+        assert telling in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    (tmp_path / "train" / "sad").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "train" / "sad" / "a.png"), load_composites()["sad"])
+    (tmp_path / "file").touch()
+    done = command("fer-train", "explore", tmp_path, "--out", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert "cannot be made" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
