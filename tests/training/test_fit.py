@@ -37,7 +37,7 @@ def begun(out: Path, epochs: int, *options: object) -> None:
 
 def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--data", tiny_data, "--epochs", 2, "--batch-size", 32, "--out", out)
+    options = ("--data", tiny_data, "--epochs", 2, "--batch-size", 32, "--export-h5", "--out", out)
     done = command("fer-train", "fit", *options, timeout=300)
     assert done.returncode == 0, done.stderr
     record = json.loads((out / "training.json").read_text())
@@ -45,7 +45,11 @@ def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: 
     assert record["macs"] <= 60_000_000
     assert record["data"]["train"]["images"] == 280
     assert record["results"]["validation"]["images"] == 70
-    assert not (out / "unfinished").exists()
+    assert {path.name for path in out.iterdir()} == {
+        *("model.keras", "training.json", "history.csv", "report.md", "scores.json", "ferplus8", "fer2013"),
+        *("classes.png", "confusion.png", "curves.png", "reliability.png", "samples.png"),
+        *("model.h5", "architecture.json", "model.weights.h5"),
+    }
     rows = history(out)
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert {"accuracy", "val_accuracy", "val_ferplus8_accuracy", "val_fer2013_accuracy", "learning_rate"} <= set(

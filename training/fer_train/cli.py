@@ -63,6 +63,7 @@ def fit(
     freeze: Annotated[
         list[str] | None, typer.Option(help="Layers that keep --init's weights: trunk, or names with * and ?.")
     ] = None,
+    h5: Annotated[bool, typer.Option("--export-h5", help="Write the older formats too; see fer-train export.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
 ) -> None:
     """Train a network, with or without teachers."""
@@ -85,13 +86,14 @@ def fit(
     from fer_train.backend import load_keras
 
     load_keras()
-    from fer_train.datasets import load_dataset
+    from fer_train.datasets import load_schemes
+    from fer_train.export import export_h5
     from fer_train.fit import fit as train
     from fer_train.precision import parse_precision
 
-    train(
-        [load_dataset(data, "train", scheme) for scheme in chosen.schemes],
-        [load_dataset(data, "validation", scheme) for scheme in chosen.schemes],
+    model = train(
+        list(load_schemes(data, "train", chosen.schemes).values()),
+        list(load_schemes(data, "validation", chosen.schemes).values()),
         chosen,
         out,
         resume=resume,
@@ -100,6 +102,8 @@ def fit(
         init=init,
         freeze=freeze or (),
     )
+    if h5:
+        export_h5(model, out)
     typer.echo(f"{out / 'model.keras'}: trained. Next: fer-quantize {out / 'model.keras'} --data {data} --check")
 
 

@@ -21,17 +21,20 @@ from fer_train.architectures import build, count_macs
 from fer_train.batches import Batches, join
 from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, restore
 from fer_train.datasets import LABELS, LabelledFaces
+from fer_train.files import make_folder, write_whole
 from fer_train.metrics import score
 from fer_train.models import predict
 from fer_train.objective import add_heads, head_model, losses, soft, soften
 from fer_train.precision import Precision
 from fer_train.recipes import Recipe
-from fer_train.records import RECORD_FILE
+from fer_train.records import KERAS_FILE, RECORD_FILE
+from fer_train.report import write_report
 from fer_train.teachers import soft_labels
 from fer_train.transfer import initialise
 
 _UNFINISHED = "unfinished"
 _BEST = "best.weights.h5"
+_HISTORY = "history.csv"
 
 
 def fit(
@@ -49,8 +52,8 @@ def fit(
 ) -> keras.Model:
     """Train on one split, watch another, and write a folder.
 
-    `out` receives `model.keras` (float32), `history.csv` and `training.json` (recipe, data, versions, results); a
-    folder in it by the name of each further label scheme receives the same for that head. While the training runs,
+    `out` receives `model.keras` (float32), `history.csv`, `training.json` (recipe, data, versions, results) and a
+    report; a folder in it by the name of each further label scheme receives the same for that head. While it trains,
     `out/unfinished` holds what `resume` needs.
 
     Args:
@@ -116,7 +119,7 @@ def _callbacks(recipe: Recipe, out: Path, batches: Batches, first_epoch: int) ->
         )
     if recipe.stop_patience:
         watching.append(keras.callbacks.EarlyStopping(patience=recipe.stop_patience))
-    history = History(out / "history.csv", recipe.labels, first_epoch, watching)
+    history = History(out / _HISTORY, recipe.labels, first_epoch, watching)
     best = [KeepBest(out / _UNFINISHED / _BEST, history, ema)] if recipe.keep == "best" else []
     return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, Checkpoint(out / _UNFINISHED)]
 
@@ -216,35 +219,35 @@ def _save(
     recipe: Recipe,
     out: Path,
 ) -> keras.Model:
-    """Save a float32 model for each head, whatever it was trained in, with its record and its score."""
+    """Save a float32 model for each head, whatever it was trained in, with its record and its report."""
     keras.config.set_dtype_policy("float32")
     saved = {}
     for faces in validation:
         folder = out if faces.scheme == recipe.labels else out / faces.scheme
         saved[faces.scheme] = head_model(trunk, model, recipe, faces.scheme)
-        folder.mkdir(exist_ok=True)
-        _save_head(saved[faces.scheme], record, faces, folder)
+        make_folder(folder)
+        _save_head(saved[faces.scheme], record, faces, folder, out / _HISTORY)
     shutil.rmtree(out / _UNFINISHED)
     return saved[recipe.labels]
 
 
-def _save_head(model: keras.Model, record: dict[str, Any], validation: LabelledFaces, folder: Path) -> None:
-    scheme = validation.scheme
-    described = (
-        {"scheme": scheme, "labels": list(LABELS[scheme])}
-        | record
-        | {
-            "data": record["data"][scheme],
-            "architecture": model.name,
-            "parameters": model.count_params(),
-            "macs": count_macs(model),
-            "results": {validation.split: asdict(score(predict(model, validation.images), validation))},
-        }
-    )
+def _save_head(
+    model: keras.Model, record: dict[str, Any], validation: LabelledFaces, folder: Path, history: Path
+) -> None:
+    scheme, probabilities = validation.scheme, predict(model, validation.images)
+    described = {"scheme": scheme, "labels": list(LABELS[scheme])} | record
+    described |= {
+        "data": record["data"][scheme],
+        "architecture": model.name,
+        "parameters": model.count_params(),
+        "macs": count_macs(model),
+        "results": {validation.split: asdict(score(probabilities, validation))},
+    }
+    write_report(folder, probabilities, validation, f"{model.name}, {scheme}", history=history, record=described)
     aside = folder / "model.aside.keras"
     model.save(aside)
-    (folder / RECORD_FILE).write_text(json.dumps(described, indent=2) + "\n")
-    aside.replace(folder / "model.keras")
+    write_whole(folder / RECORD_FILE, (json.dumps(described, indent=2) + "\n").encode())
+    aside.replace(folder / KERAS_FILE)
 
 
 def _refresh_batch_norm(model: keras.Model, batches: Batches) -> None:
