@@ -113,7 +113,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(faces: LabelledFaces, tm
         write_report(tmp_path, reading(faces), faces, "No")
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")]
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be made"):
         write_report(tmp_path / "file" / "below", reading(faces), faces, "No")
 
 

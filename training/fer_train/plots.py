@@ -134,11 +134,12 @@ def samples(probabilities: npt.NDArray[np.float32], faces: LabelledFaces, seed: 
             line[0].set_ylabel(faces.labels[true], fontsize=9)
             for axes in line:
                 axes.set(xticks=(), yticks=(), box_aspect=1)
+                axes.set_xlabel(" ", fontsize=8, labelpad=3)  # empty places are as high as the others
                 axes.spines[:].set_visible(False)
             for axes, index in zip(line, rng.permutation(fitting)[:_SAMPLES], strict=False):
                 _face(axes, faces.images[index], colour)
                 name = faces.labels[predicted[index]]
-                axes.set_xlabel(f"{mark} {name} {probabilities[index].max():.0%}", color=colour, fontsize=8, labelpad=3)
+                axes.set_xlabel(f"{mark} {name} {probabilities[index].max():.0%}", color=colour)
     return as_png(figure)
 
 

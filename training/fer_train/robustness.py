@@ -106,9 +106,7 @@ def _row(name: str, level: str, probabilities: npt.NDArray[np.float32], faces: L
 
 
 def _title(model: Predictor, faces: LabelledFaces) -> str:
-    return (
-        f"{model.name} on {len(faces)} spoilt faces of {faces.source.name}, {faces.split} split, {faces.scheme} labels"
-    )
+    return f"{model.name} on {len(faces)} spoilt faces of {faces.source.name}, {faces.split}, {faces.scheme}"
 
 
 def _cells(rows: list[Row]) -> list[tuple[str, ...]]:
