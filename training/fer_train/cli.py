@@ -260,7 +260,7 @@ def crop(
     from fer_train.photographs_report import print_photographs, with_progress
 
     print_photographs(crop_photographs(photographs, out, validation, with_progress))
-    typer.echo(f"{out}: written. Next: fer-train fit --data {out} --out runs/mine")
+    typer.echo(f"{out}: written. Next: fer-train fit --data {out} --recipe photographs --out runs/mine")
 
 
 def run() -> None:

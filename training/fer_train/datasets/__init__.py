@@ -76,5 +76,8 @@ def _csv_of(data: Path) -> Path | None:
 
 def _from_folders(data: Path, split: Split, scheme: Scheme) -> LabelledFaces:
     if scheme != "fer2013":
-        raise DataError(f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders carry only classes")
+        raise DataError(
+            f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders carry only classes. "
+            "Choose labels fer2013, or a recipe with no others, such as photographs"
+        )
     return read_folders(data, split)
