@@ -21,7 +21,7 @@ from fer_train.architectures import build, count_macs
 from fer_train.batches import Batches, join
 from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, restore
 from fer_train.datasets import LABELS, LabelledFaces
-from fer_train.files import make_folder, write_whole
+from fer_train.files import make_folder, require_new_folder, write_whole
 from fer_train.metrics import score
 from fer_train.models import predict
 from fer_train.objective import add_heads, head_model, losses, soft, soften
@@ -135,13 +135,12 @@ def _claim(out: Path, record: dict[str, Any], resume: bool) -> None:
             if begun.get(part) != record[part]:
                 raise ConfigError(f"{out}: was begun with another {part}. Resume with the same options and data")
         return
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ConfigError(f"{out}: is not an empty folder. Choose another, or --resume an unfinished training")
     try:
-        marker.parent.mkdir(parents=True)
-        marker.write_text(json.dumps(record, indent=2))
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from error
+        require_new_folder(out)
+    except ConfigError as error:
+        raise ConfigError(f"{error}, or --resume an unfinished training") from None
+    make_folder(marker.parent)
+    write_whole(marker, json.dumps(record, indent=2).encode())
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:
