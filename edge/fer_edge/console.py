@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,8 @@ EXIT_USAGE = 2
 EXIT_FAULT = 5
 EXIT_INTERRUPTED = 130
 
+_PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"}
+
 _debug = False
 
 
@@ -27,12 +30,10 @@ def set_up(debug: bool) -> None:
     """Send log messages to stderr; with `debug`, all of them, and let errors show their traceback."""
     global _debug  # noqa: PLW0603 - one process, one command line
     _debug = debug
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        stream=sys.stderr,
-        format="%(levelname)s %(name)s: %(message)s" if debug else "%(message)s",
-        force=True,
-    )
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, stream=sys.stderr, force=True)
+    line = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
+    formatter = _JournalFormatter(line) if _is_journal() else logging.Formatter(line)
+    logging.getLogger().handlers[0].setFormatter(formatter)
 
 
 def run_app(app: typer.Typer) -> None:
@@ -48,13 +49,40 @@ def run_app(app: typer.Typer) -> None:
         code = EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort
         code = _complain_of(error)
-    sys.exit(code)
+    _leave(code)
 
 
-def tell(message: str, colour: str | None = None) -> None:
+def tell(message: str, *, error: bool = False) -> None:
     """Write a line to standard error, if anybody is there to read it."""
+    mark = _PRIORITIES[logging.ERROR if error else logging.INFO] if _is_journal() else ""
     with suppress(OSError):
-        typer.secho(message, err=True, fg=colour)
+        typer.secho(mark + message, err=True, fg="red" if error else None)
+
+
+class _JournalFormatter(logging.Formatter):
+    """Puts the priority in front of each line, as sd-daemon(3) has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        mark = _PRIORITIES.get(record.levelno, "<6>")
+        return "\n".join(mark + line for line in super().format(record).splitlines())
+
+
+def _is_journal() -> bool:
+    """Whether standard error goes straight to systemd's journal (systemd.exec(5), JOURNAL_STREAM)."""
+    with suppress(OSError, ValueError):
+        status = os.fstat(sys.stderr.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+    return False
+
+
+def _leave(code: int) -> None:
+    """End the program; at once where a thread still hangs in a driver, which might wake up amid the clearing up."""
+    if any(thread.daemon and thread.name == "camera" for thread in threading.enumerate()):
+        with suppress(OSError):
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _complain_of(error: Exception) -> int:
@@ -78,5 +106,5 @@ def _complain_of(error: Exception) -> int:
 def _complain(message: str, code: int) -> int:
     if _debug:
         raise  # noqa: PLE0704 - always called while an error is handled
-    tell(f"error: {message}", colour="red")
+    tell(f"error: {message}", error=True)
     return code
