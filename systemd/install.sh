@@ -59,7 +59,7 @@ has_picamera2() { # Raspberry Pi OS has it as a package; so has nobody else that
 }
 
 install_program() {
-    local old new=$PREFIX/a environment=() numpy=()
+    local new=$PREFIX/a environment=() numpy=()
     old=$(readlink "$PREFIX/current" 2>/dev/null || true)
     [ "$old" = "$PREFIX/a" ] && new=$PREFIX/b
     if has_picamera2; then
@@ -87,11 +87,9 @@ install_unit() {
     run systemctl enable --quiet fer-edge
     if [ -d /run/systemd/system ]; then # else systemd does not run: an image is being prepared
         run systemctl daemon-reload
-        run systemctl restart fer-edge
+        run systemctl restart fer-edge || fail "it does not start. Why: fer-edge service status"
     fi
-    for slot in "$PREFIX/a" "$PREFIX/b"; do
-        [ "$(readlink "$PREFIX/current")" = "$slot" ] || run rm -rf "$slot"
-    done
+    [ -z "$old" ] || run rm -rf "$old"
 }
 
 remove() {
