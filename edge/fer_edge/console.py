@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -21,6 +22,8 @@ EXIT_USAGE = 2
 EXIT_FAULT = 5
 EXIT_INTERRUPTED = 130
 
+_OPENCV_NO_MEMORY = -4
+"""cv2.Error.StsNoMem"""
 _PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"}
 
 _debug = False
@@ -93,14 +96,24 @@ def _complain_of(error: Exception) -> int:
         return EXIT_USAGE
     if hasattr(error, "format_message"):  # a usage error of the command-line library
         return _complain(f"{' '.join(error.format_message().split()).rstrip('.')}. See --help", EXIT_USAGE)
-    if isinstance(error, OSError) and error.filename is None:
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard_stdout()
         return _complain(f"an output cannot be written ({error.strerror})", EXIT_USAGE)
-    return _complain(
+    fault = (
         f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
-        "Run it with --debug before the command, and report what that shows",
-        EXIT_FAULT,
+        "Run it with --debug before the command, and report what that shows"
     )
+    shortage = _shortage(error)
+    return _complain(shortage or fault, EXIT_USAGE if shortage else EXIT_FAULT)
+
+
+def _shortage(error: Exception) -> str | None:
+    """What the machine has too little of."""
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "too many open files. Raise the limit: ulimit -n, or LimitNOFILE= of a service"
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY:
+        return "not enough memory. Free some, or raise the limit: MemoryMax= of a service"
+    return None
 
 
 def _complain(message: str, code: int) -> int:
