@@ -34,12 +34,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 40) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
+    """A file system of three megabytes."""
     if os.geteuid() != 0:
         pytest.skip("not root: a small file system cannot be mounted")
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=False)
     if mounted.returncode:
         pytest.skip("a tmpfs cannot be mounted here")
     yield disk

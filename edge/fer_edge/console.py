@@ -78,13 +78,13 @@ def _is_journal() -> bool:
     return False
 
 
-def _leave(code: int) -> None:
+def _leave(code: int | None) -> None:
     """End the program; at once where a thread still hangs in a driver, which might wake up amid the clearing up."""
     if any(thread.daemon and thread.name == "camera" for thread in threading.enumerate()):
         with suppress(OSError):
             sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(code or 0)
     sys.exit(code)
 
 
