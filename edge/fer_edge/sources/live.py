@@ -20,8 +20,8 @@ _LONGEST_PAUSE = 10.0
 """Seconds between attempts to open a camera that is gone: doubled each time."""
 _STEADY = 10.0
 """Seconds of frames after which a camera that vanishes is tried soon again."""
-_HANGS = 12.0
-"""Seconds without a sign of life after which a reader is given up: OpenCV itself gives up on a V4L2 device after 10."""
+_HANGS = 15.0
+"""Seconds without a sign of life after which a reader is given up: opening a stream may take 11."""
 _HOPELESS = 120.0
 """Seconds after which a camera that hung is not waited for any more: only a new process lets go of all that it held."""
 _POLL = 0.2
