@@ -83,6 +83,17 @@ def test_a_camera_that_is_absent_is_waited_for_and_told(
     assert ["is not there: waiting for it" in said[0], "is back" in said[1]] == [True, True]
 
 
+def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tmp_path: Path) -> None:
+    if list(Path("/dev").glob("video*")):
+        pytest.skip("this machine has a camera")
+    config = tmp_path / "config.toml"
+    config.write_text("[camera]\nwait = true\n")
+    process = start(systemd, "--config", str(config))
+    wait_until(lambda: systemd.hears("STATUS=waiting for the camera"))
+    assert "the camera is not there: waiting for it" in end(process)
+    assert not systemd.hears("FPS")
+
+
 def test_without_processed_frames_the_watchdog_starves(systemd: Listener) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)

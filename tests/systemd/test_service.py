@@ -85,6 +85,7 @@ def test_a_killed_service_comes_back_and_keeps_its_lines(machine: Machine) -> No
     before = written(machine)
     machine.run("systemctl", "kill", "--signal=KILL", "fer-edge")
     machine.wait_for("NRestarts", "1")
+    machine.wait_for("SubState", "running")
     machine.wait_for("StatusText", "FPS, 1 face")
     assert written(machine)[: len(before)] == before
 
@@ -99,6 +100,7 @@ def test_a_hang_is_noticed_by_the_watchdog(machine: Machine) -> None:
     restarts = int(machine.show("NRestarts"))
     machine.run("systemctl", "kill", "--signal=STOP", "fer-edge")
     machine.wait_for("NRestarts", str(restarts + 1))
+    machine.wait_for("SubState", "running")
     machine.wait_for("StatusText", "FPS, 1 face")
     assert "Watchdog timeout" in machine.journal()
 
@@ -122,6 +124,7 @@ def test_a_broken_configuration_is_refused_or_said_and_starts_when_it_is_mended(
     assert machine.show("ExecMainStatus") == "2"
     assert "trackr: unknown key" in machine.run("fer-edge", "service", "status", check=False)
     config.write_text(good)
+    machine.wait_for("SubState", "running")
     machine.wait_for("StatusText", "FPS, 1 face")
 
 
