@@ -100,7 +100,7 @@ def test_black_and_frozen_pictures_are_reported(camera: LoopbackCamera, tmp_path
         folder.mkdir()
     black, still = (Recognition(folder, "--source", camera.url(folder.name)) for folder in folders)
     black.wait_for("delivers frames, but they are black: is the lens covered?")
-    still.wait_for("delivers frames, but always the same one: it is frozen")
+    still.wait_for("delivers frames, but always the same one: is it frozen?")
     assert [black.end(), still.end()] == [0, 0]
     assert black.said().count("delivers frames") == 1
 

@@ -170,7 +170,8 @@ class LiveSource:
         """Replace a reader that hangs; tell the observer where a frame is waited for."""
         now = time.monotonic()
         if self._reader.silent_for() > _HANGS:
-            _log.warning("%s hangs: opening it anew", self.description)
+            if not self._missing:
+                _log.warning("%s hangs: opening it anew", self.description)
             self._hung_at = now if not self._left_behind else self._hung_at
             self._left_behind.append(self._reader)
             self._missing = True

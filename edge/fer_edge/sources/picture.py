@@ -53,5 +53,5 @@ class PictureWatch:
         if sample.std(axis=(0, 1)).max() < _EVEN:
             return "they are black: is the lens covered?" if sample.mean() < _BLACK else "they are of one colour"
         if self._sample is not None and np.array_equal(sample, self._sample):
-            return "always the same one: it is frozen"
+            return "always the same one: is it frozen?"
         return ""
