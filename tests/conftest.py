@@ -24,7 +24,7 @@ VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fea
 VOTED = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 40) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     """Wait for something that must come true."""
     end = time.monotonic() + seconds
     while not condition():

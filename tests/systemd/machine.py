@@ -63,7 +63,7 @@ class Machine:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT
         )
-        for _ in range(600):
+        for _ in range(1200):
             if self._process.poll() is not None:
                 pytest.skip(f"systemd-nspawn cannot boot here: {(self.root.parent / 'console').read_text()[-300:]}")
             if self._leader() and self.run("systemctl", "is-system-running", check=False).strip() in {
@@ -96,7 +96,7 @@ class Machine:
         """One property of the unit."""
         return self.run("systemctl", "show", "fer-edge", f"--property={name}", "--value").strip()
 
-    def wait_for(self, name: str, text: str, seconds: float = 60) -> str:
+    def wait_for(self, name: str, text: str, seconds: float = 120) -> str:
         """Wait until a property of the unit contains a text, and return it."""
         end = time.monotonic() + seconds
         while text not in (value := self.show(name)):
