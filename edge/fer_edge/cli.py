@@ -54,6 +54,9 @@ def run_command(
     json_path: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write a JSON line a frame; - is standard output.")
     ] = None,
+    on_change: Annotated[
+        bool | None, typer.Option("--on-change", help="JSON lines only when faces or labels change.")
+    ] = None,
     record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
@@ -72,6 +75,7 @@ def run_command(
             "detector.name": detector,
             "display": display,
             "json": json_path,
+            "json_lines.on_change": on_change,
             "record": record,
             "mqtt.host": mqtt,
             "max_frames": max_frames,
@@ -145,28 +149,65 @@ def verify_model(
     typer.echo(verify(find_bundle(model)))
 
 
+service = typer.Typer(
+    help="What a device's service does, and whether it could start.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(service, name="service")
+
+
+@service.command("status")
+def service_status() -> None:
+    """Show what matters on one screen. Exit 1 if the service does not run."""
+    from fer_edge.service import examine
+    from fer_edge.tables import service_table
+
+    state = examine()
+    service_table(state)
+    if not state.runs:
+        raise typer.Exit(1)
+
+
+@service.command("check")
+def service_check(config: ConfigOption = None) -> None:
+    """Read the configuration and open the model, as the service would; leave camera and outputs alone."""
+    from fer_edge.config import load_config
+
+    settings = load_config(config, {})
+    _prepare(settings)
+    from fer_edge.pipeline import Pipeline
+
+    Pipeline(settings)
+    typer.echo(f"{config or 'the default configuration'} and model {settings.model} are good")
+
+
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     _refuse_overwriting(settings, config)
     _prepare(settings)
     from fer_edge.errors import ConfigError, SourceError
+    from fer_edge.notify import open_notifier
     from fer_edge.pipeline import Pipeline, Summary
     from fer_edge.sinks import open_sinks
     from fer_edge.sources import open_source
 
     pipeline = Pipeline(settings)
     summary = Summary()
+    notifier = open_notifier()
     with ExitStack() as stack:
         try:
-            source = stack.enter_context(open_source(settings))
+            source = stack.enter_context(open_source(settings, observer=notifier))
         except (SourceError, KeyboardInterrupt):
             if stop.requested:  # it was ended while it waited for the camera
                 return
             raise
         stop.then(source.stop)
         sinks = open_sinks(settings, stack, source.fps)
-        watcher = _watcher(settings, source)
+        watcher = notifier or _watcher(settings, source)
         if watcher:
             sinks.append(stack.enter_context(watcher))
+        if notifier:
+            notifier.source = source.description
         stack.push(lambda error, *_: _summarise(source.description, summary, failed=error is not None))
         with suppress(KeyboardInterrupt):
             pipeline.run(source, sinks, summary, settings.max_frames)

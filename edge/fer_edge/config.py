@@ -31,6 +31,8 @@ class CameraConfig(_Section):
     height: int = Field(480, ge=48, le=4320)
     """Pixels."""
     fps: float = Field(30, gt=0, le=240)
+    wait: bool = False
+    """Wait for a camera that is not there at the start, instead of ending or showing the demo: for a service."""
 
 
 class DetectorConfig(_Section):
@@ -70,6 +72,24 @@ class SmoothingConfig(_Section):
     """How much more probable another label must be before it is shown."""
 
 
+class JsonLinesConfig(_Section):
+    """How JSON lines are written; `append` makes a log of them, which is kept within bounds."""
+
+    append: bool = False
+    """Add to a file that is there, rather than replace it."""
+    on_change: bool = False
+    """Write only when somebody comes, goes or changes expression."""
+    sync_s: float | None = Field(None, ge=0)
+    """Seconds after which lines are safe from a power cut at the latest; 0 for each line at once. Left out: as the
+    system does it, which is some 30."""
+    max_mb: float = Field(50, gt=0)
+    """Size at which a log is set aside as FILE.1, the one before as FILE.2, and so on."""
+    max_hours: float = Field(24, gt=0)
+    """Age at which a log is set aside, whatever its size."""
+    keep: int = Field(30, ge=1, le=1000)
+    """How many are kept aside."""
+
+
 class MqttConfig(_Section):
     """A broker that is told of every change."""
 
@@ -104,6 +124,7 @@ class RunConfig(_Section):
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
+    json_lines: JsonLinesConfig = JsonLinesConfig()
     mqtt: MqttConfig | None = None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +22,10 @@ EXIT_USAGE = 2
 EXIT_FAULT = 5
 EXIT_INTERRUPTED = 130
 
+_OPENCV_NO_MEMORY = -4
+"""cv2.Error.StsNoMem"""
+_PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"}
+
 _debug = False
 
 
@@ -27,12 +33,10 @@ def set_up(debug: bool) -> None:
     """Send log messages to stderr; with `debug`, all of them, and let errors show their traceback."""
     global _debug  # noqa: PLW0603 - one process, one command line
     _debug = debug
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        stream=sys.stderr,
-        format="%(levelname)s %(name)s: %(message)s" if debug else "%(message)s",
-        force=True,
-    )
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, stream=sys.stderr, force=True)
+    line = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
+    formatter = _JournalFormatter(line) if _is_journal() else logging.Formatter(line)
+    logging.getLogger().handlers[0].setFormatter(formatter)
 
 
 def run_app(app: typer.Typer) -> None:
@@ -48,13 +52,40 @@ def run_app(app: typer.Typer) -> None:
         code = EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort
         code = _complain_of(error)
-    sys.exit(code)
+    _leave(code)
 
 
-def tell(message: str, colour: str | None = None) -> None:
+def tell(message: str, *, error: bool = False) -> None:
     """Write a line to standard error, if anybody is there to read it."""
+    mark = _PRIORITIES[logging.ERROR if error else logging.INFO] if _is_journal() else ""
     with suppress(OSError):
-        typer.secho(message, err=True, fg=colour)
+        typer.secho(mark + message, err=True, fg="red" if error else None)
+
+
+class _JournalFormatter(logging.Formatter):
+    """Puts the priority in front of each line, as sd-daemon(3) has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        mark = _PRIORITIES.get(record.levelno, "<6>")
+        return "\n".join(mark + line for line in super().format(record).splitlines())
+
+
+def _is_journal() -> bool:
+    """Whether standard error goes straight to systemd's journal (systemd.exec(5), JOURNAL_STREAM)."""
+    with suppress(OSError, ValueError):
+        status = os.fstat(sys.stderr.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+    return False
+
+
+def _leave(code: int | None) -> None:
+    """End the program; at once where a thread still hangs in a driver, which might wake up amid the clearing up."""
+    if any(thread.daemon and thread.name == "camera" for thread in threading.enumerate()):
+        with suppress(OSError):
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+    sys.exit(code)
 
 
 def _complain_of(error: Exception) -> int:
@@ -65,18 +96,28 @@ def _complain_of(error: Exception) -> int:
         return EXIT_USAGE
     if hasattr(error, "format_message"):  # a usage error of the command-line library
         return _complain(f"{' '.join(error.format_message().split()).rstrip('.')}. See --help", EXIT_USAGE)
-    if isinstance(error, OSError) and error.filename is None:
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard_stdout()
         return _complain(f"an output cannot be written ({error.strerror})", EXIT_USAGE)
-    return _complain(
+    fault = (
         f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
-        "Run it with --debug before the command, and report what that shows",
-        EXIT_FAULT,
+        "Run it with --debug before the command, and report what that shows"
     )
+    shortage = _shortage(error)
+    return _complain(shortage or fault, EXIT_USAGE if shortage else EXIT_FAULT)
+
+
+def _shortage(error: Exception) -> str | None:
+    """What the machine has too little of."""
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "too many open files. Raise the limit: ulimit -n, or LimitNOFILE= of a service"
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY:
+        return "not enough memory. Free some, or raise the limit: MemoryMax= of a service"
+    return None
 
 
 def _complain(message: str, code: int) -> int:
     if _debug:
         raise  # noqa: PLE0704 - always called while an error is handled
-    tell(f"error: {message}", colour="red")
+    tell(f"error: {message}", error=True)
     return code

@@ -72,7 +72,7 @@ def _find_runtime() -> tuple[str, Any]:
             if error.name != module.partition(".")[0]:
                 raise MissingDependency(f"{name} cannot be imported ({error}). Mend: pip install {name}") from error
             continue
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             raise MissingDependency(f"{name} cannot be imported ({_first_line(error)}). Mend: {_MEND}") from error
         if name == "tflite-runtime" and not np.__version__.startswith("1."):
             # Built for numpy 1: it imports with numpy 2, and fails only when it is used.

@@ -11,6 +11,7 @@ from rich.table import Table
 from fer_edge.bench import BenchResult
 from fer_edge.bundle import Bundle
 from fer_edge.doctor import Check
+from fer_edge.service import ServiceState
 
 
 def bench_table(result: BenchResult) -> None:
@@ -57,3 +58,16 @@ def models_table(bundles: Sequence[Bundle]) -> None:
             f"{first.images} faces of {first.data} {first.split}, {first.labels} labels" if first else "",
         )
     Console().print(table)
+
+
+def service_table(state: ServiceState) -> None:
+    """Print the state of the service, and its last warnings."""
+    colour = "green" if state.runs else "red"
+    table = Table(show_header=False)
+    table.add_row("service", f"[{colour}]{escape(state.state)}[/]")
+    for name, value in state.facts.items():
+        table.add_row(name, escape(value))
+    console = Console()
+    console.print(table)
+    for line in state.warnings:
+        console.print(line, markup=False, highlight=False)

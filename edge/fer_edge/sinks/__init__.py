@@ -67,5 +67,5 @@ def _wanted(config: RunConfig, fps: float) -> list[Sink]:
     if config.json_path is not None:
         from fer_edge.sinks.jsonl import JsonLines  # noqa: PLC0415
 
-        sinks.append(JsonLines(config.json_path))
+        sinks.append(JsonLines(config.json_path, config.json_lines))
     return sinks

@@ -1,49 +1,62 @@
-"""JSON lines: one object a frame."""
+"""JSON lines: one object a frame, or a change."""
 
 from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Self
 
+from fer_edge.config import JsonLinesConfig
 from fer_edge.errors import ConfigError, reason
 from fer_edge.quiet import discard_stdout
 from fer_edge.sinks import StopRun
-from fer_edge.sinks.record import as_record
+from fer_edge.sinks.linefile import LineFile
+from fer_edge.sinks.record import as_record, shown
 from fer_edge.types import FrameResult
 
 
 class JsonLines:
-    """Writes a line a frame to a file, which is replaced, or to standard output (`-`)."""
+    """Writes to a file, or to standard output (`-`)."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, config: JsonLinesConfig) -> None:
         self.description = "standard output" if path == "-" else path
+        self._file = None if path == "-" else LineFile(Path(path), config)
+        self._on_change = config.on_change
+        self._shown: list[tuple[int, str]] | None = None
         self._first_at: float | None = None
 
     def __enter__(self) -> Self:
-        try:
-            opened = nullcontext(sys.stdout) if self._path == "-" else Path(self._path).open("w", encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{self._path!r}: cannot be written ({reason(error)})") from error
-        self._opened = opened
-        self._stream = opened.__enter__()
+        if self._file:
+            try:
+                self._file.open()
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{self.description!r}: cannot be written ({reason(error)})") from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self._opened.__exit__(None, None, None)
+        if self._file:
+            self._file.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Write and flush one line. Raises StopRun when the reader of standard output is gone, or reads no more."""
+        """Write one line. Raises StopRun when the reader of a pipe is gone, or reads no more."""
         if self._first_at is None:
             self._first_at = result.frame.captured_at
-        line = json.dumps(as_record(result, self._first_at), separators=(",", ":"))
+        now = shown(result)
+        if self._on_change and now == self._shown:
+            return
+        line = json.dumps(as_record(result, self._first_at), separators=(",", ":")) + "\n"
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self._write(line)
         except (BrokenPipeError, KeyboardInterrupt):
-            discard_stdout()
+            if not self._file:
+                discard_stdout()
             raise StopRun from None
+        self._shown = now
+
+    def _write(self, line: str) -> None:
+        if self._file:
+            self._file.write(line.encode())
+        else:
+            sys.stdout.write(line)
+            sys.stdout.flush()

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from fer_edge.config import MqttConfig
 from fer_edge.errors import ConfigError, MissingExtra
-from fer_edge.sinks.record import as_record
+from fer_edge.sinks.record import as_record, shown
 from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
@@ -71,10 +71,10 @@ class Mqtt:
         """Publish, if a face or its label changed."""
         if self._first_at is None:
             self._first_at = result.frame.captured_at
-        shown = [(face.track.id, face.smoothed.label) for face in result.faces]
-        if shown == self._shown:
+        now = shown(result)
+        if now == self._shown:
             return
-        self._shown = shown
+        self._shown = now
         self._latest = json.dumps(as_record(result, self._first_at))
         if self._client.is_connected():
             self._client.publish(self._faces, self._latest, qos=0, retain=True)

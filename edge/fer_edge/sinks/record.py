@@ -22,6 +22,11 @@ def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
     return record
 
 
+def shown(result: FrameResult) -> list[tuple[int, str]]:
+    """Who is there with which label: what counts as a change."""
+    return [(face.track.id, face.smoothed.label) for face in result.faces]
+
+
 def _face(face: TrackedFace) -> dict[str, Any]:
     box = face.track.box
     return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Self
 
@@ -18,8 +20,16 @@ _LONGEST_REPEAT = 2.0
 """Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills."""
 
 
+_RESERVE = 2_000_000
+_RESERVE_A_FRAME = 32
+"""Bytes of the disk that are left for the index, which an .mp4 gets when it is finished."""
+
+
 class Recording:
-    """Writes annotated frames to an .mp4, aside until it is finished; short gaps are filled by repeating frames."""
+    """Writes annotated frames to an .mp4, aside until it is finished; short gaps are filled by repeating frames.
+
+    When the disk is all but full the video ends there, so that what was recorded can be kept.
+    """
 
     def __init__(self, path: Path, fps: float) -> None:
         self.description = str(path)
@@ -29,6 +39,7 @@ class Recording:
         self._size = (0, 0)
         self._first_at = 0.0
         self._written = 0
+        self._full = False
 
     def __enter__(self) -> Self:
         if self._path.suffix.lower() != ".mp4":
@@ -58,6 +69,7 @@ class Recording:
 
     def emit(self, result: FrameResult) -> None:
         """Write the frame as often as its time asks for. Raises OSError where the video cannot be written."""
+        self._refuse_full_disk()
         image = draw(result)
         writer = self._writer or self._open(image, result.frame.captured_at)
         if (image.shape[1], image.shape[0]) != self._size:
@@ -69,6 +81,15 @@ class Recording:
         for _ in range(min(missing, longest)):
             writer.write(image)
             self._written += 1
+
+    def _refuse_full_disk(self) -> None:
+        free = shutil.disk_usage(self._aside.parent).free
+        if not self._full and free < _RESERVE + _RESERVE_A_FRAME * self._written:
+            self._full = True
+            if self._writer is not None:
+                self._writer.release()
+        if self._full:
+            raise OSError(errno.ENOSPC, "No space left on device: the video ends here")
 
     def _open(self, image: Image, captured_at: float) -> cv2.VideoWriter:
         self._size = (image.shape[1], image.shape[0])

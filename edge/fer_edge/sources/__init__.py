@@ -43,12 +43,25 @@ class Source(Protocol):
         ...
 
 
-def open_source(config: RunConfig, *, paced: bool = True) -> Source:
-    """Choose the configured source; `auto` is the first camera that answers, else the demo.
+class Observer(Protocol):
+    """Whoever wants to know how the camera does."""
+
+    def waiting(self, what: str) -> None:
+        """There is no frame yet, and all is done to get one; said again and again, from the thread that iterates."""
+        ...
+
+    def remark(self, what: str) -> None:
+        """The pictures are odd; empty when they are good again."""
+        ...
+
+
+def open_source(config: RunConfig, *, paced: bool = True, observer: Observer | None = None) -> Source:
+    """Choose the configured source; `auto` is the first camera that answers, else the demo, unless one is waited for.
 
     Args:
         config: the run's.
         paced: whether the demo keeps real time; a benchmark wants it as fast as it goes.
+        observer: is told how a camera does.
 
     Raises:
         SourceError: there is nothing of that name.
@@ -57,10 +70,10 @@ def open_source(config: RunConfig, *, paced: bool = True) -> Source:
     if name == "demo":
         return _demo(paced)
     if name == "auto":
-        return _auto(config, paced)
+        return _auto(config, paced, observer)
     path = Path(name)
-    if name.isdecimal() or "://" in name or name.startswith("/dev/video") or _is_device(path):
-        return _camera(config, name)
+    if name.isdecimal() or "://" in name or name.startswith("/dev/") or _is_device(path):
+        return _camera(config, name, observer)
     if not os.path.exists(path):  # noqa: PTH110 - a name too long is no file
         raise SourceError(f"source '{name}' is no file, folder, camera number or URL. Try --source demo")
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
@@ -72,22 +85,24 @@ def _is_device(path: Path) -> bool:
     return os.path.exists(path) and path.is_char_device()  # noqa: PTH110
 
 
-def _auto(config: RunConfig, paced: bool) -> Source:
+def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
     from fer_edge.sources.camera import find_camera  # noqa: PLC0415
 
+    if config.camera.wait:
+        return _camera(config, "auto", observer)
     device = find_camera()
     if device is None:
         _log.warning(
             "no camera delivers a picture: showing the built-in demo (composite faces). Choose another with --source"
         )
         return _demo(paced)
-    return _camera(config, device)
+    return _camera(config, device, observer)
 
 
-def _camera(config: RunConfig, name: str) -> Source:
+def _camera(config: RunConfig, name: str, observer: Observer | None) -> Source:
     from fer_edge.sources.camera import CameraSource  # noqa: PLC0415
 
-    return CameraSource(name, config.camera)
+    return CameraSource(name, config.camera, observer)
 
 
 def _demo(paced: bool) -> Source:

@@ -1,0 +1,226 @@
+"""What live sources share: a thread that reads, the newest frame, and a camera that comes, goes and hangs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, Self
+
+from fer_edge.errors import SourceError
+from fer_edge.sources import Observer
+from fer_edge.sources.picture import PictureWatch
+from fer_edge.types import Frame, Image
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+"""Seconds between attempts to open a camera that is gone: doubled each time."""
+_STEADY = 10.0
+"""Seconds of frames after which a camera that vanishes is tried soon again."""
+_HANGS = 15.0
+"""Seconds without a sign of life after which a reader is given up: opening a stream may take 11."""
+_HOPELESS = 120.0
+"""Seconds after which a camera that hung is not waited for any more: only a new process lets go of all that it held."""
+_POLL = 0.2
+"""Seconds after which whoever waits looks around."""
+_ENDING = 6.0
+"""Seconds for a reader to end: as long as opening or reading a stream may take."""
+
+
+class Capture(Protocol):
+    """An open camera."""
+
+    fps: float
+    """Frames a second, 0 where it does not say."""
+
+    def read(self) -> Image | None:
+        """Wait for a picture, shape (H, W, 3) BGR; None when the camera is gone."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the camera."""
+        ...
+
+
+class LiveSource:
+    """A camera that is read as fast as it delivers; the iterator yields the newest frame.
+
+    When the camera vanishes it is said once, and it is opened again after longer and longer pauses. A reader that hangs
+    in its driver cannot be stopped: it is left behind, and another opens the camera anew.
+    """
+
+    frames: int | None = None
+
+    def __init__(
+        self,
+        description: str,
+        open_capture: Callable[[], Capture | None],
+        *,
+        fps: float,
+        wait: bool = False,
+        observer: Observer | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            description: for people.
+            open_capture: opens the camera; None where it is not there or gives no picture.
+            fps: what to assume of a camera that does not say.
+            wait: wait for a camera that is not there at the start, instead of raising.
+            observer: is told how the camera does.
+        """
+        self.description = description
+        self.fps = fps
+        self._open_capture = open_capture
+        self._wait = wait
+        self._observer = observer
+        self._picture = PictureWatch(description, observer)
+        self._fresh = threading.Condition()
+        self._newest: Frame | None = None
+        self._count = 0
+        self._stopped = False
+        self._missing = False
+        self._hung_at = 0.0
+        self._left_behind: list[_Reader] = []
+
+    def __enter__(self) -> Self:
+        """Open the camera. Raises SourceError where it gives no picture, unless it is to be waited for."""
+        self._start_reader(_FIRST_PAUSE)
+        while not self._wait and self._newest is None:
+            with self._fresh:
+                self._fresh.wait(_POLL)
+            if self._reader.refused or self._reader.silent_for() > _HANGS:
+                self.stop()
+                raise SourceError(
+                    f"{self.description} cannot be opened or gives no picture. "
+                    "Is it connected, and not in use elsewhere?"
+                )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._reader.thread.join(_ENDING)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield each time the newest frame, never the same twice; wait while the camera is gone.
+
+        Raises:
+            SourceError: the camera hung, and does not come back to this process.
+        """
+        last: Frame | None = None
+        while not self._stopped:
+            with self._fresh:
+                if self._newest is last:
+                    self._fresh.wait(_POLL)
+                frame = self._newest
+            if frame is not None and frame is not last:
+                last = frame
+                yield frame
+            else:
+                self._look_after()
+
+    def stop(self) -> None:
+        """End the iteration and the reader."""
+        self._stopped = True
+
+    def open(self, reader: _Reader) -> Capture | None:
+        """Open the camera for a reader."""
+        capture = self._open_capture()
+        if capture is None:
+            self._miss(reader)
+        else:
+            self.fps = capture.fps or self.fps
+        return capture
+
+    def publish(self, reader: _Reader, image: Image | None) -> bool:
+        """Take a reader's picture, or its loss. Returns whether it is to go on."""
+        if self._stopped or reader is not self._reader:
+            return False
+        if image is None:
+            self._miss(reader)
+            return False
+        now = time.monotonic()
+        with self._fresh:
+            self._newest = Frame(image, now, self._count)
+            self._count += 1
+            self._fresh.notify_all()
+        if self._missing:
+            _log.warning("%s is back", self.description)
+        self._missing = False
+        self._picture.look(image, now)
+        return True
+
+    def is_current(self, reader: _Reader) -> bool:
+        """Whether a reader is to go on."""
+        return not self._stopped and (reader is self._reader) and (self._wait or self._newest is not None)
+
+    def _start_reader(self, pause: float) -> None:
+        self._reader = _Reader(self, pause)
+        self._reader.thread.start()
+
+    def _miss(self, reader: _Reader) -> None:
+        if self.is_current(reader) and not self._missing:
+            self._missing = True
+            _log.warning("%s is %s: waiting for it", self.description, "gone" if self._newest else "not there")
+
+    def _look_after(self) -> None:
+        """Replace a reader that hangs; tell the observer where a frame is waited for."""
+        now = time.monotonic()
+        if self._reader.silent_for() > _HANGS:
+            if not self._missing:
+                _log.warning("%s hangs: opening it anew", self.description)
+            self._hung_at = now if not self._left_behind else self._hung_at
+            self._left_behind.append(self._reader)
+            self._missing = True
+            self._start_reader(self._reader.pause)
+        self._left_behind = [reader for reader in self._left_behind if reader.thread.is_alive()]
+        waited = now - max(self._hung_at, self._newest.captured_at if self._newest else 0.0)
+        if self._left_behind and waited > _HOPELESS:
+            raise SourceError(f"{self.description} hangs and cannot be opened anew by this process. Start it again")
+        if self._missing and self._observer:
+            self._observer.waiting(self.description)
+
+
+class _Reader:
+    """A thread that opens the camera and reads it, over and over, until its source no longer wants it."""
+
+    def __init__(self, source: LiveSource, pause: float) -> None:
+        self.pause = pause
+        self.refused = False
+        self._source = source
+        self._alive_at = time.monotonic()
+        self.thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    def silent_for(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self._alive_at
+
+    def _run(self) -> None:
+        while True:
+            capture = self._source.open(self)
+            self._alive_at = time.monotonic()
+            if capture is not None:
+                self._read(capture)
+            if not self._source.is_current(self):
+                self.refused = True
+                return
+            self._rest()
+
+    def _read(self, capture: Capture) -> None:
+        started_at = time.monotonic()
+        while self._source.publish(self, capture.read()):
+            self._alive_at = time.monotonic()
+        capture.release()
+        self._alive_at = time.monotonic()
+        if self._alive_at - started_at > _STEADY:
+            self.pause = _FIRST_PAUSE
+
+    def _rest(self) -> None:
+        end = time.monotonic() + self.pause
+        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+        while self._source.is_current(self) and time.monotonic() < end:
+            time.sleep(_POLL)
+            self._alive_at = time.monotonic()

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Install fer-edge from this checkout as a service that starts at boot: Raspberry Pi OS and Debian, Bookworm or Trixie.
+#
+#     sudo systemd/install.sh [--extras mqtt,display] [--dry-run]
+#     sudo systemd/install.sh --uninstall [--dry-run]
+#
+# Run it again to upgrade. The new version goes beside the old one and takes its place only when it can read
+# /etc/fer-edge/config.toml, which is never changed, and open the model; else the old one goes on.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+PROJECT=$(dirname "$HERE")
+PREFIX=/opt/fer-edge
+CONFIG=/etc/fer-edge/config.toml
+UNIT=/etc/systemd/system/fer-edge.service
+BACKOFF=$UNIT.d/backoff.conf
+SYSUSERS=/etc/sysusers.d/fer-edge.conf
+COMMAND=/usr/local/bin/fer-edge
+
+main() {
+    dry_run=false uninstall=false extras=mqtt
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --dry-run) dry_run=true ;;
+            --uninstall) uninstall=true ;;
+            --extras) extras=${2:?--extras needs a list such as mqtt,display}; shift ;;
+            *) fail "unknown option $1. Known: --extras LIST, --dry-run, --uninstall" ;;
+        esac
+        shift
+    done
+    $dry_run || [ "$(id -u)" = 0 ] || fail "must run as root: sudo $0. To see what it would do: $0 --dry-run"
+    command -v apt-get >/dev/null || fail "there is no apt-get: this is for Raspberry Pi OS and Debian"
+    if $uninstall; then remove; else install_all; fi
+}
+
+install_all() {
+    install_packages
+    run install -m 644 "$HERE/sysusers.conf" -D "$SYSUSERS"
+    run systemd-sysusers "$SYSUSERS"
+    run install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge
+    [ -e "$CONFIG" ] || run install -m 640 -g fer-edge -D "$HERE/config.toml" "$CONFIG"
+    install_program
+    install_unit
+    say "installed. How it does: fer-edge service status"
+}
+
+install_packages() {
+    local packages=(python3-venv libgl1 libglib2.0-0)
+    if has_picamera2; then packages+=(python3-picamera2); fi
+    export DEBIAN_FRONTEND=noninteractive
+    run apt-get install -qq -y --no-install-recommends "${packages[@]}" || {
+        run apt-get update -qq
+        run apt-get install -qq -y --no-install-recommends "${packages[@]}"
+    }
+}
+
+has_picamera2() { # Raspberry Pi OS has it as a package; so has nobody else that this is for
+    apt-cache show python3-picamera2 >/dev/null 2>&1
+}
+
+install_program() {
+    local new=$PREFIX/a environment=() numpy=()
+    old=$(readlink "$PREFIX/current" 2>/dev/null || true)
+    [ "$old" = "$PREFIX/a" ] && new=$PREFIX/b
+    if has_picamera2; then
+        environment=(--system-site-packages)
+        # Bookworm's picamera2 was built for numpy 1, and cannot be used beside numpy 2.
+        python3 -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' 2>/dev/null && numpy=('numpy<2')
+    fi
+    run rm -rf "$new"
+    run python3 -m venv ${environment[@]+"${environment[@]}"} "$new"
+    run "$new/bin/pip" install --quiet --disable-pip-version-check "$PROJECT[$extras]" ${numpy[@]+"${numpy[@]}"}
+    if ! run "$new/bin/fer-edge" service check --config "$CONFIG"; then
+        rm -rf "$new"
+        fail "the new version does not accept $CONFIG or the model (above). ${old:+The old version goes on. }Mend it and run this again"
+    fi
+    run ln -sfn "$new" "$PREFIX/next"
+    run mv -T "$PREFIX/next" "$PREFIX/current"
+    run ln -sfn "$PREFIX/current/bin/fer-edge" "$COMMAND"
+}
+
+install_unit() {
+    run install -m 644 "$HERE/fer-edge.service" "$UNIT"
+    if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 254 ]; then
+        run install -m 644 -D "$HERE/backoff.conf" "$BACKOFF"
+    fi
+    run systemctl enable --quiet fer-edge
+    if [ -d /run/systemd/system ]; then # else systemd does not run: an image is being prepared
+        run systemctl daemon-reload
+        run systemctl restart fer-edge || fail "it does not start. Why: fer-edge service status"
+    fi
+    [ -z "$old" ] || run rm -rf "$old"
+}
+
+remove() {
+    if [ -e "$UNIT" ]; then
+        if [ -d /run/systemd/system ]; then run systemctl stop fer-edge; fi
+        run systemctl disable --quiet fer-edge
+    fi
+    run rm -f "$UNIT" "$BACKOFF" "$SYSUSERS" "$COMMAND"
+    run rm -rf "$PREFIX"
+    if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
+    say "removed. Kept: ${CONFIG%/*}, /var/lib/fer-edge, drop-ins of your own in $UNIT.d and the user fer-edge"
+}
+
+run() {
+    if $dry_run; then
+        printf '+ %s\n' "$*"
+    else
+        "$@"
+    fi
+}
+
+say() { if ! $dry_run; then echo "fer-edge: $*"; fi; }
+
+fail() {
+    echo "error: $*" >&2
+    exit 2
+}
+
+main "$@"

@@ -1,0 +1,175 @@
+"""JSON lines for months: whole after every crash, within bounds, nothing lost that was written."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from tests.conftest import Run, wait_until
+
+FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+
+YEAR = 365 * 24 * 3600
+
+
+def configuration(folder: Path, *settings: str) -> Path:
+    path = folder / "config.toml"
+    lines = [f'source = "demo"\njson = "{folder / "out.jsonl"}"', "[json_lines]", "append = true", *settings]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def frames(path: Path) -> list[int]:
+    """The frames of a file in which every line is whole."""
+    content = path.read_bytes()
+    assert content.endswith(b"\n")
+    return [json.loads(line)["frame"] for line in content.splitlines()]
+
+
+def test_a_log_is_added_to_and_set_aside_by_size(command: Run, tmp_path: Path) -> None:
+    config = configuration(tmp_path, "max_mb = 0.01", "keep = 9", "sync_s = 0")
+    for _ in range(2):
+        assert command("fer-edge", "run", "--config", config, "--max-frames", 40).returncode == 0
+    aside = sorted(tmp_path.glob("out.jsonl.*"), reverse=True)
+    assert len(aside) >= 2
+    assert all(path.stat().st_size <= 10_000 for path in aside)
+    kept = [frame for path in [*aside, tmp_path / "out.jsonl"] for frame in frames(path)]
+    assert len(kept) == 80
+    again = kept.index(0, 1)
+    assert kept[:again] == sorted(kept[:again])
+    assert kept[again:] == sorted(kept[again:])
+
+
+def test_the_oldest_logs_go(command: Run, tmp_path: Path) -> None:
+    config = configuration(tmp_path, "max_mb = 0.005", "keep = 2")
+    assert command("fer-edge", "run", "--config", config, "--max-frames", 60).returncode == 0
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl", "out.jsonl.1", "out.jsonl.2"]
+
+
+def test_a_log_is_set_aside_by_the_age_of_its_first_line(command: Run, tmp_path: Path) -> None:
+    old = '{"time":"2020-01-01T00:00:00.000Z","frame":7}\n'
+    (tmp_path / "out.jsonl").write_text(old)
+    assert command("fer-edge", "run", "--config", configuration(tmp_path), "--max-frames", 3).returncode == 0
+    assert (tmp_path / "out.jsonl.1").read_text() == old
+    assert len(frames(tmp_path / "out.jsonl")) == 3
+
+
+def test_only_changes_are_written_when_only_those_are_asked_for(command: Run) -> None:
+    done = command("fer-edge", "run", "--source", "demo", "--max-frames", 150, "--json", "-", "--on-change")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    shown = [[(face["id"], face["label"]) for face in record["faces"]] for record in records]
+    assert shown[0] == [(1, "happy")]
+    assert 2 <= len(shown) < 75
+    assert all(before != after for before, after in pairwise(shown))
+
+
+def test_lines_are_whole_after_every_kill(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    config = configuration(tmp_path, "sync_s = 0")
+    luck = random.Random(7)  # noqa: S311 - nothing secret
+    kept = b""
+    for _ in range(12):
+        process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.DEVNULL)
+        size = out.stat().st_size if out.exists() else 0
+        while not out.exists() or out.stat().st_size <= size:
+            time.sleep(0.01)
+        time.sleep(luck.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        content = out.read_bytes()
+        assert content.startswith(kept), "a line was lost or changed"
+        kept = content
+    lines = kept.decode().splitlines()
+    assert len(lines) >= 12
+    for line in lines:
+        json.loads(line)
+
+
+@pytest.mark.parametrize("torn", [b'{"time":"2026', b'{"t', b"\0" * 100])
+def test_what_a_power_cut_left_of_a_line_is_cut_off(command: Run, tmp_path: Path, torn: bytes) -> None:
+    whole = b'{"time":"%s","frame":7}\n' % time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
+    (tmp_path / "out.jsonl").write_bytes(whole + torn)
+    assert command("fer-edge", "run", "--config", configuration(tmp_path), "--max-frames", 2).returncode == 0
+    assert len(frames(tmp_path / "out.jsonl")) == 3
+
+
+def test_a_file_that_is_no_log_is_never_cut(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("my notes\nmy last note")
+    done = command("fer-edge", "run", "--config", configuration(tmp_path), "--max-frames", 2)
+    assert done.returncode == 2
+    assert "is no log of this program" in done.stderr
+    assert (tmp_path / "out.jsonl").read_text() == "my notes\nmy last note"
+
+
+def test_a_folder_that_is_removed_is_said_once_and_used_again_when_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    errors = tmp_path / "errors"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen([FER_EDGE, "run", "--config", configuration(folder)], stderr=stderr)
+    wait_until(lambda: (folder / "out.jsonl").is_file() and (folder / "out.jsonl").stat().st_size > 0)
+    shutil.rmtree(folder)
+    wait_until(lambda: "No such file or directory" in errors.read_text())
+    time.sleep(0.5)
+    folder.mkdir()
+    wait_until(lambda: "works again" in errors.read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 2, "frames were lost: the exit code says so"
+    assert errors.read_text().count("fails: No such file") == 1
+    assert frames(folder / "out.jsonl")
+
+
+def test_a_full_disk_costs_only_what_did_not_fit(small_disk: Path) -> None:
+    filler, errors = small_disk / "filler", small_disk.parent / "errors"
+    config = configuration(small_disk)
+    filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 20_000))
+    with errors.open("w") as stderr:
+        process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=stderr)
+    wait_until(lambda: "No space left on device" in errors.read_text(), 90)
+    full = (small_disk / "out.jsonl").read_bytes()
+    assert frames(small_disk / "out.jsonl")
+    filler.unlink()
+    wait_until(lambda: "works again" in errors.read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 2
+    assert errors.read_text().count("No space left on device") == 1
+    assert (small_disk / "out.jsonl").read_bytes().startswith(full)
+    assert frames(small_disk / "out.jsonl")[-1] > frames(small_disk / "out.jsonl")[0]
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: what steps the clock cannot be built")
+def test_a_clock_that_steps_by_a_year_sets_the_log_aside_and_nothing_else(tmp_path: Path) -> None:
+    shim, clock, out = tmp_path / "shim.so", tmp_path / "clock", tmp_path / "out.jsonl"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, Path(__file__).with_name("clock_shim.c")], check=True)
+    clock.write_text("0")
+    environment = {**os.environ, "LD_PRELOAD": str(shim), "CLOCK_STEP": str(clock)}
+    process = subprocess.Popen(
+        [FER_EDGE, "run", "--config", configuration(tmp_path)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: out.is_file() and out.read_text().count("\n") > 5)
+    clock.write_text(str(YEAR))
+    wait_until((tmp_path / "out.jsonl.1").is_file)
+    wait_until(lambda: out.read_text().count("\n") > 5)
+    clock.write_text(str(-YEAR))
+    wait_until((tmp_path / "out.jsonl.2").is_file)
+    wait_until(lambda: out.read_text().count("\n") > 5)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    lines = [
+        json.loads(line)
+        for name in ("out.jsonl.2", "out.jsonl.1", "out.jsonl")
+        for line in (tmp_path / name).read_text().splitlines()
+    ]
+    elapsed = [line["elapsed_s"] for line in lines]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[-1] < 60
+    assert len({line["time"][:4] for line in lines}) == 3
+    assert {face["id"] for line in lines for face in line["faces"]} == {1}

@@ -1,0 +1,123 @@
+"""What systemd hears: a socket stands in its place. The real one is in tests/systemd."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.camera import LoopbackCamera
+from tests.conftest import wait_until
+
+FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+
+
+class Listener:
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._socket.setblocking(False)
+        self.heard: list[str] = []
+
+    def hears(self, text: str) -> bool:
+        try:
+            while True:
+                self.heard.append(self._socket.recv(4096).decode())
+        except BlockingIOError:
+            return any(text in message for message in self.heard)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Listener:
+    return Listener(tmp_path)
+
+
+@pytest.fixture
+def camera() -> Iterator[LoopbackCamera]:
+    camera = LoopbackCamera()
+    yield camera
+    camera.unplug()
+
+
+def start(systemd: Listener, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    environment = {**os.environ, "NOTIFY_SOCKET": systemd.address}
+    return subprocess.Popen(
+        [FER_EDGE, "run", *arguments], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    return said
+
+
+def test_it_is_ready_with_the_first_processed_frame_and_says_when_it_stops(systemd: Listener) -> None:
+    process = start(systemd, "--source", "demo")
+    wait_until(lambda: systemd.hears("FPS, 1 face, the built-in demo"))
+    assert systemd.heard[0].startswith("READY=1\nWATCHDOG=1\nSTATUS=")
+    assert "FPS" in systemd.heard[0]
+    said = end(process)
+    assert systemd.hears("STOPPING=1")
+    assert len(said.splitlines()) == 1, "the journal gets no line a change"
+
+
+def test_a_camera_that_is_absent_is_waited_for_and_told(
+    systemd: Listener, camera: LoopbackCamera, tmp_path: Path
+) -> None:
+    camera.unplug()
+    config = tmp_path / "config.toml"
+    config.write_text(f'source = "{camera.url()}"\n[camera]\nwait = true\n')
+    process = start(systemd, "--config", str(config))
+    wait_until(lambda: systemd.hears("READY=1\nWATCHDOG=1\nSTATUS=waiting for http://"))
+    camera.plug()
+    wait_until(lambda: systemd.hears("FPS, 1 face"))
+    said = end(process).splitlines()
+    assert ["is not there: waiting for it" in said[0], "is back" in said[1]] == [True, True]
+
+
+def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tmp_path: Path) -> None:
+    if list(Path("/dev").glob("video*")):
+        pytest.skip("this machine has a camera")
+    config = tmp_path / "config.toml"
+    config.write_text("[camera]\nwait = true\n")
+    process = start(systemd, "--config", str(config))
+    wait_until(lambda: systemd.hears("STATUS=waiting for the camera"))
+    assert "the camera is not there: waiting for it" in end(process)
+    assert not systemd.hears("FPS")
+
+
+def test_without_processed_frames_the_watchdog_starves(systemd: Listener) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    process = start(systemd, "--source", "demo", "--json", "-", stdout=writing)
+    os.close(writing)
+    wait_until(lambda: systemd.hears("READY=1"))
+    time.sleep(5)  # nobody reads: the pipe fills, and no frame is processed any more
+    systemd.hears("")
+    count = len(systemd.heard)
+    time.sleep(4)
+    systemd.hears("")
+    assert len(systemd.heard) == count
+    process.kill()
+    process.communicate()
+    os.close(reading)
+
+
+def test_log_lines_carry_their_priority_where_the_journal_reads_them(tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    with errors.open("w") as stderr:
+        status = os.fstat(stderr.fileno())
+        environment = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        for source in ("demo", "nosuch.mp4"):
+            command = [FER_EDGE, "run", "--source", source, "--max-frames", "2", "--json", "/dev/full"]
+            subprocess.run(command, env=environment, stderr=stderr, check=False)
+    marks = [line[:3] for line in errors.read_text().splitlines()]
+    assert marks == ["<3>", "<6>", "<3>", "<3>"]

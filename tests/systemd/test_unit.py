@@ -1,0 +1,62 @@
+"""The files in systemd/, as systemd reads them; nothing is installed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fer_edge.config import load_config
+
+FOLDER = Path(__file__).resolve().parents[2] / "systemd"
+UNIT = FOLDER / "fer-edge.service"
+
+
+def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not there")
+    return subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_the_service_is_hardened() -> None:
+    done = analyze("security", "--offline=true", "--threshold=16", UNIT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf"])
+def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None) -> None:
+    text = re.sub("^ExecStart=.*$", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE)
+    (tmp_path / UNIT.name).write_text(text)
+    if drop_in:
+        folder = tmp_path / f"{UNIT.name}.d"
+        folder.mkdir()
+        shutil.copy(FOLDER / "examples" / drop_in, folder)
+    done = analyze("verify", tmp_path / UNIT.name)
+    assert UNIT.name not in done.stderr, done.stderr
+    assert ".conf" not in done.stderr, done.stderr
+
+
+def test_the_configuration_that_is_installed_is_a_good_one() -> None:
+    config = load_config(FOLDER / "config.toml", {})
+    assert config.camera.wait
+    assert config.json_lines.append
+
+
+def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
+    if not shutil.which("setpriv") or not shutil.which("apt-get"):
+        pytest.skip("setpriv or apt-get is not there")
+    script = Path(shutil.copytree(FOLDER, tmp_path / "systemd")) / "install.sh"
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    user = (
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if Path("/proc/self").owner() == "root" else []
+    )
+    refused = subprocess.run([*user, script], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "must run as root" in refused.stderr
+    shown = subprocess.run([*user, script, "--dry-run"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "+ systemctl enable --quiet fer-edge" in shown.stdout
+    assert subprocess.run([*user, script, "--frce"], capture_output=True, check=False).returncode == 2
