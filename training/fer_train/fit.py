@@ -194,7 +194,7 @@ def _record(
     return {
         "recipe": recipe.model_dump(mode="json"),
         "precision": precision,
-        "teachers": [path.name for path in teachers],
+        "teachers": ["/".join(path.parts[-2:]) for path in teachers],
         "init": {"model": init.name, "sha256": sha256(init.read_bytes()), "freeze": list(freeze)} if init else None,
         "data": {
             scheme: {faces.split: _describe(faces) for faces in parts if faces.scheme == scheme}
