@@ -16,9 +16,9 @@ from fer_edge.signals import StopSignals
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
-    from fer_edge.pipeline import Summary
     from fer_edge.sinks import Sink
     from fer_edge.sources import Source
+    from fer_edge.summary import Summary
 
 app = typer.Typer(
     help="Facial expression recognition on small computers.",
@@ -60,6 +60,10 @@ def run_command(
     record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    max_fps: Annotated[float | None, typer.Option(help="Process at most this many frames a second.")] = None,
+    power_save: Annotated[
+        bool | None, typer.Option("--power-save", help="Two frames a second while nobody is there.")
+    ] = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -79,6 +83,8 @@ def run_command(
             "record": record,
             "mqtt.host": mqtt,
             "max_frames": max_frames,
+            "max_fps": max_fps,
+            "power_save": power_save,
             "threads": threads,
         },
     )
@@ -187,9 +193,10 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     _prepare(settings)
     from fer_edge.errors import ConfigError, SourceError
     from fer_edge.notify import open_notifier
-    from fer_edge.pipeline import Pipeline, Summary
+    from fer_edge.pipeline import Pipeline
     from fer_edge.sinks import open_sinks
     from fer_edge.sources import open_source
+    from fer_edge.summary import Summary
 
     pipeline = Pipeline(settings)
     summary = Summary()
@@ -237,7 +244,10 @@ def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
     if failed and not summary.frames:
         return
     faces = "1 face" if summary.faces == 1 else f"{summary.faces} faces"
-    tell(f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}")
+    tell(
+        f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}, "
+        f"latency p50 {summary.latency_ms(50):.1f} ms, p95 {summary.latency_ms(95):.1f} ms"
+    )
 
 
 def _prepare(settings: RunConfig) -> None:
