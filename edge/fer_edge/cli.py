@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import ExitStack, suppress
@@ -99,6 +98,8 @@ def bench(
     threads: ThreadsOption = None,
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table to paste.")] = False,
+    compare: Annotated[Path | None, typer.Option(metavar="OLD.JSON", help="Show the change since this result.")] = None,
 ) -> None:
     """Measure frames a second, and the time of each stage: on the demo unless a source is given or configured."""
     from fer_edge.config import load_config
@@ -107,14 +108,15 @@ def bench(
     if settings.source == "auto" and not source:
         settings = settings.model_copy(update={"source": "demo"})
     _prepare(settings)
-    from fer_edge.bench import run_bench
-    from fer_edge.tables import bench_table
+    from fer_edge.bench import read_result, run_bench
+    from fer_edge.tables import bench_markdown, bench_table
 
+    old = read_result(compare) if compare else None
     result = run_bench(settings, frames)
-    if as_json:
-        typer.echo(json.dumps(result.as_json(), indent=2))
+    if as_json or markdown:
+        typer.echo(result.as_json() if as_json else bench_markdown(result))
     else:
-        bench_table(result)
+        bench_table(result, old)
 
 
 @app.command()

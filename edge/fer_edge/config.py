@@ -45,7 +45,7 @@ class DetectorConfig(_Section):
     min_face: int = Field(24, ge=20, le=3840)
     """Smallest face that a scan finds, in pixels of the scaled frame."""
     min_neighbours: int = Field(2, ge=1, le=100)
-    """How many other hits beside it make a hit a face: more means fewer false ones, of which few are confirmed anyway."""
+    """How many other hits beside it make a hit a face: more means fewer false ones, but few are confirmed anyway."""
     cascade: Path | None = None
     """A cascade file of your own."""
 
@@ -76,8 +76,8 @@ class SmoothingConfig(_Section):
     """Seconds after which 63 % of a change has come through."""
     switch_margin: float = Field(0.1, ge=0, lt=1)
     """How much more probable another label must be before it is shown."""
-    uncertain_below: float = Field(0.4, ge=0, lt=1)
-    """The label is `uncertain` while none is this probable."""
+    uncertain_below: float = Field(0.35, ge=0, lt=1)
+    """The label is `uncertain` once none is this probable, until one is by `switch_margin` more."""
 
 
 class JsonLinesConfig(_Section):

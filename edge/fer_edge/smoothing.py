@@ -16,7 +16,7 @@ class _State:
     raw: Prediction
     probabilities: Probabilities
     updated_at: float
-    shown: int | None = None
+    shown: int | None
     """The class shown, None while it is uncertain."""
 
 
@@ -43,7 +43,8 @@ class Smoother:
     def _add_evidence(self, identity: int, prediction: Prediction, now: float) -> None:
         state = self._states.get(identity)
         if state is None:
-            state = self._states[identity] = _State(prediction, prediction.probabilities, now)
+            first = int(prediction.probabilities.argmax())
+            state = self._states[identity] = _State(prediction, prediction.probabilities, now, first)
         gain = self._gain(now - state.updated_at)
         state.raw = prediction
         state.probabilities = state.probabilities + gain * (prediction.probabilities - state.probabilities)

@@ -15,8 +15,8 @@ ZONES = Path("/sys/class/thermal")
 _HOT, _COOL = 80.0, 75.0
 """Degrees Celsius: a Raspberry Pi throttles at 80 to 85. What was hot stays so until it has cooled down."""
 _THROTTLED_NOW = 0b1111
-"""Bits of `vcgencmd get_throttled`: low voltage, frequency capped, throttled, soft temperature limit. Those from bit 16 on
-tell of the past."""
+"""Bits of `vcgencmd get_throttled`: low voltage, frequency capped, throttled, soft temperature limit. Those from bit 16
+on tell of the past."""
 _EASED = 1 / 3
 """The rate of whole scans on a hot board, as a part of the usual one."""
 _CHECK_INTERVAL = 10.0
@@ -82,7 +82,7 @@ def _throttled() -> int | None:
     if program is None:
         return None
     try:
-        answer = subprocess.run([program, "get_throttled"], capture_output=True, text=True, timeout=2, check=True).stdout  # noqa: S603
-        return int(answer.partition("=")[2], 16)
+        answer = subprocess.run([program, "get_throttled"], capture_output=True, text=True, timeout=2, check=True)  # noqa: S603
+        return int(answer.stdout.partition("=")[2], 16)
     except (OSError, ValueError, subprocess.SubprocessError):  # not this board's firmware
         return None

@@ -18,8 +18,8 @@ _LONGEST_GAP = 5.0
 _STEADY_MOTION = 0.25
 """Seconds after which 63 % of a change of speed has come through: boxes jitter by a few percent from frame to frame."""
 _REACH, _REACH_GROWTH, _LONGEST_REACH = 1.3, 1.5, 2.0
-"""The region searched for a face that was just seen, in multiples of its box; how much that grows in a second unseen; and
-where it ends, for then it is time for a whole scan."""
+"""The region searched for a face that was just seen, in multiples of its box; how much that grows in a second unseen;
+and where it ends, for then it is time for a whole scan."""
 _EARLY = 0.005
 """Seconds by which something may be done early: cameras are not punctual."""
 

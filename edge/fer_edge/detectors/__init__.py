@@ -29,7 +29,7 @@ class Detector(Protocol):
         Args:
             image: as for `detect`.
             expected: the face's likely box.
-            reach: side of the region searched, in multiples of the box; where it is larger, so may be the change of size.
+            reach: side of the region searched, in multiples of the box; the larger it is, the more may the size differ.
         """
         ...
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from fer_edge.config import DetectorConfig
 from fer_edge.errors import ConfigError, MissingDependency
@@ -24,13 +23,13 @@ _SHARES = (
     ((1.0, 1.13, 1.55),),
     ((1.0, 1.55, 2.0), (0.5, 1.0, 2.0), (0.25, 1.0, 2.0), (0.125, 1.0, 2.0)),
 )
-"""A whole scan in three shares of about equal work. Each names the scale of the picture, and the smallest and largest face
-there in multiples of the smallest that is looked for. Faces twice as large are looked for in a picture half as large:
-OpenCV searches windows beyond twice the cascade's own size in steps half as long, at four times the cost."""
+"""A whole scan in three shares of about equal work. Each names the scale of the picture, and the smallest and largest
+face there in multiples of the smallest that is looked for. Faces twice as large are looked for in a picture half as
+large: OpenCV searches windows beyond twice the cascade's own size in steps half as long, at four times the cost."""
 
 _COARSE, _FINE = 36.0, 60.0
-"""Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked for at
-the fine one, where the cascade takes shorter steps: three times as dear."""
+"""Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked
+for at the fine one, where the cascade takes shorter steps: three times as dear."""
 _EXPECTED_NEIGHBOURS = 1
 """Hits beside a hit that confirm a face which is expected there."""
 _HALF_SURE = 5
@@ -93,9 +92,7 @@ class HaarDetector:
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.equalizeHist(cv2.resize(grey, size, interpolation=method))
         smallest, largest = ((side, side) for side in sides)
-        boxes, hits = self._cascade.detectMultiScale2(
-            small, _SCALE_STEP, neighbours, minSize=smallest, maxSize=largest
-        )
+        boxes, hits = self._cascade.detectMultiScale2(small, _SCALE_STEP, neighbours, minSize=smallest, maxSize=largest)
         x, y = grey.shape[1] / size[0], grey.shape[0] / size[1]
         return [_face(box, int(count), (x, y)) for box, count in zip(boxes, hits, strict=True)]
 
