@@ -89,7 +89,7 @@ class Pipeline:
                     break
                 if source.live:
                     self._tracker.scan_pace = governor.pace(time.monotonic())
-                    pace.wait(nobody=self._tracker.is_idle)
+                    time.sleep(pace.pause(time.monotonic(), nobody=self._tracker.is_idle))
 
 
 class _Guarded:
