@@ -45,9 +45,14 @@ class Queued:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait until all is emitted."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Wait until all is emitted; once that is broken off, until the result in hand is."""
+        try:
+            self._waiting.put(None)
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._is_over = True
+            self._thread.join(timeout=1)
+            raise
 
     def emit(self, result: FrameResult) -> None:
         """Queue one result. Raises StopRun once the sink did."""
