@@ -43,9 +43,13 @@ class Classifier:
         self.input_size = manifest.input_shape[0]
         self._lookup = _grey_to_int8(*self._input["quantization"])
 
-    def classify(self, frame: Frame, tracks: Sequence[Track]) -> list[Prediction]:
-        """Return one prediction a track."""
-        return [self.predict(crop_face(frame.image, track.box, self._framing, self.input_size)) for track in tracks]
+    def classify(self, frame: Frame, tracks: Sequence[Track]) -> dict[int, Prediction]:
+        """Return a prediction, by id, of each track that was seen in this frame."""
+        return {
+            track.id: self.predict(crop_face(frame.image, track.box, self._framing, self.input_size))
+            for track in tracks
+            if track.missed_s == 0
+        }
 
     def predict(self, crop: Image) -> Prediction:
         """Read one grey crop of shape (H, W), uint8, in the model's input size."""

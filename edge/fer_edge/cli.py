@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import ExitStack, suppress
@@ -16,9 +15,9 @@ from fer_edge.signals import StopSignals
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
-    from fer_edge.pipeline import Summary
     from fer_edge.sinks import Sink
     from fer_edge.sources import Source
+    from fer_edge.summary import Summary
 
 app = typer.Typer(
     help="Facial expression recognition on small computers.",
@@ -60,6 +59,10 @@ def run_command(
     record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
+    max_fps: Annotated[float | None, typer.Option(help="Process at most this many frames a second.")] = None,
+    power_save: Annotated[
+        bool | None, typer.Option("--power-save", help="Two frames a second while nobody is there.")
+    ] = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -79,6 +82,8 @@ def run_command(
             "record": record,
             "mqtt.host": mqtt,
             "max_frames": max_frames,
+            "max_fps": max_fps,
+            "power_save": power_save,
             "threads": threads,
         },
     )
@@ -93,6 +98,8 @@ def bench(
     threads: ThreadsOption = None,
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table to paste.")] = False,
+    compare: Annotated[Path | None, typer.Option(metavar="OLD.JSON", help="Show the change since this result.")] = None,
 ) -> None:
     """Measure frames a second, and the time of each stage: on the demo unless a source is given or configured."""
     from fer_edge.config import load_config
@@ -101,14 +108,15 @@ def bench(
     if settings.source == "auto" and not source:
         settings = settings.model_copy(update={"source": "demo"})
     _prepare(settings)
-    from fer_edge.bench import run_bench
-    from fer_edge.tables import bench_table
+    from fer_edge.bench import read_result, run_bench
+    from fer_edge.tables import bench_markdown, bench_table
 
+    old = read_result(compare) if compare else None
     result = run_bench(settings, frames)
-    if as_json:
-        typer.echo(json.dumps(result.as_json(), indent=2))
+    if as_json or markdown:
+        typer.echo(result.as_json() if as_json else bench_markdown(result))
     else:
-        bench_table(result)
+        bench_table(result, old)
 
 
 @app.command()
@@ -187,9 +195,10 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     _prepare(settings)
     from fer_edge.errors import ConfigError, SourceError
     from fer_edge.notify import open_notifier
-    from fer_edge.pipeline import Pipeline, Summary
+    from fer_edge.pipeline import Pipeline
     from fer_edge.sinks import open_sinks
     from fer_edge.sources import open_source
+    from fer_edge.summary import Summary
 
     pipeline = Pipeline(settings)
     summary = Summary()
@@ -237,7 +246,10 @@ def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
     if failed and not summary.frames:
         return
     faces = "1 face" if summary.faces == 1 else f"{summary.faces} faces"
-    tell(f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}")
+    tell(
+        f"{source}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS, {faces}, "
+        f"latency p50 {summary.latency_ms(50):.1f} ms, p95 {summary.latency_ms(95):.1f} ms"
+    )
 
 
 def _prepare(settings: RunConfig) -> None:

@@ -44,8 +44,8 @@ class DetectorConfig(_Section):
     twice the smallest face."""
     min_face: int = Field(24, ge=20, le=3840)
     """Smallest face that a scan finds, in pixels of the scaled frame."""
-    min_neighbours: int = Field(5, ge=1, le=100)
-    """How many overlapping hits make a face: more means fewer false ones."""
+    min_neighbours: int = Field(2, ge=1, le=100)
+    """How many other hits beside it make a hit a face: more means fewer false ones, but few are confirmed anyway."""
     cascade: Path | None = None
     """A cascade file of your own."""
 
@@ -55,9 +55,15 @@ class TrackerConfig(_Section):
 
     scan_interval: float = Field(1.0, gt=0)
     """Seconds between whole scans while faces are followed."""
-    idle_scan_interval: float = Field(0.1, gt=0)
+    idle_scan_interval: float = Field(0.3, gt=0)
     """Seconds between whole scans while nobody is there, or somebody was lost."""
-    max_missed: float = Field(0.5, ge=0)
+    scan_spread: float = Field(0.1, ge=0)
+    """Seconds over which the shares of a whole scan are spread; 0 does them all in one frame."""
+    look_interval: float = Field(0.05, ge=0)
+    """Seconds between two looks at a known face, which is moved along between them; 0 looks in every frame."""
+    confirm_after: int = Field(3, ge=1, le=100)
+    """How often in a row a face is seen before it is shown."""
+    max_missed: float = Field(1.0, ge=0)
     """Seconds for which a face that is not seen keeps its id."""
     min_iou: float = Field(0.3, gt=0, lt=1)
     """Overlap at which two boxes are the same face."""
@@ -70,6 +76,8 @@ class SmoothingConfig(_Section):
     """Seconds after which 63 % of a change has come through."""
     switch_margin: float = Field(0.1, ge=0, lt=1)
     """How much more probable another label must be before it is shown."""
+    uncertain_below: float = Field(0.35, ge=0, lt=1)
+    """The label is `uncertain` once none is this probable, until one is by `switch_margin` more."""
 
 
 class JsonLinesConfig(_Section):
@@ -120,6 +128,10 @@ class RunConfig(_Section):
     """Annotated video to write, `.mp4`."""
     max_frames: int | None = Field(None, ge=1)
     """Stop after this many frames."""
+    max_fps: float | None = Field(None, gt=0, le=240)
+    """Frames a second that are processed at the most; of live sources alone."""
+    power_save: bool = False
+    """While nobody is there, look at two frames a second; of live sources alone."""
     camera: CameraConfig = CameraConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from fer_edge.types import FaceBox
@@ -16,6 +17,15 @@ def iou(a: FaceBox, b: FaceBox) -> float:
 def overlap(a: FaceBox, b: FaceBox) -> float:
     """Intersection over the smaller of two boxes, 0..1: 1 where one lies within the other."""
     return _intersection(a, b) / max(min(a.width * a.height, b.width * b.height), 1e-9)
+
+
+def distinct(boxes: Iterable[FaceBox], most_shared: float) -> list[FaceBox]:
+    """Leave out each box that shares more than a part `most_shared` with one of a higher score; the best first."""
+    kept: list[FaceBox] = []
+    for box in sorted(boxes, key=lambda box: box.score, reverse=True):
+        if all(overlap(box, other) <= most_shared for other in kept):
+            kept.append(box)
+    return kept
 
 
 def clip(box: FaceBox, frame_width: int, frame_height: int) -> FaceBox:

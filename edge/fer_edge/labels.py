@@ -9,3 +9,6 @@ FER2013: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutr
 
 FERPLUS8: Final = (*FER2013, "contempt")
 """FER2013's classes, then contempt, the eighth class of FER+ (Barsoum et al., 2016)."""
+
+UNCERTAIN = "uncertain"
+"""Shown instead of a label while none is probable enough."""

@@ -26,6 +26,7 @@ class Notifier:
     """A sink that systemd listens to, and an observer of the camera."""
 
     description = "systemd"
+    slow = False
 
     def __init__(self, address: str) -> None:
         """Prepare; `address` is what systemd put into NOTIFY_SOCKET."""

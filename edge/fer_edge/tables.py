@@ -12,22 +12,54 @@ from fer_edge.bench import BenchResult
 from fer_edge.bundle import Bundle
 from fer_edge.doctor import Check
 from fer_edge.service import ServiceState
+from fer_edge.thermal import describe
 
 
-def bench_table(result: BenchResult) -> None:
-    """Print a measurement."""
-    table = Table(title=f"{result.machine['board']}: {result.source}, {result.model}, {result.threads} thread(s)")
-    table.add_column("stage")
-    table.add_column("p50, ms", justify="right")
-    table.add_column("p95, ms", justify="right")
-    for stage, spent in result.stages.items():
-        table.add_row(stage, f"{spent.p50:.2f}", f"{spent.p95:.2f}")
+def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
+    """Print a measurement, and how its means differ from those of an older one."""
     console = Console()
+    console.print(_bench_title(result))
+    table = Table()
+    for heading in ("stage", "mean, ms", "p50", "p95", "p99", *(("before, mean", "change") if old else ())):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for stage, spent in result.stages.items():
+        cells = [f"{value:.2f}" for value in (spent.mean, spent.p50, spent.p95, spent.p99)]
+        if old:
+            earlier = old.stages.get(stage)
+            cells += [f"{earlier.mean:.2f}", _change(spent.mean, earlier.mean)] if earlier else ["", ""]
+        table.add_row(stage, *cells)
     console.print(table)
-    console.print(
-        f"{result.frames} frames ({result.frames_with_faces} with faces): {result.fps:.1f} FPS, "
-        f"CPU {result.cpu_percent:.0f} % of a core, peak memory {result.peak_memory_mb:.0f} MB"
+    console.print(_bench_rates(result))
+    if old:
+        console.print(f"before, on {old.machine['board']}: {_bench_rates(old)}")
+        console.print(f"FPS: {_change(result.fps, old.fps)}")
+
+
+def bench_markdown(result: BenchResult) -> str:
+    """A measurement as Markdown, to paste into a report."""
+    lines = [_bench_title(result), "", "| stage | mean, ms | p50 | p95 | p99 |", "|---|---|---|---|---|"]
+    for stage, spent in result.stages.items():
+        lines.append(f"| {stage} | {spent.mean:.2f} | {spent.p50:.2f} | {spent.p95:.2f} | {spent.p99:.2f} |")
+    versions = ", ".join(f"{name} {version}" for name, version in result.machine.items() if name != "board")
+    return "\n".join([*lines, "", _bench_rates(result), "", f"({versions})"])
+
+
+def _bench_title(result: BenchResult) -> str:
+    return f"{result.machine['board']}: {result.source}, {result.model}, {result.threads} thread(s)"
+
+
+def _bench_rates(result: BenchResult) -> str:
+    return (
+        f"{result.frames} frames, {result.frames_with_faces} with faces, {result.faces_a_frame:g} faces a frame: "
+        f"{result.fps:.1f} FPS ({result.fps_sustained:.1f} in the slowest tenth), "
+        f"CPU {result.cpu_percent:.0f} % of a core, overhead {result.overhead_percent:.1f} % of a frame, "
+        f"peak memory {result.peak_memory_mb:.0f} MB; heat before: {describe(result.before)}, "
+        f"after: {describe(result.after)}"
     )
+
+
+def _change(new: float, old: float) -> str:
+    return f"{100 * (new / old - 1):+.0f} %" if old else ""
 
 
 def doctor_table(checks: Sequence[Check]) -> None:

@@ -19,12 +19,34 @@ def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
     result = json.loads(done.stdout)
     assert result["frames"] == 80
     assert result["frames_with_faces"] > 70
-    assert set(result["stages"]) == {"source", "detect", "classify", "smooth", "frame"}
+    assert set(result["stages"]) == {"source", "track", "detect", "classify", "smooth", "frame"}
     for spent in result["stages"].values():
-        assert 0 <= spent["p50"] <= spent["p95"]
-    assert result["fps"] > 0
+        assert 0 <= spent["p50"] <= spent["p95"] <= spent["p99"]
+    assert 0 < result["fps_sustained"] <= result["fps"] * 1.01
+    assert 0 < result["overhead_percent"] < 100
+    assert set(result["before"]) == set(result["after"]) == {"celsius", "throttled"}
     assert result["peak_memory_mb"] > 20
     assert "FPS" in command("fer-edge", "bench", "--source", "demo", "--frames", 5).stdout
+
+
+def test_bench_compares_with_an_older_result_and_gives_a_table_to_paste(command: Run, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text(command("fer-edge", "bench", "--frames", 5, "--json").stdout)
+    compared = command("fer-edge", "bench", "--frames", 5, "--compare", old)
+    assert compared.returncode == 0, compared.stderr
+    assert "change" in compared.stdout
+    pasted = command("fer-edge", "bench", "--frames", 5, "--markdown").stdout
+    assert "| stage | mean, ms | p50 | p95 | p99 |" in pasted
+
+
+def test_bench_refuses_to_compare_with_something_else(command: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    for path, said in ((other, "is no result"), (tmp_path / "none.json", "cannot be read")):
+        done = command("fer-edge", "bench", "--frames", 5, "--compare", path)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_bench_of_a_source_that_is_too_short(command: Run, tmp_path: Path) -> None:

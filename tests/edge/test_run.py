@@ -187,6 +187,24 @@ def test_a_reader_that_stalls_cannot_keep_it_from_ending(tmp_path: Path) -> None
     assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) >= 1
 
 
+def test_fewer_frames_a_second_are_taken_when_asked(command: Run) -> None:
+    done = command("fer-edge", "run", "--source", "demo", "--max-fps", 10, "--max-frames", 15)
+    assert done.returncode == 0, done.stderr
+    fps = float(done.stderr.splitlines()[-1].partition(" s, ")[2].partition(" FPS")[0])
+    assert fps < 11
+    assert "latency p50" in done.stderr.splitlines()[-1]
+
+
+def test_a_file_is_never_slowed_down_nor_loses_a_frame(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    out, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    done = command(
+        "fer-edge", "run", "--source", demo_video, "--max-fps", 1, "--power-save", "--json", out, "--record", video
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(read_lines(out)) == 90
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 90
+
+
 def test_without_a_terminal_only_changes_are_logged(command: Run, demo_video: Path) -> None:
     done = command("fer-edge", "run", "--source", demo_video)
     said = [line for line in done.stderr.splitlines() if line.startswith("#1")]

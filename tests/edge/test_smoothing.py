@@ -27,7 +27,7 @@ def test_a_flickering_label_is_held() -> None:
     smoother = Smoother(SmoothingConfig(), LABELS)
     shown = []
     for index in range(90):
-        face = smoother.update([track()], [SAD if index % 5 == 4 else HAPPY], index / 30)[0]
+        face = smoother.update([track()], {1: SAD if index % 5 == 4 else HAPPY}, index / 30)[0]
         shown.append(face.smoothed.label)
         assert face.raw.label == ("sad" if index % 5 == 4 else "happy")
     assert set(shown) == {"happy"}
@@ -37,9 +37,9 @@ def test_a_flickering_label_is_held() -> None:
 def test_a_real_change_comes_through_in_the_same_time_at_any_rate(fps: int) -> None:
     smoother = Smoother(SmoothingConfig(time_constant=0.4, switch_margin=0.1), LABELS)
     for index in range(2 * fps):
-        smoother.update([track()], [HAPPY], index / fps)
+        smoother.update([track()], {1: HAPPY}, index / fps)
     for index in range(2 * fps, 4 * fps):
-        if smoother.update([track()], [SAD], index / fps)[0].smoothed.label == "sad":
+        if smoother.update([track()], {1: SAD}, index / fps)[0].smoothed.label == "sad":
             break
     assert 0.2 <= index / fps - 2 <= 0.6
 
@@ -47,18 +47,35 @@ def test_a_real_change_comes_through_in_the_same_time_at_any_rate(fps: int) -> N
 def test_two_faces_are_steadied_apart() -> None:
     smoother = Smoother(SmoothingConfig(), LABELS)
     for index in range(5):
-        faces = smoother.update([track(1), track(2)], [HAPPY, SAD], index / 30)
+        faces = smoother.update([track(1), track(2)], {1: HAPPY, 2: SAD}, index / 30)
     assert [face.smoothed.label for face in faces] == ["happy", "sad"]
 
 
-def test_a_face_that_is_not_seen_adds_no_evidence() -> None:
+def test_a_face_that_is_not_seen_keeps_what_was_read() -> None:
     smoother = Smoother(SmoothingConfig(), LABELS)
-    smoother.update([track()], [HAPPY], 0.0)
-    face = smoother.update([track(missed_s=0.4)], [SAD], 0.4)[0]
+    smoother.update([track()], {1: HAPPY}, 0.0)
+    face = smoother.update([track(missed_s=0.4)], {}, 0.4)[0]
+    assert face.raw is HAPPY
+    assert face.smoothed.label == "happy"
     assert face.smoothed.confidence == pytest.approx(0.9)
+
+
+def test_a_face_that_is_gone_is_forgotten() -> None:
+    smoother = Smoother(SmoothingConfig(), LABELS)
+    smoother.update([track()], {1: HAPPY}, 0.0)
+    assert smoother.update([], {}, 0.1) == ()
+    assert smoother.update([track()], {1: SAD}, 0.2)[0].smoothed.confidence == pytest.approx(0.9)
 
 
 def test_without_smoothing_the_label_follows_each_frame() -> None:
     smoother = Smoother(SmoothingConfig(time_constant=0, switch_margin=0), LABELS)
-    assert smoother.update([track()], [HAPPY], 0.0)[0].smoothed.label == "happy"
-    assert smoother.update([track()], [SAD], 0.1)[0].smoothed.label == "sad"
+    assert smoother.update([track()], {1: HAPPY}, 0.0)[0].smoothed.label == "happy"
+    assert smoother.update([track()], {1: SAD}, 0.1)[0].smoothed.label == "sad"
+
+
+def test_what_is_not_clear_is_uncertain_and_does_not_flicker() -> None:
+    smoother = Smoother(SmoothingConfig(time_constant=0, uncertain_below=0.4, switch_margin=0.1), LABELS)
+    shares = [(0.8, 0.1, 0.1), (0.45, 0.3, 0.25), (0.38, 0.32, 0.3), (0.45, 0.3, 0.25), (0.6, 0.2, 0.2)]
+    faces = [smoother.update([track()], {1: prediction(*share)}, time)[0] for time, share in enumerate(shares)]
+    assert [face.smoothed.label for face in faces] == ["happy", "happy", "uncertain", "uncertain", "happy"]
+    assert faces[2].smoothed.confidence == pytest.approx(0.38)

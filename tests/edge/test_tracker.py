@@ -1,14 +1,17 @@
 """Tracks over rendered scenes, found by the real cascade."""
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
+import pytest
 
 from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.geometry import iou
 from fer_edge.sources.demo import DemoSource, load_composites, scene_at
 from fer_edge.tracker import Tracker
-from fer_edge.types import FaceBox, Frame, Image
+from fer_edge.types import FaceBox, Frame, Image, Track
 
 SIDE = 150
 
@@ -23,19 +26,30 @@ def picture(*corners: tuple[int, int]) -> Image:
 
 
 class Counting:
-    """The real detector, with its whole scans counted."""
+    """The real detector, with its work counted."""
 
     def __init__(self) -> None:
         self._detector: Detector = open_detector(DetectorConfig())
         self.framing = self._detector.framing
-        self.scans = 0
+        self.shares = self._detector.shares
+        self.scanned: list[int | None] = []
+        self.looks = 0
 
-    def detect(self, image: Image) -> list[FaceBox]:
-        self.scans += 1
-        return self._detector.detect(image)
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+        self.scanned.append(share)
+        return self._detector.detect(image, share)
 
-    def detect_near(self, image: Image, last: FaceBox) -> FaceBox | None:
-        return self._detector.detect_near(image, last)
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
+        self.looks += 1
+        return self._detector.detect_near(image, expected, reach)
+
+
+def follow(tracker: Tracker, scenes: Iterable[Image], begin: int = 0) -> list[tuple[Track, ...]]:
+    """The tracks of each picture, shown at 30 frames a second."""
+    detector = open_detector(DetectorConfig())
+    return [
+        tracker.update(detector, Frame(scene, index / 30, index)) for index, scene in enumerate(scenes, start=begin)
+    ]
 
 
 def test_a_moving_face_keeps_its_id_and_place() -> None:
@@ -53,35 +67,90 @@ def test_a_moving_face_keeps_its_id_and_place() -> None:
     assert found >= 85
 
 
-def test_between_scans_only_regions_are_searched() -> None:
-    tracker, detector = Tracker(TrackerConfig(scan_interval=1.0)), Counting()
+def test_a_face_is_shown_once_it_was_seen_three_times() -> None:
+    shown = follow(Tracker(TrackerConfig(confirm_after=3)), [picture((200, 150))] * 5)
+    assert [len(tracks) for tracks in shown] == [0, 0, 1, 1, 1]
+    assert {track.id for tracks in shown for track in tracks} == {1}
+
+
+def test_a_face_of_one_frame_is_never_shown_and_costs_no_id() -> None:
+    tracker = Tracker(TrackerConfig(confirm_after=3))
+    assert not any(follow(tracker, [picture((60, 150)), *[picture()] * 30]))
+    assert [track.id for track in follow(tracker, [picture((420, 150))] * 30, begin=31)[-1]] == [1]
+
+
+def test_a_still_picture_shows_its_faces_at_once() -> None:
+    tracker, detector = Tracker(TrackerConfig()), open_detector(DetectorConfig())
+    assert len(tracker.update(detector, Frame(picture((200, 150)), 0.0, 0, "one.png"))) == 1
+
+
+def test_between_scans_only_regions_are_searched_and_not_in_every_frame() -> None:
+    tracker, detector = Tracker(TrackerConfig(scan_interval=1.0, look_interval=0.06)), Counting()
     for index in range(60):
         tracks = tracker.update(detector, Frame(picture((200 + index, 150)), index / 30, index))
-        assert len(tracks) == 1
-    assert detector.scans <= 3
+        assert len(tracks) == (index >= 2)
+    assert len(detector.scanned) <= 3 * detector.shares
+    assert 25 <= detector.looks <= 40
+    assert abs(tracks[0].box.x + tracks[0].box.width / 2 - (259 + SIDE / 2)) < 12
+
+
+def test_a_scan_is_spread_over_frames() -> None:
+    tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.3, scan_spread=0.1)), Counting()
+    a_frame: list[list[int | None]] = []
+    for index in range(20):
+        before = len(detector.scanned)
+        tracker.update(detector, Frame(picture(), index / 30, index))
+        a_frame.append(detector.scanned[before:])
+    assert a_frame[0] == [0, 1, 2]  # the first frame of all
+    assert a_frame[1:9] == [[]] * 8
+    assert a_frame[9:12] == [[0], [1], [2]]
+    assert a_frame[12:18] == [[]] * 6
 
 
 def test_two_people_have_two_ids_and_one_who_leaves_is_forgotten() -> None:
-    tracker, detector = Tracker(TrackerConfig(max_missed=0.5)), open_detector(DetectorConfig())
-    both, one = picture((60, 150), (420, 150)), picture((420, 150))
-    for index in range(30):
-        tracks = tracker.update(detector, Frame(both, index / 30, index))
-    assert {track.id for track in tracks} == {1, 2}
-    kept = next(track.id for track in tracks if track.box.x > 320)
-    for index in range(30, 60):
-        tracks = tracker.update(detector, Frame(one, index / 30, index))
-    assert [track.id for track in tracks] == [kept]
+    tracker = Tracker(TrackerConfig(max_missed=0.5))
+    both = follow(tracker, [picture((60, 150), (420, 150))] * 30)[-1]
+    assert {track.id for track in both} == {1, 2}
+    kept = next(track.id for track in both if track.box.x > 320)
+    alone = follow(tracker, [picture((420, 150))] * 30, begin=30)[-1]
+    assert [track.id for track in alone] == [kept]
+
+
+def test_two_who_cross_keep_their_ids() -> None:
+    """The one who passes behind is covered for a while."""
+    scenes = [picture((480 - 5 * index, 170), (20 + 5 * index, 150)) for index in range(90)]
+    shown = follow(Tracker(TrackerConfig()), scenes)
+    first = {track.id: track.box.x for track in shown[20]}
+    last = {track.id: track.box.x for track in shown[-1]}
+    assert set(first) == set(last) == {1, 2}
+    assert all((first[identity] < 250) == (last[identity] > 250) for identity in first)
+
+
+def test_who_is_hidden_for_a_moment_keeps_the_id() -> None:
+    scenes = [picture((200 + 3 * index, 150)) if not 30 <= index < 50 else picture() for index in range(70)]
+    shown = follow(Tracker(TrackerConfig()), scenes)
+    assert {track.id for tracks in shown for track in tracks} == {1}
+    assert shown[-1][0].missed_s < 0.1
+    assert shown[49][0].missed_s == pytest.approx(20 / 30, abs=0.05)
 
 
 def test_who_comes_back_later_is_somebody_new() -> None:
-    tracker, detector = Tracker(TrackerConfig()), open_detector(DetectorConfig())
-    for index, image in enumerate([picture((200, 150)), picture(), picture((200, 150))]):
-        tracks = tracker.update(detector, Frame(image, index * 5.0, index))
-    assert [track.id for track in tracks] == [2]
+    tracker = Tracker(TrackerConfig())
+    follow(tracker, [picture((200, 150))] * 5)
+    assert not follow(tracker, [picture()] * 60, begin=5)[-1]
+    assert [track.id for track in follow(tracker, [picture((200, 150))] * 30, begin=65)[-1]] == [2]
 
 
 def test_an_empty_room_is_scanned_only_now_and_then() -> None:
-    tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.1)), Counting()
+    tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.2)), Counting()
     for index in range(60):
         assert not tracker.update(detector, Frame(picture(), index / 30, index))
-    assert detector.scans <= 21
+    assert len(detector.scanned) <= 11 * detector.shares
+
+
+def test_a_hot_board_scans_less() -> None:
+    tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.2)), Counting()
+    tracker.scan_pace = 1 / 3
+    for index in range(60):
+        tracker.update(detector, Frame(picture(), index / 30, index))
+    assert len(detector.scanned) <= 4 * detector.shares

@@ -16,12 +16,21 @@ class Detector(Protocol):
     framing: Framing
     """How its boxes become the crop that the model was trained on."""
 
-    def detect(self, image: Image) -> list[FaceBox]:
-        """Search a whole picture, shape (H, W, 3), BGR, uint8."""
+    shares: int
+    """In how many shares, of about equal work, a whole scan can be done."""
+
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+        """Search a whole picture, shape (H, W, 3), BGR, uint8; or do one share of it, 0 to `shares` - 1."""
         ...
 
-    def detect_near(self, image: Image, last: FaceBox) -> FaceBox | None:
-        """Look for one face only around where it was, at about its size: far cheaper than a whole scan."""
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
+        """Look for a face only around where it should be, at about its size: far cheaper than a whole scan.
+
+        Args:
+            image: as for `detect`.
+            expected: the face's likely box.
+            reach: side of the region searched, in multiples of the box; the larger it is, the more may the size differ.
+        """
         ...
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from fer_edge.config import DetectorConfig
 from fer_edge.errors import ConfigError, MissingDependency
-from fer_edge.geometry import clip, expand
+from fer_edge.geometry import clip, distinct, expand
 from fer_edge.preprocess import Framing, to_grey
 from fer_edge.types import FaceBox, Image
 
@@ -18,20 +18,30 @@ CASCADE = "haarcascade_frontalface_default.xml"
 
 _DEBIAN = Path("/usr/share/opencv4/haarcascades")
 _SCALE_STEP = 1.1
-_NEAR_REACH = 1.6
-"""The region searched for a known face, in multiples of its box."""
-_NEAR_FACE = 52
-"""The face's size there after scaling, in pixels: at 36 the cascade loses a sixth of the faces it just saw, at 52 none
-that matter, in 2 ms on one core."""
-_NEAR_HITS = 3
-"""Overlapping hits that confirm a face which is expected there."""
-_NEAR_TOLERANCE = 0.25
-"""How much a face may grow or shrink between two frames."""
+_SHARES = (
+    ((1.0, 1.0, 1.13),),
+    ((1.0, 1.13, 1.55),),
+    ((1.0, 1.55, 2.0), (0.5, 1.0, 2.0), (0.25, 1.0, 2.0), (0.125, 1.0, 2.0)),
+)
+"""A whole scan in three shares of about equal work. Each names the scale of the picture, and the smallest and largest
+face there in multiples of the smallest that is looked for. Faces twice as large are looked for in a picture half as
+large: OpenCV searches windows beyond twice the cascade's own size in steps half as long, at four times the cost."""
+
+_COARSE, _FINE = 36.0, 60.0
+"""Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked
+for at the fine one, where the cascade takes shorter steps: three times as dear."""
+_EXPECTED_NEIGHBOURS = 1
+"""Hits beside a hit that confirm a face which is expected there."""
+_HALF_SURE = 5
+"""Hits that make a score of one half."""
+_SAME = 0.5
+"""Boxes that share more than this part of the smaller are one face."""
 
 
 class HaarDetector:
     """Frontal faces by Haar cascade."""
 
+    shares = len(_SHARES)
     framing = Framing(scale=1.03, dx=0.0, dy=0.01)
     """Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop."""
 
@@ -45,41 +55,46 @@ class HaarDetector:
         self._config = config
         self._cascade = _load(find_cascade(config.cascade))
 
-    def detect(self, image: Image) -> list[FaceBox]:
-        """Search the whole picture, scaled to the configured width."""
-        height, width = image.shape[:2]
-        scale = min(self._config.scan_width / width, 1.0)
-        size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        smallest = (self._config.min_face, self._config.min_face)
-        found = self._search(image, size, self._config.min_neighbours, smallest, (0, 0))
-        return [_scaled(box, width / size[0], height / size[1]) for box in found]
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+        """Search the whole picture, scaled to the configured width, or do one share of that."""
+        grey = to_grey(image)
+        shares = _SHARES if share is None else (_SHARES[share],)
+        found = [box for parts in shares for part in parts for box in self._scan(grey, *part)]
+        return distinct(found, _SAME)
 
-    def detect_near(self, image: Image, last: FaceBox) -> FaceBox | None:
-        """Search around the last place, scaled so that the face is just large enough for the cascade."""
-        region = clip(expand(last, _NEAR_REACH), image.shape[1], image.shape[0])
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
+        """Look around the expected place, at a coarse scale first, and only if nothing is there at a fine one."""
+        region = clip(expand(expected, reach), image.shape[1], image.shape[0])
         left, top = int(region.x), int(region.y)
         part = image[top : int(region.y + region.height), left : int(region.x + region.width)]
-        if min(part.shape[:2]) < self._config.min_face:
-            return None
-        scale = min(_NEAR_FACE / last.width, 1.0)
-        size = (max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1))
-        face = last.width * scale
-        smallest, largest = int(face * (1 - _NEAR_TOLERANCE)), int(face * (1 + _NEAR_TOLERANCE)) + 1
-        found = self._search(part, size, _NEAR_HITS, (smallest, smallest), (largest, largest))
-        if not found:
-            return None
-        best = max(found, key=lambda box: box.score)
-        box = _scaled(best, part.shape[1] / size[0], part.shape[0] / size[1])
-        return FaceBox(box.x + left, box.y + top, box.width, box.height, box.score)
+        if min(part.shape[:2]) < expected.width / 2:
+            return []
+        grey = to_grey(part)
+        growth = (reach - 1) / 3
+        found = self._look(grey, expected.width, _COARSE, growth) or self._look(grey, expected.width, _FINE, growth)
+        return [replace(box, x=box.x + left, y=box.y + top) for box in found]
 
-    def _search(
-        self, image: Image, size: tuple[int, int], min_hits: int, smallest: tuple[int, int], largest: tuple[int, int]
-    ) -> list[FaceBox]:
-        """Boxes in pixels of the picture scaled to `size`."""
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        grey = cv2.equalizeHist(to_grey(small))
-        boxes, hits = self._cascade.detectMultiScale2(grey, _SCALE_STEP, min_hits, minSize=smallest, maxSize=largest)
-        return [_face(box, int(count), min_hits) for box, count in zip(boxes, hits, strict=True)]
+    def _scan(self, grey: Image, scale: float, smallest: float, largest: float) -> list[FaceBox]:
+        width = self._config.scan_width * scale
+        unit = self._config.min_face
+        sides = (round(unit * smallest), round(unit * largest))
+        return self._search(grey, min(width / grey.shape[1], scale), sides, self._config.min_neighbours)
+
+    def _look(self, grey: Image, width: float, scaled_width: float, growth: float) -> list[FaceBox]:
+        sides = (round(scaled_width * (1 - growth)), round(scaled_width * (1 + growth)))
+        return self._search(grey, scaled_width / width, sides, _EXPECTED_NEIGHBOURS)
+
+    def _search(self, grey: Image, scale: float, sides: tuple[int, int], neighbours: int) -> list[FaceBox]:
+        """Boxes in pixels of `grey`; `sides` are those of the smallest and largest face once it is scaled."""
+        size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
+        if min(size) < sides[0]:
+            return []
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.equalizeHist(cv2.resize(grey, size, interpolation=method))
+        smallest, largest = ((side, side) for side in sides)
+        boxes, hits = self._cascade.detectMultiScale2(small, _SCALE_STEP, neighbours, minSize=smallest, maxSize=largest)
+        x, y = grey.shape[1] / size[0], grey.shape[0] / size[1]
+        return [_face(box, int(count), (x, y)) for box, count in zip(boxes, hits, strict=True)]
 
 
 def find_cascade(configured: Path | None = None) -> Path:
@@ -114,10 +129,6 @@ def _load(path: Path) -> cv2.CascadeClassifier:
     return cascade
 
 
-def _face(box: Sequence[int], hits: int, min_hits: int) -> FaceBox:
-    x, y, width, height = (float(side) for side in box)
-    return FaceBox(x, y, width, height, score=hits / (hits + min_hits))
-
-
-def _scaled(box: FaceBox, x: float, y: float) -> FaceBox:
-    return FaceBox(box.x * x, box.y * y, box.width * x, box.height * y, box.score)
+def _face(box: Sequence[int], hits: int, scale: tuple[float, float]) -> FaceBox:
+    x, y, width, height = box
+    return FaceBox(x * scale[0], y * scale[1], width * scale[0], height * scale[1], score=hits / (hits + _HALF_SURE))

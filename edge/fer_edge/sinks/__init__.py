@@ -14,6 +14,8 @@ class Sink(Protocol):
 
     description: str
     """For people: what it is, and which."""
+    slow: bool
+    """Whether a result takes it long enough for a thread of its own. A window must stay in the main thread."""
 
     def __enter__(self) -> Self:
         """Open it. Raises ConfigError where it cannot be written, MissingExtra where a package is absent."""

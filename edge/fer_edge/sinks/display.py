@@ -23,6 +23,7 @@ class Display:
     """Shows annotated frames; `q`, Esc or closing the window end the run."""
 
     description = "the window"
+    slow = False
 
     def __init__(self) -> None:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

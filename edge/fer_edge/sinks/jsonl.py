@@ -19,6 +19,8 @@ from fer_edge.types import FrameResult
 class JsonLines:
     """Writes to a file, or to standard output (`-`)."""
 
+    slow = False
+
     def __init__(self, path: str, config: JsonLinesConfig) -> None:
         self.description = "standard output" if path == "-" else path
         self._file = None if path == "-" else LineFile(Path(path), config)

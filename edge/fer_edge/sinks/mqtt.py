@@ -25,6 +25,8 @@ class Mqtt:
     Faces go with QoS 0, since a message that is sent again later would replace a newer one.
     """
 
+    slow = False
+
     def __init__(self, config: MqttConfig) -> None:
         """Prepare the client.
 

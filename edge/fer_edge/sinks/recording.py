@@ -31,6 +31,8 @@ class Recording:
     When the disk is all but full the video ends there, so that what was recorded can be kept.
     """
 
+    slow = True
+
     def __init__(self, path: Path, fps: float) -> None:
         self.description = str(path)
         self._path = path

@@ -23,6 +23,7 @@ class LiveLine:
     """One line that is redrawn: faces, labels and frames a second; a progress bar where the end is known."""
 
     description = "the terminal"
+    slow = False
 
     def __init__(self, frames: int | None) -> None:
         columns: list[ProgressColumn] = [TextColumn("{task.description}")]
@@ -60,6 +61,7 @@ class ChangeLog:
     """Logs a line when the faces or their labels change, and nothing between."""
 
     description = "the log"
+    slow = False
 
     def __init__(self) -> None:
         self._last = ""

@@ -25,6 +25,8 @@ class Source(Protocol):
     """Frames a second, at the most."""
     frames: int | None
     """How many there are; None where it does not end."""
+    live: bool
+    """Whether frames come at their own pace, and are late if not taken: `captured_at` is then monotonic time."""
 
     def __enter__(self) -> Self:
         """Open it. Raises SourceError where it is not there or cannot be read."""

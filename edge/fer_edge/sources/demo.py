@@ -70,7 +70,7 @@ class DemoSource:
 
     def __init__(self, *, paced: bool = True) -> None:
         """Prepare the demo; `paced` keeps real time, else frames come as fast as they are asked for."""
-        self._paced = paced
+        self._paced = self.live = paced
         self._stopped = False
 
     def __enter__(self) -> Self:

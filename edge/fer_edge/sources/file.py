@@ -23,6 +23,8 @@ _SECONDS_A_PICTURE = 10.0
 class VideoSource:
     """A video file."""
 
+    live = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stopped = False
@@ -93,6 +95,7 @@ class ImageSource:
     """One picture, or a folder of them in order of name."""
 
     fps = 1 / _SECONDS_A_PICTURE
+    live = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -53,6 +53,7 @@ class LiveSource:
     """
 
     frames: int | None = None
+    live = True
 
     def __init__(
         self,

@@ -1,0 +1,31 @@
+"""fer-edge. A face counts as found in a frame that shows it and is at most one look from the last sighting."""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+from pathlib import Path
+
+from benchmarks.peer_loops.measure import measure
+
+from fer_edge.config import DetectorConfig, RunConfig, TrackerConfig
+from fer_edge.pipeline import Pipeline
+from fer_edge.sources.file import VideoSource
+from fer_edge.types import Frame
+
+SMALLEST = 50
+"""Pixels: the smallest face looked for, as `fer` has it."""
+
+every_frame = len(sys.argv) > 4 and sys.argv[4] == "every"
+tracker = TrackerConfig(look_interval=0) if every_frame else TrackerConfig()
+with VideoSource(Path(sys.argv[1])) as source:
+    frames = iter(source)
+    first = next(frames)
+    detector = DetectorConfig(min_face=round(SMALLEST * 320 / first.image.shape[1]), scan_width=320)
+    pipeline = Pipeline(RunConfig(detector=detector, tracker=tracker))
+
+    def finds_face(frame: Frame) -> bool:
+        """Whether a face was seen in this frame, or in the one before and moved along."""
+        return any(face.track.missed_s < 1.5 / source.fps + 0.001 for face in pipeline.process(frame).faces)
+
+    measure(chain([first], frames), finds_face, int(sys.argv[3]))

@@ -1,0 +1,79 @@
+"""A slow sink behind a queue, in a thread of its own: the loop goes on while it works."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from contextlib import suppress
+from typing import Protocol, Self
+
+from fer_edge.sinks import StopRun
+from fer_edge.types import FrameResult
+
+_log = logging.getLogger(__name__)
+
+_LENGTH = 16
+"""Results that wait at the most: half a second, and 15 MB of frames at 640x480."""
+
+
+class Emitter(Protocol):
+    """The part of a sink that a thread needs."""
+
+    description: str
+
+    def emit(self, result: FrameResult) -> None: ...  # noqa: D102
+
+
+class Queued:
+    """Emits in a thread; what still waits at the end is emitted before the end.
+
+    When the queue is full, a live source's oldest result is left out, since the newest matters more; otherwise the loop
+    waits, and nothing is lost.
+    """
+
+    def __init__(self, sink: Emitter, *, live: bool) -> None:
+        self._sink = sink
+        self._live = live
+        self._waiting: queue.Queue[FrameResult | None] = queue.Queue(_LENGTH)
+        self._is_over = False
+        self._has_dropped = False
+        self._thread = threading.Thread(target=self._work, name=sink.description, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait until all is emitted; once that is broken off, until the result in hand is."""
+        try:
+            self._waiting.put(None)
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._is_over = True
+            self._thread.join(timeout=1)
+            raise
+
+    def emit(self, result: FrameResult) -> None:
+        """Queue one result. Raises StopRun once the sink did."""
+        if self._is_over:
+            raise StopRun
+        if self._live and self._waiting.full():
+            self._drop_oldest()
+        self._waiting.put(result)
+
+    def _drop_oldest(self) -> None:
+        with suppress(queue.Empty):  # the thread was quicker
+            self._waiting.get_nowait()
+            if not self._has_dropped:
+                _log.warning("%s is slower than the source: frames are left out", self._sink.description)
+            self._has_dropped = True
+
+    def _work(self) -> None:
+        while (result := self._waiting.get()) is not None:
+            if self._is_over:
+                continue
+            try:
+                self._sink.emit(result)
+            except StopRun:
+                self._is_over = True

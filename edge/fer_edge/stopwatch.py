@@ -1,0 +1,56 @@
+"""How long each stage takes."""
+
+from __future__ import annotations
+
+import time
+
+from fer_edge.detectors import Detector
+from fer_edge.types import FaceBox, Image
+
+
+class StageTimer:
+    """Milliseconds by stage, from its making on."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """The time since the last lap belongs to this stage."""
+        now = time.perf_counter()
+        self.laps[stage] = 1000 * (now - self._last)
+        self._last = now
+
+    def split(self, stage: str, within: str, spent: float) -> None:
+        """Of a stage's time, `spent` milliseconds belong to another, which ran within it."""
+        self.laps[within] = spent
+        self.laps[stage] -= spent
+
+
+class TimedDetector:
+    """A detector, and the time spent in it."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.framing = detector.framing
+        self.shares = detector.shares
+        self._detector = detector
+        self._spent = 0.0
+
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+        """As the detector does."""
+        start = time.perf_counter()
+        found = self._detector.detect(image, share)
+        self._spent += time.perf_counter() - start
+        return found
+
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
+        """As the detector does."""
+        start = time.perf_counter()
+        found = self._detector.detect_near(image, expected, reach)
+        self._spent += time.perf_counter() - start
+        return found
+
+    def take(self) -> float:
+        """Milliseconds since the last call of this."""
+        spent, self._spent = 1000 * self._spent, 0.0
+        return spent

@@ -1,0 +1,88 @@
+"""The board's temperature, and whether its firmware throttles it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+ZONES = Path("/sys/class/thermal")
+
+_HOT, _COOL = 80.0, 75.0
+"""Degrees Celsius: a Raspberry Pi throttles at 80 to 85. What was hot stays so until it has cooled down."""
+_THROTTLED_NOW = 0b1111
+"""Bits of `vcgencmd get_throttled`: low voltage, frequency capped, throttled, soft temperature limit. Those from bit 16
+on tell of the past."""
+_EASED = 1 / 3
+"""The rate of whole scans on a hot board, as a part of the usual one."""
+_CHECK_INTERVAL = 10.0
+"""Seconds between two looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """One reading; None where the machine does not tell."""
+
+    celsius: float | None
+    throttled: int | None
+    """The firmware's bits: 0 is well."""
+
+
+def read_heat(zones: Path = ZONES) -> Heat:
+    """Read the warmest zone of the kernel, and the firmware of a Raspberry Pi."""
+    readings = [_millidegrees(path) for path in sorted(zones.glob("thermal_zone*/temp"))]
+    known = [reading / 1000 for reading in readings if reading is not None]
+    return Heat(max(known, default=None), _throttled())
+
+
+class Governor:
+    """Decides how often whole scans are done, by the heat, and says when that changes."""
+
+    def __init__(self, zones: Path = ZONES) -> None:
+        self._zones = zones
+        self._checked_at: float | None = None
+        self._is_hot = False
+
+    def pace(self, now: float) -> float:
+        """The rate of scans as a part of the usual one, at `now` seconds; the board is asked every ten seconds."""
+        if self._checked_at is None or now - self._checked_at >= _CHECK_INTERVAL:
+            self._checked_at = now
+            self._judge(read_heat(self._zones))
+        return _EASED if self._is_hot else 1.0
+
+    def _judge(self, heat: Heat) -> None:
+        limit = _COOL if self._is_hot else _HOT
+        is_hot = (heat.celsius or 0.0) >= limit or bool((heat.throttled or 0) & _THROTTLED_NOW)
+        if is_hot and not self._is_hot:
+            _log.warning("the board is hot or throttled (%s): whole scans are done a third as often", describe(heat))
+        if self._is_hot and not is_hot:
+            _log.warning("the board has recovered (%s): whole scans are done as often as before", describe(heat))
+        self._is_hot = is_hot
+
+
+def describe(heat: Heat) -> str:
+    """A reading in words."""
+    celsius = "temperature unknown" if heat.celsius is None else f"{heat.celsius:.0f} °C"
+    return celsius if heat.throttled is None else f"{celsius}, throttled={heat.throttled:#x}"
+
+
+def _millidegrees(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # a zone that is switched off
+        return None
+
+
+def _throttled() -> int | None:
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    try:
+        answer = subprocess.run([program, "get_throttled"], capture_output=True, text=True, timeout=2, check=True)  # noqa: S603
+        return int(answer.stdout.partition("=")[2], 16)
+    except (OSError, ValueError, subprocess.SubprocessError):  # not this board's firmware
+        return None

@@ -1,0 +1,63 @@
+"""A slow sink behind its queue: a real thread, real time."""
+
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from fer_edge.sinks import StopRun
+from fer_edge.sinks.queued import Queued
+from fer_edge.types import Frame, FrameResult
+
+
+def result(index: int) -> FrameResult:
+    return FrameResult(Frame(np.zeros((4, 4, 3), np.uint8), index / 30, index), (), {})
+
+
+class Gate:
+    """Takes nothing until it is opened, and ends the run at a given frame."""
+
+    description = "the gate"
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.opened = threading.Event()
+        self.taken: list[int] = []
+        self._stop_at = stop_at
+
+    def emit(self, result: FrameResult) -> None:
+        self.opened.wait(10)
+        if result.frame.index == self._stop_at:
+            raise StopRun
+        self.taken.append(result.frame.index)
+
+
+def test_a_file_loses_nothing_and_all_is_written_before_the_end() -> None:
+    gate = Gate()
+    with Queued(gate, live=False) as queued:
+        threading.Timer(0.2, gate.opened.set).start()
+        for index in range(100):
+            queued.emit(result(index))
+    assert gate.taken == list(range(100))
+
+
+def test_a_live_source_goes_on_and_loses_the_oldest(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    with caplog.at_level(logging.WARNING), Queued(gate, live=True) as queued:
+        for index in range(100):
+            queued.emit(result(index))
+        assert not gate.taken
+        gate.opened.set()
+    assert gate.taken[-10:] == list(range(90, 100))
+    assert gate.taken == sorted(gate.taken)
+    assert len(gate.taken) < 20
+    assert [record.message for record in caplog.records] == ["the gate is slower than the source: frames are left out"]
+
+
+def test_a_sink_that_has_had_enough_ends_the_run() -> None:
+    gate = Gate(stop_at=3)
+    gate.opened.set()
+    with Queued(gate, live=False) as queued, pytest.raises(StopRun):
+        for index in range(1000):
+            queued.emit(result(index))
+    assert gate.taken == [0, 1, 2]

@@ -1,0 +1,72 @@
+"""Heat, from files as the kernel writes them and a program that answers as a Raspberry Pi's does."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from fer_edge.thermal import Governor, Heat, describe, read_heat
+
+
+def set_zone(folder: Path, celsius: float) -> None:
+    (folder / "thermal_zone0").mkdir(exist_ok=True)
+    (folder / "thermal_zone0" / "temp").write_text(f"{round(1000 * celsius)}\n")
+
+
+def set_firmware(folder: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = folder / "vcgencmd"
+    program.write_text(f'#!/bin/sh\n[ "$1" = get_throttled ] && echo "{answer}"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_the_warmest_zone_counts_and_broken_ones_do_not(tmp_path: Path) -> None:
+    set_zone(tmp_path, 51.5)
+    for name, content in (("thermal_zone1", "48000"), ("thermal_zone2", ""), ("thermal_zone3", "broken")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "temp").write_text(content)
+    assert read_heat(tmp_path).celsius == 51.5
+    assert read_heat(tmp_path / "none") == Heat(None, read_heat(tmp_path).throttled)
+
+
+def test_a_hot_board_scans_less_until_it_has_cooled_and_each_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    governor = Governor(tmp_path)
+    paces = []
+    with caplog.at_level(logging.WARNING):
+        for step, celsius in enumerate((60, 82, 84, 78, 70, 70)):
+            set_zone(tmp_path, celsius)
+            paces.append(governor.pace(20.0 * step))
+    assert paces == [1.0, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(1 / 3), 1.0, 1.0]
+    assert [record.message.split(" (")[0] for record in caplog.records] == [
+        "the board is hot or throttled",
+        "the board has recovered",
+    ]
+
+
+def test_the_board_is_not_asked_for_every_frame(tmp_path: Path) -> None:
+    governor = Governor(tmp_path)
+    set_zone(tmp_path, 60)
+    assert governor.pace(0.0) == 1.0
+    set_zone(tmp_path, 90)
+    assert governor.pace(5.0) == 1.0
+    assert governor.pace(10.0) < 1.0
+
+
+@pytest.mark.parametrize(("answer", "throttled"), [("throttled=0x50000", False), ("throttled=0x50005", True)])
+def test_only_present_throttling_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, throttled: bool
+) -> None:
+    set_firmware(tmp_path, answer, monkeypatch)
+    assert describe(read_heat(tmp_path)) == f"temperature unknown, {answer}"
+    assert (Governor(tmp_path).pace(0.0) < 1) == throttled
+
+
+@pytest.mark.parametrize("answer", ["VCHI initialization failed", ""])
+def test_a_firmware_that_does_not_answer_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    set_firmware(tmp_path, answer, monkeypatch)
+    assert read_heat(tmp_path) == Heat(None, None)
+    assert Governor(tmp_path).pace(0.0) == 1.0
