@@ -31,6 +31,8 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other value of the recipe.")
 ]
 
+PrecisionName = Annotated[str, typer.Option(help="auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.")]
+
 
 @app.callback()
 def main(debug: Debug = False) -> None:
@@ -52,9 +54,7 @@ def fit(
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     overrides: Overrides = None,
-    precision: Annotated[
-        str, typer.Option(help="auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.")
-    ] = "auto",
+    precision: PrecisionName = "auto",
     teachers: Annotated[
         list[Path] | None,
         typer.Option("--teacher", help="A model, or the folder of a training, to learn from; repeat for more."),
@@ -261,6 +261,45 @@ def crop(
 
     print_photographs(crop_photographs(photographs, out, validation, with_progress))
     typer.echo(f"{out}: written. Next: fer-train fit --data {out} --recipe photographs --out runs/mine")
+
+
+@app.command()
+def tune(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the search; one that was begun goes on.")],
+    recipe: RecipeName = "edge",
+    trials: Annotated[int, typer.Option(min=1, help="Until so many are finished, those given up early counted.")] = 20,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUES", help="What to search: KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A,B,C."),
+    ] = None,
+    overrides: Overrides = None,
+    precision: PrecisionName = "auto",
+) -> None:
+    """Search for better values of a recipe, on training faces held out for it."""
+    from fer_train.backend import load_keras
+
+    load_keras()
+    from fer_train.datasets import load_schemes
+    from fer_train.holdout import hold_out
+    from fer_train.precision import parse_precision
+    from fer_train.search_space import parse_space
+    from fer_train.tune import Task, open_study, run_trials
+    from fer_train.tune_report import print_trials, write_results
+
+    space = parse_space(recipe, overrides or (), vary or ())
+    chosen = space.recipe({})
+    policy = parse_precision(precision)
+    parts = load_schemes(data, "train", chosen.schemes)
+    train, held_out = hold_out([parts[scheme] for scheme in chosen.schemes], chosen.seed)
+    task = Task(space, train, held_out, policy, out)
+    with open_study(task) as study:
+        try:
+            run_trials(study, task, trials)
+        finally:
+            print_trials(study)
+            for path in write_results(study, space, out):
+                typer.echo(f"{path}: written")
 
 
 def run() -> None:
