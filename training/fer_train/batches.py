@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_train.datasets import LabelledFaces
 from fer_train.recipes import Recipe
+from fer_train.workers import ALONE, Share
 
 Floats = npt.NDArray[np.float32]
 Batch = tuple[npt.NDArray[np.uint8], dict[str, Floats], dict[str, Floats]]
@@ -39,9 +40,10 @@ class Examples:
         """1 where a face has a label, else 0: shape (N,) by head."""
         return {head: np.asarray(target.any(axis=1), np.float32) for head, target in self.targets.items()}
 
-    def validation(self) -> Batch:
-        """All of them, as Keras wants validation data."""
-        return self.images[..., None], self.targets, self.weights
+    def validation(self, share: Share = ALONE) -> Batch:
+        """A worker's share of them, as Keras wants validation data; those that cannot be shared evenly are left out."""
+        rows = np.arange(share.divisible(len(self)))[share.rows]
+        return self.images[rows, ..., None], _take(self.targets, rows), _take(self.weights, rows)
 
 
 def join(parts: Sequence[LabelledFaces]) -> Examples:
@@ -63,10 +65,15 @@ def join(parts: Sequence[LabelledFaces]) -> Examples:
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled, augmented batches; the same seed gives the same batches in each epoch, also after a resume."""
+    """Shuffled, augmented batches; the same seed gives the same batches in each epoch, also after a resume.
 
-    def __init__(self, examples: Examples, recipe: Recipe) -> None:
+    One of several workers makes the same batches as one alone would, and keeps its share. Faces of an epoch that cannot
+    be shared evenly are left out, other ones in each epoch.
+    """
+
+    def __init__(self, examples: Examples, recipe: Recipe, share: Share = ALONE) -> None:
         super().__init__()
+        self._share = share
         self._recipe = recipe
         self._images = examples.images
         main = str(recipe.labels)
@@ -85,27 +92,32 @@ class Batches(keras.utils.PyDataset):
         self._epoch = epoch
         rng = np.random.default_rng((self._recipe.seed, epoch))
         count = len(self._images)
-        self._order = rng.permutation(count) if self._chance is None else rng.choice(count, count, p=self._chance)
+        order = rng.permutation(count) if self._chance is None else rng.choice(count, count, p=self._chance)
+        self._order = order[: self._share.divisible(count)]
 
     def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._recipe.batch_size)
+        return math.ceil(len(self._order) / self._recipe.batch_size)
 
     def __getitem__(self, index: int) -> Batch:
         size = self._recipe.batch_size
         chosen = self._order[index * size : (index + 1) * size]
         rng = np.random.default_rng((self._recipe.seed, self._epoch, index))
         images = self._recipe.augmentation.apply(self._images[chosen], rng)
-        targets = {head: target[chosen] for head, target in self._targets.items()}
-        weights = {head: weight[chosen] for head, weight in self._weights.items()}
+        targets, weights = _take(self._targets, chosen), _take(self._weights, chosen)
         if self._recipe.mixup and rng.random() < self._recipe.mixup_share:
             images, targets = _mix(images, targets, float(rng.beta(self._recipe.mixup, self._recipe.mixup)), rng)
-        return images[..., None], targets, weights
+        rows = self._share.rows
+        return images[rows, ..., None], _take(targets, rows), _take(weights, rows)
 
 
 def class_shares(target: Floats) -> Floats:
     """The share of each class in the labels: shape (C,)."""
     counts = target.sum(axis=0)
     return np.asarray(counts / counts.sum(), np.float32)
+
+
+def _take(arrays: Mapping[str, Floats], rows: slice | npt.NDArray[np.intp]) -> dict[str, Floats]:
+    return {head: array[rows] for head, array in arrays.items()}
 
 
 def _chances(target: Floats) -> npt.NDArray[np.float64]:

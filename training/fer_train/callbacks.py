@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from fer_train.batches import Batches
+from fer_train.workers import apart
 
 _CHECKPOINT = "epoch-{:04d}.weights.h5"
 
@@ -30,11 +31,14 @@ class History(keras.callbacks.Callback):
     """Writes `history.csv` anew after each epoch, one row an epoch.
 
     On a resume it drops the rows of epochs that will be trained again, and shows the others to the callbacks that
-    decide by the past: Keras' own forget it when the process ends.
+    decide by the past: Keras' own forget it when the process ends. All workers keep the rows, one writes them.
     """
 
-    def __init__(self, path: Path, main: str, first_epoch: int, replay: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self, path: Path, main: str, first_epoch: int, replay: Sequence[keras.callbacks.Callback], *, writes: bool
+    ) -> None:
         super().__init__()
+        self._writes = writes
         self._path = path
         self._main = main
         self._replay = replay
@@ -51,9 +55,13 @@ class History(keras.callbacks.Callback):
         row = {"epoch": float(epoch), "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate))}
         row |= {self._column(name): float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
         self.rows.append(row)
+        if self._writes:
+            self._write()
+
+    def _write(self) -> None:
         aside = self._path.with_suffix(".part")
         with aside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[-1]))
             writer.writeheader()
             writer.writerows({**row, "epoch": int(row["epoch"])} for row in self.rows)
         aside.replace(self._path)
@@ -74,17 +82,24 @@ class Checkpoint(keras.callbacks.Callback):
         """Save, then remove the checkpoint before."""
         before = _checkpoints(self._folder)
         aside = self._folder / "aside.weights.h5"
-        self.model.save_weights(aside, overwrite=True)
+        with apart():
+            self.model.save_weights(aside, overwrite=True)
         aside.replace(self._folder / _CHECKPOINT.format(epoch + 1))
         for path in before:
             path.unlink()
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the weights, averaged if they are, of the epoch with the main head's highest validation accuracy."""
+    """Saves the weights, averaged if they are, of the epoch with the main head's highest validation accuracy.
 
-    def __init__(self, path: Path, history: History, ema: keras.callbacks.SwapEMAWeights | None) -> None:
+    All workers swap the averages in, since JAX wants them in step; one writes.
+    """
+
+    def __init__(
+        self, path: Path, history: History, ema: keras.callbacks.SwapEMAWeights | None, *, writes: bool
+    ) -> None:
         super().__init__()
+        self._writes = writes
         self._path = path
         self._history = history
         self._ema = ema
@@ -96,7 +111,9 @@ class KeepBest(keras.callbacks.Callback):
             return
         if self._ema:
             self._ema.on_test_begin()
-        self.model.save_weights(self._path, overwrite=True)
+        if self._writes:
+            with apart():
+                self.model.save_weights(self._path, overwrite=True)
         if self._ema:
             self._ema.on_test_end()
 
@@ -108,7 +125,13 @@ def restore(model: keras.Model, folder: Path) -> int:
         return 0
     model.optimizer.build(model.trainable_variables)
     model.load_weights(saved[-1])
-    return int(saved[-1].name.removeprefix("epoch-").split(".")[0])
+    return epochs_done(folder)
+
+
+def epochs_done(folder: Path) -> int:
+    """The number of epochs that the last checkpoint has behind it, 0 where there is none."""
+    saved = _checkpoints(folder)
+    return int(saved[-1].name.removeprefix("epoch-").split(".")[0]) if saved else 0
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -65,6 +65,9 @@ def fit(
     ] = None,
     h5: Annotated[bool, typer.Option("--export-h5", help="Write the older formats too; see fer-train export.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
+    workers: Annotated[int | None, typer.Option(min=2, help="So many processes train together, on JAX.")] = None,
+    worker: Annotated[int | None, typer.Option(min=0, help="Which of them this one is, from 0.")] = None,
+    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where worker 0 is reached.")] = None,
 ) -> None:
     """Train a network, with or without teachers."""
     from fer_train.recipes import load_recipe
@@ -90,7 +93,9 @@ def fit(
     from fer_train.export import export_h5
     from fer_train.fit import fit as train
     from fer_train.precision import parse_precision
+    from fer_train.workers import parse_meeting
 
+    meeting = parse_meeting(workers, worker, coordinator)
     model = train(
         list(load_schemes(data, "train", chosen.schemes).values()),
         list(load_schemes(data, "validation", chosen.schemes).values()),
@@ -101,7 +106,11 @@ def fit(
         teachers=teachers or (),
         init=init,
         freeze=freeze or (),
+        meeting=meeting,
     )
+    if model is None:
+        typer.echo(f"worker {worker}: done. Worker 0 saves the model")
+        return
     if h5:
         export_h5(model, out)
     typer.echo(f"{out / 'model.keras'}: trained. Next: fer-quantize {out / 'model.keras'} --data {data} --check")

@@ -16,12 +16,11 @@ import numpy as np
 
 from fer_edge import __version__
 from fer_edge.bundle import sha256
-from fer_edge.errors import ConfigError
 from fer_train.architectures import build, count_macs
 from fer_train.batches import Batches, join
-from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, restore
-from fer_train.datasets import LABELS, LabelledFaces
-from fer_train.files import make_folder, require_new_folder, write_whole
+from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, epochs_done, restore
+from fer_train.datasets import LABELS, LabelledFaces, Scheme
+from fer_train.files import make_folder, write_whole
 from fer_train.metrics import score
 from fer_train.models import predict
 from fer_train.objective import add_heads, head_model, losses, soft, soften
@@ -31,8 +30,9 @@ from fer_train.records import KERAS_FILE, RECORD_FILE
 from fer_train.report import write_report
 from fer_train.teachers import soft_labels
 from fer_train.transfer import initialise
+from fer_train.unfinished import UNFINISHED, check, claim, compare
+from fer_train.workers import ALONE, Meeting, Share, agree, leave
 
-_UNFINISHED = "unfinished"
 _BEST = "best.weights.h5"
 _HISTORY = "history.csv"
 
@@ -49,7 +49,8 @@ def fit(
     init: Path | None = None,
     freeze: Sequence[str] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> keras.Model:
+    meeting: Meeting | None = None,
+) -> keras.Model | None:
     """Train on one split, watch another, and write a folder.
 
     `out` receives `model.keras` (float32), `history.csv`, `training.json` (recipe, data, versions, results) and a
@@ -67,16 +68,23 @@ def fit(
         init: a model of the same architecture whose weights to start from.
         freeze: layers that keep them; see `transfer.initialise`.
         callbacks: Keras' own, told of each epoch.
+        meeting: of the workers that train together; all but the first write nothing. To resume, all must see `out`.
 
     Returns:
-        The model of the main labels.
+        The model of the main labels; None on the workers that write nothing.
 
     Raises:
-        ConfigError: `out` is in the way, there is nothing to resume, or a teacher or layer is unknown.
+        ConfigError: `out` is in the way, there is nothing to resume, a teacher or layer is unknown, or the workers do
+            not meet or differ.
         ModelError: a teacher or `init` cannot be used.
         DataError: the label schemes do not label the same faces.
     """
     examples, watched = join(train), join(validation)
+    check(out, resume)
+    share = meeting.join(recipe.batch_size) if meeting else ALONE
+    if meeting:
+        begun = epochs_done(out / UNFINISHED) if resume else None
+        agree(recipe.model_dump(mode="json"), precision, [_describe(faces) for faces in (*train, *validation)], begun)
     taught = soft_labels(teachers, examples.images, recipe.schemes) if teachers else {}
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
@@ -84,32 +92,42 @@ def fit(
     if init:
         initialise(trunk, init, freeze)
     record = _record(recipe, precision, [*train, *validation], teachers, init, freeze)
-    _claim(out, record, resume)
+    if resume:
+        compare(out, record)
+    elif share.writes:
+        claim(out, record)
     for scheme, answers in taught.items():
         examples.targets[soft(scheme)] = soften(answers, recipe.temperature)
         watched.targets[soft(scheme)] = np.zeros((len(watched), answers.shape[1]), np.float32)
     model = add_heads(trunk, recipe, tuple(taught))
-    batches = Batches(examples, recipe)
+    batches = Batches(examples, recipe, share)
     model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets))
-    first_epoch = restore(model, out / _UNFINISHED) if resume else 0
+    first_epoch = restore(model, out / UNFINISHED) if resume else 0
     model.fit(
         batches,
         shuffle=False,  # the batches are, in an order that a resumed training has too
         initial_epoch=first_epoch,
         epochs=recipe.epochs,
-        validation_data=watched.validation(),
-        validation_batch_size=512,
-        callbacks=[*_callbacks(recipe, out, batches, first_epoch), *callbacks],
+        validation_data=watched.validation(share),
+        validation_batch_size=share.divisible(512),
+        callbacks=[*_callbacks(recipe, out, batches, first_epoch, share), *callbacks],
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    if meeting:
+        leave()
+    if not share.writes:
+        return None
+    trunk, model = _copy(model, recipe, tuple(taught))
     if recipe.keep == "best":
-        model.load_weights(out / _UNFINISHED / _BEST)
+        model.load_weights(out / UNFINISHED / _BEST)
     if recipe.ema:
-        _refresh_batch_norm(model, batches)
+        _refresh_batch_norm(model, Batches(examples, recipe))
     return _save(trunk, model, record, validation, recipe, out)
 
 
-def _callbacks(recipe: Recipe, out: Path, batches: Batches, first_epoch: int) -> list[keras.callbacks.Callback]:
+def _callbacks(
+    recipe: Recipe, out: Path, batches: Batches, first_epoch: int, share: Share
+) -> list[keras.callbacks.Callback]:
     """The order matters: averaged weights are swapped in first, and the checkpoint is the last to be told."""
     ema = keras.callbacks.SwapEMAWeights() if recipe.ema else None
     watching: list[keras.callbacks.Callback] = []
@@ -119,36 +137,10 @@ def _callbacks(recipe: Recipe, out: Path, batches: Batches, first_epoch: int) ->
         )
     if recipe.stop_patience:
         watching.append(keras.callbacks.EarlyStopping(patience=recipe.stop_patience))
-    history = History(out / _HISTORY, recipe.labels, first_epoch, watching)
-    best = [KeepBest(out / _UNFINISHED / _BEST, history, ema)] if recipe.keep == "best" else []
-    return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, Checkpoint(out / _UNFINISHED)]
-
-
-def _claim(out: Path, record: dict[str, Any], resume: bool) -> None:
-    """Make the folder of a new run, or compare that of an unfinished one with what is asked for now."""
-    marker = out / _UNFINISHED / "record.json"
-    if resume:
-        if not marker.is_file():
-            raise ConfigError(f"{out}: no unfinished training to resume. Leave --resume out")
-        begun = _read_marker(marker)
-        for part in ("recipe", "precision", "teachers", "init", "data"):
-            if begun.get(part) != record[part]:
-                raise ConfigError(f"{out}: was begun with another {part}. Resume with the same options and data")
-        return
-    try:
-        require_new_folder(out)
-    except ConfigError as error:
-        raise ConfigError(f"{error}, or --resume an unfinished training") from None
-    make_folder(marker.parent)
-    write_whole(marker, json.dumps(record, indent=2).encode())
-
-
-def _read_marker(marker: Path) -> dict[str, Any]:
-    try:
-        begun = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{marker}: is damaged. Remove the folder and train anew") from error
-    return begun if isinstance(begun, dict) else {}
+    history = History(out / _HISTORY, recipe.labels, first_epoch, watching, writes=share.writes)
+    best = [KeepBest(out / UNFINISHED / _BEST, history, ema, writes=share.writes)] if recipe.keep == "best" else []
+    checkpoint = [Checkpoint(out / UNFINISHED)] if share.writes else []
+    return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, *checkpoint]
 
 
 def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimizers.Optimizer:
@@ -210,6 +202,16 @@ def _record(
     }
 
 
+def _copy(model: keras.Model, recipe: Recipe, taught: Sequence[Scheme]) -> tuple[keras.Model, keras.Model]:
+    """Copy a trained model into float32 and this process' own memory: the classifier, and the same with all heads."""
+    keras.config.set_dtype_policy("float32")
+    trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
+    copy = add_heads(trunk, recipe, taught)
+    for fresh, layer in zip(copy.layers, model.layers, strict=True):
+        fresh.set_weights(layer.get_weights())
+    return trunk, copy
+
+
 def _save(
     trunk: keras.Model,
     model: keras.Model,
@@ -218,15 +220,14 @@ def _save(
     recipe: Recipe,
     out: Path,
 ) -> keras.Model:
-    """Save a float32 model for each head, whatever it was trained in, with its record and its report."""
-    keras.config.set_dtype_policy("float32")
+    """Save a model for each head, with its record and its report."""
     saved = {}
     for faces in validation:
         folder = out if faces.scheme == recipe.labels else out / faces.scheme
         saved[faces.scheme] = head_model(trunk, model, recipe, faces.scheme)
         make_folder(folder)
         _save_head(saved[faces.scheme], record, faces, folder, out / _HISTORY)
-    shutil.rmtree(out / _UNFINISHED)
+    shutil.rmtree(out / UNFINISHED)
     return saved[recipe.labels]
 
 
