@@ -46,13 +46,20 @@ class History(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
         """Bring the other callbacks up to date."""
-        for epoch, row in enumerate(self.rows):
-            for callback in self._replay:
+        rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        for callback in self._replay:
+            for epoch, row in enumerate(self.rows):
                 callback.on_epoch_end(epoch, dict(row))
+            if isinstance(callback, keras.callbacks.ReduceLROnPlateau):
+                self.model.optimizer.learning_rate = rate  # the checkpoint's is reduced already
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Note the learning rate that the epoch begins with."""
+        self._rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Add a row."""
-        row = {"epoch": float(epoch), "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate))}
+        row = {"epoch": float(epoch), "learning_rate": self._rate}
         row |= {self._column(name): float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
         self.rows.append(row)
         if self._writes:
