@@ -286,18 +286,18 @@ def tune(
     precision: PrecisionName = "auto",
 ) -> None:
     """Search for better values of a recipe, on training faces held out for it."""
-    from fer_train.backend import load_keras
-
-    load_keras()
     from fer_train.datasets import load_schemes
     from fer_train.holdout import hold_out
     from fer_train.precision import parse_precision
     from fer_train.search_space import parse_space
-    from fer_train.tune import Task, open_study, run_trials
-    from fer_train.tune_report import print_trials, write_results
 
     space = parse_space(recipe, overrides or (), vary or ())
     chosen = space.recipe({})
+    from fer_train.backend import load_keras
+    from fer_train.tune import Task, open_study, run_trials
+    from fer_train.tune_report import print_trials, write_results
+
+    load_keras()
     policy = parse_precision(precision)
     parts = load_schemes(data, "train", chosen.schemes)
     train, held_out = hold_out([parts[scheme] for scheme in chosen.schemes], chosen.seed)

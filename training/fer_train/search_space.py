@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, MissingExtra
 from fer_train.recipes import Recipe, load_recipe
+
+try:
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+except ImportError as error:
+    raise MissingExtra("optuna", "train") from error
 
 Value = bool | int | float | str
 
@@ -86,7 +89,7 @@ def _parse(text: str, recipe: Recipe) -> tuple[str, BaseDistribution]:
     key, _, values = (part.strip() for part in text.partition("="))
     if key and ".." in values:
         return key, _range(text, values, _own(recipe, key))
-    choices = [_scalar(text, choice) for choice in values.split(",")]
+    choices = [_scalar(text, choice) for choice in values.split(",")] if "," in values else []
     if not key or len(set(choices)) < 2:
         raise ConfigError(f"--vary {text}: expected key=low..high, key=low..high:log or key=a,b,c")
     return key, CategoricalDistribution(choices)

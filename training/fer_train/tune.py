@@ -201,7 +201,7 @@ def _describe(trial: FrozenTrial) -> str:
         return f"trial {trial.number}: failed ({trial.user_attrs['error']}); {values}"
     given_up = "given up at " if trial.state == TrialState.PRUNED else ""
     accuracy = f"{100 * (trial.value or 0):.2f} %"
-    return f"trial {trial.number}: {given_up}{accuracy} after {epochs_done(trial)} epochs; {values}"
+    return f"trial {trial.number}: {given_up}{accuracy} after epoch {epochs_done(trial)}; {values}"
 
 
 def shown(value: object) -> str:
