@@ -118,6 +118,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
             raise SourceError(f"{source.description}: has no frame after the {warm_up} that warm up")
         elapsed = time.perf_counter() - wall
         busy = time.process_time() - cpu
+    pipeline.close()
     totals = [sample["source"] + sample["frame"] for sample in samples]
     return BenchResult(
         machine=machine(),

@@ -30,7 +30,7 @@ app = typer.Typer(
 SourceOption = Annotated[
     str | None,
     typer.Option(
-        help="auto, demo, a camera's number, a video, an image, a folder of images, an rtsp:// or http:// URL."
+        help="auto, demo, picamera2, a camera's number, a video, an image, a folder, an rtsp:// or http:// URL."
     ),
 ]
 ModelOption = Annotated[str | None, typer.Option(help="A shipped model's name or a bundle's folder.")]
@@ -48,15 +48,16 @@ def main(debug: Debug = False) -> None:
 def run_command(
     source: SourceOption = None,
     model: ModelOption = None,
-    detector: Annotated[str | None, typer.Option(help="haar.")] = None,
-    display: Annotated[str | None, typer.Option(help="none or window.")] = None,
+    detector: Annotated[str | None, typer.Option(help="haar or mediapipe.")] = None,
+    display: Annotated[str | None, typer.Option(help="none, window or hdmi.")] = None,
     json_path: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write a JSON line a frame; - is standard output.")
     ] = None,
     on_change: Annotated[
         bool | None, typer.Option("--on-change", help="JSON lines only when faces or labels change.")
     ] = None,
-    record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4, or pictures, a folder.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the probabilities over time, .png, .svg or .pdf.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
     max_fps: Annotated[float | None, typer.Option(help="Process at most this many frames a second.")] = None,
@@ -80,6 +81,7 @@ def run_command(
             "json": json_path,
             "json_lines.on_change": on_change,
             "record": record,
+            "plot": plot,
             "mqtt.host": mqtt,
             "max_frames": max_frames,
             "max_fps": max_fps,
@@ -186,7 +188,7 @@ def service_check(config: ConfigOption = None) -> None:
     _prepare(settings)
     from fer_edge.pipeline import Pipeline
 
-    Pipeline(settings)
+    Pipeline(settings).close()
     typer.echo(f"{config or 'the default configuration'} and model {settings.model} are good")
 
 
@@ -204,6 +206,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     summary = Summary()
     notifier = open_notifier()
     with ExitStack() as stack:
+        stack.callback(pipeline.close)
         try:
             source = stack.enter_context(open_source(settings, observer=notifier))
         except (SourceError, KeyboardInterrupt):
@@ -211,10 +214,11 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
                 return
             raise
         stop.then(source.stop)
+        if settings.plot and (source.frames is None or _gives_pictures(source)):
+            raise ConfigError(f"--plot is for a video; {source.description} is none")
         sinks = open_sinks(settings, stack, source.fps)
-        watcher = notifier or _watcher(settings, source)
-        if watcher:
-            sinks.append(stack.enter_context(watcher))
+        watchers = [notifier] if notifier else _watchers(settings, source)
+        sinks += [stack.enter_context(watcher) for watcher in watchers]
         if notifier:
             notifier.source = source.description
         stack.push(lambda error, *_: _summarise(source.description, summary, failed=error is not None))
@@ -232,11 +236,15 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
     inputs = {"source": settings.source, "--config": config, "cascade": settings.detector.cascade}
     taken = {os.path.realpath(name): what for what, name in inputs.items() if name is not None}
     model = os.path.realpath(settings.model)
-    for option, name in (("--record", settings.record), ("--json", settings.json_path)):
+    folder = str(Path(os.path.realpath(settings.source)).parent)
+    outputs = (("--record", settings.record), ("--plot", settings.plot), ("--json", settings.json_path))
+    for option, name in outputs:
         if name is None or name == "-" or "\0" in str(name):
             continue
         path = os.path.realpath(name)
         other = "model" if path.startswith(model + os.sep) else taken.get(path)
+        if path == folder:
+            raise ConfigError(f"{option} {name}: holds the source, which would be replaced. Choose another folder")
         if other:
             raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
         taken[path] = option
@@ -261,15 +269,26 @@ def _prepare(settings: RunConfig) -> None:
     cv2.setNumThreads(settings.threads)
 
 
-def _watcher(settings: RunConfig, source: Source) -> Sink | None:
-    """The live line or progress bar on a terminal; without one, a log of changes."""
+def _watchers(settings: RunConfig, source: Source) -> list[Sink]:
+    """The live line or progress bar on a terminal; without one, a log of changes; a table of pictures."""
+    from fer_edge.sinks.pictures import PictureTable
     from fer_edge.sinks.terminal import ChangeLog, LiveLine
 
+    watchers: list[Sink] = []
+    pictures = _gives_pictures(source)
+    if pictures and settings.json_path != "-":
+        watchers.append(PictureTable())
     if not sys.stderr.isatty():
-        return None if settings.json_path else ChangeLog()
+        return watchers if settings.json_path or pictures else [ChangeLog()]
     shares_terminal = settings.json_path == "-" and sys.stdout.isatty()
     wanted = source.frames is not None or settings.json_path is None
-    return LiveLine(source.frames) if wanted and not shares_terminal else None
+    return [*watchers, LiveLine(source.frames)] if wanted and not shares_terminal else watchers
+
+
+def _gives_pictures(source: Source) -> bool:
+    from fer_edge.sources.file import ImageSource
+
+    return isinstance(source, ImageSource)
 
 
 def run() -> None:

@@ -33,21 +33,33 @@ class CameraConfig(_Section):
     fps: float = Field(30, gt=0, le=240)
     wait: bool = False
     """Wait for a camera that is not there at the start, instead of ending or showing the demo: for a service."""
+    rotation: Literal[0, 90, 180, 270] = 0
+    """picamera2: degrees clockwise by which the picture is turned."""
+    hflip: bool = False
+    """picamera2: left and right change places, before the turn."""
+    vflip: bool = False
+    """picamera2: above and below change places, before the turn."""
 
 
 class DetectorConfig(_Section):
     """How faces are found."""
 
-    name: Literal["haar"] = "haar"
+    name: Literal["haar", "mediapipe"] = "haar"
     scan_width: int = Field(320, ge=80, le=3840)
     """A whole frame is scaled to this many pixels in width before it is searched. Half of it, half the cost and
     twice the smallest face."""
     min_face: int = Field(24, ge=20, le=3840)
-    """Smallest face that a scan finds, in pixels of the scaled frame."""
+    """Haar: smallest face that a scan finds, in pixels of the scaled frame."""
     min_neighbours: int = Field(2, ge=1, le=100)
-    """How many other hits beside it make a hit a face: more means fewer false ones, but few are confirmed anyway."""
+    """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
     cascade: Path | None = None
-    """A cascade file of your own."""
+    """Haar: a cascade file of your own."""
+    range: Literal["short", "full"] = "short"
+    """MediaPipe: which of its own models, for faces within 2 or within 5 metres."""
+    min_score: float = Field(0.5, ge=0, le=1)
+    """MediaPipe: how sure it must be that something is a face."""
+    model: Path | None = None
+    """MediaPipe: a model file of your own; version 1 brings none."""
 
 
 class TrackerConfig(_Section):
@@ -98,6 +110,15 @@ class JsonLinesConfig(_Section):
     """How many are kept aside."""
 
 
+class ScreenConfig(_Section):
+    """What the display does."""
+
+    mirror: bool = False
+    """Left and right change places, as people know themselves from mirrors."""
+    pictures: Path | None = None
+    """A folder in which the key `s` saves what is shown; without it nothing is saved."""
+
+
 class MqttConfig(_Section):
     """A broker that is told of every change."""
 
@@ -114,18 +135,20 @@ class RunConfig(_Section):
     """Everything that `fer-edge run` can be told."""
 
     source: Annotated[str, BeforeValidator(_number_to_name)] = Field("auto", min_length=1)
-    """auto, demo, a camera's number or /dev path, a video, an image, a folder of images, or an rtsp or http URL.
+    """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
 
-    `auto` is the first camera that answers, else the demo.
+    `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo.
     """
     model: str = DEFAULT_MODEL
     threads: int = Field(1, ge=1, le=64)
     """Threads for the model and for OpenCV, each."""
-    display: Literal["none", "window"] = "none"
+    display: Literal["none", "window", "hdmi"] = "none"
     json_path: str | None = Field(None, alias="json")
     """File for JSON lines, `-` for standard output."""
     record: Path | None = None
-    """Annotated video to write, `.mp4`."""
+    """Annotated video to write, `.mp4`; for pictures, a folder of annotated copies."""
+    plot: Path | None = None
+    """Timeline of the probabilities to draw, `.png`, `.svg` or `.pdf`; for sources that end."""
     max_frames: int | None = Field(None, ge=1)
     """Stop after this many frames."""
     max_fps: float | None = Field(None, gt=0, le=240)
@@ -137,6 +160,7 @@ class RunConfig(_Section):
     tracker: TrackerConfig = TrackerConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     json_lines: JsonLinesConfig = JsonLinesConfig()
+    screen: ScreenConfig = ScreenConfig()
     mqtt: MqttConfig | None = None
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from fer_edge import __version__
-from fer_edge.errors import FerError
+from fer_edge.errors import FerError, MissingExtra
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,12 @@ def examine(model: str) -> list[Check]:
         _try("Haar cascade", _cascade),
         _try("TFLite runtime", _runtime),
         _try("model", lambda: _model(model)),
+        _try("MediaPipe", _mediapipe, needed=False),
         _try("camera", _camera, needed=False),
-        _try("display", _display, needed=False),
+        _try("ribbon-cable camera", _ribbon_camera, needed=False),
+        _try("display window", _window, needed=False),
+        _try("display hdmi", _hdmi, needed=False),
+        _try("plot", _plot, needed=False),
     ]
 
 
@@ -89,10 +96,58 @@ def _camera() -> str:
     raise FerError(f"{', '.join(found)}: none delivers a picture. In use elsewhere?")
 
 
-def _display() -> str:
+def _mediapipe() -> str:
+    _opencv()
+    from fer_edge.config import DetectorConfig  # noqa: PLC0415
+    from fer_edge.detectors.mediapipe import MediaPipeDetector  # noqa: PLC0415
+
+    MediaPipeDetector(DetectorConfig(name="mediapipe")).close()
+    return f"{version('mediapipe')} with its own models"
+
+
+def _ribbon_camera() -> str:
+    _opencv()
+    from fer_edge.sources.picamera2 import find_ribbon_camera, load_picamera2  # noqa: PLC0415
+
+    load_picamera2()
+    found = find_ribbon_camera()
+    if found is None:
+        raise FerError("picamera2 finds no camera. Seat the ribbon cable at both ends, then look: rpicam-hello --list")
+    return f"--source picamera2: {found}"
+
+
+def _window() -> str:
+    if not ({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()):
+        raise FerError(
+            "no desktop (neither DISPLAY nor WAYLAND_DISPLAY is set): use --display hdmi, --record or --json"
+        )
+    return _screen({})
+
+
+def _hdmi() -> str:
+    if {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        return f"{_screen({})}, full screen on this desktop"
+    return _screen({"SDL_VIDEODRIVER": "kmsdrm"})
+
+
+def _screen(settings: dict[str, str]) -> str:
+    """Open SDL's display in a process of its own, which a lost X server would end."""
     if find_spec("pygame") is None:
-        raise FerError("pygame-ce is not installed. Mend: pip install 'fer-edge[display]'")
-    for variable in ("WAYLAND_DISPLAY", "DISPLAY"):
-        if os.environ.get(variable):
-            return f"{variable}={os.environ[variable]}"
-    raise FerError("no desktop (neither DISPLAY nor WAYLAND_DISPLAY is set): use --record or --json")
+        raise MissingExtra("pygame-ce", "display")
+    script = (
+        "import pygame; from pygame import display; display.init(); width, height = display.get_desktop_sizes()[0]; "
+        "print(f'{width}x{height} by {display.get_driver()}')"
+    )
+    environment = {**os.environ, "PYGAME_HIDE_SUPPORT_PROMPT": "1", **settings}
+    command = ["timeout", "20", sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode == 0:
+        return done.stdout.strip()
+    said = (done.stderr.strip().splitlines() or ["no answer"])[-1].removeprefix("pygame.error: ")
+    raise FerError(f"{said}. Is a screen connected? Mend: sudo usermod -aG video,render,input $USER, then log in again")
+
+
+def _plot() -> str:
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "plot")
+    return f"matplotlib {version('matplotlib')}"

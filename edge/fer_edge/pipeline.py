@@ -51,6 +51,10 @@ class Pipeline:
         self._tracker = Tracker(config.tracker)
         self._smoother = Smoother(config.smoothing, self._classifier.labels)
 
+    def close(self) -> None:
+        """Close the detector."""
+        self._detector.close()
+
     def process(self, frame: Frame) -> FrameResult:
         """Find, follow, read and steady the faces of one frame."""
         timer = StageTimer()

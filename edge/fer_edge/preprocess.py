@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -13,12 +14,15 @@ from fer_edge.types import FaceBox, Image
 MODEL_SIZE = 48
 """Side of the model's input in pixels: FER2013's."""
 
+_LEVEL_FROM = 10.0
+"""Degrees of tilt from which a head is levelled. FER2013's own heads are tilted about as much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Framing:
     """How a detector's box becomes the crop that FER2013 would have shown.
 
-    The box is made square, shifted by fractions of its side and scaled about its centre.
+    The box is made square, shifted by fractions of its side, along the head's own axes, and scaled about its centre.
     """
 
     scale: float = 1.0
@@ -27,7 +31,10 @@ class Framing:
 
     def apply(self, box: FaceBox) -> FaceBox:
         """Return the square crop for a detector's box; it may reach beyond the frame."""
-        return expand(shift(square(box), self.dx, self.dy), self.scale)
+        tilt = math.radians(box.roll)
+        dx = self.dx * math.cos(tilt) - self.dy * math.sin(tilt)
+        dy = self.dx * math.sin(tilt) + self.dy * math.cos(tilt)
+        return expand(shift(square(box), dx, dy), self.scale)
 
 
 def to_grey(image: Image) -> Image:
@@ -59,9 +66,12 @@ def crop_face(image: Image, box: FaceBox, framing: Framing, size: int = MODEL_SI
 
     Returns:
         The grey crop, shape (size, size), uint8. Where the crop reaches beyond the frame, the border is repeated.
+        A head that its detector reports as tilted is levelled.
     """
     crop = framing.apply(box)
     side = max(round(crop.width), 1)
+    if abs(box.roll) > _LEVEL_FROM:
+        return resize(to_grey(_levelled(image, crop, side)), size)
     left, top = round(crop.x), round(crop.y)
     height, width = image.shape[:2]
     inside = image[
@@ -73,3 +83,11 @@ def crop_face(image: Image, box: FaceBox, framing: Framing, size: int = MODEL_SI
     if any(missing):
         grey = np.asarray(cv2.copyMakeBorder(grey, *missing, cv2.BORDER_REPLICATE), np.uint8)
     return resize(grey, size)
+
+
+def _levelled(image: Image, crop: FaceBox, side: int) -> Image:
+    """Cut a square out of a frame, turned back by the roll of the head about the square's centre."""
+    centre = (crop.x + crop.width / 2, crop.y + crop.height / 2)
+    turn = cv2.getRotationMatrix2D(centre, crop.roll, 1.0)
+    turn += np.array([[0, 0, side / 2 - centre[0]], [0, 0, side / 2 - centre[1]]])
+    return np.asarray(cv2.warpAffine(image, turn, (side, side), borderMode=cv2.BORDER_REPLICATE), np.uint8)

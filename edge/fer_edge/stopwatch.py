@@ -50,6 +50,10 @@ class TimedDetector:
         self._spent += time.perf_counter() - start
         return found
 
+    def close(self) -> None:
+        """As the detector does."""
+        self._detector.close()
+
     def take(self) -> float:
         """Milliseconds since the last call of this."""
         spent, self._spent = 1000 * self._spent, 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fer_edge.assignment import assign
 from fer_edge.config import TrackerConfig
-from fer_edge.detectors import Detector
+from fer_edge.detectors import Detector, scan
 from fer_edge.geometry import distinct, iou, overlap
 from fer_edge.types import FaceBox, Frame, Track
 
@@ -113,7 +113,7 @@ class Tracker:
         if since < self._config.scan_spread:
             count = min(math.ceil(detector.shares * since / self._config.scan_spread - 1e-6), count)
         due, self._shares_left = self._shares_left[:count], self._shares_left[count:]
-        return [box for share in due for box in detector.detect(frame.image, share)]
+        return [box for share in due for box in scan(detector, frame, share)]
 
     def _interval(self) -> float:
         everybody_seen = self._known and all(face.id and face.last_looked == face.last_seen for face in self._known)

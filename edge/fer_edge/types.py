@@ -27,6 +27,10 @@ class Frame:
     """Counts from 0; a live source that dropped frames shows a gap."""
     name: str = ""
     """The file that a still picture came from."""
+    live: bool = False
+    """Whether `captured_at` is on the machine's monotonic clock, so that a delay can be told."""
+    small: Image | None = None
+    """The same picture, scaled down by the camera's own hardware, where it does that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class FaceBox:
     height: float
     score: float = 1.0
     """The detector's own confidence, 0..1."""
+    roll: float = 0.0
+    """Degrees by which the head is tilted clockwise in the picture; 0 where the detector cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)

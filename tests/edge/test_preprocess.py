@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 
 from fer_edge.preprocess import Framing, crop_face
@@ -33,3 +34,16 @@ def test_framing_scales_and_shifts_the_square() -> None:
     crop = Framing(scale=1.5, dx=0.1, dy=-0.1).apply(FaceBox(100, 100, 40, 40))
     assert (crop.width, crop.height) == (60, 60)
     assert (crop.x + 30, crop.y + 30) == (124, 116)
+
+
+def test_a_tilted_head_is_levelled_about_its_own_middle() -> None:
+    upright = np.zeros((200, 200), np.uint8)
+    upright[60:140, 60:100] = 200
+    turn = cv2.getRotationMatrix2D((100, 100), -30, 1.0)
+    tilted = np.asarray(cv2.warpAffine(upright, turn, (200, 200)), np.uint8)
+    framing = Framing(scale=1.2, dx=0.1, dy=-0.2)
+    expected = crop_face(upright, FaceBox(60, 60, 80, 80), framing)
+    level = crop_face(tilted, FaceBox(60, 60, 80, 80, roll=30), framing)
+    assert np.abs(level.astype(int) - expected).mean() < 8
+    crooked = crop_face(tilted, FaceBox(60, 60, 80, 80), framing)
+    assert np.abs(crooked.astype(int) - expected).mean() > 20

@@ -245,35 +245,3 @@ def test_a_configuration_file_is_read_and_options_override_it(command: Run, tmp_
     assert len(read_lines(out)) == 5
     assert command("fer-edge", "run", "--config", config, "--max-frames", 7).returncode == 0
     assert len(read_lines(out)) == 7
-
-
-def test_no_screen_is_one_line(command: Run) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
-    done = command("fer-edge", "run", "--source", "demo", "--display", "window", env=environment)
-    assert done.returncode == 2
-    assert "no screen for --display window" in done.stderr
-
-
-def test_a_window_opens_and_q_closes_it(tmp_path: Path) -> None:
-    if not shutil.which("Xvfb") or not shutil.which("xdotool"):
-        pytest.skip("Xvfb and xdotool are not installed")
-    script = f"""
-        {FER_EDGE} run --source demo --display window --json {tmp_path}/out.jsonl & pid=$!
-        for i in $(seq 100); do xdotool search --onlyvisible --name fer-edge && break; sleep 0.1; done
-        xdotool search --onlyvisible --name fer-edge windowfocus
-        sleep 1
-        xdotool key --window $(xdotool search --onlyvisible --name fer-edge) q || true
-        xdotool key q
-        wait $pid
-    """
-    environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
-    done = subprocess.run(
-        ["xvfb-run", "-a", "bash", "-c", script],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(read_lines(tmp_path / "out.jsonl")) > 5

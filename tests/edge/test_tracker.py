@@ -43,6 +43,9 @@ class Counting:
         self.looks += 1
         return self._detector.detect_near(image, expected, reach)
 
+    def close(self) -> None:
+        self._detector.close()
+
 
 def follow(tracker: Tracker, scenes: Iterable[Image], begin: int = 0) -> list[tuple[Track, ...]]:
     """The tracks of each picture, shown at 30 frames a second."""
@@ -154,3 +157,13 @@ def test_a_hot_board_scans_less() -> None:
     for index in range(60):
         tracker.update(detector, Frame(picture(), index / 30, index))
     assert len(detector.scanned) <= 4 * detector.shares
+
+
+def test_a_scan_takes_the_small_picture_and_reports_in_the_large_one() -> None:
+    detector = open_detector(DetectorConfig())
+    large = picture((200, 150))
+    small = np.asarray(cv2.resize(large, (320, 240), interpolation=cv2.INTER_AREA), np.uint8)
+    (track,) = Tracker(TrackerConfig()).update(detector, Frame(large, 0.0, 0, "still", small=small))
+    assert iou(track.box, FaceBox(200, 150, SIDE, SIDE)) > 0.5
+    empty = Frame(large, 0.0, 0, "still", small=np.zeros_like(small))
+    assert not Tracker(TrackerConfig()).update(detector, empty)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from fer_edge.config import DetectorConfig
 from fer_edge.preprocess import Framing
-from fer_edge.types import FaceBox, Image
+from fer_edge.types import FaceBox, Frame, Image
 
 
 class Detector(Protocol):
@@ -33,6 +34,10 @@ class Detector(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
 
 def open_detector(config: DetectorConfig) -> Detector:
     """Open the configured detector.
@@ -44,10 +49,27 @@ def open_detector(config: DetectorConfig) -> Detector:
     return _LOADERS[config.name](config)
 
 
+def scan(detector: Detector, frame: Frame, share: int | None = None) -> list[FaceBox]:
+    """Search a whole frame, in the small picture if the camera made one; boxes in pixels of the frame."""
+    if frame.small is None:
+        return detector.detect(frame.image, share)
+    x, y = (frame.image.shape[axis] / frame.small.shape[axis] for axis in (1, 0))
+    return [
+        replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y)
+        for box in detector.detect(frame.small, share)
+    ]
+
+
 def _haar(config: DetectorConfig) -> Detector:
     from fer_edge.detectors.haar import HaarDetector  # noqa: PLC0415 - only what is asked for is loaded
 
     return HaarDetector(config)
 
 
-_LOADERS: dict[str, Callable[[DetectorConfig], Detector]] = {"haar": _haar}
+def _mediapipe(config: DetectorConfig) -> Detector:
+    from fer_edge.detectors.mediapipe import MediaPipeDetector  # noqa: PLC0415
+
+    return MediaPipeDetector(config)
+
+
+_LOADERS: dict[str, Callable[[DetectorConfig], Detector]] = {"haar": _haar, "mediapipe": _mediapipe}

@@ -74,6 +74,9 @@ class HaarDetector:
         found = self._look(grey, expected.width, _COARSE, growth) or self._look(grey, expected.width, _FINE, growth)
         return [replace(box, x=box.x + left, y=box.y + top) for box in found]
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _scan(self, grey: Image, scale: float, smallest: float, largest: float) -> list[FaceBox]:
         width = self._config.scan_width * scale
         unit = self._config.min_face

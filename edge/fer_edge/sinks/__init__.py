@@ -61,8 +61,16 @@ def _wanted(config: RunConfig, fps: float) -> list[Sink]:
     if config.display != "none":
         from fer_edge.sinks.display import Display  # noqa: PLC0415
 
-        sinks.append(Display())
-    if config.record is not None:
+        sinks.append(Display(config.display, config.screen))
+    if config.plot is not None:
+        from fer_edge.sinks.timeline import Timeline  # noqa: PLC0415
+
+        sinks.append(Timeline(config.plot))
+    if config.record is not None and not config.record.suffix:
+        from fer_edge.sinks.pictures import AnnotatedPictures  # noqa: PLC0415
+
+        sinks.append(AnnotatedPictures(config.record))
+    elif config.record is not None:
         from fer_edge.sinks.recording import Recording  # noqa: PLC0415
 
         sinks.append(Recording(config.record, fps))

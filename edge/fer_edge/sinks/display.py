@@ -1,83 +1,138 @@
-"""A window with the overlay, by SDL."""
+"""The screen. A process of its own draws, so that a display that is slow or dies never stops recognition."""
 
 from __future__ import annotations
 
+import logging
+import mmap
 import os
-from typing import TYPE_CHECKING, Self
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import replace
+from importlib.util import find_spec
+from multiprocessing.connection import Pipe
+from typing import Literal, Self
 
-from fer_edge.errors import ConfigError, MissingExtra
-from fer_edge.overlay import draw
-from fer_edge.quiet import quiet
+import numpy as np
+
+from fer_edge.config import ScreenConfig
+from fer_edge.errors import MissingExtra
 from fer_edge.sinks import StopRun
-from fer_edge.types import FrameResult, Image
+from fer_edge.types import FrameResult
 
-if TYPE_CHECKING:
-    import pygame
+_log = logging.getLogger(__name__)
 
-_NO_SCREEN = "no screen for --display window. Are DISPLAY or WAYLAND_DISPLAY set? Or use --record or --json"
-_END_KEYS = {ord("q"), 27}
-"""`q` and Esc, as SDL numbers keys."""
+_PAUSE = 5.0
+"""Seconds between attempts to open a screen that is absent."""
+_FPS_OVER = 30
+"""Frames over which the rate is shown."""
+_NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 
 class Display:
-    """Shows annotated frames; `q`, Esc or closing the window end the run."""
+    """Shows annotated frames in a window or on the whole screen, at the screen's own pace.
 
-    description = "the window"
+    The window's process asks for a frame when it has shown the last; frames that come meanwhile are not shown. The
+    picture goes through shared memory, the rest through a pipe, of which no more is written than it holds.
+    """
+
+    description = "the screen"
     slow = False
 
-    def __init__(self) -> None:
-        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-        try:
-            import pygame  # noqa: PLC0415 - an optional part
-        except ImportError as error:
-            raise MissingExtra("pygame-ce", "display") from error
-        self._pygame = pygame
-        self._window: pygame.Surface | None = None
+    def __init__(self, kind: Literal["window", "hdmi"], config: ScreenConfig) -> None:
+        """Raise MissingExtra if pygame-ce is not installed."""
+        if find_spec("pygame") is None:
+            raise MissingExtra("pygame-ce", "display")
+        self._kind = kind
+        self._config = config
+        self._times: deque[float] = deque(maxlen=_FPS_OVER)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failing = False
+        self._retry_at = 0.0
 
     def __enter__(self) -> Self:
-        pygame = self._pygame
-        try:
-            with quiet():
-                pygame.display.init()
-        except pygame.error as error:
-            raise ConfigError(f"{_NO_SCREEN} ({error})") from error
-        if pygame.display.get_driver() in {"dummy", "offscreen"} and "SDL_VIDEODRIVER" not in os.environ:
-            raise ConfigError(_NO_SCREEN)
+        self._memory = os.memfd_create("fer-edge-frame")
+        self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pygame.display.quit()
+        """Close the pipe, upon which the window's process ends."""
+        if self._process:
+            self._pipe.close()
+            try:
+                self._process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        os.close(self._memory)
 
     def emit(self, result: FrameResult) -> None:
-        """Show one frame, as large as the window allows without distortion."""
-        pygame = self._pygame
-        image = draw(result)
+        """Hand the frame over if the screen is ready for it. Raises StopRun when the user has ended it there."""
+        self._times.append(time.monotonic())
         try:
-            if self._window is None:
-                self._window = self._open(image)
-            for event in pygame.event.get():
-                if event.type == pygame.QUIT or (event.type == pygame.KEYDOWN and event.key in _END_KEYS):
-                    raise StopRun
-            self._blit(image)
-        except pygame.error as error:
-            raise OSError(str(error)) from error
+            if self._is_ready():
+                self._hand_over(result)
+        except (EOFError, OSError):
+            self._lose("it went away")
 
-    def _open(self, image: Image) -> pygame.Surface:
-        """A window of the picture's size, or as much of it as the screen holds."""
-        screen_width, screen_height = self._pygame.display.get_desktop_sizes()[0]
-        scale = min(1.0, 0.9 * screen_width / image.shape[1], 0.9 * screen_height / image.shape[0])
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        self._pygame.display.set_caption("fer-edge")
-        return self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
+    def _start(self) -> None:
+        self._pipe, theirs = Pipe()
+        command = [sys.executable, "-m", "fer_edge.sinks.window", str(theirs.fileno()), str(self._memory), self._kind]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*command, self._config.model_dump_json()],
+            pass_fds=(theirs.fileno(), self._memory),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # SDL's drivers talk there
+        )
+        theirs.close()
 
-    def _blit(self, image: Image) -> None:
-        pygame = self._pygame
-        window = pygame.display.get_surface()
-        height, width = image.shape[:2]
-        scale = min(window.get_width() / width, window.get_height() / height)
-        size = (round(width * scale), round(height * scale))
-        picture = pygame.image.frombuffer(image.tobytes(), (width, height), "BGR")
-        window.fill((0, 0, 0))
-        corner = ((window.get_width() - size[0]) // 2, (window.get_height() - size[1]) // 2)
-        window.blit(pygame.transform.scale(picture, size), corner)
-        pygame.display.flip()
+    def _is_ready(self) -> bool:
+        """Whether the window asked for a frame; start it again when it is time."""
+        if self._process is None:
+            if time.monotonic() >= self._retry_at:
+                self._start()
+            return False
+        ready = False
+        while self._pipe.poll(0):
+            message: str = self._pipe.recv()
+            if message == "end":
+                raise StopRun
+            if message == "ready":
+                ready = True
+            else:
+                self._lose(message)
+                return False
+        if ready and self._failing:
+            _log.warning("the screen is back")
+            self._failing = False
+        return ready
+
+    def _hand_over(self, result: FrameResult) -> None:
+        image = np.ascontiguousarray(result.frame.image)
+        os.ftruncate(self._memory, image.nbytes)
+        with mmap.mmap(self._memory, image.nbytes) as memory:
+            memory[:] = image.tobytes()
+        bare = replace(result, frame=replace(result.frame, image=_NO_PICTURE))
+        self._pipe.send((image.shape, bare, self._status(result)))
+
+    def _status(self, result: FrameResult) -> str:
+        """Frames a second that were recognised, shown or not, and milliseconds: since the capture where it is live."""
+        spent = self._times[-1] - self._times[0]
+        fps = (len(self._times) - 1) / spent if spent else 0.0
+        latency = sum(result.timings_ms.values())
+        if result.frame.live:
+            latency = 1000 * (time.monotonic() - result.frame.captured_at)
+        return f"{fps:.0f} fps  {latency:.0f} ms"
+
+    def _lose(self, why: str) -> None:
+        if self._process:
+            self._pipe.close()
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        self._retry_at = time.monotonic() + _PAUSE
+        if not self._failing:
+            _log.warning("no screen for --display %s (%s): recognition goes on without it", self._kind, why)
+        self._failing = True

@@ -58,7 +58,7 @@ class Observer(Protocol):
 
 
 def open_source(config: RunConfig, *, paced: bool = True, observer: Observer | None = None) -> Source:
-    """Choose the configured source; `auto` is the first camera that answers, else the demo, unless one is waited for.
+    """Choose the configured source; `auto` is a ribbon-cable camera, another that answers, or the demo.
 
     Args:
         config: the run's.
@@ -73,6 +73,8 @@ def open_source(config: RunConfig, *, paced: bool = True, observer: Observer | N
         return _demo(paced)
     if name == "auto":
         return _auto(config, paced, observer)
+    if name.partition(":")[0] == "picamera2":
+        return _picamera2(config, name, observer)
     path = Path(name)
     if name.isdecimal() or "://" in name or name.startswith("/dev/") or _is_device(path):
         return _camera(config, name, observer)
@@ -89,7 +91,11 @@ def _is_device(path: Path) -> bool:
 
 def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
     from fer_edge.sources.camera import find_camera  # noqa: PLC0415
+    from fer_edge.sources.picamera2 import find_ribbon_camera  # noqa: PLC0415
 
+    ribbon = find_ribbon_camera()
+    if ribbon is not None:
+        return _picamera2(config, f"picamera2:{ribbon}", observer)
     if config.camera.wait:
         return _camera(config, "auto", observer)
     device = find_camera()
@@ -105,6 +111,12 @@ def _camera(config: RunConfig, name: str, observer: Observer | None) -> Source:
     from fer_edge.sources.camera import CameraSource  # noqa: PLC0415
 
     return CameraSource(name, config.camera, observer)
+
+
+def _picamera2(config: RunConfig, name: str, observer: Observer | None) -> Source:
+    from fer_edge.sources.picamera2 import Picamera2Source  # noqa: PLC0415
+
+    return Picamera2Source(name, config.camera, config.detector.scan_width, observer)
 
 
 def _demo(paced: bool) -> Source:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_edge.config import CameraConfig
 from fer_edge.sources import Observer
-from fer_edge.sources.live import Capture, LiveSource
+from fer_edge.sources.live import Capture, LiveSource, Shot
 from fer_edge.types import Image
 
 _OPEN_TIMEOUT_MS = 5000
@@ -32,9 +32,10 @@ class OpenCvCapture:
         self._capture = capture
         self.fps = float(capture.get(cv2.CAP_PROP_FPS))
 
-    def read(self) -> Image | None:
+    def read(self) -> Shot | None:
         """Wait for a picture; None when the camera is gone."""
-        return _read(self._capture)
+        image = _read(self._capture)
+        return None if image is None else Shot(image)
 
     def release(self) -> None:
         """Let go of the camera."""

@@ -92,7 +92,8 @@ class DemoSource:
                 index += max(int(late * FPS), 0)
                 time.sleep(max(-late, 0))
             image = self.render(scene_at(index / FPS))
-            yield Frame(image, start + index / FPS if self._paced else index / FPS, index)
+            began = start if self._paced else 0.0
+            yield Frame(image, began + index / FPS, index, live=self._paced)
             index += 1
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 from fer_edge.errors import SourceError
@@ -30,14 +31,26 @@ _ENDING = 6.0
 """Seconds for a reader to end: as long as opening or reading a stream may take."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What a camera delivers."""
+
+    image: Image
+    """Shape (H, W, 3), BGR."""
+    taken_at: float | None = None
+    """Seconds on the monotonic clock; None where the camera does not tell, and now has to do."""
+    small: Image | None = None
+    """The same, scaled down by the camera's hardware."""
+
+
 class Capture(Protocol):
     """An open camera."""
 
     fps: float
     """Frames a second, 0 where it does not say."""
 
-    def read(self) -> Image | None:
-        """Wait for a picture, shape (H, W, 3) BGR; None when the camera is gone."""
+    def read(self) -> Shot | None:
+        """Wait for a picture; None when the camera is gone."""
         ...
 
     def release(self) -> None:
@@ -136,22 +149,22 @@ class LiveSource:
             self.fps = capture.fps or self.fps
         return capture
 
-    def publish(self, reader: _Reader, image: Image | None) -> bool:
+    def publish(self, reader: _Reader, shot: Shot | None) -> bool:
         """Take a reader's picture, or its loss. Returns whether it is to go on."""
         if self._stopped or reader is not self._reader:
             return False
-        if image is None:
+        if shot is None:
             self._miss(reader)
             return False
         now = time.monotonic()
         with self._fresh:
-            self._newest = Frame(image, now, self._count)
+            self._newest = Frame(shot.image, shot.taken_at or now, self._count, live=True, small=shot.small)
             self._count += 1
             self._fresh.notify_all()
         if self._missing:
             _log.warning("%s is back", self.description)
         self._missing = False
-        self._picture.look(image, now)
+        self._picture.look(shot.image, now)
         return True
 
     def is_current(self, reader: _Reader) -> bool:

@@ -1,0 +1,56 @@
+"""What the screen costs recognition: a video with and without a full screen of 1920x1080, three alternating rounds.
+
+    xvfb-run -s "-screen 0 1920x1080x24" python benchmarks/display.py clip.mp4
+
+Frames a second are wall-clock: leave the machine alone meanwhile. Processor time is the recognising process' alone.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import typer
+
+from fer_edge.config import RunConfig, ScreenConfig
+from fer_edge.pipeline import Pipeline
+from fer_edge.sinks import Sink
+from fer_edge.sinks.display import Display
+from fer_edge.sources.file import VideoSource
+from fer_edge.summary import Summary
+
+SETTLE = 5.0
+"""Seconds in which the window opens."""
+
+
+def main(clip: Path, rounds: int = 3) -> None:
+    """Measure and print."""
+    cv2.setNumThreads(1)
+    figures: dict[str, list[tuple[float, float]]] = {"none": [], "hdmi": []}
+    for _ in range(rounds):
+        for kind, measured in figures.items():
+            measured.append(measure(clip, kind == "hdmi"))
+    for kind, measured in figures.items():
+        fps, cpu = np.median(measured, axis=0)
+        typer.echo(f"--display {kind}: {fps:.1f} FPS, {cpu:.2f} ms of processor time a frame")
+
+
+def measure(clip: Path, shown: bool) -> tuple[float, float]:
+    """Frames a second, and processor milliseconds a frame, over the whole video."""
+    pipeline, summary = Pipeline(RunConfig()), Summary()
+    sinks: list[Sink] = []
+    with ExitStack() as stack:
+        source = stack.enter_context(VideoSource(clip))
+        if shown:
+            sinks.append(stack.enter_context(Display("hdmi", ScreenConfig())))
+            time.sleep(SETTLE)
+        cpu = time.process_time()
+        pipeline.run(source, sinks, summary)
+        return summary.fps, 1000 * (time.process_time() - cpu) / summary.frames
+
+
+if __name__ == "__main__":
+    typer.run(main)

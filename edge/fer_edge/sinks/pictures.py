@@ -1,0 +1,83 @@
+"""What becomes of still pictures: annotated copies, and a table of what was seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import cv2
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fer_edge.errors import ConfigError, reason
+from fer_edge.overlay import draw
+from fer_edge.types import FrameResult
+
+_LOWEST = 480
+"""Pixels of height up to which a small picture is enlarged, so that its text can be read."""
+
+
+class AnnotatedPictures:
+    """Writes a copy of each picture, of the same name, into a folder."""
+
+    slow = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.description = str(folder)
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"'{self._folder}': cannot be made ({reason(error)})") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def emit(self, result: FrameResult) -> None:
+        """Write one, aside at first. Raises OSError where it cannot be written, ConfigError for frames of a video."""
+        frame = result.frame
+        if not frame.name:
+            raise ConfigError(f"--record {self._folder}: a folder is for pictures; a video is written as .mp4")
+        height, width = frame.image.shape[:2]
+        size = None if height >= _LOWEST else (width * _LOWEST, _LOWEST)
+        aside = self._folder / f".part.{frame.name}"
+        try:
+            if not cv2.imwrite(str(aside), draw(result, size)):
+                raise OSError(f"OpenCV cannot write {frame.name}")
+            aside.replace(self._folder / frame.name)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+class PictureTable:
+    """Prints a row a face on standard output, when all pictures are done."""
+
+    description = "the table"
+    slow = False
+
+    def __init__(self) -> None:
+        self._table = Table()
+        for heading in ("picture", "face", "expression", "confidence", "x, y, width, height"):
+            self._table.add_column(heading, justify="right" if heading == "confidence" else "left")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._table.row_count:
+            Console().print(self._table)
+
+    def emit(self, result: FrameResult) -> None:
+        """Take a picture's rows."""
+        name = escape(result.frame.name)
+        if not result.faces:
+            self._table.add_row(name, "", "nobody", "", "")
+        for face in result.faces:
+            box = face.track.box
+            place = ", ".join(f"{side:.0f}" for side in (box.x, box.y, box.width, box.height))
+            label, confidence = escape(face.smoothed.label), f"{face.smoothed.confidence:.0%}"
+            self._table.add_row(name, f"#{face.track.id}", label, confidence, place)

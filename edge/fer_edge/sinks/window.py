@@ -1,0 +1,153 @@
+"""The process behind the screen: SDL, which draws in a window, on a desktop or on a bare console (kmsdrm).
+
+    python -m fer_edge.sinks.window PIPE MEMORY window|hdmi SETTINGS
+
+`fer_edge.sinks.display` starts it. Both numbers are file descriptors. It sends `ready` for each frame that it can take,
+`end` when the user has had enough, or else why there is no screen.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+import time
+from datetime import datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pygame
+
+from fer_edge.config import ScreenConfig
+from fer_edge.overlay import draw
+from fer_edge.types import Frame, FrameResult, Image
+
+_MOST_FPS = 30
+"""Frames a second that are drawn at the most: expressions change slower, and drawing costs processor time."""
+_NICENESS = 5
+"""Recognition goes first where there are too few cores for both."""
+_POLL = 0.02
+"""Seconds between two looks at the keyboard."""
+_OF_DESKTOP = 0.8
+"""Part of the desktop's width or height that the window takes."""
+
+
+class Window:
+    """The SDL window and its keys: q and Esc end, f full screen, m mirror, s save a picture."""
+
+    def __init__(self, kind: str, config: ScreenConfig) -> None:
+        """Open the screen. Raises pygame.error where there is none."""
+        self._config = config
+        self._mirror = config.mirror
+        self._full = kind == "hdmi"
+        self._shown: Image | None = None
+        if self._full and not ({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()):
+            os.environ.setdefault("SDL_VIDEODRIVER", "kmsdrm")
+        pygame.display.init()
+        if pygame.display.get_driver() in {"dummy", "offscreen"} and "SDL_VIDEODRIVER" not in os.environ:
+            raise pygame.error("neither DISPLAY nor WAYLAND_DISPLAY is set")
+        pygame.display.set_caption("fer-edge")
+        self._size = (640, 480)
+        self._window = self._open()
+
+    def wants_to_end(self) -> bool:
+        """Do what keys ask for; True for q, Esc and a closed window."""
+        for event in pygame.event.get():
+            if event.type == pygame.QUIT:
+                return True
+            if event.type == pygame.KEYDOWN:
+                if event.key in {pygame.K_q, pygame.K_ESCAPE}:
+                    return True
+                self._press(event.key)
+        return False
+
+    def show(self, result: FrameResult, status: str) -> None:
+        """Draw one frame as large as the window allows, in its middle."""
+        if self._shown is None:
+            self._size = _fitted(result.frame.image)
+            self._window = self._open()
+        window = self._window
+        self._shown = draw(result, window.get_size(), mirror=self._mirror, status=status)
+        height, width = self._shown.shape[:2]
+        window.fill((0, 0, 0))
+        corner = ((window.get_width() - width) // 2, (window.get_height() - height) // 2)
+        window.blit(pygame.image.frombuffer(self._shown.tobytes(), (width, height), "BGR"), corner)
+        pygame.display.flip()
+
+    def _open(self) -> pygame.Surface:
+        pygame.mouse.set_visible(not self._full)
+        if self._full:
+            return pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+        return pygame.display.set_mode(self._size, pygame.RESIZABLE)
+
+    def _press(self, key: int) -> None:
+        if key == pygame.K_f:
+            self._full = not self._full
+            self._window = self._open()
+        elif key == pygame.K_m:
+            self._mirror = not self._mirror
+        elif key == pygame.K_s and self._config.pictures and self._shown is not None:
+            _save(self._shown, self._config.pictures)
+
+
+def _fitted(image: Image) -> tuple[int, int]:
+    """A window of the picture's shape, as large as suits the desktop."""
+    width, height = pygame.display.get_desktop_sizes()[0]
+    scale = _OF_DESKTOP * min(width / image.shape[1], height / image.shape[0])
+    return round(image.shape[1] * scale), round(image.shape[0] * scale)
+
+
+def _save(image: Image, folder: Path) -> None:
+    """Write aside, then rename; a full disk costs the picture only."""
+    path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
+    aside = path.with_suffix(".part.png")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if cv2.imwrite(str(aside), image):
+            aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+
+
+def serve(pipe: Connection, memory: int, window: Window) -> None:
+    """Show frames as they come, until the user or the other side ends it."""
+    asked = False
+    shown_at = 0.0
+    while not window.wants_to_end():
+        if not asked and time.monotonic() - shown_at >= 1 / _MOST_FPS:
+            pipe.send("ready")
+            asked = True
+        if pipe.poll(_POLL):
+            shape, result, status = pipe.recv()
+            shown_at = time.monotonic()
+            window.show(_with_picture(result, memory, shape), status)
+            asked = False
+    pipe.send("end")
+
+
+def _with_picture(result: FrameResult, memory: int, shape: tuple[int, int, int]) -> FrameResult:
+    with mmap.mmap(memory, shape[0] * shape[1] * shape[2], access=mmap.ACCESS_READ) as shared:
+        image = np.frombuffer(shared.read(), np.uint8).reshape(shape)
+    frame = result.frame
+    return FrameResult(Frame(image, frame.captured_at, frame.index, frame.name), result.faces, result.timings_ms)
+
+
+def main() -> None:
+    """Run until the pipe closes: the signals that end fer-edge reach this process too, and are not for it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(_NICENESS)
+    pipe, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
+    try:
+        serve(pipe, memory, Window(sys.argv[3], ScreenConfig.model_validate_json(sys.argv[4])))
+    except pygame.error as error:
+        pipe.send(str(error))
+    except (EOFError, OSError):
+        return
+
+
+if __name__ == "__main__":
+    main()

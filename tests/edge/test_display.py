@@ -1,0 +1,192 @@
+"""The screen, for real: an X server, a window manager, keys and screenshots."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge.config import RunConfig, ScreenConfig
+from fer_edge.overlay import draw
+from fer_edge.pipeline import Pipeline
+from fer_edge.sinks import StopRun
+from fer_edge.sinks.display import Display
+from fer_edge.sources.demo import DemoSource
+from fer_edge.types import FrameResult, Image
+
+pytest.importorskip("pygame", reason="pygame-ce is not installed")
+
+FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+PATIENCE = 120.0
+"""Seconds after which what was waited for is taken for missing, on a busy machine too."""
+
+
+@pytest.fixture(scope="module")
+def result() -> FrameResult:
+    """The demo's first frame: a happy face."""
+    with DemoSource(paced=False) as demo:
+        result = Pipeline(RunConfig()).process(replace(next(iter(demo)), name="a still picture"))
+    assert [face.smoothed.label for face in result.faces] == ["happy"]
+    return result
+
+
+class Screen:
+    """An X server with a window manager, 1280x720."""
+
+    def __init__(self) -> None:
+        reading, writing = os.pipe()
+        options = ["-displayfd", str(writing), "-screen", "0", "1280x720x24"]
+        self.server = subprocess.Popen(["Xvfb", *options], pass_fds=(writing,), stderr=subprocess.DEVNULL)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            self.name = f":{pipe.readline().strip()}"
+        self.environment = {**os.environ, "DISPLAY": self.name}
+        self.environment.pop("WAYLAND_DISPLAY", None)
+        self.manager = subprocess.Popen(["openbox"], env=self.environment, stderr=subprocess.DEVNULL)
+
+    def press(self, key: str) -> None:
+        subprocess.run(["xdotool", "key", key], env=self.environment, check=True)
+
+    def shot(self) -> Image:
+        command = ["import", "-silent", "-window", "root", "png:-"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, check=True)
+        return np.asarray(cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+    def shows_something(self) -> bool:
+        return int(self.shot().max()) > 100
+
+    def close(self) -> None:
+        for process in (self.manager, self.server):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    for program in ("Xvfb", "openbox", "xdotool", "import"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    screen = Screen()
+    monkeypatch.setenv("DISPLAY", screen.name)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    yield screen
+    screen.close()
+
+
+def emit_until(display: Display, result: FrameResult, condition: Callable[[], bool]) -> bool:
+    """Show the same frame again and again until the condition holds; False when patience ends."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        for _ in range(10):
+            display.emit(result)
+            time.sleep(0.02)
+        if condition():
+            return True
+    return False
+
+
+def shows(screen: Screen, expected: Image) -> bool:
+    """Whether the picture is on the screen, but for its last line, which tells the speed."""
+    part = expected[: -expected.shape[0] // 10]
+    return bool(cv2.matchTemplate(screen.shot(), part, cv2.TM_CCOEFF_NORMED).max() > 0.98)
+
+
+def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
+    screen: Screen, result: FrameResult, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    with Display("window", ScreenConfig(pictures=pictures)) as display:
+        windowed, full = draw(result, (768, 576)), draw(result, (1280, 720))
+        assert emit_until(display, result, lambda: shows(screen, windowed))
+        screen.press("f")
+        assert emit_until(display, result, lambda: shows(screen, full))
+        middle = screen.shot()[100, :]
+        assert middle[:150].max() == 0, "960 of 1280 columns are the picture: black beside it, not stretched"
+        screen.press("m")
+        mirrored = draw(result, (1280, 720), mirror=True)
+        assert emit_until(display, result, lambda: shows(screen, mirrored))
+        screen.press("s")
+        assert emit_until(display, result, lambda: any(pictures.glob("*[0-9].png")))
+        saved = cv2.imread(str(next(pictures.glob("*[0-9].png"))))
+        assert saved is not None
+        assert saved.shape == (720, 960, 3)
+        screen.press("q")
+        with pytest.raises(StopRun):
+            emit_until(display, result, lambda: False)
+
+
+def test_the_label_is_readable_in_every_size(result: FrameResult) -> None:
+    plain = result.frame.image
+    for size in ((640, 480), (1920, 1080), (320, 240)):
+        drawn = draw(result, size)
+        assert drawn.shape[0] == size[1]
+        scale = size[1] / plain.shape[0]
+        box = result.faces[0].track.box
+        above = drawn[round(box.y * scale) - round(19 * scale) : round(box.y * scale), round(box.x * scale) :]
+        ink = above[:, : round(200 * scale)].max(axis=2) < 60
+        assert (ink.max(axis=1) > 0).mean() > 0.5, "the label's letters fill less than half of its line"
+
+
+@pytest.fixture
+def running(screen: Screen, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """fer-edge on the demo, its window open."""
+    command = [FER_EDGE, "run", "--source", "demo", "--display", "window", "--json", str(tmp_path / "out.jsonl")]
+    process = subprocess.Popen(command, env=screen.environment, stderr=subprocess.PIPE, text=True)
+    assert waited_for(screen.shows_something)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def waited_for(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_a_run_ends_when_its_window_is_closed(screen: Screen, running: subprocess.Popen[str]) -> None:
+    def ended() -> bool:
+        screen.press("alt+F4")
+        return running.poll() is not None
+
+    assert waited_for(ended)
+    assert running.returncode == 0
+
+
+def test_recognition_goes_on_when_the_screen_is_lost(
+    screen: Screen, running: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    lines = tmp_path / "out.jsonl"
+    screen.close()
+    before = lines.read_text().count("\n")
+    assert waited_for(lambda: lines.read_text().count("\n") >= before + 20)
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, errors
+    assert errors.count("recognition goes on without it") == 1
+
+
+def test_without_a_screen_it_says_so_and_goes_on(
+    command: Run, result: FrameResult, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with Display("window", ScreenConfig()) as display:
+        assert emit_until(display, result, lambda: "recognition goes on without it" in caplog.text)
+        assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in caplog.text
+    done = command("fer-edge", "run", "--source", "demo", "--display", "hdmi", "--max-frames", 20, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 20

@@ -1,0 +1,81 @@
+"""Tables, annotated copies and timelines, as a user asks for them."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+from tests.conftest import Run
+
+from fer_edge.sources.demo import DemoSource, load_composites
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A large picture with a face, a tiny one that is a face, and one of nobody."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    with DemoSource(paced=False) as demo:
+        image = next(iter(demo)).image
+    cv2.imwrite(str(folder / "large.jpg"), image)
+    cv2.imwrite(str(folder / "nobody.png"), image[:100, :100])
+    cv2.imwrite(str(folder / "tiny.png"), load_composites()["surprise"])
+    return folder
+
+
+def test_a_folder_gives_a_table_and_annotated_copies(command: Run, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = command("fer-edge", "run", "--source", pictures, "--record", out)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
+    assert set(rows) == {"large.jpg", "nobody.png", "tiny.png"}
+    assert "happy" in rows["large.jpg"]
+    assert "surprise" in rows["tiny.png"]
+    assert "nobody" in rows["nobody.png"].split("│")[3]
+    assert sorted(path.name for path in out.iterdir()) == sorted(rows)
+    sizes = {name: cv2.imread(str(out / name)).shape[:2] for name in rows}  # type: ignore[union-attr]
+    assert sizes == {"large.jpg": (480, 640), "nobody.png": (480, 480), "tiny.png": (480, 480)}
+
+
+def test_json_on_standard_output_takes_the_tables_place(command: Run, pictures: Path) -> None:
+    done = command("fer-edge", "run", "--source", pictures / "large.jpg", "--json", "-")
+    assert done.stdout.startswith("{")
+    assert "│" not in done.stdout
+
+
+def test_the_pictures_themselves_are_never_replaced(command: Run, pictures: Path) -> None:
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    for source in (pictures, pictures / "large.jpg"):
+        done = command("fer-edge", "run", "--source", source, "--record", pictures)
+        assert done.returncode == 2
+        assert "Choose another" in done.stderr
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_a_folder_is_no_recording_of_a_video(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    done = command("fer-edge", "run", "--source", demo_video, "--record", tmp_path / "out")
+    assert done.returncode == 2
+    assert "a video is written as .mp4" in done.stderr
+
+
+def test_a_video_becomes_a_timeline(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "timeline.png"
+    done = command("fer-edge", "run", "--source", demo_video, "--plot", out)
+    assert done.returncode == 0, done.stderr
+    image = cv2.imread(str(out))
+    assert image is not None
+    yellow = (abs(image.astype(int) - (66, 228, 240)) < 12).all(axis=2).mean()
+    assert yellow > 0.15, "two of three seconds are happy"
+    assert [path.name for path in tmp_path.iterdir()] == ["timeline.png"]
+
+
+def test_a_timeline_wants_a_video_and_a_format(command: Run, demo_video: Path, pictures: Path, tmp_path: Path) -> None:
+    for source in ("demo", pictures):
+        done = command("fer-edge", "run", "--source", source, "--plot", tmp_path / "x.png")
+        assert done.returncode == 2
+        assert "--plot is for a video" in done.stderr
+    kept = Path(shutil.copy(demo_video, tmp_path / "kept.mp4"))
+    done = command("fer-edge", "run", "--source", demo_video, "--plot", kept)
+    assert done.returncode == 2
+    assert "a plot is written as .pdf, .png, .svg" in done.stderr
+    assert kept.read_bytes() == demo_video.read_bytes()
