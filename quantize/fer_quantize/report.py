@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from fer_quantize.layers import layer_errors
 from fer_quantize.modes import compare_modes
 from fer_quantize.origin import Origin
 from fer_train.metrics import Interval
+from fer_train.plots import as_png
 
 _LAYER_FACES = 50
 
@@ -103,9 +103,7 @@ def plot(comparison: Comparison) -> bytes:
             f"{accuracy.accuracy_float:.2%} float, {accuracy.accuracy_int8:.2%} int8"
         )
         axes.legend()
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
-    return picture.getvalue()
+        return as_png(figure)
 
 
 def _accuracies(outcome: Outcome) -> Table:

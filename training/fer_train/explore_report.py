@@ -15,6 +15,7 @@ from rich.table import Table
 
 from fer_train.explore import DARK, FLAT, Duplicates, Exploration
 from fer_train.files import make_folder, write_whole
+from fer_train.plots import as_png
 
 _SHEET_COLUMNS = 16
 _COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
@@ -50,8 +51,8 @@ def write_exploration(found: Exploration, out: Path) -> tuple[Path, ...]:
     """
     make_folder(out)
     contents = {
-        out / "contact_sheet.png": _png(_contact_sheet(found)),
-        out / "histogram.png": _png(_histogram(found)),
+        out / "contact_sheet.png": as_png(_contact_sheet(found)),
+        out / "histogram.png": as_png(_histogram(found)),
         out / "findings.csv": _findings_csv(found),
     }
     for path, content in contents.items():
@@ -181,9 +182,3 @@ def _histogram(found: Exploration) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=len(found.splits))
     return figure
-
-
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
-    return content.getvalue()

@@ -63,7 +63,7 @@ def open_predictor(name: str, labels: str | None = None) -> Predictor:
         record, predict = bundle.manifest.training, predict_bundle(Classifier(bundle))
     scheme = find_scheme(path, labels, record)
     refuse_other_outputs(path, predict, scheme)
-    return Predictor(name, scheme, predict)
+    return Predictor(name, scheme, lambda images: _shares(predict(images)))
 
 
 def predict_bundle(classifier: Classifier) -> Predict:
@@ -79,6 +79,11 @@ def refuse_other_outputs(path: Path, predict: Predict, scheme: Scheme) -> None:
         raise ModelError(f"{path}: has {answers.shape[1]} classes, but {scheme} has {len(LABELS[scheme])}")
     if not np.allclose(answers.sum(axis=1), 1, atol=0.02):
         raise ModelError(f"{path}: its outputs do not sum to one. End it with softmax, not with logits")
+
+
+def _shares(answers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows that sum to one also after int8 rounded them, as in the runtime's classifier."""
+    return np.asarray(answers / answers.sum(axis=1, keepdims=True), np.float32)
 
 
 def _open_keras(path: Path) -> Predict:
