@@ -214,8 +214,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
                 return
             raise
         stop.then(source.stop)
-        if settings.plot and (source.frames is None or _gives_pictures(source)):
-            raise ConfigError(f"--plot is for a video; {source.description} is none")
+        _refuse_unsuited(settings, source)
         sinks = open_sinks(settings, stack, source.fps)
         watchers = [notifier] if notifier else _watchers(settings, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
@@ -243,11 +242,22 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
             continue
         path = os.path.realpath(name)
         other = "model" if path.startswith(model + os.sep) else taken.get(path)
-        if path == folder:
+        if path == folder and os.path.isfile(settings.source):  # noqa: PTH113 - a name too long is no file
             raise ConfigError(f"{option} {name}: holds the source, which would be replaced. Choose another folder")
         if other:
             raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
         taken[path] = option
+
+
+def _refuse_unsuited(settings: RunConfig, source: Source) -> None:
+    """Refuse outputs that this kind of source has no use for."""
+    from fer_edge.errors import ConfigError
+
+    pictures = _gives_pictures(source)
+    if settings.plot and (pictures or source.frames is None):
+        raise ConfigError(f"--plot is for a video; {source.description} is none")
+    if settings.record and not settings.record.suffix and not pictures:
+        raise ConfigError(f"--record {settings.record}: a folder is for pictures; a video is written as .mp4")
 
 
 def _summarise(source: str, summary: Summary, *, failed: bool) -> None:

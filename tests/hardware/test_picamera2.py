@@ -52,7 +52,7 @@ def test_frames_come_with_times_and_faces(run: Run, source: str) -> None:
     assert times == sorted(times)  # the virtual camera does not wait between frames
     assert times[-1] > 0
     found = [face for line in lines for face in line["faces"]]
-    assert len(found) > 50
+    assert len(found) > 20, "few, since the virtual camera races and most of its frames are left out"
     assert all(150 < face["box"][2] < 350 for face in found), "boxes are not in pixels of the large picture"
     assert sum(face["label"] == "happy" for face in found) > 0.8 * len(found)
 

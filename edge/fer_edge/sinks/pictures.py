@@ -38,10 +38,8 @@ class AnnotatedPictures:
         return None
 
     def emit(self, result: FrameResult) -> None:
-        """Write one, aside at first. Raises OSError where it cannot be written, ConfigError for frames of a video."""
+        """Write one, aside at first. Raises OSError where it cannot be written."""
         frame = result.frame
-        if not frame.name:
-            raise ConfigError(f"--record {self._folder}: a folder is for pictures; a video is written as .mp4")
         height, width = frame.image.shape[:2]
         size = None if height >= _LOWEST else (width * _LOWEST, _LOWEST)
         aside = self._folder / f".part.{frame.name}"
