@@ -17,7 +17,8 @@ from tests.conftest import Run
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
 
-RATES = ("--vary", "learning_rate=1e-4..1e-2:log", "--vary", "dropout=0.1,0.3", "--vary", "batch_size=32..64")
+SEARCHED = ("--vary", "learning_rate=1e-4..1e-2:log", "--vary", "dropout=0.1,0.3", "--vary", "batch_size=32..64")
+TWO_HEADS = ("--set", "also={ferplus8=0.5}")
 
 
 def options(data: Path, out: Path, *more: object) -> list[str]:
@@ -57,7 +58,7 @@ def gone(process: int) -> bool:
 def search(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a search of three trials, killed in the second and gone on with, and what it said."""
     out = tmp_path_factory.mktemp("tune") / "search"
-    arguments = options(tiny_data, out, *RATES, "--trials", 3)
+    arguments = options(tiny_data, out, *SEARCHED, *TWO_HEADS, "--trials", 3)
     process = begin(arguments, out / "trial-001")
     training = training_of(process.pid)
     process.kill()
@@ -94,7 +95,8 @@ def test_trials_are_measured_on_training_faces_and_leave_no_weights(search: tupl
     out, _ = search
     for number in (0, 2, 3):
         folder = out / f"trial-{number:03d}"
-        assert {path.name for path in folder.iterdir()} == {"history.csv", "training.json"}
+        assert (folder / "history.csv").read_text().count("\n") == 2
+        assert not [path for path in folder.iterdir() if path.is_dir() or path.suffix in {".keras", ".h5"}]
         record = json.loads((folder / "training.json").read_text())
         assert {split: part["images"] for split, part in record["data"].items()} == {"train": 252, "validation": 28}
     assert list((out / "trial-001").iterdir()) == []
@@ -128,13 +130,13 @@ def test_hopeless_trainings_are_given_up_and_more_may_follow(
                 value=1.0, params=known.params, distributions=known.distributions, intermediate_values={0: 1.0}
             )
         )
-    done = command("fer-train", *options(tiny_data, out, *RATES, "--trials", 9), timeout=300)
+    done = command("fer-train", *options(tiny_data, out, *SEARCHED, *TWO_HEADS, "--trials", 9), timeout=300)
     assert done.returncode == 0, done.stderr
     assert "trial 9: given up at" in done.stderr
     assert [row["state"] for row in trials(out)] == ["complete"] * 8 + ["pruned", "failed"]
     assert done.stdout.index("complete") < done.stdout.index("pruned") < done.stdout.index("failed")
     for other, telling in ((("--set", "seed=1"), "another recipe"), (("--vary", "ema=0..0.9"), "another search space")):
-        refused = command("fer-train", *options(tiny_data, out, *RATES, *other), timeout=300)
+        refused = command("fer-train", *options(tiny_data, out, *SEARCHED, *TWO_HEADS, *other), timeout=300)
         assert refused.returncode == 2
         assert telling in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
@@ -163,6 +165,9 @@ def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_pa
     arguments = options(tiny_data, out, "--set", "epochs=500")
     process = begin(arguments, out / "trial-000")
     training = training_of(process.pid)
+    while not (history := out / "trial-000" / "history.csv").is_file() or history.read_text().count("\n") < 3:
+        time.sleep(0.1)
+        assert process.poll() is None
     again = command("fer-train", *arguments, timeout=300)
     assert again.returncode == 2
     assert "another search is running in it" in again.stderr
@@ -173,6 +178,7 @@ def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_pa
     assert gone(training)
     (row,) = trials(out)
     assert (row["state"], row["error"]) == ("failed", "interrupted")
+    assert int(row["epochs"]) >= 1
     assert set(row) >= {"learning_rate", "weight_decay", "dropout", "label_smoothing", "mixup"}
 
 
@@ -192,8 +198,8 @@ def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_pa
         ("--vary", "labels=fer2013,ferplus7", "results on other labels cannot be compared"),
         ("--set", "epochs=none", "epochs: Input should be a valid integer"),
         ("--data", "/no/such", "/no/such: no such file"),
-        ("--out", "/dev/null", "/dev/null: is not an empty folder, nor that of a search"),
-        ("--trials", "0", "Invalid value for --trials"),
+        ("--out", "/dev/null", "/dev/null: is not an empty folder"),
+        ("--trials", "0", "Invalid value for '--trials'"),
     ],
 )
 def test_wrong_options_are_one_line(

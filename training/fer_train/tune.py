@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fer_edge.console import tell
 from fer_edge.errors import ConfigError, FerError
 from fer_train.datasets import LabelledFaces
-from fer_train.files import make_folder
+from fer_train.files import make_folder, require_new_folder
 from fer_train.precision import Precision
 from fer_train.recipes import Recipe
 from fer_train.search_space import SearchSpace
@@ -63,8 +63,8 @@ def open_study(task: Task) -> Iterator[optuna.Study]:
             process is at it.
     """
     path = task.out / _STUDY_FILE
-    if task.out.exists() and not path.is_file() and not (task.out.is_dir() and not any(task.out.iterdir())):
-        raise ConfigError(f"{task.out}: is not an empty folder, nor that of a search. Choose another")
+    if not path.is_file():
+        require_new_folder(task.out)
     make_folder(task.out)
     with _alone(task.out):
         study = _load(path, task.space.recipe({}))
