@@ -103,7 +103,9 @@ class Tracker:
         return found
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
-        """Go on with a whole scan, or begin one if it is due."""
+        """Go on with a whole scan, or begin one if it is due; a still picture is searched thoroughly."""
+        if frame.name:
+            return scan(detector, frame)
         now = frame.captured_at
         if not self._shares_left and now - self._scan_began >= self._interval() - _EARLY:
             self._scan_began = now
