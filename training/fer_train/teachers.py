@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fer_edge.errors import ConfigError
 from fer_train.datasets import LABELS, Scheme
 from fer_train.models import load_model, predict
-from fer_train.records import find_scheme, training_record
+from fer_train.records import KERAS_FILE, find_scheme, training_record
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ def soft_labels(
 def _heads(teacher: Path) -> list[Path]:
     if not teacher.is_dir():
         return [teacher]
-    heads = [*teacher.glob("model.keras"), *sorted(teacher.glob("*/model.keras"))]
+    heads = [*teacher.glob(KERAS_FILE), *sorted(teacher.glob(f"*/{KERAS_FILE}"))]
     if not heads:
-        raise ConfigError(f"{teacher}: holds no model.keras. Name the folder of a finished training")
+        raise ConfigError(f"{teacher}: holds no {KERAS_FILE}. Name the folder of a finished training")
     return heads
 
 
