@@ -28,7 +28,7 @@ from fer_train.datasets import load_dataset
 BATCH = 128
 BATCHES = 20
 ROUNDS = 7
-SAME = Augmentation(contrast=0, soften=0, erase=0)
+SAME = Augmentation(contrast=0, soften=0, erase=0, noise=0, compress=0)
 
 Run = Callable[[], None]
 

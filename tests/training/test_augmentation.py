@@ -4,7 +4,18 @@ from fer_edge.sources.demo import load_composites
 from fer_train.augmentation import Augmentation
 
 FACE = load_composites()["surprise"]
-STILL = Augmentation(rotate_degrees=0, scale=0, shift=0, contrast=0, brightness=0, mirror=False, soften=0, erase=0)
+STILL = Augmentation(
+    rotate_degrees=0,
+    scale=0,
+    shift=0,
+    contrast=0,
+    brightness=0,
+    mirror=False,
+    soften=0,
+    erase=0,
+    noise=0,
+    compress=0,
+)
 
 
 def test_no_change_is_no_change() -> None:
@@ -52,3 +63,19 @@ def test_erased_faces_have_one_flat_patch() -> None:
         assert patch.shape[0] <= 16
         assert patch.shape[1] <= 16
         assert (patch == patch[0, 0]).all()
+
+
+def test_noise_spares_the_share_that_is_left_and_its_strength_varies() -> None:
+    faces = np.repeat(FACE[None], 200, axis=0)
+    noisy = STILL.model_copy(update={"noise": 0.5}).apply(faces, np.random.default_rng(0)).astype(int) - FACE
+    deviations = noisy[np.any(noisy, axis=(1, 2))].std(axis=(1, 2))
+    assert 70 < len(deviations) < 130
+    assert deviations.min() < 5
+    assert 18 < deviations.max() < 26
+
+
+def test_compressed_faces_show_blocks_and_stay_recognisable() -> None:
+    faces = np.repeat(FACE[None], 50, axis=0)
+    for face in STILL.model_copy(update={"compress": 1.0}).apply(faces, np.random.default_rng(0)):
+        assert np.corrcoef(face.ravel(), FACE.ravel())[0, 1] > 0.95
+        assert not np.array_equal(face, FACE)

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from fer_train.degradations import jpeg, noise
+
 
 class Augmentation(BaseModel):
     """How far a face may be changed; each value is drawn evenly from within its bounds."""
@@ -28,6 +30,10 @@ class Augmentation(BaseModel):
     """Share of faces that are made as coarse as a small or blurred one: down to 20 to 48 pixels and up again."""
     erase: float = Field(0.25, ge=0, le=1)
     """Share of faces with a grey patch, as behind a hand (Zhong et al., 2017, arXiv:1708.04896)."""
+    noise: float = Field(0.15, ge=0, le=1)
+    """Share of faces with the noise of a sensor in poor light: Gaussian, of up to 25 grey levels."""
+    compress: float = Field(0.15, ge=0, le=1)
+    """Share of faces that were a JPEG file of quality 10 to 60."""
 
     def apply(self, images: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Return changed copies of grey images, shape (N, H, W), uint8."""
@@ -42,6 +48,10 @@ class Augmentation(BaseModel):
             _soften(out[index], rng)
         for index in np.flatnonzero(rng.random(count) < self.erase):
             _erase(out[index], rng)
+        for index in np.flatnonzero(rng.random(count) < self.noise):
+            out[index] = noise(out[index], rng.uniform(0, 25), rng)
+        for index in np.flatnonzero(rng.random(count) < self.compress):
+            out[index] = jpeg(out[index], rng.uniform(10, 60), rng)
         return out
 
     def _warps(self, count: int, height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
