@@ -57,6 +57,19 @@ class Quantization(_Strict):
     """Keras layers with 16-bit activations."""
 
 
+class Calibration(_Strict):
+    """How the model was made as sure as it is right: its logits were divided by a temperature, inside the model."""
+
+    temperature: float = Field(gt=0)
+    split: str
+    """On which it was chosen."""
+    images: int
+    ece_before: float
+    """Expected calibration error, 0..1, of the float model on those images at temperature 1."""
+    ece: float
+    """The same afterwards, each half of the images at the temperature that suits the other half."""
+
+
 class Manifest(_Strict):
     """The content of `model.json`."""
 
@@ -73,6 +86,7 @@ class Manifest(_Strict):
     macs: int
     parameters: int
     quantization: Quantization
+    calibration: Calibration | None = None
     accuracy: tuple[Accuracy, ...]
     reference_distribution: dict[str, float]
     """Mean probability of each label on the validation split: what the model says of people in general."""

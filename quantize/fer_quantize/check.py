@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.bundle import Accuracy, Bundle
+from fer_edge.bundle import Accuracy, Bundle, Calibration
 from fer_edge.classifier import Classifier
 from fer_edge.interpreter import open_interpreter
 from fer_quantize.convert import convert
@@ -112,6 +112,7 @@ class Outcome:
     Attributes:
         folder: the bundle's.
         comparison: the measurement.
+        calibration: how the model was calibrated, if it was.
         gated: whether limits were set.
         refusal: why the bundle must not ship, if it must not.
         written: whether it was put in place.
@@ -119,6 +120,7 @@ class Outcome:
 
     folder: Path
     comparison: Comparison
+    calibration: Calibration | None
     gated: bool
     refusal: str | None
     written: bool

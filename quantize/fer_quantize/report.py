@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
+from fer_edge.bundle import Calibration
 from fer_quantize.check import Comparison, Measurement, Outcome
 from fer_quantize.convert import Mode
 from fer_quantize.layers import layer_errors
@@ -37,6 +38,8 @@ def print_outcome(outcome: Outcome) -> None:
         f"{first.ece_int8:.3f} int8.",
         soft_wrap=True,
     )
+    if outcome.calibration:
+        console.print(_calibration(outcome.calibration), soft_wrap=True)
     if outcome.refusal:
         console.print(f"[red]FAILED[/]: {outcome.refusal}", soft_wrap=True)
     elif outcome.gated:
@@ -141,6 +144,13 @@ def _costs(comparison: Comparison) -> Table:
     for name, spent in (("float32", comparison.float32), ("int8", comparison.int8)):
         table.add_row(name, f"{spent.bytes / 1000:.0f}", f"{spent.latency_ms:.3f}")
     return table
+
+
+def _calibration(done: Calibration) -> str:
+    return (
+        f"Calibrated at temperature {done.temperature:.3f} on {done.images} faces of {done.split}: calibration error "
+        f"{done.ece_before:.3f} before, {done.ece:.3f} after (cross-fitted, float)."
+    )
 
 
 def _percent(interval: Interval) -> str:

@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from fer_edge import __version__
-from fer_edge.bundle import MODEL_FILE, SCHEMA_VERSION, Bundle, Manifest, Quantization, find_bundle, load_bundle
+from fer_edge.bundle import (
+    MODEL_FILE,
+    SCHEMA_VERSION,
+    Bundle,
+    Calibration,
+    Manifest,
+    Quantization,
+    find_bundle,
+    load_bundle,
+)
 from fer_edge.errors import DataError, ModelError
 from fer_edge.selftest import GOLDEN_FILE
 from fer_quantize.bundling import refuse_foreign, source_revision, write_bundle
@@ -19,6 +28,7 @@ from fer_quantize.golden import golden_faces
 from fer_quantize.mixed import to_mixed
 from fer_quantize.origin import Origin, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
+from fer_quantize.temperature import calibrate
 from fer_train.architectures import count_macs
 from fer_train.datasets import LABELS, LabelledFaces, load_dataset
 from fer_train.duplicates import without_duplicates
@@ -41,7 +51,8 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
     """
     out = out.absolute()
     refuse_foreign(out)
-    bundle = Bundle(out, _manifest(origin, out.name, int16_layers), _convert(origin, int16_layers))
+    calibration = calibrate(origin.model, origin.labellings[0])
+    bundle = Bundle(out, _manifest(origin, out.name, int16_layers, calibration), _convert(origin, int16_layers))
     comparison = compare(origin.model, bundle, origin.labellings)
     recorded = trained_accuracy(origin.training, origin.labellings[0])
     refusal = why_not(comparison, limits, recorded) if limits else None
@@ -53,7 +64,7 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
             }
         )
         write_bundle(out, measured, _files(origin, bundle, comparison))
-    return Outcome(out, comparison, limits is not None, refusal, written=refusal is None)
+    return Outcome(out, comparison, calibration, limits is not None, refusal, written=refusal is None)
 
 
 def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | None) -> Outcome:
@@ -79,7 +90,7 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
     comparison = compare(model, bundle, labellings)
     recorded = trained_accuracy(bundle.manifest.training, labellings[0])
     refusal = why_not(comparison, limits, recorded) if limits else None
-    return Outcome(folder, comparison, limits is not None, refusal, written=False)
+    return Outcome(folder, comparison, bundle.manifest.calibration, limits is not None, refusal, written=False)
 
 
 def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) -> None:
@@ -101,7 +112,7 @@ def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
         raise ModelError(f"{origin.path}: {error}") from error
 
 
-def _manifest(origin: Origin, name: str, int16_layers: Sequence[str]) -> Manifest:
+def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibration: Calibration | None) -> Manifest:
     """All that is known before the model was measured and written."""
     return Manifest(
         schema_version=SCHEMA_VERSION,
@@ -120,6 +131,7 @@ def _manifest(origin: Origin, name: str, int16_layers: Sequence[str]) -> Manifes
             seed=origin.seed,
             int16_layers=tuple(int16_layers),
         ),
+        calibration=calibration,
         accuracy=(),
         reference_distribution={},
         training={"scheme": origin.representative.scheme, **origin.training},
@@ -145,9 +157,7 @@ def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, 
 
 
 def _as_keras(origin: Origin) -> bytes:
-    """The float model's file; one that came as `.h5` is saved anew."""
-    if origin.path.suffix == ".keras":
-        return origin.path.read_bytes()
+    """The file of the float model, which is calibrated by now."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / KERAS_FILE
         origin.model.save(path)

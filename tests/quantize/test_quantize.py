@@ -110,6 +110,38 @@ def test_the_model_is_int8_throughout_and_eats_the_grey_crop(bundle: Path) -> No
     assert all(len(scales) > 1 for scales in kernels), "weights are not quantized a channel"
 
 
+def test_a_model_is_calibrated_where_there_are_faces_enough(
+    command: Run, trained: Path, bundle: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """The splits change places, so that there are 280 faces to calibrate on."""
+    data, out = tmp_path / "data", tmp_path / "bundle"
+    data.mkdir()
+    for name in ("fer2013.csv", "fer2013new.csv"):
+        text = (tiny_data / name).read_text()
+        for old, new in (("Training", "*"), ("PublicTest", "Training"), ("*", "PublicTest")):
+            text = text.replace(old, new)
+        (data / name).write_text(text)
+    options = ("--representative", 50, "--out", out)
+    done = command("fer-quantize", trained / "model.keras", "--data", data, *options, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Calibrated at temperature" in done.stdout
+    assert load_bundle(bundle).manifest.calibration is None
+    calibration = load_bundle(out).manifest.calibration
+    assert calibration
+    assert calibration.images == 280
+    run_python(f"""
+import numpy as np
+from pathlib import Path
+from fer_train.datasets import load_dataset
+from fer_train.models import load_model, predict
+from fer_train.objective import soften
+faces = load_dataset(Path({str(data)!r}), "validation", "ferplus7").images
+before = predict(load_model(Path({str(trained / "model.keras")!r})), faces)
+after = predict(load_model(Path({str(out / "model.keras")!r})), faces)
+assert np.allclose(soften(before, {calibration.temperature}), after, atol=1e-4)
+""")
+
+
 def test_check_passes_a_good_bundle(command: Run, bundle: Path, tiny_data: Path) -> None:
     done = command("fer-quantize", bundle, "--data", tiny_data, "--check", "--max-drop", 3, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

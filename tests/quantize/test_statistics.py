@@ -8,8 +8,10 @@ import pytest
 from fer_edge.errors import DataError
 from fer_quantize.calibration import representative_rows
 from fer_quantize.statistics import paired_drop
+from fer_quantize.temperature import best_temperature, cross_fitted
 from fer_train.datasets import LabelledFaces, load_dataset
 from fer_train.metrics import accuracy_interval, calibration_error
+from fer_train.objective import soften
 
 
 def test_wilsons_interval() -> None:
@@ -42,6 +44,16 @@ def test_calibration_error_of_a_model_that_is_too_sure() -> None:
     probabilities = np.tile(np.array([0.9, 0.1], np.float32), (100, 1))
     classes = (np.arange(100) >= 60).astype(np.int64)
     assert calibration_error(probabilities, classes) == pytest.approx(0.3, abs=1e-6)
+
+
+def test_the_temperature_that_the_labels_were_drawn_at_is_found() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.dirichlet(np.full(7, 0.3), 4000).astype(np.float32)
+    truth = soften(said, 1.6)
+    classes = np.array([rng.choice(7, p=row / row.sum()) for row in truth.astype(np.float64)])
+    assert best_temperature(said, classes) == pytest.approx(1.6, abs=0.1)
+    assert calibration_error(said, classes) > 0.08
+    assert calibration_error(cross_fitted(said, classes), classes) < 0.03
 
 
 @pytest.fixture

@@ -83,7 +83,9 @@ def test_a_drawing_among_faces_is_the_least_like_one(tmp_path: Path) -> None:
     for label, face in load_composites().items():
         folder = tmp_path / "train" / label
         folder.mkdir(parents=True)
-        for index, image in enumerate(Augmentation(erase=0, noise=0, compress=0).apply(np.repeat(face[None], 150, axis=0), rng)):
+        for index, image in enumerate(
+            Augmentation(erase=0, noise=0, compress=0).apply(np.repeat(face[None], 150, axis=0), rng)
+        ):
             cv2.imwrite(str(folder / f"{index}.png"), image)
     drawing = np.full((48, 48), 255, np.uint8)
     cv2.putText(drawing, "no", (4, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 0, 2)
