@@ -67,6 +67,20 @@ def test_the_table_shows_each_class_and_the_mirrored_reading_apart(
     assert "(confusion-mirror.png)" in (out / "report-mirror.md").read_text()
 
 
+def test_pictures_that_people_disagree_on_are_left_out_on_request(
+    command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    validation = [index for index, row in enumerate(rows) if row.startswith("PublicTest")]
+    for index in validation[:3]:
+        rows[index] = "PublicTest,odd.png,4,3,3,0,0,0,0,0,0,0"
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    for votes, faces in (("soft", 70), ("plurality", 70), ("majority", 67)):
+        done = command("fer-train", "evaluate", "ferplus7", tmp_path, "--votes", votes)
+        assert f"on {faces} faces" in done.stdout, done.stderr
+
+
 def test_a_folder_of_pictures_is_judged_without_a_report(command: Run, tmp_path: Path) -> None:
     for label, face in load_composites().items():
         (tmp_path / "validation" / label).mkdir(parents=True)

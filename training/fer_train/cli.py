@@ -175,6 +175,7 @@ Labels = Annotated[
     str | None, typer.Option(help="fer2013, ferplus7 or ferplus8. [default: those the model was trained on]")
 ]
 SplitName = Annotated[str, typer.Option("--split", help="train, validation or test.")]
+VotesName = Annotated[str, typer.Option("--votes", help="What FER+'s votes become: soft, plurality or majority.")]
 
 
 @app.command()
@@ -183,19 +184,20 @@ def evaluate(
     data: DataPath,
     labels: Labels = None,
     split: SplitName = "validation",
+    votes: VotesName = "soft",
     out: Annotated[Path | None, typer.Option(help="Folder for a report with pictures.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Also read each face together with its mirror image.")
     ] = False,
 ) -> None:
     """Measure how good a model is."""
-    from fer_train.datasets import load_dataset
+    from fer_train.datasets import load_dataset, parse_votes
     from fer_train.evaluation import evaluate as judge
     from fer_train.evaluation import parse_split
     from fer_train.predictors import open_predictor
 
     part, opened = parse_split(split), open_predictor(model, labels)
-    judge(opened, load_dataset(data, part, opened.scheme), out, mirror=mirror)
+    judge(opened, load_dataset(data, part, opened.scheme, parse_votes(votes)), out, mirror=mirror)
 
 
 @app.command()
@@ -204,17 +206,18 @@ def robustness(
     data: DataPath,
     labels: Labels = None,
     split: SplitName = "validation",
+    votes: VotesName = "soft",
     out: Annotated[Path | None, typer.Option(help="Folder for the table as Markdown and CSV.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of noise and directions.")] = 0,
 ) -> None:
     """Measure what a model loses on faces that are small, blurred, noisy, dark, light, compressed, shifted or askew."""
-    from fer_train.datasets import load_dataset
+    from fer_train.datasets import load_dataset, parse_votes
     from fer_train.evaluation import parse_split
     from fer_train.predictors import open_predictor
     from fer_train.robustness import measure, print_robustness, write_robustness
 
     part, opened = parse_split(split), open_predictor(model, labels)
-    faces = load_dataset(data, part, opened.scheme)
+    faces = load_dataset(data, part, opened.scheme, parse_votes(votes))
     rows = measure(opened, faces, seed)
     print_robustness(opened, faces, rows)
     if out:
@@ -242,7 +245,7 @@ def export(
 def explore(
     data: Annotated[Path, typer.Argument(envvar="FER_DATA", help="As for fit's --data.", show_default=False)],
     labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
-    votes: Annotated[str, typer.Option(help="What FER+'s votes become: soft, plurality or majority.")] = "soft",
+    votes: VotesName = "soft",
     out: Annotated[
         Path | None, typer.Option(help="Folder for a contact sheet, a histogram and the list of what is odd.")
     ] = None,
