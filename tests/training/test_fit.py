@@ -51,6 +51,7 @@ def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: 
         *("model.h5", "architecture.json", "model.weights.h5"),
     }
     rows = history(out)
+    assert all(float(row["seconds"]) > 0 for row in rows)
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert {"accuracy", "val_accuracy", "val_ferplus8_accuracy", "val_fer2013_accuracy", "learning_rate"} <= set(
         rows[0]

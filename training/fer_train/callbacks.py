@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,12 +55,14 @@ class History(keras.callbacks.Callback):
                 self.model.optimizer.learning_rate = rate  # the checkpoint's is reduced already
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Note the learning rate that the epoch begins with."""
+        """Note the time, and the learning rate that the epoch begins with."""
+        self._begin = time.monotonic()
         self._rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Add a row."""
-        row = {"epoch": float(epoch), "learning_rate": self._rate}
+        seconds = round(time.monotonic() - self._begin, 2)
+        row = {"epoch": float(epoch), "seconds": seconds, "learning_rate": self._rate}
         row |= {self._column(name): float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
         self.rows.append(row)
         if self._writes:
