@@ -10,6 +10,10 @@ The main loop, which `fer_edge.pipeline` runs:
             sink.emit(result)
 """
 
+import os
 from importlib.metadata import version
+
+# Before OpenCV is imported anywhere: a small file may claim to be a picture of gigabytes. 134 megapixels.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
 
 __version__ = version("fer-edge")

@@ -10,16 +10,29 @@ import numpy as np
 from fer_edge.types import Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_image(path: Path, *, grey: bool = False) -> Image | None:
     """Return a picture, shape (H, W, 3) BGR or (H, W) grey, uint8; None where the file is no readable picture."""
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+        content = path.read_bytes()
+        if not _chunks_fit(content):
+            return None
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
     except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
         return None
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def _chunks_fit(content: bytes) -> bool:
+    """False for a PNG whose chunks claim more than there is: OpenCV takes that memory, up to 4 GB, before it reads."""
+    place = len(_PNG)
+    if not content.startswith(_PNG):
+        return True
+    while place < len(content) and content[place + 4 : place + 8] != b"IEND":
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+    return place < len(content)
 
 
 def turned(image: Image, degrees: int) -> Image:

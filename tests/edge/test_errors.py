@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from tests.conftest import Run
+
+from fer_edge.sources.demo import load_composites
 
 
 def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> None:
@@ -90,9 +94,21 @@ def test_a_file_name_that_opencv_cannot_open(command: Run, tmp_path: Path, demo_
 
 
 def test_a_picture_too_large_for_opencv(command: Run, tmp_path: Path) -> None:
-    (tmp_path / "huge.pgm").write_bytes(b"P5 100000 100000 255\n")
-    (tmp_path / "huge.pgm").rename(tmp_path / "huge.png")
-    check(command("fer-edge", "run", "--source", tmp_path / "huge.png"), 3, "huge.png: is not a readable image")
+    (tmp_path / "claims.png").write_bytes(b"P5 100000 100000 255\n")
+    cv2.imwrite(str(tmp_path / "holds.png"), np.zeros((12000, 12000), np.uint8))
+    for name in ("claims.png", "holds.png"):
+        check(command("fer-edge", "run", "--source", tmp_path / name), 3, f"{name}: is not a readable image")
+
+
+def test_a_picture_with_a_part_that_claims_gigabytes(tmp_path: Path) -> None:
+    content = bytearray(cv2.imencode(".png", load_composites()["happy"])[1].tobytes())
+    data = content.index(b"IDAT")
+    content[data - 4 : data] = (2**31).to_bytes(4, "big")
+    (tmp_path / "face.png").write_bytes(content)
+    program = Path(sys.executable).with_name("fer-edge")
+    words = ["prlimit", "--as=1800000000", program, "run", "--source", tmp_path / "face.png"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    check(done, 3, "face.png: is not a readable image")
 
 
 def test_standard_output_that_is_full() -> None:
