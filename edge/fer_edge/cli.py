@@ -56,7 +56,9 @@ def run_command(
     on_change: Annotated[
         bool | None, typer.Option("--on-change", help="JSON lines only when faces or labels change.")
     ] = None,
-    record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4, or pictures, a folder.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the annotated video, .mp4 or .mkv; pictures: a folder.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the probabilities over time, .png, .svg or .pdf.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
@@ -257,7 +259,7 @@ def _refuse_unsuited(settings: RunConfig, source: Source) -> None:
     if settings.plot and (pictures or source.frames is None):
         raise ConfigError(f"--plot is for a video; {source.description} is none")
     if settings.record and not settings.record.suffix and not pictures:
-        raise ConfigError(f"--record {settings.record}: a folder is for pictures; a video is written as .mp4")
+        raise ConfigError(f"--record {settings.record}: a folder is for pictures; a video is written as .mp4 or .mkv")
 
 
 def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
