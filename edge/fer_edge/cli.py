@@ -183,13 +183,15 @@ def service_status() -> None:
 
 @service.command("check")
 def service_check(config: ConfigOption = None) -> None:
-    """Read the configuration and open the model, as the service would; leave camera and outputs alone."""
+    """Read the configuration, open the model and find the packages that outputs need; open no camera or output."""
     from fer_edge.config import load_config
 
     settings = load_config(config, {})
     _prepare(settings)
     from fer_edge.pipeline import Pipeline
+    from fer_edge.sinks import make_sinks
 
+    make_sinks(settings, fps=30)
     Pipeline(settings).close()
     typer.echo(f"{config or 'the default configuration'} and model {settings.model} are good")
 
