@@ -50,6 +50,8 @@ install_all() {
 install_packages() {
     local packages=(python3-venv libgl1 libglib2.0-0)
     if has_picamera2; then packages+=(python3-picamera2); fi
+    # SDL loads these where there is no desktop.
+    case ,$extras, in *,display,*) packages+=(libegl1 libgbm1 libgles2) ;; esac
     export DEBIAN_FRONTEND=noninteractive
     say "installing Debian's packages: ${packages[*]}"
     run apt-get install -qq -y --no-install-recommends "${packages[@]}" || {

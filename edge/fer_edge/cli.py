@@ -265,7 +265,9 @@ def _refuse_unsuited(settings: RunConfig, source: Source) -> None:
 
 
 def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
-    if failed and not summary.frames:
+    if not summary.frames:
+        if not failed:
+            tell(f"{source}: there was no frame")
         return
     faces = "1 face" if summary.faces == 1 else f"{summary.faces} faces"
     tell(
