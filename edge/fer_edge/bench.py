@@ -43,7 +43,8 @@ class BenchResult:
 
     Attributes:
         stages: by name; `source` is the wait for a frame and its decoding, `frame` all the rest together: `detect` the
-            face detector, `track` the tracker without it, `classify` and `smooth`.
+            face detector, `track` the tracker without it, `classify` and `smooth`. Of a live source also `latency`:
+            from a frame's capture to its labels.
         fps: frames a second, the source included.
         fps_sustained: in the slowest tenth of the run.
         overhead_percent: share of a frame, source included, that is neither source, detection nor classification.
@@ -164,7 +165,10 @@ def _board() -> str:
 
 
 def _sample(result: FrameResult, source_s: float, frame_s: float) -> dict[str, float]:
-    return {"source": 1000 * source_s, **result.timings_ms, "frame": 1000 * frame_s}
+    sample = {"source": 1000 * source_s, **result.timings_ms, "frame": 1000 * frame_s}
+    if result.frame.live:
+        sample["latency"] = 1000 * (time.monotonic() - result.frame.captured_at)
+    return sample
 
 
 def _overhead(sample: dict[str, float]) -> float:

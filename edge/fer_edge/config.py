@@ -50,7 +50,7 @@ class DetectorConfig(_Section):
     twice the smallest face."""
     min_face: int = Field(24, ge=20, le=3840)
     """Haar: smallest face that a scan finds, in pixels of the scaled frame."""
-    min_neighbours: int = Field(2, ge=1, le=100)
+    min_neighbours: int = Field(1, ge=1, le=100)
     """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
     cascade: Path | None = None
     """Haar: a cascade file of your own."""

@@ -17,9 +17,11 @@ _LONGEST_GAP = 5.0
 """Seconds without a frame after which nobody is followed on: still pictures stand further apart."""
 _STEADY_MOTION = 0.25
 """Seconds after which 63 % of a change of speed has come through: boxes jitter by a few percent from frame to frame."""
-_REACH, _REACH_GROWTH, _LONGEST_REACH = 1.3, 1.5, 2.0
+_REACH, _REACH_GROWTH, _LONGEST_REACH = 1.4, 1.5, 2.0
 """The region searched for a face that was just seen, in multiples of its box; how much that grows in a second unseen;
 and where it ends, for then it is time for a whole scan."""
+_JUST_LOST = 0.2
+"""Seconds for which a face that is not seen is looked for in every frame: most come back by then."""
 _EARLY = 0.005
 """Seconds by which something may be done early: cameras are not punctual."""
 
@@ -90,12 +92,12 @@ class Tracker:
         return tuple(Track(face.id, face.expected(now), now - face.first_seen, now - face.last_seen) for face in shown)
 
     def _look(self, detector: Detector, frame: Frame) -> list[FaceBox]:
-        """Look for the known faces whose turn it is; for one that is doubtful or lost, in every frame."""
+        """Look for the known faces whose turn it is; for one that is doubtful or was just lost, in every frame."""
         now = frame.captured_at
         found: list[FaceBox] = []
         for face in self._known:
-            is_sure = face.id and face.last_looked == face.last_seen
-            if is_sure and now - face.last_looked < self._config.look_interval - _EARLY:
+            was_just_lost = face.last_looked > face.last_seen and now - face.last_seen < _JUST_LOST
+            if face.id and not was_just_lost and now - face.last_looked < self._config.look_interval - _EARLY:
                 continue
             face.last_looked = now
             reach = min(_REACH + _REACH_GROWTH * (now - face.last_seen), _LONGEST_REACH)

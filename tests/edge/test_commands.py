@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tests.camera import LoopbackCamera
 from tests.conftest import Run
 
 from fer_edge.bundle import sha256
@@ -37,6 +38,26 @@ def test_bench_compares_with_an_older_result_and_gives_a_table_to_paste(command:
     assert "change" in compared.stdout
     pasted = command("fer-edge", "bench", "--frames", 5, "--markdown").stdout
     assert "| stage | mean, ms | p50 | p95 | p99 |" in pasted
+
+
+def test_bench_compares_with_the_reference_machines(command: Run) -> None:
+    references = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "reference").glob("*.json"))
+    assert references
+    for reference in references:
+        compared = command("fer-edge", "bench", "--frames", 5, "--compare", reference)
+        assert compared.returncode == 0, compared.stderr
+        assert json.loads(reference.read_text())["machine"]["board"] in " ".join(compared.stdout.split())
+
+
+def test_bench_of_a_camera_reports_the_latency_from_capture_to_label(command: Run) -> None:
+    camera = LoopbackCamera()
+    try:
+        done = command("fer-edge", "bench", "--source", camera.url(), "--frames", 20, "--json")
+    finally:
+        camera.unplug()
+    assert done.returncode == 0, done.stderr
+    stages = json.loads(done.stdout)["stages"]
+    assert stages["latency"]["p50"] >= stages["frame"]["p50"]
 
 
 def test_bench_refuses_to_compare_with_something_else(command: Run, tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def test_a_real_clip_gives_275_lines_with_faces(command: Run, stage_clip: Path, 
     lines = read_lines(out)
     assert len(lines) == 275
     labels = Counter(face["label"] for line in lines for face in line["faces"])  # type: ignore[attr-defined]
-    assert labels.total() > 150
-    assert labels["neutral"] + labels["happy"] > 0.7 * labels.total(), labels
+    assert labels.total() > 200
+    assert labels["neutral"] + labels["happy"] > 0.7 * (labels.total() - labels["uncertain"]), labels
 
 
 def test_the_recording_is_a_video_of_the_same_length(command: Run, demo_video: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from fer_edge.config import DetectorConfig
 from fer_edge.errors import ConfigError, MissingDependency
@@ -15,21 +16,31 @@ from fer_edge.preprocess import Framing, to_grey
 from fer_edge.types import FaceBox, Image
 
 CASCADE = "haarcascade_frontalface_default.xml"
+"""Looks at known faces and searches still pictures."""
+QUICK_CASCADE = "haarcascade_frontalface_alt2.xml"
+"""Scans videos: its first stages cost half as much, and what both cascades take for a face seldom is none."""
 
 _DEBIAN = Path("/usr/share/opencv4/haarcascades")
 _SCALE_STEP = 1.1
+_SMALLEST, _LARGEST = 24, 40
 _SHARES = (
-    ((1.0, 1.0, 1.13),),
-    ((1.0, 1.13, 1.55),),
-    ((1.0, 1.55, 2.0), (0.5, 1.0, 2.0), (0.25, 1.0, 2.0), (0.125, 1.0, 2.0)),
+    ((1.0, _SMALLEST, 30),),
+    ((1.0, 30, _LARGEST),),
+    ((0.5, 20, _LARGEST), (0.25, 20, _LARGEST), (0.125, 20, _LARGEST)),
 )
-"""A quick scan in three shares of about equal work. Each names the scale of the picture, and the smallest and largest
-face there in multiples of the smallest that is looked for. Faces twice as large are looked for in a picture half as
-large: OpenCV searches windows beyond twice the cascade's own size in steps half as long, at four times the cost."""
+"""A quick scan in three shares. Each names the scale of a picture in which the smallest face looked for has `_SMALLEST`
+pixels, and the sizes that are searched there. Larger faces are looked for in a picture half as large: OpenCV searches
+windows beyond twice the cascade's own size, 20 pixels, in steps half as long, at four times the cost."""
+_DARK = 10.0
+_BY_RATIO = np.rint(255 * np.log1p(np.arange(256) / _DARK) / np.log1p(255 / _DARK)).astype(np.uint8)
+"""Grey levels by their logarithm, all but linear below `_DARK`, for quick scans: a face keeps its contrast in the dark,
+and what has none even then, OpenCV passes over. A levelled histogram raises noise too, and is three times as dear."""
 
 _COARSE, _FINE = 36.0, 60.0
 """Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked
 for at the fine one, where the cascade takes shorter steps: three times as dear."""
+_NEAR = 1.4
+"""The region searched at the fine scale at the most, in multiples of the box."""
 _EXPECTED_NEIGHBOURS = 1
 """Hits beside a hit that confirm a face which is expected there."""
 _ALONE_NEIGHBOURS = 5
@@ -56,6 +67,7 @@ class HaarDetector:
         """
         self._config = config
         self._cascade = _load(find_cascade(config.cascade))
+        self._quick_cascade = _load(find_cascade(config.cascade, QUICK_CASCADE))
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """Search the whole picture, scaled to the configured width, or do one share of a quicker search.
@@ -63,52 +75,42 @@ class HaarDetector:
         The quick search misses a third of the faces at a time: enough for a video, where the next scan comes soon.
         """
         grey = to_grey(image)
+        scale = min(self._config.scan_width / grey.shape[1], 1.0)
         if share is None:
-            scale = min(self._config.scan_width / grey.shape[1], 1.0)
             sides = (self._config.min_face, max(grey.shape))
             return self._search(grey, scale, sides, max(self._config.min_neighbours, _ALONE_NEIGHBOURS))
-        found = [box for part in _SHARES[share] for box in self._scan(grey, *part)]
+        scale *= _SMALLEST / self._config.min_face
+        found = [box for part, *sides in _SHARES[share] for box in self._scan(grey, scale * part, sides)]
         return distinct(found, _SAME)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Look around the expected place, at a coarse scale first, and only if nothing is there at a fine one."""
+        """Look around the expected place, at a coarse scale first; only if nothing is there, nearer at a fine one."""
+        return self._look(image, expected, reach, _COARSE) or self._look(image, expected, min(reach, _NEAR), _FINE)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _look(self, image: Image, expected: FaceBox, reach: float, scaled_width: float) -> list[FaceBox]:
         region = clip(expand(expected, reach), image.shape[1], image.shape[0])
         left, top = int(region.x), int(region.y)
         part = image[top : int(region.y + region.height), left : int(region.x + region.width)]
         if min(part.shape[:2]) < expected.width / 2:
             return []
-        grey = to_grey(part)
         growth = (reach - 1) / 3
-        found = self._look(grey, expected.width, _COARSE, growth) or self._look(grey, expected.width, _FINE, growth)
+        sides = (scaled_width * (1 - growth), scaled_width * (1 + growth))
+        found = self._search(to_grey(part), scaled_width / expected.width, sides, _EXPECTED_NEIGHBOURS)
         return [replace(box, x=box.x + left, y=box.y + top) for box in found]
 
-    def close(self) -> None:
-        """Nothing is held."""
+    def _scan(self, grey: Image, scale: float, sides: Sequence[float]) -> list[FaceBox]:
+        lit = np.asarray(cv2.LUT(_scaled(grey, scale), _BY_RATIO), np.uint8)
+        return _hits(self._quick_cascade, lit, sides, self._config.min_neighbours, grey)
 
-    def _scan(self, grey: Image, scale: float, smallest: float, largest: float) -> list[FaceBox]:
-        width = self._config.scan_width * scale
-        unit = self._config.min_face
-        sides = (round(unit * smallest), round(unit * largest))
-        return self._search(grey, min(width / grey.shape[1], scale), sides, self._config.min_neighbours)
-
-    def _look(self, grey: Image, width: float, scaled_width: float, growth: float) -> list[FaceBox]:
-        sides = (round(scaled_width * (1 - growth)), round(scaled_width * (1 + growth)))
-        return self._search(grey, scaled_width / width, sides, _EXPECTED_NEIGHBOURS)
-
-    def _search(self, grey: Image, scale: float, sides: tuple[int, int], neighbours: int) -> list[FaceBox]:
-        """Boxes in pixels of `grey`; `sides` are those of the smallest and largest face once it is scaled."""
-        size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
-        if min(size) < sides[0]:
-            return []
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.equalizeHist(cv2.resize(grey, size, interpolation=method))
-        smallest, largest = ((side, side) for side in sides)
-        boxes, hits = self._cascade.detectMultiScale2(small, _SCALE_STEP, neighbours, minSize=smallest, maxSize=largest)
-        x, y = grey.shape[1] / size[0], grey.shape[0] / size[1]
-        return [_face(box, int(count), (x, y)) for box, count in zip(boxes, hits, strict=True)]
+    def _search(self, grey: Image, scale: float, sides: Sequence[float], neighbours: int) -> list[FaceBox]:
+        level = np.asarray(cv2.equalizeHist(_scaled(grey, scale)), np.uint8)
+        return _hits(self._cascade, level, sides, neighbours, grey)
 
 
-def find_cascade(configured: Path | None = None) -> Path:
+def find_cascade(configured: Path | None = None, name: str = CASCADE) -> Path:
     """Return the cascade's file: the configured one, OpenCV's own, or Debian's.
 
     Raises:
@@ -125,9 +127,9 @@ def find_cascade(configured: Path | None = None) -> Path:
         )
     own = getattr(getattr(cv2, "data", None), "haarcascades", None)
     for folder in (own, _DEBIAN):
-        if folder and (Path(folder) / CASCADE).is_file():
-            return Path(folder) / CASCADE
-    raise MissingDependency(f"{CASCADE} is not installed. Mend: sudo apt install opencv-data")
+        if folder and (Path(folder) / name).is_file():
+            return Path(folder) / name
+    raise MissingDependency(f"{name} is not installed. Mend: sudo apt install opencv-data")
 
 
 def _load(path: Path) -> cv2.CascadeClassifier:
@@ -138,6 +140,23 @@ def _load(path: Path) -> cv2.CascadeClassifier:
     if cascade.empty():
         raise ConfigError(f"{path}: is not a Haar cascade")
     return cascade
+
+
+def _scaled(grey: Image, scale: float) -> Image:
+    size = (max(round(grey.shape[1] * scale), 1), max(round(grey.shape[0] * scale), 1))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8)
+
+
+def _hits(
+    cascade: cv2.CascadeClassifier, picture: Image, sides: Sequence[float], neighbours: int, whole: Image
+) -> list[FaceBox]:
+    """Boxes in pixels of `whole`, whose scaled copy is searched; `sides` are of the smallest and largest face there."""
+    smallest, largest = ((round(side), round(side)) for side in sides)
+    if min(picture.shape) < smallest[0]:
+        return []
+    boxes, hits = cascade.detectMultiScale2(picture, _SCALE_STEP, neighbours, minSize=smallest, maxSize=largest)
+    scale = (whole.shape[1] / picture.shape[1], whole.shape[0] / picture.shape[0])
+    return [_face(box, int(count), scale) for box, count in zip(boxes, hits, strict=True)]
 
 
 def _face(box: Sequence[int], hits: int, scale: tuple[float, float]) -> FaceBox:

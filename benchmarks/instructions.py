@@ -1,0 +1,134 @@
+"""Instructions a stage, counted by callgrind, and what they would take on a Raspberry Pi: an estimate, no measurement.
+
+    apt install valgrind
+    python -m benchmarks.instructions
+
+The same program runs once with every stage done a few times and once more for each stage with that one done twice as
+often: the difference is the stage alone, without Python's start. OpenCV is kept to 128-bit instructions, as wide as
+NEON's; XNNPACK takes AVX2, twice as wide. Instructions do not depend on what else the machine does. Five minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fer_edge.bundle import DEFAULT_MODEL, find_bundle, load_bundle
+from fer_edge.classifier import Classifier
+from fer_edge.config import DetectorConfig, SmoothingConfig, TrackerConfig
+from fer_edge.detectors import open_detector
+from fer_edge.preprocess import Framing
+from fer_edge.smoothing import Smoother
+from fer_edge.sources.demo import FPS, DemoSource, scene_at
+from fer_edge.tracker import Tracker
+from fer_edge.types import FaceBox, Frame, Image, Prediction, Track
+
+A_SECOND = {"a whole scan": 1.0, "a look": FPS / 2, "crop and classify": FPS / 2, "follow and steady": FPS}
+"""How often each stage is done at 30 frames a second while one face is followed."""
+BOARDS = {"Pi 4 (Cortex-A72)": (1.8e9, 1.0), "Pi 5 (Cortex-A76)": (2.4e9, 1.7)}
+"""Clock in hertz, and instructions a cycle as assumed: docs/performance.md says why."""
+TIMES = {"a whole scan": 5, "a look": 50, "crop and classify": 20, "follow and steady": 500}
+"""How often each stage is done: Python's start differs by some million instructions from run to run."""
+
+
+def main(count: Annotated[str, typer.Option(hidden=True)] = "") -> None:
+    """Count and print; with `count`, be the program that is counted."""
+    if count:
+        _work([int(part) for part in count.split(",")])
+        return
+    base = _instructions(TIMES)
+    counts = {stage: (_instructions({**TIMES, stage: 2 * times}) - base) / times for stage, times in TIMES.items()}
+    table = Table()
+    for heading in ("stage", "million instructions", "a second", *(f"{board}, ms" for board in BOARDS)):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for stage, instructions in counts.items():
+        times = (f"{1000 * instructions / (clock * ipc):.2f}" for clock, ipc in BOARDS.values())
+        table.add_row(stage, f"{instructions / 1e6:.2f}", f"{A_SECOND[stage]:g}", *times)
+    a_frame = sum(counts[stage] * often for stage, often in A_SECOND.items()) / FPS
+    times = (f"{1000 * a_frame / (clock * ipc):.2f}" for clock, ipc in BOARDS.values())
+    table.add_row("a frame, in the mean", f"{a_frame / 1e6:.2f}", f"{FPS:g}", *times)
+    Console(width=140).print(table)
+
+
+def _instructions(counts: dict[str, int]) -> int:
+    program = [sys.executable, "-m", "benchmarks.instructions", "--count", ",".join(map(str, counts.values()))]
+    done = subprocess.run(  # noqa: S603 - this program
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *program],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OPENCV_CPU_DISABLE": "AVX,AVX2,FMA3,AVX512_SKX", "PYTHONHASHSEED": "0"},
+    )
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode or not found:
+        raise SystemExit(done.stderr[-2000:])
+    return int(found[1])
+
+
+def _work(counts: list[int]) -> None:
+    """Do each stage so many times, on the demo's first picture."""
+    cv2.setNumThreads(1)
+    scene = scene_at(0)
+    with DemoSource() as source:
+        image = source.render(scene)
+    detector = open_detector(DetectorConfig())
+    classifier = Classifier(load_bundle(find_bundle(DEFAULT_MODEL)), detector.framing)
+    prediction = classifier.predict(np.zeros((classifier.input_size, classifier.input_size), np.uint8))
+    following = _following(image, scene.box, classifier.labels, prediction)
+    track = (Track(1, scene.box, 1.0, 0.0),)
+    stages: dict[str, Callable[[int], object]] = {
+        "a whole scan": lambda _: [detector.detect(image, share) for share in range(detector.shares)],
+        "a look": lambda _: detector.detect_near(image, scene.box),
+        "crop and classify": lambda index: classifier.classify(Frame(image, 0.0, index), track),
+        "follow and steady": following,
+    }
+    for stage, count in zip(A_SECOND, counts, strict=True):
+        for index in range(count + 1):  # once to warm up
+            stages[stage](index)
+
+
+def _following(image: Image, box: FaceBox, labels: tuple[str, ...], prediction: Prediction) -> Callable[[int], object]:
+    tracker, smoother = Tracker(TrackerConfig()), Smoother(SmoothingConfig(), labels)
+    detector = _Certain(box)
+
+    def follow(index: int) -> object:
+        now = index / FPS
+        tracks = tracker.update(detector, Frame(image, now, index))
+        return smoother.update(tracks, {track.id: prediction for track in tracks}, now)
+
+    for index in range(-10, 0):  # until the face is confirmed
+        follow(index)
+    return follow
+
+
+class _Certain:
+    """A detector that costs nothing, so that what is left is the loop's own."""
+
+    shares = 1
+    framing = Framing()
+
+    def __init__(self, box: FaceBox) -> None:
+        self._box = box
+
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002
+        return [self._box]
+
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:  # noqa: ARG002
+        return [self._box]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+if __name__ == "__main__":
+    typer.run(main)
