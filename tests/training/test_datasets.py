@@ -1,6 +1,7 @@
 """What is read, and how a bad file is refused: with file, row and field."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,18 @@ def test_votes_that_do_not_belong_to_the_csv(tmp_path: Path) -> None:
         load_dataset(tmp_path, "train", "ferplus7")
     write_votes(tmp_path, {}, {"anger": 11}, {})
     with pytest.raises(DataError, match=r"fer2013new.csv: row 1 \(line 3\): anger is '11'"):
+        load_dataset(tmp_path, "train", "ferplus7")
+
+
+def test_votes_whose_rows_were_shuffled(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    training = [index for index, row in enumerate(rows) if row.startswith("Training")]
+    shuffled = iter(np.random.default_rng(0).permutation([rows[index] for index in training]))
+    for index in training:
+        rows[index] = next(shuffled)
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    with pytest.raises(DataError, match=r"fer2013new.csv: most votes are for the label in fer2013.csv on only \d+%"):
         load_dataset(tmp_path, "train", "ferplus7")
 
 

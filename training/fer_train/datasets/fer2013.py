@@ -14,7 +14,7 @@ from fer_edge.errors import DataError
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import MODEL_SIZE
 from fer_train.datasets.faces import LabelledFaces, Scheme, Split, Votes, place
-from fer_train.datasets.ferplus import VOTES_FILE, read_votes, require_same_rows, targets
+from fer_train.datasets.ferplus import VOTES_FILE, read_votes, require_agreement, require_same_rows, targets
 from fer_train.datasets.records import read_records, whole_number
 
 _USAGE: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
@@ -61,6 +61,7 @@ def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) 
     if table is None:
         return {"fer2013": faces}
     require_same_rows(table, path, usages)
+    require_agreement(table, path, rows, emotions)
     return {
         scheme: faces if scheme == "fer2013" else _relabelled(faces, scheme, targets(table.counts[rows], scheme, votes))
         for scheme in schemes
