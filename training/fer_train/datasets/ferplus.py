@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import DataError
-from fer_train.datasets.faces import LABELS, Scheme, Votes, place
-from fer_train.datasets.records import read_records, whole_number
+from fer_train.datasets.faces import LABELS, Scheme, Votes
+from fer_train.datasets.records import place, read_records, whole_number
 
 VOTES_FILE = "fer2013new.csv"
 """It lies beside `fer2013.csv`."""
@@ -34,11 +34,13 @@ class VoteTable:
     Attributes:
         path: the file.
         usages: the split that each row belongs to, in FER2013's words.
+        lines: the line of each row in an editor.
         counts: votes, shape (rows, 10), float32, in the order of the file's columns.
     """
 
     path: Path
     usages: tuple[str, ...]
+    lines: tuple[int, ...]
     counts: npt.NDArray[np.float32]
 
 
@@ -52,10 +54,13 @@ def read_votes(path: Path) -> VoteTable:
         raise DataError(f"{path}: missing. The ferplus7 and ferplus8 labels are FER+'s votes, beside fer2013.csv")
     usages: list[str] = []
     counts: list[list[int]] = []
-    for row, record in read_records(path, ("Usage", *_COLUMNS)):
+    lines: list[int] = []
+    for row, (line, record) in enumerate(read_records(path, ("Usage", *_COLUMNS))):
+        where = place(path, row, line)
         usages.append(record["Usage"])
-        counts.append([whole_number(record[name], path, row, name, _VOTERS) for name in _COLUMNS])
-    return VoteTable(path, tuple(usages), np.array(counts, np.float32).reshape(-1, len(_COLUMNS)))
+        lines.append(line)
+        counts.append([whole_number(record[name], where, name, _VOTERS) for name in _COLUMNS])
+    return VoteTable(path, tuple(usages), tuple(lines), np.array(counts, np.float32).reshape(-1, len(_COLUMNS)))
 
 
 def require_same_rows(votes: VoteTable, path: Path, usages: list[str]) -> None:
@@ -65,7 +70,8 @@ def require_same_rows(votes: VoteTable, path: Path, usages: list[str]) -> None:
         raise DataError(f"{votes.path}: {len(votes.usages)} rows, but {path.name} has {len(usages)}: {apart}")
     for row, (voted, pictured) in enumerate(zip(votes.usages, usages, strict=True)):
         if voted != pictured:
-            raise DataError(f"{place(votes.path, row)}: Usage is {voted!r}, but {pictured!r} in {path.name}: {apart}")
+            where = place(votes.path, row, votes.lines[row])
+            raise DataError(f"{where}: Usage is {voted!r}, but {pictured!r} in {path.name}: {apart}")
 
 
 def require_agreement(votes: VoteTable, path: Path, rows: Sequence[int], emotions: Sequence[int]) -> None:
