@@ -6,6 +6,8 @@
 #
 # Run it again to upgrade. The new version goes beside the old one and takes its place only when it can read
 # /etc/fer-edge/config.toml, which is never changed, and open the model; else the old one goes on.
+# --extras adds packages; mqtt comes without asking, and an upgrade keeps those of before.
+# --dry-run prints what would be done; --uninstall keeps the configuration and what was recorded.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -18,13 +20,14 @@ SYSUSERS=/etc/sysusers.d/fer-edge.conf
 COMMAND=/usr/local/bin/fer-edge
 
 main() {
-    dry_run=false uninstall=false extras=mqtt
+    dry_run=false uninstall=false extras=$(cat "$PREFIX/current/extras" 2>/dev/null || echo mqtt)
     while [ $# -gt 0 ]; do
         case $1 in
             --dry-run) dry_run=true ;;
             --uninstall) uninstall=true ;;
-            --extras) extras=${2:?--extras needs a list such as mqtt,display}; shift ;;
-            *) fail "unknown option $1. Known: --extras LIST, --dry-run, --uninstall" ;;
+            --extras) extras=${2:-}; shift; [ -n "$extras" ] || fail "--extras needs a list such as mqtt,display" ;;
+            -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
+            *) fail "unknown option $1. Known: --extras LIST, --dry-run, --uninstall, --help" ;;
         esac
         shift
     done
@@ -47,7 +50,10 @@ install_all() {
 install_packages() {
     local packages=(python3-venv libgl1 libglib2.0-0)
     if has_picamera2; then packages+=(python3-picamera2); fi
+    # SDL loads these where there is no desktop.
+    case ,$extras, in *,display,*) packages+=(libegl1 libgbm1 libgles2) ;; esac
     export DEBIAN_FRONTEND=noninteractive
+    say "installing Debian's packages: ${packages[*]}"
     run apt-get install -qq -y --no-install-recommends "${packages[@]}" || {
         run apt-get update -qq
         run apt-get install -qq -y --no-install-recommends "${packages[@]}"
@@ -67,13 +73,16 @@ install_program() {
         # Bookworm's picamera2 was built for numpy 1, and cannot be used beside numpy 2.
         python3 -c 'import numpy, sys; sys.exit(numpy.__version__ >= "2")' 2>/dev/null && numpy=('numpy<2')
     fi
+    say "installing the program with $extras; this takes some minutes on a Raspberry Pi"
     run rm -rf "$new"
     run python3 -m venv ${environment[@]+"${environment[@]}"} "$new"
     run "$new/bin/pip" install --quiet --disable-pip-version-check "$PROJECT[$extras]" ${numpy[@]+"${numpy[@]}"}
     if ! run "$new/bin/fer-edge" service check --config "$CONFIG"; then
         rm -rf "$new"
-        fail "the new version does not accept $CONFIG or the model (above). ${old:+The old version goes on. }Mend it and run this again"
+        fail "the new version does not start with $CONFIG (why: above). ${old:+The old version goes on. }Mend that and run" \
+            "this again; a package that is missing comes by --extras"
     fi
+    $dry_run || echo "$extras" >"$new/extras"
     run ln -sfn "$new" "$PREFIX/next"
     run mv -T "$PREFIX/next" "$PREFIX/current"
     run ln -sfn "$PREFIX/current/bin/fer-edge" "$COMMAND"

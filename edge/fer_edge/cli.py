@@ -56,7 +56,9 @@ def run_command(
     on_change: Annotated[
         bool | None, typer.Option("--on-change", help="JSON lines only when faces or labels change.")
     ] = None,
-    record: Annotated[Path | None, typer.Option(help="Write the annotated video, .mp4, or pictures, a folder.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the annotated video, .mp4 or .mkv; pictures: a folder.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the probabilities over time, .png, .svg or .pdf.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
@@ -181,13 +183,15 @@ def service_status() -> None:
 
 @service.command("check")
 def service_check(config: ConfigOption = None) -> None:
-    """Read the configuration and open the model, as the service would; leave camera and outputs alone."""
+    """Read the configuration, open the model and find the packages that outputs need; open no camera or output."""
     from fer_edge.config import load_config
 
     settings = load_config(config, {})
     _prepare(settings)
     from fer_edge.pipeline import Pipeline
+    from fer_edge.sinks import make_sinks
 
+    make_sinks(settings, fps=30)
     Pipeline(settings).close()
     typer.echo(f"{config or 'the default configuration'} and model {settings.model} are good")
 
@@ -257,11 +261,13 @@ def _refuse_unsuited(settings: RunConfig, source: Source) -> None:
     if settings.plot and (pictures or source.frames is None):
         raise ConfigError(f"--plot is for a video; {source.description} is none")
     if settings.record and not settings.record.suffix and not pictures:
-        raise ConfigError(f"--record {settings.record}: a folder is for pictures; a video is written as .mp4")
+        raise ConfigError(f"--record {settings.record}: a folder is for pictures; a video is written as .mp4 or .mkv")
 
 
 def _summarise(source: str, summary: Summary, *, failed: bool) -> None:
-    if failed and not summary.frames:
+    if not summary.frames:
+        if not failed:
+            tell(f"{source}: there was no frame")
         return
     faces = "1 face" if summary.faces == 1 else f"{summary.faces} faces"
     tell(

@@ -34,11 +34,11 @@ class CameraConfig(_Section):
     wait: bool = False
     """Wait for a camera that is not there at the start, instead of ending or showing the demo: for a service."""
     rotation: Literal[0, 90, 180, 270] = 0
-    """picamera2: degrees clockwise by which the picture is turned."""
+    """Degrees clockwise by which the picture is turned."""
     hflip: bool = False
-    """picamera2: left and right change places, before the turn."""
+    """Left and right change places, before the turn."""
     vflip: bool = False
-    """picamera2: above and below change places, before the turn."""
+    """Above and below change places, before the turn."""
 
 
 class DetectorConfig(_Section):
@@ -146,7 +146,7 @@ class RunConfig(_Section):
     json_path: str | None = Field(None, alias="json")
     """File for JSON lines, `-` for standard output."""
     record: Path | None = None
-    """Annotated video to write, `.mp4`; for pictures, a folder of annotated copies."""
+    """Annotated video to write, `.mp4`, or `.mkv`, which outlives a kill; of pictures, a folder of annotated copies."""
     plot: Path | None = None
     """Timeline of the probabilities to draw, `.png`, `.svg` or `.pdf`; for sources that end."""
     max_frames: int | None = Field(None, ge=1)

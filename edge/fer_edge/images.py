@@ -39,3 +39,11 @@ def turned(image: Image, degrees: int) -> Image:
     """Turn a picture clockwise by 0, 90, 180 or 270 degrees."""
     codes = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
     return np.asarray(cv2.rotate(image, codes[degrees]), np.uint8) if degrees else image
+
+
+def flipped(image: Image, *, left_right: bool, above_below: bool) -> Image:
+    """Let the sides of a picture change places."""
+    if not left_right and not above_below:
+        return image
+    code = -1 if left_right and above_below else int(left_right)  # OpenCV: 1 is left and right, 0 above and below
+    return np.asarray(cv2.flip(image, code), np.uint8)

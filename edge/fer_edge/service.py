@@ -16,7 +16,7 @@ _PROPERTIES = {
     "NRestarts": "restarts since boot",
     "Result": "last result",
     "ExecMainStatus": "last exit code",
-    "MemoryCurrent": "memory, bytes",
+    "MemoryCurrent": "memory",
     "UnitFileState": "at boot",
     "DropInPaths": "drop-ins",
 }
@@ -49,10 +49,15 @@ def examine() -> ServiceState:
     )
     if shown.get("LoadState") != "loaded":
         raise ConfigError(f"{UNIT} is {shown.get('LoadState', 'not there')}. Install it with sudo systemd/install.sh")
+    runs = shown["ActiveState"] == "active"
+    if runs:  # both are of a process that has ended
+        del shown["Result"], shown["ExecMainStatus"]
+    if (memory := shown.get("MemoryCurrent", "")).isdecimal():
+        shown["MemoryCurrent"] = f"{int(memory) / 1e6:.0f} MB"
     known = {name: shown.get(key, "") for key, name in _PROPERTIES.items()}
     return ServiceState(
         state=f"{shown['ActiveState']} ({shown['SubState']})",
-        runs=shown["ActiveState"] == "active",
+        runs=runs,
         facts={name: value for name, value in known.items() if value not in {"", "[not set]"}},
         warnings=tuple(_ask("journalctl", "-u", UNIT, "-p", "warning", "-n", str(_WARNINGS), "--no-pager", "-q")),
     )

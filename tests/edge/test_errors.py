@@ -106,7 +106,7 @@ def test_a_picture_with_a_part_that_claims_gigabytes(tmp_path: Path) -> None:
     content[data - 4 : data] = (2**31).to_bytes(4, "big")
     (tmp_path / "face.png").write_bytes(content)
     program = Path(sys.executable).with_name("fer-edge")
-    words = ["prlimit", "--as=1800000000", program, "run", "--source", tmp_path / "face.png"]
+    words = ["prlimit", "--as=1800000000", str(program), "run", "--source", str(tmp_path / "face.png")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     check(done, 3, "face.png: is not a readable image")
 

@@ -138,17 +138,37 @@ def test_a_camera_that_another_program_uses_is_refused_in_one_line(command: Run,
     camera.unplug()
 
 
-def test_a_video_on_a_full_disk_ends_there_and_is_kept(small_disk: Path, tmp_path: Path) -> None:
-    video = small_disk / "out.mp4"
-    run = Recognition(tmp_path, "--source", "demo", "--record", video)
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_video_on_a_full_disk_ends_there_and_is_kept(small_disk: Path, tmp_path: Path, name: str) -> None:
+    run = Recognition(tmp_path, "--source", "demo", "--record", small_disk / name)
     run.wait_for("No space left on device: the video ends here", 60)
     assert run.end() == 2
-    capture = cv2.VideoCapture(str(video))
-    frames = 0
+    assert playable(small_disk / name) > 20
+    assert [path.name for path in small_disk.iterdir()] == [name]
+
+
+def test_a_killed_recording_plays_and_is_not_replaced(tmp_path: Path) -> None:
+    video, second = tmp_path / "out.mkv", tmp_path / "out-2.mkv"
+    run = Recognition(tmp_path, "--source", "demo", "--record", video)
+    wait_until(lambda: video.is_file() and video.stat().st_size > 500_000)
+    run.process.kill()
+    run.process.wait()
+    written = video.read_bytes()
+    assert playable(video) > 60, "500 kB are some three seconds"
+    run = Recognition(tmp_path, "--source", "demo", "--record", video)
+    wait_until(lambda: second.is_file() and second.stat().st_size > 0)
+    assert run.end() == 0
+    assert playable(second) == int(cv2.VideoCapture(str(second)).get(cv2.CAP_PROP_FRAME_COUNT))
+    assert video.read_bytes() == written
+    assert sorted(path.name for path in tmp_path.glob("*.mkv")) == ["out-2.mkv", "out.mkv"]
+
+
+def playable(video: Path) -> int:
+    """How many of its frames can be read."""
+    capture, frames = cv2.VideoCapture(str(video)), 0
     while capture.read()[0]:
         frames += 1
-    assert frames > 20
-    assert [path.name for path in small_disk.iterdir()] == ["out.mp4"]
+    return frames
 
 
 def test_a_model_that_is_replaced_under_a_running_service_is_refused_at_the_next_start(

@@ -9,13 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections import Counter
 from pathlib import Path
 
 import cv2
 import pytest
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 
 from fer_edge.geometry import iou
 from fer_edge.sources.demo import scene_at
@@ -179,7 +180,8 @@ def test_a_reader_that_stalls_cannot_keep_it_from_ending(tmp_path: Path) -> None
         text=True,
     )
     os.close(writing)
-    time.sleep(3)
+    wait_until(lambda: int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder) > 3000)
+    time.sleep(1)  # then the pipe is full, and the next line stalls
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     os.close(reading)

@@ -7,10 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import pytest
+from tests.camera import LoopbackCamera
 
 from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
@@ -109,6 +111,20 @@ def test_the_demo_shows_what_it_says_it_shows() -> None:
         assert np.array_equal(first.image, demo.render(scene_at(0)))
     labels = {scene_at(seconds).label for seconds in range(0, 21, 3)}
     assert len(labels) == 7
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_camera_that_hangs_askew_is_set_upright(turn: Literal[0, 90, 180, 270]) -> None:
+    """The flips come before the turn, as picamera2 has them."""
+    camera = LoopbackCamera()
+    pictures = []
+    for config in (CameraConfig(), CameraConfig(rotation=turn, vflip=turn > 90, hflip=turn == 270)):
+        with CameraSource(camera.url("still"), config) as source:
+            pictures.append(next(iter(source)).image)
+    camera.unplug()
+    plain, seen = pictures
+    flipped = plain[::-1] if turn == 180 else plain[::-1, ::-1] if turn == 270 else plain
+    assert np.array_equal(seen, np.rot90(flipped, -turn // 90))
 
 
 class StreamServer:

@@ -59,6 +59,12 @@ def test_it_installs_with_the_configuration_that_is_there_and_waits_for_its_came
     assert machine.show("NRestarts") == "0"
 
 
+def test_a_configuration_that_wants_an_absent_package_is_refused(machine: Machine) -> None:
+    (machine.root / "root/screen.toml").write_text('display = "hdmi"\n')
+    said = machine.run("fer-edge", "service", "check", "--config", "/root/screen.toml", check=False)
+    assert "pygame-ce is not installed" in said
+
+
 def test_its_status_fits_a_screen(machine: Machine) -> None:
     said = machine.run("fer-edge", "service", "status")
     assert "active (running)" in said

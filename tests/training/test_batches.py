@@ -13,6 +13,7 @@ from fer_train.recipes import Recipe
 load_keras()
 
 from fer_train.batches import Batch, Batches, join  # noqa: E402 - Keras is quiet only when it is loaded first
+from fer_train.objective import AdjustedCrossentropy  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,23 @@ def test_mixing_keeps_targets_sums_of_one_and_blends_two_faces(faces: LabelledFa
     large = (target > 0.1).sum(axis=1)
     assert set(large) == {1, 2}
     assert images.dtype == np.uint8
+
+
+@pytest.mark.parametrize("imbalance", ["class_weights", "balanced_sampling"])
+def test_a_class_that_never_occurs_weighs_nothing(faces: LabelledFaces, imbalance: str) -> None:
+    recipe = Recipe.model_validate({"batch_size": 80, "imbalance": imbalance, "label_smoothing": 0.1})
+    batches = Batches(join([faces.take(np.flatnonzero(faces.classes != 1))]), recipe)
+    for batch in all_of(batches):
+        targets = batch[1]["fer2013"]
+        assert targets.sum(axis=1) == pytest.approx(np.ones(len(targets)), abs=1e-3)
+        assert targets[:, 1] == pytest.approx(np.full(len(targets), 0.1 / 7), abs=1e-3)
+
+
+def test_logit_adjustment_teaches_that_a_class_never_occurs() -> None:
+    """Its logit must fall as far as the others' rise above their shares."""
+    loss = AdjustedCrossentropy(np.array([0.5, 0.5, 0], np.float32))
+    truth, even, never = np.eye(3, dtype=np.float32)[:1], np.full((1, 3), 1 / 3, np.float32), [[0.5, 0.5, 1e-6]]
+    assert float(loss(truth, np.array(never, np.float32))) < float(loss(truth, even)) - 0.3
 
 
 @pytest.mark.parametrize("imbalance", ["class_weights", "balanced_sampling"])

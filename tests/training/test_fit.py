@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,7 +128,8 @@ def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_dat
     shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "mini-xception", "--epochs", 1)
     first, second = tmp_path / "first", tmp_path / "second"
     assert command("fer-train", "fit", *shared, "--out", first, timeout=300).returncode == 0
-    start = ("--init", first / "model.keras", "--freeze", "trunk", "--labels", "ferplus8", "--out", second)
+    start = ["--init", first / "model.keras", "--freeze", "trunk", "--labels", "ferplus8", "--out", second]
+    start += ["--set", "ema=0.9"]
     done = command("fer-train", "fit", *shared, *start, timeout=300)
     assert done.returncode == 0, done.stderr
     files = [str(folder / "model.keras") for folder in (first, second)]
@@ -150,6 +152,41 @@ print(other.output_shape[-1])
         assert not (tmp_path / "no").exists()
 
 
+def test_a_training_that_diverges_leaves_no_model(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    options = ("--data", tiny_data, "--recipe", "adam-50", "--set", "optimizer=sgd", "--learning-rate", 1e30)
+    done = command("fer-train", "fit", *options, "--epochs", 3, "--out", tmp_path / "run", timeout=300)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("after epoch 1. Train anew with a lower --learning-rate")
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_a_full_disk_is_said_before_anything_is_written(command: Run, tiny_data: Path, small_disk: Path) -> None:
+    options = ("--data", tiny_data, "--recipe", "adam-50", "--epochs", 1, "--out", small_disk / "run")
+    done = command("fer-train", "fit", *options, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "MB are needed, but only" in done.stderr
+    assert not list(small_disk.rglob("*.h5"))
+
+
+def test_people_who_disagree_teach_nothing_on_request(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    """Of the training faces the first 30 have no majority; and then the checkpoint is damaged."""
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    for index in [index for index, row in enumerate(rows) if row.startswith("Training")][:30]:
+        rows[index] = "Training,odd.png,4,3,3,0,0,0,0,0,0,0"
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    options = ["--data", tmp_path, "--recipe", "adam-50", "--labels", "ferplus7", "--set", "votes=majority"]
+    out = tmp_path / "run"
+    begun(out, 1, *options)
+    record = json.loads((out / "unfinished" / "record.json").read_text())
+    assert record["data"]["ferplus7"]["train"]["images"] == 250
+    for checkpoint in (out / "unfinished").glob("epoch-*.h5"):
+        checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
+    done = command("fer-train", "fit", *options, "--out", out, "--resume", timeout=300)
+    assert done.returncode == 2
+    assert f"is missing or damaged. Remove {out} and train anew" in done.stderr
+
+
 def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     done = command("fer-train", "fit", "--data", tiny_data, "--out", tmp_path / "no", "--resume")
     assert done.returncode == 2
@@ -160,18 +197,25 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("option", "value", "telling"),
     [
-        ("--labels", "ferminus", "labels: Input should be 'fer2013', 'ferplus7' or 'ferplus8', not 'ferminus'"),
+        (
+            "--labels",
+            "ferminus",
+            "error: --labels: Input should be 'fer2013', 'ferplus7' or 'ferplus8', not 'ferminus'",
+        ),
         ("--architecture", "vgg", "architecture 'vgg' is unknown"),
         ("--recipe", "no-such", "neither a file nor a shipped recipe"),
         ("--set", "epochs", "expected key=value"),
-        ("--set", "epoch=3", "epoch: unknown key"),
-        ("--set", "augmentation.erase=2", "augmentation.erase: Input should be less than or equal to 1, not 2"),
-        ("--set", "also={fer2013=1}", "fer2013 stands under labels already"),
+        ("--set", "epoch=3", "--set epoch=3: unknown key"),
+        ("--set", "augmentation.erase=2", "augmentation.erase=2: Input should be less than or equal to 1, not 2"),
+        ("--set", "also={fer2013=1}", "fer2013 stands under labels already. Leave it out, as in --set also={}"),
         ("--init", "/no/such.keras", "/no/such.keras: no such file"),
         ("--freeze", "trunk", "Give --init too"),
         ("--data", "/no/such", "/no/such: no such file"),
         ("--precision", "float7", "precision 'float7' is unknown"),
-        ("--learning-rate", "-1", "learning_rate: Input should be greater than 0"),
+        ("--learning-rate", "-1", "error: --learning-rate: Input should be greater than 0"),
+        ("--set", "learning_rate=inf", "error: --set learning_rate=inf: Input should be a finite number"),
+        ("--seed", "99999999999999999999", "--seed: Input should be less than 4294967296"),
+        ("--set", "votes=most", "votes=most: Input should be 'soft', 'plurality' or 'majority'"),
     ],
 )
 def test_wrong_options_are_one_line(

@@ -13,7 +13,7 @@ from fer_train.degradations import jpeg, noise
 class Augmentation(BaseModel):
     """How far a face may be changed; each value is drawn evenly from within its bounds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     rotate_degrees: float = Field(15.0, ge=0, le=180)
     scale: float = Field(0.15, ge=0, lt=1)

@@ -83,7 +83,7 @@ class Batches(keras.utils.PyDataset):
             for head, target in examples.targets.items()
         }
         if recipe.imbalance == "class_weights":
-            self._targets[main] = self._targets[main] * _class_weights(examples.targets[main])
+            self._targets[main] = self._targets[main] * _class_weights(examples.targets[main])[:, None]
         self._weights = examples.weights
         self.start_epoch(0)
 
@@ -127,10 +127,9 @@ def _chances(target: Floats) -> npt.NDArray[np.float64]:
 
 
 def _class_weights(target: Floats) -> Floats:
-    """Weights inverse to the classes' shares, one on average over the faces: shape (C,)."""
-    shares = class_shares(target)
-    weights = 1 / np.maximum(shares, 1e-6)
-    return np.asarray(weights / (weights @ shares), np.float32)
+    """Each face's weight, inverse to its class' share, one on average: shape (N,)."""
+    weights = target @ (1 / np.maximum(class_shares(target), 1e-6))
+    return np.asarray(weights / weights[target.any(axis=1)].mean(), np.float32)
 
 
 def _smooth(target: Floats, smoothing: float) -> Floats:

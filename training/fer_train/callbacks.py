@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import keras
 from keras import ops
 
+from fer_edge.errors import ConfigError
 from fer_train.batches import Batches
+from fer_train.files import require_room
 from fer_train.workers import apart
 
 _CHECKPOINT = "epoch-{:04d}.weights.h5"
@@ -62,6 +65,9 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Add a row."""
         seconds = round(time.monotonic() - self._begin, 2)
+        loss = float((logs or {}).get("loss", math.nan))
+        if not math.isfinite(loss):
+            raise ConfigError(f"the loss is {loss} after epoch {epoch + 1}. Train anew with a lower --learning-rate")
         row = {"epoch": float(epoch), "seconds": seconds, "learning_rate": self._rate}
         row |= {self._column(name): float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
         self.rows.append(row)
@@ -91,10 +97,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
         """Save, then remove the checkpoint before."""
         before = _checkpoints(self._folder)
-        aside = self._folder / "aside.weights.h5"
-        with apart():
-            self.model.save_weights(aside, overwrite=True)
-        aside.replace(self._folder / _CHECKPOINT.format(epoch + 1))
+        _save_weights(self.model, self._folder / _CHECKPOINT.format(epoch + 1))
         for path in before:
             path.unlink()
 
@@ -122,8 +125,7 @@ class KeepBest(keras.callbacks.Callback):
         if self._ema:
             self._ema.on_test_begin()
         if self._writes:
-            with apart():
-                self.model.save_weights(self._path, overwrite=True)
+            _save_weights(self.model, self._path)
         if self._ema:
             self._ema.on_test_end()
 
@@ -134,8 +136,22 @@ def restore(model: keras.Model, folder: Path) -> int:
     if not saved:
         return 0
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(saved[-1])
+    load_weights(model, saved[-1])
     return epochs_done(folder)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load what `_save_weights` saved. Raises ConfigError where it is damaged."""
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{path}: is missing or damaged. Remove {path.parent.parent} and train anew") from error
+
+
+def has_stopped(history: Path, patience: int | None) -> bool:
+    """Whether a training was stopped early already: its validation loss has not fallen for so many epochs."""
+    losses = [row["val_loss"] for row in _read(history)]
+    return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def epochs_done(folder: Path) -> int:
@@ -148,6 +164,19 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob(_CHECKPOINT.replace("{:04d}", "*")))
 
 
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """Save weights and optimizer whole or not at all. Raises ConfigError where there is no room: HDF5 would crash."""
+    optimizer = model.optimizer.variables if model.optimizer else []
+    require_room(path.parent, sum(4 * math.prod(variable.shape) for variable in (*model.variables, *optimizer)))
+    aside = path.with_name("aside.weights.h5")
+    with apart():
+        model.save_weights(aside, overwrite=True)
+    aside.replace(path)
+
+
 def _read(path: Path) -> list[dict[str, float]]:
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: is missing or damaged. Remove {path.parent} and train anew") from error

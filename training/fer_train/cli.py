@@ -97,8 +97,8 @@ def fit(
 
     meeting = parse_meeting(workers, worker, coordinator)
     model = train(
-        list(load_schemes(data, "train", chosen.schemes).values()),
-        list(load_schemes(data, "validation", chosen.schemes).values()),
+        list(load_schemes(data, "train", chosen.schemes, chosen.votes).values()),
+        list(load_schemes(data, "validation", chosen.schemes, chosen.votes).values()),
         chosen,
         out,
         resume=resume,
@@ -302,7 +302,7 @@ def tune(
 
     load_keras()
     policy = parse_precision(precision)
-    parts = load_schemes(data, "train", chosen.schemes)
+    parts = load_schemes(data, "train", chosen.schemes, chosen.votes)
     train, held_out = hold_out([parts[scheme] for scheme in chosen.schemes], chosen.seed)
     task = Task(space, train, held_out, policy, out)
     with open_study(task) as study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from fer_edge.errors import ConfigError, reason
@@ -24,6 +25,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be made ({reason(error)})") from error
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise ConfigError unless so many bytes, and a megabyte and a tenth more, fit on a folder's disk."""
+    wanted, free = 1.1 * size + 1e6, shutil.disk_usage(folder).free
+    if free < wanted:
+        raise ConfigError(f"{folder}: {wanted / 1e6:.0f} MB are needed, but only {free / 1e6:.0f} are free")
 
 
 def require_new_folder(path: Path) -> None:

@@ -18,9 +18,18 @@ from fer_edge import __version__
 from fer_edge.bundle import sha256
 from fer_train.architectures import build, count_macs
 from fer_train.batches import Batches, join
-from fer_train.callbacks import Checkpoint, History, KeepBest, StartEpoch, epochs_done, restore
+from fer_train.callbacks import (
+    Checkpoint,
+    History,
+    KeepBest,
+    StartEpoch,
+    epochs_done,
+    has_stopped,
+    load_weights,
+    restore,
+)
 from fer_train.datasets import LABELS, LabelledFaces, Scheme
-from fer_train.files import make_folder, write_whole
+from fer_train.files import make_folder, require_room, write_whole
 from fer_train.metrics import score
 from fer_train.models import predict
 from fer_train.objective import add_heads, head_model, losses, soft, soften
@@ -103,11 +112,12 @@ def fit(
     batches = Batches(examples, recipe, share)
     model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets))
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
+    is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
     model.fit(
         batches,
         shuffle=False,  # the batches are, in an order that a resumed training has too
         initial_epoch=first_epoch,
-        epochs=recipe.epochs,
+        epochs=first_epoch if is_over else recipe.epochs,
         validation_data=watched.validation(share),
         validation_batch_size=share.divisible(512),
         callbacks=[*_callbacks(recipe, out, batches, first_epoch, share), *callbacks],
@@ -119,9 +129,9 @@ def fit(
         return None
     trunk, model = _copy(model, recipe, tuple(taught))
     if recipe.keep == "best":
-        model.load_weights(out / UNFINISHED / _BEST)
+        load_weights(model, out / UNFINISHED / _BEST)
     if recipe.ema:
-        _refresh_batch_norm(model, Batches(examples, recipe))
+        _refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
     return _save(trunk, model, record, validation, recipe, out)
 
 
@@ -209,6 +219,7 @@ def _copy(model: keras.Model, recipe: Recipe, taught: Sequence[Scheme]) -> tuple
     copy = add_heads(trunk, recipe, taught)
     for fresh, layer in zip(copy.layers, model.layers, strict=True):
         fresh.set_weights(layer.get_weights())
+        fresh.trainable = layer.trainable  # a frozen batch norm is not measured again
     return trunk, copy
 
 
@@ -245,14 +256,21 @@ def _save_head(
     }
     write_report(folder, probabilities, validation, f"{model.name}, {scheme}", history=history, record=described)
     aside = folder / "model.aside.keras"
+    require_room(folder, 4 * model.count_params())
     model.save(aside)
     write_whole(folder / RECORD_FILE, (json.dumps(described, indent=2) + "\n").encode())
     aside.replace(folder / KERAS_FILE)
 
 
-def _refresh_batch_norm(model: keras.Model, batches: Batches) -> None:
-    """Measure the batch norms' statistics again: averaged weights have others (Izmailov et al., arXiv:1803.05407)."""
-    for index in range(min(len(batches), 100)):
+def _refresh_batch_norm(model: keras.Model, batches: Batches, full: int) -> None:
+    """Measure the batch norms' statistics again: averaged weights have others (Izmailov et al., arXiv:1803.05407).
+
+    Fifty batches let nothing remain of the old ones. The first `full` of an epoch are of the whole size: no others are
+    used, unless there are none.
+    """
+    for step in range(50):
+        epoch, index = divmod(step, max(full, 1))
+        batches.start_epoch(epoch)
         model(batches[index][0], training=True)
 
 

@@ -96,7 +96,7 @@ class AdjustedCrossentropy(keras.losses.Loss):
 
     def __init__(self, shares: npt.NDArray[np.float32]) -> None:
         super().__init__(name="adjusted_crossentropy")
-        self._log_shares = np.log(np.maximum(shares, 1e-6))
+        self._log_shares = np.log(np.where(shares > 0, shares, 1))  # a class that never occurs is learnt as such
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         """Targets and probabilities, both (N, C), to losses (N,)."""

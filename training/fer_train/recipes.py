@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fer_edge.errors import ConfigError, reason
 from fer_edge.validation import first_problem
 from fer_train.augmentation import Augmentation
-from fer_train.datasets import Scheme
+from fer_train.datasets import Scheme, Votes
 
 DEFAULT_RECIPE = "edge"
 
@@ -23,13 +23,16 @@ _FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parents[1] / "reci
 class Recipe(BaseModel):
     """All that decides how a model is trained."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     architecture: str = "edge"
     labels: Scheme = "fer2013"
     also: dict[Scheme, float] = Field(default_factory=dict)
     """Further labels of the same faces that the trunk learns at once, each by a head of its own, and their weights in
     the loss; that of `labels` weighs 1."""
+
+    votes: Votes = "soft"
+    """What FER+'s votes become: shares, or one label and fewer faces; `datasets.ferplus.targets` says how."""
 
     epochs: int = Field(60, ge=1)
     batch_size: int = Field(128, ge=1)
@@ -72,12 +75,12 @@ class Recipe(BaseModel):
     temperature: float = Field(2.0, gt=0)
     """When distilling: softens both sides before they are compared (Hinton et al., arXiv:1503.02531)."""
     augmentation: Augmentation = Augmentation()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.labels in self.also:
-            raise ValueError(f"also: {self.labels} stands under labels already")
+            raise ValueError(f"also: {self.labels} stands under labels already. Leave it out, as in --set also={{}}")
         if any(weight <= 0 for weight in self.also.values()):
             raise ValueError("also: weights must be greater than 0")
         return self
@@ -107,14 +110,16 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = (), **options: obj
     """
     path = shipped_recipes().get(name_or_file, Path(name_or_file))
     values = _read(path)
+    given = {key: value for key, value in options.items() if value is not None}
+    origins = {key: f"--{key.replace('_', '-')}" for key in given}
     for override in overrides:
-        _override(values, override)
-    values |= {key: value for key, value in options.items() if value is not None}
+        origins[_override(values, override)] = f"--set {override}"
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(values | given)
     except ValidationError as error:
         field, problem = first_problem(error)
-        raise ConfigError(f"{path}: {field}: {problem}" if field else f"{path}: {problem}") from error
+        where = origins.get(field, str(path) if field == "(file)" else f"{path}: {field}")
+        raise ConfigError(f"{where}: {problem}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -129,7 +134,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not TOML ({error})") from error
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _override(values: dict[str, Any], override: str) -> str:
+    """Put a value into its place; return its dotted key."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override}: expected key=value, as in --set epochs=30")
@@ -143,3 +149,4 @@ def _override(values: dict[str, Any], override: str) -> None:
         values[last] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         values[last] = text.strip()
+    return key.strip()

@@ -41,14 +41,13 @@ class SearchSpace:
 
     @property
     def start(self) -> dict[str, Value]:
-        """The recipe's own values; nothing if one of them does not lie in the space."""
+        """Those of the recipe's own values that lie in the space."""
         recipe = self.recipe({})
-        values = {
+        return {
             key: value
             for key, distribution in self.distributions.items()
             if (value := _own(recipe, key)) is not None and _holds(distribution, value)
         }
-        return values if len(values) == len(self.distributions) else {}
 
 
 def parse_space(name_or_file: str, overrides: Sequence[str], varied: Sequence[str]) -> SearchSpace:

@@ -49,10 +49,11 @@ def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
         MissingExtra: a package that one needs is not installed.
         ConfigError: one cannot be written or shown.
     """
-    return [stack.enter_context(sink) for sink in _wanted(config, fps)]
+    return [stack.enter_context(sink) for sink in make_sinks(config, fps)]
 
 
-def _wanted(config: RunConfig, fps: float) -> list[Sink]:
+def make_sinks(config: RunConfig, fps: float) -> list[Sink]:
+    """Make the sinks that the configuration asks for, and open none. Raises MissingExtra."""
     sinks: list[Sink] = []
     if config.mqtt is not None:
         from fer_edge.sinks.mqtt import Mqtt  # noqa: PLC0415 - only what is asked for is loaded

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
+from itertools import chain, count
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +17,9 @@ from fer_edge.errors import ConfigError, reason
 from fer_edge.overlay import draw
 from fer_edge.types import FrameResult, Image
 
+_log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".mp4", ".mkv")
 _FALLBACK_FPS = 30.0
 _LONGEST_REPEAT = 2.0
 """Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills."""
@@ -22,13 +27,15 @@ _LONGEST_REPEAT = 2.0
 
 _RESERVE = 2_000_000
 _RESERVE_A_FRAME = 32
-"""Bytes of the disk that are left for the index, which an .mp4 gets when it is finished."""
+"""Bytes of the disk that are left for the index, which a video gets when it is finished."""
 
 
 class Recording:
-    """Writes annotated frames to an .mp4, aside until it is finished; short gaps are filled by repeating frames.
+    """Writes annotated frames to a video; short gaps are filled by repeating frames.
 
-    When the disk is all but full the video ends there, so that what was recorded can be kept.
+    An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv can be played at
+    any moment: it is written in place, and replaces none, so that what is killed and started again leaves two. When the
+    disk is all but full the video ends there, so that what was recorded can be kept.
     """
 
     slow = True
@@ -44,30 +51,40 @@ class Recording:
         self._full = False
 
     def __enter__(self) -> Self:
-        if self._path.suffix.lower() != ".mp4":
-            raise ConfigError(f"'{self._path}': a recording is written as .mp4")
-        self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
+        suffix = self._path.suffix.lower()
+        if suffix not in VIDEO_SUFFIXES:
+            raise ConfigError(f"'{self._path}': a recording is written as {' or '.join(VIDEO_SUFFIXES)}")
         try:
             if self._path.is_dir():
                 raise IsADirectoryError(0, "is a folder")
+            self._in_place = suffix == ".mkv"
+            if self._in_place:
+                self._aside = _unused(self._path)
+                if self._aside != self._path:
+                    _log.info("%s is there already: recording to %s", self._path, self._aside)
+                self._path = self._aside
+            else:
+                self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
             self._aside.touch()
         except (OSError, ValueError) as error:
             raise ConfigError(f"'{self._path}': cannot be written ({reason(error)})") from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Move the video into place. Raises ConfigError if it cannot be read back: the disk was full, as a rule."""
+        """Finish the video. Raises ConfigError if it cannot be read back whole: the disk was full, as a rule."""
         try:
             if self._writer is None:
                 return
             self._writer.release()
             if self._count_frames() < self._written:
-                raise ConfigError(f"{self._path}: the video could not be finished and is discarded. Is the disk full?")
+                discarded = "" if self._in_place else " and is discarded"
+                raise ConfigError(f"{self._path}: the video could not be finished{discarded}. Is the disk full?")
             self._aside.replace(self._path)
         except OSError as error:
             raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
         finally:
-            self._aside.unlink(missing_ok=True)
+            if self._writer is None or not self._in_place:
+                self._aside.unlink(missing_ok=True)
 
     def emit(self, result: FrameResult) -> None:
         """Write the frame as often as its time asks for. Raises OSError where the video cannot be written."""
@@ -107,3 +124,9 @@ class Recording:
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         return count
+
+
+def _unused(path: Path) -> Path:
+    """Return the path, or the first of NAME-2, NAME-3 and so on where it is taken; an empty file takes nothing."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(name for name in chain([path], numbered) if not name.exists() or not name.stat().st_size)

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -139,7 +140,8 @@ def main() -> None:
     """Run until the pipe closes: the signals that end fer-edge reach this process too, and are not for it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICENESS)
+    with suppress(OSError):  # systemd may forbid it
+        os.nice(_NICENESS)
     pipe, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
     try:
         serve(pipe, memory, Window(sys.argv[3], ScreenConfig.model_validate_json(sys.argv[4])))

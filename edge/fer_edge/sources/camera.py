@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fer_edge.config import CameraConfig
+from fer_edge.images import flipped, turned
 from fer_edge.sources import Observer
 from fer_edge.sources.live import Capture, LiveSource, Shot
 from fer_edge.types import Image
@@ -28,14 +29,18 @@ class CameraSource(LiveSource):
 class OpenCvCapture:
     """A capture of OpenCV's that is open and gave a picture."""
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
+    def __init__(self, capture: cv2.VideoCapture, config: CameraConfig) -> None:
         self._capture = capture
+        self._config = config
         self.fps = float(capture.get(cv2.CAP_PROP_FPS))
 
     def read(self) -> Shot | None:
-        """Wait for a picture; None when the camera is gone."""
+        """Wait for a picture, and set it upright; None when the camera is gone."""
         image = _read(self._capture)
-        return None if image is None else Shot(image)
+        if image is None:
+            return None
+        image = flipped(image, left_right=self._config.hflip, above_below=self._config.vflip)
+        return Shot(turned(image, self._config.rotation))
 
     def release(self) -> None:
         """Let go of the camera."""
@@ -63,16 +68,16 @@ def _describe(name: str) -> str:
 def _opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
     def open_capture() -> Capture | None:
         if "://" in name:
-            return _opened(_open_stream(name))
+            return _opened(_open_stream(name), config)
         device = find_camera() if name == "auto" else f"/dev/video{name}" if name.isdecimal() else name
-        return _opened(_open_device(device, config)) if device else None
+        return _opened(_open_device(device, config), config) if device else None
 
     return open_capture
 
 
-def _opened(capture: cv2.VideoCapture) -> Capture | None:
+def _opened(capture: cv2.VideoCapture, config: CameraConfig) -> Capture | None:
     if _delivers(capture):
-        return OpenCvCapture(capture)
+        return OpenCvCapture(capture, config)
     capture.release()
     return None
 
