@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge.bundle import find_bundle
 from fer_edge.labels import FER2013
 from fer_edge.sources.demo import DemoSource, Scene, load_composites
 from fer_edge.types import FaceBox
@@ -39,9 +40,11 @@ def told(faces: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_photographs_become_faces_and_the_faces_a_model(command: Run, photographs: Path, tmp_path: Path) -> None:
-    faces, out = tmp_path / "faces", tmp_path / "run"
+    faces, out = tmp_path / "my faces", tmp_path / "run"
     done = command("fer-train", "crop", photographs, faces)
     assert done.returncode == 0, done.stderr
+    shipped = find_bundle("ferplus7") / "model.keras"
+    assert f"Next: fer-train fit --data '{faces}' --recipe photographs --init {shipped} --out runs/mine" in done.stdout
     train, validation = load_dataset(faces, "train"), load_dataset(faces, "validation")
     assert len(train) + len(validation) >= 0.8 * PHOTOGRAPHS_A_CLASS * len(FER2013)
     assert np.bincount(validation.classes).tolist() == [1] * len(FER2013)

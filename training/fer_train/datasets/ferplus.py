@@ -51,7 +51,10 @@ def read_votes(path: Path) -> VoteTable:
         DataError: it is missing or malformed; names the row and the field.
     """
     if not path.is_file():
-        raise DataError(f"{path}: missing. The ferplus7 and ferplus8 labels are FER+'s votes, beside fer2013.csv")
+        raise DataError(
+            f"{path}: missing. The ferplus7 and ferplus8 labels are FER+'s votes: put them beside fer2013.csv, or "
+            "choose --labels fer2013"
+        )
     usages: list[str] = []
     counts: list[list[int]] = []
     lines: list[int] = []
