@@ -20,9 +20,6 @@ def load_keras(backend: str | None = None) -> None:
     if backend:
         os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow 2.21 with oneDNN overruns its memory in the gradient of a 1x1 convolution with stride 2 from 8 to 16
-    # channels, which mini-xception has ("corrupted size vs. prev_size").
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         with quiet():
             import keras  # noqa: F401, PLC0415 - slow to load, so only when it is needed
