@@ -15,5 +15,8 @@ from importlib.metadata import version
 
 # Before OpenCV is imported anywhere: a small file may claim to be a picture of gigabytes. 134 megapixels.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
+# What it cannot open or read is said in our own words.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 __version__ = version("fer-edge")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from fer_edge.errors import MissingDependency
 
 
 def require_opencv() -> str:
-    """Import OpenCV, quietly, and return its version.
+    """Import OpenCV and return its version.
 
     Raises:
         MissingDependency: it is absent, or a system library that it needs is; names the command that mends it.
     """
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2  # noqa: PLC0415 - to catch what its import raises
     except ImportError as error:

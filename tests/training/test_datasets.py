@@ -1,6 +1,7 @@
 """What is read, and how a bad file is refused: with file, row and field."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, FERPLUS8
-from fer_train.datasets import load_dataset, load_schemes
+from fer_train.datasets import available_splits, load_dataset, load_schemes
 
 GREY = " ".join(["7"] * 2304)
 
@@ -100,18 +101,21 @@ def test_the_csv_whose_header_has_blanks(tmp_path: Path) -> None:
     assert load_dataset(tmp_path, "train").classes.tolist() == [3]
 
 
-@pytest.mark.parametrize("layout", ["images/train", "train"])
+@pytest.mark.parametrize("layout", ["images/train", "train", "Images/Train", "TRAIN"])
 def test_folders_of_any_size_and_colour(tmp_path: Path, layout: str) -> None:
     for label, level in (("happy", 200), ("Sad", 50)):
         folder = tmp_path / layout / label
         folder.mkdir(parents=True)
         cv2.imwrite(str(folder / "a.png"), np.full((96, 96, 3), level, np.uint8))
+    if "/" not in layout:
+        (tmp_path / "images").mkdir()
     faces = load_dataset(tmp_path, "train")
+    assert faces.source.name == tmp_path.name, "a report names the data set, not its split"
     assert sorted(faces.labels[label] for label in faces.classes) == ["happy", "sad"]
     assert {int(image.mean()) for image in faces.images} == {200, 50}
 
 
-@pytest.mark.parametrize("name", ["validation", "val", "test"])
+@pytest.mark.parametrize("name", ["validation", "val", "test", "VAL", "Validation", "images/Val"])
 def test_the_split_that_is_validated_on_has_several_names(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name / "fear"
     folder.mkdir(parents=True)
@@ -135,8 +139,48 @@ def test_images_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path, capl
     ]
     assert [Path(faces.place(position)).parent.name for position in range(2)] == ["happy", "sad"]
     assert [faces.labels[index] for index in faces.classes] == ["happy", "sad"]
-    (line,) = caplog.messages
+    ignored, line = caplog.messages
+    assert "train: 1 files are ignored, the first is sad/notes.txt" in ignored
     assert "3 of 5 images cannot be read and are left out, the first is happy/a.png" in line
+
+
+def test_files_that_are_not_read_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "train" / "sad" / "below").mkdir(parents=True)
+    for name in ("sad/a.png", "sad/below/b.png", "sad/c.heic", "sad/d.gif", "e.png"):
+        cv2.imwrite(str(tmp_path / "picture.png"), np.full((48, 48), 9, np.uint8))
+        shutil.move(tmp_path / "picture.png", tmp_path / "train" / name)
+    assert len(load_dataset(tmp_path, "train")) == 1
+    (line,) = caplog.messages
+    assert "train: 4 files are ignored, the first is e.png. Read are .bmp" in line
+
+
+def test_folders_of_classes_alone_are_split_by_content(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("happy", "Sad"):
+        (tmp_path / "one" / label).mkdir(parents=True)
+        for index in range(10):
+            cv2.imwrite(str(tmp_path / "one" / label / f"{index}.png"), rng.integers(0, 255, (48, 48), np.uint8))
+    shutil.copytree(tmp_path / "one", tmp_path / "other" / "images")
+    for path in (tmp_path / "other").glob("*/*/*.png"):
+        path.rename(path.with_name(f"{9 - int(path.stem)}0.png"))
+    assert available_splits(tmp_path / "one") == ("train", "validation")
+    train, validation = (load_dataset(tmp_path / "one", split) for split in ("train", "validation"))  # type: ignore[arg-type]
+    assert np.bincount(train.classes)[3:5].tolist() == [8, 8]
+    assert np.bincount(validation.classes)[3:5].tolist() == [2, 2]
+    both = {face.tobytes() for faces in (train, validation) for face in faces.images}
+    assert len(both) == 20
+    again = load_dataset(tmp_path / "other", "validation")
+    assert {face.tobytes() for face in again.images} == {face.tobytes() for face in validation.images}
+    with pytest.raises(DataError, match="no folder for the test split"):
+        load_dataset(tmp_path / "one", "test")
+
+
+def test_blank_lines_do_not_shift_the_line_that_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, ("0", GREY, "Training"), (), ("1", GREY, "Training"), (), ("1", "1 2 3", "PublicTest"))
+    train = load_dataset(path, "train")
+    assert train.place(1) == f"{path}: row 1 (line 4)"
+    with pytest.raises(DataError, match=r"fer2013.csv: row 2 \(line 6\): pixels has 3 values"):
+        load_dataset(path, "validation")
 
 
 Change = Callable[[Path], object]
@@ -160,6 +204,10 @@ Change = Callable[[Path], object]
         ),
         (lambda folder: write_csv(folder, ("0", GREY, "Training"), ("1", GREY)), "row 1 (line 3): no field 'Usage'"),
         (lambda folder: write_csv(folder, ("0", GREY, "PublicTest")), "no images in the train split"),
+        (
+            lambda folder: write_csv(folder, ("0", GREY, "Training"), ("0", GREY, "Trainig")),
+            "row 1 (line 3): Usage is 'Trainig', expected Training, PublicTest, PrivateTest",
+        ),
         (lambda folder: (folder / "fer2013.csv").write_bytes(b""), "no column 'emotion'"),
         (lambda folder: (folder / "fer2013.csv").write_bytes(b"\xff\xfe\x00"), "cannot be read as CSV"),
     ],
@@ -186,6 +234,18 @@ def test_votes_that_do_not_belong_to_the_csv(tmp_path: Path) -> None:
         load_dataset(tmp_path, "train", "ferplus7")
     write_votes(tmp_path, {}, {"anger": 11}, {})
     with pytest.raises(DataError, match=r"fer2013new.csv: row 1 \(line 3\): anger is '11'"):
+        load_dataset(tmp_path, "train", "ferplus7")
+
+
+def test_votes_whose_rows_were_shuffled(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    training = [index for index, row in enumerate(rows) if row.startswith("Training")]
+    shuffled = iter(np.random.default_rng(0).permutation([rows[index] for index in training]))
+    for index in training:
+        rows[index] = next(shuffled)
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    with pytest.raises(DataError, match=r"fer2013new.csv: most votes are for the label in fer2013.csv on only \d+%"):
         load_dataset(tmp_path, "train", "ferplus7")
 
 

@@ -112,10 +112,14 @@ def test_a_model_without_a_record_wants_its_labels_named(
         (("ferplus7", "TMP/none"), 2, "none: no such file or folder"),
         (("ferplus9", "DATA"), 4, "model 'ferplus9' is neither a folder nor a shipped model"),
         (("TMP", "DATA"), 4, "model.json: missing"),
+        (("TMP/run", "DATA"), 2, "run: its training is not finished. Repeat its command with --resume"),
+        (("ferplus7", "TMP/folders"), 2, "folders carry only classes. Choose --labels fer2013"),
+        (("ferplus7", "TMP/fer2013.csv"), 2, "fer2013new.csv: missing. The ferplus7 and ferplus8 labels are FER+'s"),
+        (("ferplus7", "DATA", "--labels", "fer2013", "--votes", "majority"), 2, "fer2013 labels come from no votes"),
         (("TMP/none.tflite", "DATA"), 4, "none.tflite: cannot be read (No such file or directory)"),
         (("TMP/text.tflite", "DATA"), 4, "text.tflite: not a TFLite model"),
         (("TMP/none.keras", "DATA"), 4, "none.keras: no such file"),
-        (("TMP/text.keras", "DATA"), 4, "text.keras: is not a usable Keras model"),
+        (("TMP/text.keras", "DATA"), 4, "text.keras: is not a usable Keras model (not the archive"),
         (("ferplus7", "DATA", "--out", "TMP/text.keras/below"), 2, "below: cannot be made (Not a directory)"),
     ],
 )
@@ -124,6 +128,9 @@ def test_what_cannot_be_judged_is_one_line(
 ) -> None:
     for name in ("text.tflite", "text.keras"):
         (tmp_path / name).write_text("this is no model")
+    (tmp_path / "run" / "unfinished").mkdir(parents=True)
+    (tmp_path / "folders" / "train" / "sad").mkdir(parents=True)
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
     words = (word.replace("DATA", str(tiny_data)).replace("TMP", str(tmp_path)) for word in arguments)
     done = command("fer-train", "evaluate", *words)
     assert done.returncode == code, done.stderr
@@ -139,8 +146,15 @@ def save(name, size, activation):
     keras.Model(inputs, outputs).save({str(tmp_path)!r} + name)
 save("/large.keras", 64, "softmax")
 save("/logits.keras", 48, None)
+model = keras.saving.load_model({str(tmp_path)!r} + "/logits.keras")
+model.layers[-1].set_weights([weight * float("nan") for weight in model.layers[-1].get_weights()])
+model.save({str(tmp_path)!r} + "/diverged.keras")
 """)
-    for name, telling in (("large", "goes from (None, 64, 64, 1)"), ("logits", "its outputs do not sum to one")):
+    for name, telling in (
+        ("large", "goes from (None, 64, 64, 1)"),
+        ("logits", "its outputs do not sum to one"),
+        ("diverged", "gives no numbers: its training diverged"),
+    ):
         done = command("fer-train", "evaluate", tmp_path / f"{name}.keras", tiny_data, "--labels", "fer2013")
         assert done.returncode == 4
         assert telling in done.stderr

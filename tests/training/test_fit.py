@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Run
 
 from fer_edge.sources.demo import load_composites
+from fer_train.recipes import load_recipe
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
 
@@ -117,6 +118,11 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_d
     alone = command("fer-train", "distill", *shared, "--out", tmp_path / "alone")
     assert alone.returncode == 2
     assert "Give --teacher" in alone.stderr
+    (bare := tmp_path / "bare").mkdir()
+    shutil.copy(teacher / "model.keras", bare)
+    alone = command("fer-train", "distill", *shared, "--teacher", bare, "--out", tmp_path / "alone")
+    assert alone.returncode == 2
+    assert "says which labels it learnt. Keep training.json of its training beside it" in alone.stderr
     stranger = command(
         "fer-train", "distill", *shared, "--labels", "ferplus8", "--teacher", teacher, "--out", tmp_path / "no"
     )
@@ -128,7 +134,7 @@ def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_dat
     shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "mini-xception", "--epochs", 1)
     first, second = tmp_path / "first", tmp_path / "second"
     assert command("fer-train", "fit", *shared, "--out", first, timeout=300).returncode == 0
-    start = ["--init", first / "model.keras", "--freeze", "trunk", "--labels", "ferplus8", "--out", second]
+    start = ["--init", first, "--freeze", "trunk", "--labels", "ferplus8", "--out", second]
     start += ["--set", "ema=0.9"]
     done = command("fer-train", "fit", *shared, *start, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -144,7 +150,11 @@ print(other.output_shape[-1])
     assert checked.stdout.split() == ["True", "8"]
     for options, telling in (
         (("--freeze", "stage9*"), "no such layer"),
-        (("--architecture", "mobile"), "is no mobile, but mini_xception"),
+        (
+            ("--architecture", "mobile"),
+            "is no mobile of 281,183 parameters, but mini_xception of 52,695 parameters. "
+            "Name its --architecture mini-xception",
+        ),
     ):
         again = command("fer-train", "fit", *shared, *start[:2], "--out", tmp_path / "no", *options)
         assert again.returncode in {2, 4}
@@ -185,6 +195,11 @@ def test_people_who_disagree_teach_nothing_on_request(command: Run, tiny_data: P
     done = command("fer-train", "fit", *options, "--out", out, "--resume", timeout=300)
     assert done.returncode == 2
     assert f"is missing or damaged. Remove {out} and train anew" in done.stderr
+
+
+def test_a_recipe_as_some_editors_save_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('\ufeffarchitecture = "mobile"\n', encoding="utf-8")
+    assert load_recipe(str(tmp_path / "mine.toml")).architecture == "mobile"
 
 
 def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,9 @@ def fit(
         list[Path] | None,
         typer.Option("--teacher", help="A model, or the folder of a training, to learn from; repeat for more."),
     ] = None,
-    init: Annotated[Path | None, typer.Option(help="Start from this model's weights.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from the weights of this model, or training's folder.")
+    ] = None,
     freeze: Annotated[
         list[str] | None, typer.Option(help="Layers that keep --init's weights: trunk, or names with * and ?.")
     ] = None,
@@ -93,6 +96,7 @@ def fit(
     from fer_train.export import export_h5
     from fer_train.fit import fit as train
     from fer_train.precision import parse_precision
+    from fer_train.records import model_in
     from fer_train.workers import parse_meeting
 
     meeting = parse_meeting(workers, worker, coordinator)
@@ -104,7 +108,7 @@ def fit(
         resume=resume,
         precision=parse_precision(precision),
         teachers=teachers or (),
-        init=init,
+        init=model_in(init) if init and init.is_dir() else init,
         freeze=freeze or (),
         meeting=meeting,
     )
@@ -113,7 +117,8 @@ def fit(
         return
     if h5:
         export_h5(model, out)
-    typer.echo(f"{out / 'model.keras'}: trained. Next: fer-quantize {out / 'model.keras'} --data {data} --check")
+    quantize = shlex.join(["fer-quantize", str(out / "model.keras"), "--data", str(data), "--check"])
+    typer.echo(f"{out / 'model.keras'}: trained. Next: {quantize}")
 
 
 @app.command()
@@ -268,11 +273,22 @@ def crop(
     validation: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the faces to validate on.")] = 0.2,
 ) -> None:
     """Cut the faces out of your own photographs, as the runtime will, to train on them."""
+    from fer_edge.bundle import DEFAULT_MODEL, find_bundle
     from fer_train.photographs import crop_photographs
     from fer_train.photographs_report import print_photographs, with_progress
+    from fer_train.records import KERAS_FILE
 
     print_photographs(crop_photographs(photographs, out, validation, with_progress))
-    typer.echo(f"{out}: written. Next: fer-train fit --data {out} --recipe photographs --out runs/mine")
+    shipped = find_bundle(DEFAULT_MODEL) / KERAS_FILE
+    start = ["--init", str(shipped)] if shipped.is_file() else []
+    fitting = shlex.join(
+        ["fer-train", "fit", "--data", str(out), "--recipe", "photographs", *start, "--out", "runs/mine"]
+    )
+    typer.echo(f"{out}: written. Next: {fitting}")
+    if not start:
+        typer.echo(
+            f"With few photographs add --init and the {KERAS_FILE} of {DEFAULT_MODEL} from the project's sources."
+        )
 
 
 @app.command()

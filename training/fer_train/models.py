@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -20,6 +21,8 @@ def load_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file. Train one with fer-train fit")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # of which Keras says that it is not there
+        raise ModelError(f"{path}: is not a usable Keras model (not the archive that a .keras file is)")
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:

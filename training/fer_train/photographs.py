@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,8 +20,10 @@ from fer_edge.images import read_image
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import crop_face
 from fer_edge.types import Image
-from fer_train.datasets.folders import class_folders
+from fer_train.datasets.folders import class_folders, files_below, held_out
 from fer_train.files import require_new_folder
+
+log = logging.getLogger(__name__)
 
 LIST_FILE = "photographs.csv"
 
@@ -51,10 +54,10 @@ class Photograph:
 def crop_photographs(
     photographs: Path, out: Path, validation: float, progress: Callable[[list[Path]], Iterable[Path]] = iter
 ) -> list[Photograph]:
-    """Cut the faces out of `<class>/<photograph>` and write them as `train|validation/<class>/<photograph>.png`.
+    """Cut the faces out of `<class>/<photograph>`, also in folders below, as `train|validation/<class>/….png`.
 
-    A face goes to the validation split by its photograph's bytes, not by its name or place: the same photographs are
-    always split the same way. `photographs.csv` in the new folder says what became of each.
+    A face goes to the validation split by its photograph's bytes, which its name gets too: photographs in different
+    folders may have the same. `photographs.csv` in the new folder says what became of each.
 
     Args:
         photographs: the folder with a folder a class.
@@ -70,12 +73,12 @@ def crop_photographs(
     require_new_folder(out)
     if not photographs.is_dir():
         raise DataError(f"{photographs}: no such folder. Give one that holds a folder of photographs a class")
-    labels = {
-        path: FER2013[label]
-        for folder, label in class_folders(photographs)
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".")
-    }
+    labels = {path: FER2013[label] for folder, label in class_folders(photographs) for path in files_below(folder)}
+    outside = [path.name for path in files_below(photographs) if path not in labels]
+    if outside:
+        log.warning(
+            "%s: %d files lie in no class and are left out, the first is %s", photographs, len(outside), outside[0]
+        )
     if not labels:
         raise DataError(f"{photographs}: no photographs. Expected {photographs}/<class>/<photograph>.jpg")
     detector = open_detector(DetectorConfig())
@@ -105,20 +108,15 @@ def _look(path: Path, label: str, detector: Detector, seen: set[str]) -> Photogr
 
 
 def _split(found: list[Photograph], validation: float) -> list[Photograph]:
-    """The same photographs with their split: in each class, those with the smallest digests are validated on."""
-    held_out: set[str] = set()
-    for label in FER2013:
-        digests = [
-            photograph.digest for photograph in found if photograph.label == label and photograph.face is not None
-        ]
-        count = round(len(digests) * validation)
-        if validation > 0 and len(digests) > 1:
-            count = max(count, 1)
-        held_out.update(sorted(digests)[:count])
+    """The same photographs with their split."""
+    faces = [
+        (photograph.digest, FER2013.index(photograph.label)) for photograph in found if photograph.face is not None
+    ]
+    apart = held_out(faces, validation)
     return [
         photograph
         if photograph.face is None
-        else replace(photograph, split="validation" if photograph.digest in held_out else "train")
+        else replace(photograph, split="validation" if photograph.digest in apart else "train")
         for photograph in found
     ]
 
@@ -139,7 +137,7 @@ def _write(found: list[Photograph], out: Path) -> None:
                 folder = aside / str(photograph.split) / photograph.label
                 folder.mkdir(parents=True, exist_ok=True)
                 png = cv2.imencode(".png", photograph.face)[1].tobytes()
-                (folder / f"{photograph.path.name}.png").write_bytes(png)
+                (folder / f"{photograph.path.name}.{photograph.digest[:8]}.png").write_bytes(png)
         aside.replace(out)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({reason(error)})") from error

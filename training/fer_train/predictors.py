@@ -16,7 +16,7 @@ from fer_edge.interpreter import open_interpreter
 from fer_edge.preprocess import MODEL_SIZE
 from fer_train.backend import load_keras
 from fer_train.datasets import LABELS, Scheme
-from fer_train.records import KERAS_FILE, find_scheme, training_record
+from fer_train.records import find_scheme, model_in, training_record
 from fer_train.tflite import real_answers
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -48,11 +48,11 @@ def open_predictor(name: str, labels: str | None = None) -> Predictor:
 
     Raises:
         ModelError: it is missing or cannot be used, or its classes are not those of the labels.
-        ConfigError: it is not known which labels it learnt.
+        ConfigError: it is not known which labels it learnt, or its training is not finished.
     """
     path = Path(name)
-    if path.is_dir() and (path / KERAS_FILE).is_file() and not (path / MANIFEST_FILE).is_file():
-        path /= KERAS_FILE
+    if path.is_dir() and not (path / MANIFEST_FILE).is_file() and model_in(path).is_file():
+        path = model_in(path)
     if path.suffix in {".keras", ".h5"}:
         record, predict = training_record(path), _open_keras(path)
     elif path.suffix == ".tflite":
@@ -77,6 +77,8 @@ def refuse_other_outputs(path: Path, predict: Predict, scheme: Scheme) -> None:
     answers = predict(greys)
     if answers.shape[1] != len(LABELS[scheme]):
         raise ModelError(f"{path}: has {answers.shape[1]} classes, but {scheme} has {len(LABELS[scheme])}")
+    if not np.isfinite(answers).all():
+        raise ModelError(f"{path}: gives no numbers: its training diverged. Train it again, at a lower --learning-rate")
     if not np.allclose(answers.sum(axis=1), 1, atol=0.02):
         raise ModelError(f"{path}: its outputs do not sum to one. End it with softmax, not with logits")
 

@@ -124,7 +124,7 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = (), **options: obj
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         known = ", ".join(shipped_recipes())
         raise ConfigError(f"recipe '{path}' is neither a file nor a shipped recipe (shipped: {known})") from None

@@ -9,11 +9,20 @@ from typing import Any
 from fer_edge.bundle import MANIFEST_FILE
 from fer_edge.errors import ConfigError, DataError
 from fer_train.datasets import Scheme, parse_scheme
+from fer_train.unfinished import UNFINISHED
 
 KERAS_FILE = "model.keras"
 
 RECORD_FILE = "training.json"
 """What a training writes of itself, beside the model."""
+
+
+def model_in(folder: Path) -> Path:
+    """Where the model of a training lies. Raises ConfigError if the training is not finished."""
+    model = folder / KERAS_FILE
+    if not model.is_file() and (folder / UNFINISHED).is_dir():
+        raise ConfigError(f"{folder}: its training is not finished. Repeat its command with --resume")
+    return model
 
 
 def training_record(path: Path) -> dict[str, Any]:
@@ -29,11 +38,15 @@ def training_record(path: Path) -> dict[str, Any]:
     return _read_json(record)
 
 
-def find_scheme(path: Path, labels: str | None, training: dict[str, Any]) -> Scheme:
-    """The label scheme that was asked for, or that a training recorded. Raises ConfigError if there is neither."""
+def find_scheme(path: Path, labels: str | None, training: dict[str, Any], mend: str = "Give --labels") -> Scheme:
+    """The label scheme that was asked for, or that a training recorded.
+
+    Raises:
+        ConfigError: there is neither; ends with the mend.
+    """
     recorded = training.get("scheme")
     if labels is None and not isinstance(recorded, str):
-        raise ConfigError(f"{path}: no training record says which labels it learnt. Give --labels")
+        raise ConfigError(f"{path}: no training record says which labels it learnt. {mend}")
     return parse_scheme(labels or str(recorded))
 
 

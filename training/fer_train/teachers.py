@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fer_edge.errors import ConfigError
 from fer_train.datasets import LABELS, Scheme
 from fer_train.models import load_model, predict
-from fer_train.records import KERAS_FILE, find_scheme, training_record
+from fer_train.records import KERAS_FILE, RECORD_FILE, find_scheme, training_record
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def soft_labels(
     heads = [head for teacher in teachers for head in _heads(teacher)]
     found: dict[Scheme, list[Floats]] = {}
     for head in heads:
-        scheme = find_scheme(head, None, training_record(head))
+        scheme = find_scheme(head, None, training_record(head), f"Keep {RECORD_FILE} of its training beside it")
         if scheme in schemes:
             found.setdefault(scheme, []).append(_ask(head, images, len(LABELS[scheme])))
     if not found:

@@ -10,6 +10,7 @@ import keras
 
 from fer_edge.errors import ConfigError, ModelError
 from fer_train.models import load_model
+from fer_train.records import training_record
 
 
 def initialise(model: keras.Model, source: Path, freeze: Sequence[str] = ()) -> None:
@@ -29,7 +30,11 @@ def initialise(model: keras.Model, source: Path, freeze: Sequence[str] = ()) -> 
     """
     learnt = load_model(source)
     if [type(layer) for layer in learnt.layers] != [type(layer) for layer in model.layers]:
-        raise ModelError(f"{source}: is no {model.name}, but {learnt.name}. Name its --architecture")
+        recipe = training_record(source).get("recipe")
+        name = recipe.get("architecture", "") if isinstance(recipe, dict) else ""
+        raise ModelError(
+            f"{source}: is no {_describe(model)}, but {_describe(learnt)}. Name its --architecture {name}".rstrip()
+        )
     for layer, other in zip(model.layers, learnt.layers, strict=True):
         weights = other.get_weights()
         if [weight.shape for weight in weights] == [weight.shape for weight in layer.weights]:
@@ -38,6 +43,10 @@ def initialise(model: keras.Model, source: Path, freeze: Sequence[str] = ()) -> 
             raise ModelError(f"{source}: its layer {other.name} has another size than that of {model.name}")
     for pattern in freeze:
         _freeze(model, pattern)
+
+
+def _describe(model: keras.Model) -> str:
+    return f"{model.name} of {model.count_params():,} parameters"
 
 
 def _freeze(model: keras.Model, pattern: str) -> None:

@@ -18,7 +18,9 @@ def mini_xception(classes: int, dropout: float = 0.0) -> keras.Model:
     inputs, x = grey_input()
     x = conv(conv(x, 8), 8)
     for filters in (16, 32, 64, 128):
-        shortcut = conv(x, filters, 1, stride=2, relu=False)
+        # Every other pixel, then the convolution: with the stride in the convolution, of 8 to 16 channels, TensorFlow
+        # 2.21 with oneDNN overruns its memory in the gradient ("corrupted size vs. prev_size").
+        shortcut = conv(layers.MaxPooling2D(1, 2)(x), filters, 1, relu=False)
         x = conv(depthwise(x, relu=False), filters, 1)
         x = conv(depthwise(x, relu=False), filters, 1, relu=False)
         x = layers.Add()([layers.MaxPooling2D(3, 2, padding="same")(x), shortcut])

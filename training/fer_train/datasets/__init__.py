@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_edge.errors import DataError
+from fer_edge.errors import ConfigError, DataError
 from fer_train.datasets.faces import LABELS, LabelledFaces, Scheme, Split, Votes, parse_scheme, parse_votes
 from fer_train.datasets.fer2013 import read_csv, splits_of_csv
 from fer_train.datasets.folders import read_folders, splits_of_folders
@@ -39,6 +39,7 @@ def load_dataset(data: Path, split: Split, scheme: Scheme = "fer2013", votes: Vo
 
     Raises:
         DataError: the data is missing or malformed; names the file, the row and the field.
+        ConfigError: votes are asked for where none are used.
     """
     return load_schemes(data, split, (scheme,), votes)[scheme]
 
@@ -47,6 +48,8 @@ def load_schemes(
     data: Path, split: Split, schemes: Sequence[Scheme], votes: Votes = "soft"
 ) -> dict[Scheme, LabelledFaces]:
     """Read one split once, labelled by several schemes; each has its own rows. See `load_dataset`."""
+    if votes != "soft" and set(schemes) == {"fer2013"}:
+        raise ConfigError(f"--votes {votes}: fer2013 labels come from no votes. Choose --labels ferplus8, or ferplus7")
     csv = _csv_of(data)
     if csv:
         loaded = read_csv(csv, split, schemes, votes)
@@ -78,6 +81,6 @@ def _from_folders(data: Path, split: Split, scheme: Scheme) -> LabelledFaces:
     if scheme != "fer2013":
         raise DataError(
             f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders carry only classes. "
-            "Choose labels fer2013, or a recipe with no others, such as photographs"
+            "Choose --labels fer2013"
         )
     return read_folders(data, split)

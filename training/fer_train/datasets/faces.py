@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fer_edge.errors import ConfigError
 from fer_edge.labels import FER2013, FERPLUS8
+from fer_train.datasets.records import place
 
 Split = Literal["train", "validation", "test"]
 Scheme = Literal["fer2013", "ferplus7", "ferplus8"]
@@ -46,8 +47,9 @@ class LabelledFaces:
         targets: shape (N, C), float32; each row sums to one (one-hot labels or shares of votes).
         rows: shape (N,), int64; the row of the CSV (0 is the first after the header) or the file's place in `files`.
         scheme: whose labels.
-        source: the file or folder it was read from.
+        source: the CSV, or the folder with all splits.
         split: its name.
+        lines: the line in an editor of every row of a CSV, those of other splits too; empty for folders.
         files: every image file of a folder in order, also those that were not readable; empty for a CSV.
         skipped: the ones among them that were not readable.
     """
@@ -58,6 +60,7 @@ class LabelledFaces:
     scheme: Scheme
     source: Path
     split: Split
+    lines: tuple[int, ...] = ()
     files: tuple[Path, ...] = ()
     skipped: tuple[Path, ...] = ()
 
@@ -88,9 +91,4 @@ class LabelledFaces:
     def place(self, position: int) -> str:
         """Where a picture stands: its file, or its row of the CSV."""
         row = int(self.rows[position])
-        return str(self.files[row]) if self.files else place(self.source, row)
-
-
-def place(path: Path, row: int) -> str:
-    """Where a record of a CSV stands: its row, and its line in an editor, where the header is line 1."""
-    return f"{path}: row {row} (line {row + 2})"
+        return str(self.files[row]) if self.files else place(self.source, row, self.lines[row])

@@ -13,16 +13,17 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import MODEL_SIZE
-from fer_train.datasets.faces import LabelledFaces, Scheme, Split, Votes, place
-from fer_train.datasets.ferplus import VOTES_FILE, read_votes, require_same_rows, targets
-from fer_train.datasets.records import read_records, whole_number
+from fer_train.datasets.faces import LabelledFaces, Scheme, Split, Votes
+from fer_train.datasets.ferplus import VOTES_FILE, read_votes, require_agreement, require_same_rows, targets
+from fer_train.datasets.records import place, read_records, whole_number
 
 _USAGE: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
+_COLUMNS = ("emotion", "pixels", "Usage")
 
 
 def splits_of_csv(path: Path) -> tuple[Split, ...]:
     """The splits that a CSV has rows of. Raises DataError if there are none."""
-    usages = {record["Usage"] for _, record in read_records(path, ("Usage",))}
+    usages = {record["Usage"] for _, record in read_records(path, _COLUMNS)}
     found = tuple(split for split, usage in _USAGE.items() if usage in usages)
     if not found:
         raise DataError(f"{path}: no row has a Usage of {', '.join(_USAGE.values())}")
@@ -37,16 +38,19 @@ def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) 
     """
     table = read_votes(path.with_name(VOTES_FILE)) if any(scheme != "fer2013" for scheme in schemes) else None
     usages: list[str] = []
+    lines: list[int] = []
     images: list[npt.NDArray[np.uint8]] = []
     emotions: list[int] = []
     rows: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # what older numpy says of pixels that are no numbers
-        for row, record in read_records(path, ("emotion", "pixels", "Usage")):
-            usages.append(record["Usage"])
+        for row, (line, record) in enumerate(read_records(path, _COLUMNS)):
+            where = place(path, row, line)
+            lines.append(line)
+            usages.append(_usage(record["Usage"], where))
             if record["Usage"] == _USAGE[split]:
-                emotions.append(whole_number(record["emotion"], path, row, "emotion", len(FER2013) - 1))
-                images.append(_pixels(record["pixels"], path, row))
+                emotions.append(whole_number(record["emotion"], where, "emotion", len(FER2013) - 1))
+                images.append(_pixels(record["pixels"], where))
                 rows.append(row)
     if not rows:
         raise DataError(f"{path}: no images in the {split} split: no row has Usage '{_USAGE[split]}'")
@@ -57,25 +61,33 @@ def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) 
         scheme="fer2013",
         source=path,
         split=split,
+        lines=tuple(lines),
     )
     if table is None:
         return {"fer2013": faces}
     require_same_rows(table, path, usages)
+    require_agreement(table, path, rows, emotions)
     return {
         scheme: faces if scheme == "fer2013" else _relabelled(faces, scheme, targets(table.counts[rows], scheme, votes))
         for scheme in schemes
     }
 
 
-def _pixels(text: str, path: Path, row: int) -> npt.NDArray[np.uint8]:
+def _usage(text: str, where: str) -> str:
+    if text not in _USAGE.values():
+        raise DataError(f"{where}: Usage is {text[:20]!r}, expected {', '.join(_USAGE.values())}")
+    return text
+
+
+def _pixels(text: str, where: str) -> npt.NDArray[np.uint8]:
     try:
         values = np.fromstring(text, np.int64, sep=" ")
     except (ValueError, DeprecationWarning) as error:
-        raise DataError(f"{place(path, row)}: pixels holds something that is not a whole number") from error
+        raise DataError(f"{where}: pixels holds something that is not a whole number") from error
     if values.size != MODEL_SIZE**2:
-        raise DataError(f"{place(path, row)}: pixels has {values.size} values, expected {MODEL_SIZE**2}")
+        raise DataError(f"{where}: pixels has {values.size} values, expected {MODEL_SIZE**2}")
     if values.min() < 0 or values.max() > 255:
-        raise DataError(f"{place(path, row)}: pixels has a value outside 0 to 255")
+        raise DataError(f"{where}: pixels has a value outside 0 to 255")
     return values.astype(np.uint8).reshape(MODEL_SIZE, MODEL_SIZE)
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_edge.errors import DataError, reason
-from fer_train.datasets.faces import place
 
 
 def read_records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (row, record) of a CSV that must have these columns, all of them filled.
+    """Yield (line, record) of a CSV that must have these columns, all of them filled. Blank lines do not count.
 
     Blanks around the names in the header do not count: one of Kaggle's copies of FER2013 has them.
 
@@ -28,14 +27,19 @@ def read_records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, di
             for row, record in enumerate(reader):
                 empty = [name for name in columns if record[name] is None]
                 if empty:
-                    raise DataError(f"{place(path, row)}: no field '{empty[0]}'")
-                yield row, record
+                    raise DataError(f"{place(path, row, reader.line_num)}: no field '{empty[0]}'")
+                yield reader.line_num, record
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV ({reason(error)})") from error
 
 
-def whole_number(text: str, path: Path, row: int, field: str, largest: int) -> int:
-    """Return a field's value. Raises DataError unless it is a whole number from 0 to `largest`."""
+def whole_number(text: str, where: str, field: str, largest: int) -> int:
+    """Return a field's value. Raises DataError, with its place, unless it is a whole number from 0 to `largest`."""
     if not text.strip().isdecimal() or int(text) > largest:
-        raise DataError(f"{place(path, row)}: {field} is {text[:20]!r}, expected a whole number from 0 to {largest}")
+        raise DataError(f"{where}: {field} is {text[:20]!r}, expected a whole number from 0 to {largest}")
     return int(text)
+
+
+def place(path: Path, row: int, line: int) -> str:
+    """Where a record of a CSV stands: its row, 0 for the first after the header, and its line in an editor."""
+    return f"{path}: row {row} (line {line})"
