@@ -164,7 +164,7 @@ def test_folders_of_classes_alone_are_split_by_content(tmp_path: Path) -> None:
     for path in (tmp_path / "other").glob("*/*/*.png"):
         path.rename(path.with_name(f"{9 - int(path.stem)}0.png"))
     assert available_splits(tmp_path / "one") == ("train", "validation")
-    train, validation = (load_dataset(tmp_path / "one", split) for split in ("train", "validation"))  # type: ignore[arg-type]
+    train, validation = (load_dataset(tmp_path / "one", split) for split in ("train", "validation"))
     assert np.bincount(train.classes)[3:5].tolist() == [8, 8]
     assert np.bincount(validation.classes)[3:5].tolist() == [2, 2]
     both = {face.tobytes() for faces in (train, validation) for face in faces.images}
