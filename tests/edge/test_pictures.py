@@ -32,9 +32,12 @@ def test_a_folder_gives_a_table_and_annotated_copies(command: Run, pictures: Pat
     assert "happy" in rows["large.jpg"]
     assert "surprise" in rows["tiny.png"]
     assert "nobody" in rows["nobody.png"].split("│")[3]
-    assert sorted(path.name for path in out.iterdir()) == sorted(rows)
-    sizes = {name: cv2.imread(str(out / name)).shape[:2] for name in rows}  # type: ignore[union-attr]
-    assert sizes == {"large.jpg": (480, 640), "nobody.png": (480, 480), "tiny.png": (480, 480)}
+    sizes = {path.name: cv2.imread(str(path)).shape[:2] for path in out.iterdir()}  # type: ignore[union-attr]
+    assert sizes == {
+        "large.annotated.jpg": (480, 640),
+        "nobody.annotated.png": (480, 480),
+        "tiny.annotated.png": (480, 480),
+    }
 
 
 def test_json_on_standard_output_takes_the_tables_place(command: Run, pictures: Path) -> None:
@@ -49,6 +52,26 @@ def test_the_pictures_themselves_are_never_replaced(command: Run, pictures: Path
         done = command("fer-edge", "run", "--source", source, "--record", pictures)
         assert done.returncode == 2
         assert "Choose another" in done.stderr
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_pictures_of_other_folders_are_never_replaced_and_copies_are(
+    command: Run, pictures: Path, tmp_path: Path
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "tiny.png").write_bytes(b"another photograph")
+    for _ in range(2):
+        assert command("fer-edge", "run", "--source", pictures / "tiny.png", "--record", album).returncode == 0
+    assert (album / "tiny.png").read_bytes() == b"another photograph"
+    assert sorted(path.name for path in album.iterdir()) == ["tiny.annotated.png", "tiny.png"]
+
+
+def test_no_output_replaces_a_picture_of_the_source(command: Run, pictures: Path) -> None:
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    done = command("fer-edge", "run", "--source", pictures, "--json", pictures / "tiny.png")
+    assert done.returncode == 2
+    assert "is also the source file" in done.stderr
     assert {path: path.read_bytes() for path in pictures.iterdir()} == before
 
 

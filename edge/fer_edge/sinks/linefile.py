@@ -24,17 +24,18 @@ class LineFile:
     """Takes lines; a log (`append`) is set aside when it is large or old enough.
 
     Each line is one write. What a crash cut is cut off when the file is opened again. A file that was moved or removed
-    meanwhile is made anew.
+    meanwhile is made anew. A file that is replaced keeps its content until there is a first line.
     """
 
     def __init__(self, path: Path, config: JsonLinesConfig) -> None:
         self._path = path
         self._config = config
         self._descriptor = -1
+        self._replaces = not config.append
 
     def open(self) -> None:
         """Open it. Raises OSError, also where what is to be added to is no log."""
-        self._open(os.O_APPEND if self._config.append else os.O_TRUNC | os.O_APPEND)
+        self._open()
 
     def close(self) -> None:
         """Close it, with all lines safe where that was asked for."""
@@ -49,21 +50,25 @@ class LineFile:
     def write(self, line: bytes) -> None:
         """Write one line, with its end. Raises OSError; then nothing of it was written."""
         size = self._find() if self._regular else 0
+        if self._replaces and size:
+            os.ftruncate(self._descriptor, 0)
+            size = 0
+        self._replaces = False
         if self._config.append and size and self._is_full(size + len(line)):
             self._set_aside()
             size = 0
         self._write_whole(line, size)
         self._sync()
 
-    def _open(self, flags: int) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | flags, 0o644)
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         status = os.fstat(self._descriptor)
         self._regular = stat.S_ISREG(status.st_mode)
         self._identity = (status.st_dev, status.st_ino)
         self._synced_at = time.monotonic()
         if self._regular:
             self._begun_at = time.time()
-        if self._regular and status.st_size:
+        if self._regular and status.st_size and not self._replaces:
             self._take_up()
 
     def _find(self) -> int:
@@ -74,7 +79,8 @@ class LineFile:
                 if (status.st_dev, status.st_ino) == self._identity:
                     return status.st_size
             self.close()
-        self._open(os.O_APPEND)
+            self._replaces = False  # what lies there now is not what was to be replaced
+        self._open()
         return os.fstat(self._descriptor).st_size
 
     def _write_whole(self, line: bytes, size: int) -> None:
@@ -106,7 +112,7 @@ class LineFile:
                 self._numbered(number).replace(self._numbered(number + 1))
         self._path.replace(self._numbered(1))
         self.close()
-        self._open(os.O_APPEND)
+        self._open()
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

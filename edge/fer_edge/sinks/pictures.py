@@ -19,7 +19,7 @@ _LOWEST = 480
 
 
 class AnnotatedPictures:
-    """Writes a copy of each picture, of the same name, into a folder."""
+    """Writes a copy of each picture into a folder, as NAME.annotated.jpg: no picture of that folder is replaced."""
 
     slow = False
 
@@ -42,11 +42,12 @@ class AnnotatedPictures:
         frame = result.frame
         height, width = frame.image.shape[:2]
         size = None if height >= _LOWEST else (width * _LOWEST, _LOWEST)
-        aside = self._folder / f".part.{frame.name}"
+        name = Path(frame.name)
+        aside = self._folder / f".part.{name}"
         try:
             if not cv2.imwrite(str(aside), draw(result, size)):
                 raise OSError(f"OpenCV cannot write {frame.name}")
-            aside.replace(self._folder / frame.name)
+            aside.replace(self._folder / f"{name.stem}.annotated{name.suffix}")
         finally:
             aside.unlink(missing_ok=True)
 

@@ -10,8 +10,8 @@ from typing import Self
 import cv2
 import numpy as np
 
-from fer_edge.errors import SourceError
-from fer_edge.images import IMAGE_SUFFIXES, read_image
+from fer_edge.errors import SourceError, reason
+from fer_edge.images import IMAGE_SUFFIXES, pictures_in, read_image
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -105,7 +105,10 @@ class ImageSource:
     def __enter__(self) -> Self:
         self._files = [self._path]
         if self._path.is_dir():
-            self._files = sorted(file for file in self._path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            try:
+                self._files = pictures_in(self._path)
+            except OSError as error:
+                raise SourceError(f"{self._path}: cannot be listed ({reason(error)})") from error
         if not self._files:
             raise SourceError(f"{self._path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
         self.frames: int | None = len(self._files)
