@@ -1,9 +1,11 @@
 """Tables, annotated copies and timelines, as a user asks for them."""
 
+import os
 import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from tests.conftest import Run
 
@@ -65,6 +67,20 @@ def test_pictures_of_other_folders_are_never_replaced_and_copies_are(
         assert command("fer-edge", "run", "--source", pictures / "tiny.png", "--record", album).returncode == 0
     assert (album / "tiny.png").read_bytes() == b"another photograph"
     assert sorted(path.name for path in album.iterdir()) == ["tiny.annotated.png", "tiny.png"]
+
+
+def test_a_name_that_is_not_utf8_and_a_strip_are_copied_too(command: Run, pictures: Path, tmp_path: Path) -> None:
+    odd, out = tmp_path / "odd", tmp_path / "out"
+    odd.mkdir()
+    shutil.copy(pictures / "tiny.png", os.fsencode(odd) + b"/face\xff.PNG")
+    cv2.imwrite(str(odd / "strip.png"), np.zeros((2, 8000, 3), np.uint8))
+    done = command("fer-edge", "run", "--source", odd, "--record", out)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.fsencode(path.name) for path in out.iterdir()) == [
+        b"face\xff.annotated.PNG",
+        b"strip.annotated.png",
+    ]
+    assert cv2.imread(str(out / "strip.annotated.png")).shape == (2, 8000, 3)  # type: ignore[union-attr]
 
 
 def test_no_output_replaces_a_picture_of_the_source(command: Run, pictures: Path) -> None:
