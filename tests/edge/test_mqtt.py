@@ -119,6 +119,18 @@ def test_a_broker_that_returns_is_told_the_latest(broker: Broker, config: Path) 
     assert errors.count("is gone: connecting again") == 1
 
 
+def test_a_broker_that_comes_late_is_missed_once_and_told_the_latest(broker: Broker, config: Path) -> None:
+    broker.stop()
+    process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.PIPE, text=True)
+    time.sleep(4)  # in which it tries more than once
+    broker.start()
+    Listener(broker.port).wait_for("fer-edge/faces", "label")
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert errors.count("cannot be reached: trying on") == 1
+    assert errors.count("MQTT broker 127.0.0.1 is there") == 1
+
+
 def test_without_a_broker_recognition_goes_on(command: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     config = tmp_path / "config.toml"
