@@ -21,6 +21,7 @@ from fer_edge.types import FrameResult, Image
 _log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
+_PART = ".part.mp4"
 _FALLBACK_FPS = 30.0
 _LONGEST_REPEAT = 2.0
 """Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills."""
@@ -61,6 +62,7 @@ class Recording:
             if self._path.is_dir():
                 raise IsADirectoryError(0, "is a folder")
             self._choose_file()
+            self._remove_leftovers()
             self._aside.touch()
         except (OSError, ValueError) as error:
             raise ConfigError(f"'{self._path}': cannot be written ({reason(error)})") from error
@@ -101,12 +103,22 @@ class Recording:
     def _choose_file(self) -> None:
         """Name the file to write: of an .mkv the first name that is free."""
         if not self._in_place:
-            self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
+            self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}{_PART}")
             return
         free = _unused(self._asked)
         if free not in {self._asked, self._path}:
             _log.info("%s is there already: recording to %s", self._asked, free)
         self._path = self._aside = free
+
+    def _remove_leftovers(self) -> None:
+        """Remove what runs that were killed have left of a video of this name: without an index nobody can play it."""
+        if self._in_place:
+            return
+        beginning = f".{self._path.stem}."
+        for part in self._aside.parent.glob(f"*{_PART}"):
+            pid = part.name.removeprefix(beginning).removesuffix(_PART)
+            if part.name == f"{beginning}{pid}{_PART}" and pid.isdecimal() and not _runs(int(pid)):
+                part.unlink(missing_ok=True)
 
     def _refuse_removed_file(self) -> None:
         """Let go of a file that is not there any more, or is another: what is written to it nobody can find."""
@@ -149,6 +161,16 @@ class Recording:
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         return count
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
 
 
 def _unused(path: Path) -> Path:
