@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -41,6 +42,7 @@ class VideoSource:
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
+        self._is_cut = _is_cut(self._path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,7 +68,7 @@ class VideoSource:
 
     def _refuse_truncated(self, read: int) -> None:
         """Raise SourceError if the file lost its end; a container's count of frames is only a hint."""
-        if _is_cut(self._path):
+        if self._is_cut and not (self.frames and read >= self.frames):
             raise SourceError(f"{self._path}: broke off after {read} frames: the file is truncated")
         if self.frames and read < 0.9 * self.frames:
             _log.warning("%s: had %d frames where its header says %d", self._path, read, self.frames)
@@ -74,9 +76,9 @@ class VideoSource:
 
 def _is_cut(path: Path) -> bool:
     """Whether an MP4 or QuickTime file is shorter than its boxes say (ISO/IEC 14496-12, 4.2); False for others."""
-    size = path.stat().st_size
     end = 0
     with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
         while end < size:
             file.seek(end)
             header = file.read(16)
