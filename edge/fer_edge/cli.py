@@ -238,10 +238,10 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
 
     detector = settings.detector
     inputs = {"source": settings.source, "--config": config, "cascade": detector.cascade, "detector": detector.model}
-    taken = {os.path.realpath(name): what for what, name in inputs.items() if name is not None}
-    taken |= {os.path.realpath(picture): "source" for picture in _pictures_in(Path(settings.source))}
-    model = os.path.realpath(settings.model)
-    folder = str(Path(os.path.realpath(settings.source)).parent)
+    taken = {_real(name): what for what, name in inputs.items() if name is not None}
+    taken |= {_real(picture): "source" for picture in _pictures_in(Path(settings.source))}
+    model = _real(settings.model)
+    folder = str(Path(_real(settings.source)).parent)
     outputs = (("--record", settings.record), ("--plot", settings.plot), ("--json", settings.json_path))
     for option, name in outputs:
         if name is None or name == "-" or "\0" in str(name):
@@ -253,6 +253,13 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
         if other:
             raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
         taken[path] = option
+
+
+def _real(name: str | Path) -> str:
+    """The path without links; a name that no file can have (it holds a NUL) as it is."""
+    with suppress(ValueError):
+        return os.path.realpath(name)
+    return str(name)
 
 
 def _pictures_in(folder: Path) -> list[Path]:

@@ -71,6 +71,10 @@ def test_a_missing_camera_or_file(command: Run, source: str) -> None:
     check(command("fer-edge", "run", "--source", source), 3, source)
 
 
+def test_a_name_that_no_file_can_have(command: Run) -> None:
+    check(command("fer-edge", "run", "--source", "file:///a%00b", "--json", "-"), 3, "is no file")
+
+
 @pytest.mark.parametrize(
     ("arguments", "telling"),
     [

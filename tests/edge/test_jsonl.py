@@ -181,10 +181,13 @@ def test_a_foreign_file_in_the_logs_place_is_never_added_to(tmp_path: Path) -> N
 
 
 def test_the_last_change_before_quiet_is_made_safe_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    safe: list[int] = []
-    fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (fsync(descriptor), safe.append(out.stat().st_size)))
-    out = tmp_path / "out.jsonl"
+    out, safe, fsync = tmp_path / "out.jsonl", [], os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        safe.append(out.stat().st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
     nobody = FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0), (), {})
     with JsonLines(str(out), JsonLinesConfig(append=True, on_change=True, sync_s=0.1)) as sink:
         sink.emit(nobody)

@@ -72,7 +72,7 @@ def test_pictures_of_other_folders_are_never_replaced_and_copies_are(
 def test_a_name_that_is_not_utf8_and_a_strip_are_copied_too(command: Run, pictures: Path, tmp_path: Path) -> None:
     odd, out = tmp_path / "odd", tmp_path / "out"
     odd.mkdir()
-    shutil.copy(pictures / "tiny.png", os.fsencode(odd) + b"/face\xff.PNG")
+    shutil.copy(os.fsencode(pictures / "tiny.png"), os.fsencode(odd) + b"/face\xff.PNG")
     cv2.imwrite(str(odd / "strip.png"), np.zeros((2, 8000, 3), np.uint8))
     done = command("fer-edge", "run", "--source", odd, "--record", out)
     assert done.returncode == 0, done.stderr

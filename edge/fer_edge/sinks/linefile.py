@@ -33,6 +33,7 @@ class LineFile:
         self._descriptor = -1
         self._replaces = not config.append
         self._unsynced = False
+        self._synced_at = 0.0
 
     def open(self) -> None:
         """Open it. Raises OSError, also where what is to be added to is no log."""

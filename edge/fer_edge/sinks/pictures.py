@@ -51,7 +51,7 @@ class AnnotatedPictures:
             written, content = cv2.imencode(name.suffix, draw(result, size))
             if not written:
                 raise OSError(f"OpenCV cannot write {name.suffix}")
-            aside.write_bytes(content)  # OpenCV itself takes only names that are UTF-8
+            aside.write_bytes(content.tobytes())  # OpenCV itself takes only names that are UTF-8
             aside.replace(self._folder / f"{name.stem}.annotated{name.suffix}")
         finally:
             aside.unlink(missing_ok=True)
