@@ -21,11 +21,17 @@ COMMAND=/usr/local/bin/fer-edge
 
 main() {
     dry_run=false uninstall=false extras=$(cat "$PREFIX/current/extras" 2>/dev/null || echo mqtt)
+    local added
     while [ $# -gt 0 ]; do
         case $1 in
             --dry-run) dry_run=true ;;
             --uninstall) uninstall=true ;;
-            --extras) extras=${2:-}; shift; [ -n "$extras" ] || fail "--extras needs a list such as mqtt,display" ;;
+            --extras)
+                added=$(tr -d '[:space:]' <<<"${2:-}")
+                [[ $added =~ ^[a-z0-9][a-z0-9,-]*$ ]] || fail "--extras needs a list such as mqtt,display, not '${2:-}'"
+                extras=$(tr , '\n' <<<"$extras,$added" | awk 'NF && !seen[$0]++' | paste -sd ,)
+                shift
+                ;;
             -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
             *) fail "unknown option $1. Known: --extras LIST, --dry-run, --uninstall, --help" ;;
         esac
@@ -76,7 +82,10 @@ install_program() {
     say "installing the program with $extras; this takes some minutes on a Raspberry Pi"
     run rm -rf "$new"
     run python3 -m venv ${environment[@]+"${environment[@]}"} "$new"
-    run "$new/bin/pip" install --quiet --disable-pip-version-check "$PROJECT[$extras]" ${numpy[@]+"${numpy[@]}"}
+    if ! run "$new/bin/pip" install --quiet --disable-pip-version-check "$PROJECT[$extras]" ${numpy[@]+"${numpy[@]}"}; then
+        rm -rf "$new"
+        fail "pip cannot install the program (why: above). ${old:+The old version goes on. }Mend that and run this again"
+    fi
     if ! run "$new/bin/fer-edge" service check --config "$CONFIG"; then
         rm -rf "$new"
         fail "the new version does not start with $CONFIG (why: above). ${old:+The old version goes on. }Mend that and run" \

@@ -197,8 +197,8 @@ def service_check(config: ConfigOption = None) -> None:
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
-    _refuse_overwriting(settings, config)
     _prepare(settings)
+    _refuse_overwriting(settings, config)
     from fer_edge.errors import ConfigError, SourceError
     from fer_edge.notify import open_notifier
     from fer_edge.pipeline import Pipeline
@@ -236,10 +236,12 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
     """Refuse outputs that would replace an input, or each other."""
     from fer_edge.errors import ConfigError
 
-    inputs = {"source": settings.source, "--config": config, "cascade": settings.detector.cascade}
-    taken = {os.path.realpath(name): what for what, name in inputs.items() if name is not None}
-    model = os.path.realpath(settings.model)
-    folder = str(Path(os.path.realpath(settings.source)).parent)
+    detector = settings.detector
+    inputs = {"source": settings.source, "--config": config, "cascade": detector.cascade, "detector": detector.model}
+    taken = {_real(name): what for what, name in inputs.items() if name is not None}
+    taken |= {_real(picture): "source" for picture in _pictures_in(Path(settings.source))}
+    model = _real(settings.model)
+    folder = str(Path(_real(settings.source)).parent)
     outputs = (("--record", settings.record), ("--plot", settings.plot), ("--json", settings.json_path))
     for option, name in outputs:
         if name is None or name == "-" or "\0" in str(name):
@@ -251,6 +253,22 @@ def _refuse_overwriting(settings: RunConfig, config: Path | None) -> None:
         if other:
             raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
         taken[path] = option
+
+
+def _real(name: str | Path) -> str:
+    """The path without links; a name that no file can have (it holds a NUL) as it is."""
+    with suppress(ValueError):
+        return os.path.realpath(name)
+    return str(name)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """The pictures that a source reads; none where it is no folder, or one that cannot be listed."""
+    from fer_edge.images import pictures_in
+
+    with suppress(OSError, ValueError):
+        return pictures_in(folder)
+    return []
 
 
 def _refuse_unsuited(settings: RunConfig, source: Source) -> None:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -13,9 +14,13 @@ from fer_edge.bundle import DEFAULT_MODEL
 from fer_edge.errors import ConfigError, reason
 from fer_edge.validation import first_problem
 
+_FILE_URL = "file://"
 
-def _number_to_name(value: object) -> object:
-    """A camera may be given as a number."""
+
+def _as_name(value: object) -> object:
+    """A camera may be given as a number, and a file as a file:// URL (RFC 8089)."""
+    if isinstance(value, str) and value[: len(_FILE_URL)].lower() == _FILE_URL:
+        return unquote(value[len(_FILE_URL) :].removeprefix("localhost"))
     return str(value) if type(value) is int else value
 
 
@@ -134,7 +139,7 @@ class MqttConfig(_Section):
 class RunConfig(_Section):
     """Everything that `fer-edge run` can be told."""
 
-    source: Annotated[str, BeforeValidator(_number_to_name)] = Field("auto", min_length=1)
+    source: Annotated[str, BeforeValidator(_as_name)] = Field("auto", min_length=1)
     """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
 
     `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo.

@@ -41,6 +41,7 @@ def set_up(debug: bool) -> None:
 
 def run_app(app: typer.Typer) -> None:
     """Run a command line and leave with its exit code; whatever goes wrong becomes one line."""
+    _open_standard_descriptors()
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the caller's shell
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
@@ -53,6 +54,15 @@ def run_app(app: typer.Typer) -> None:
     except Exception as error:  # noqa: BLE001 - the last resort
         code = _complain_of(error)
     _leave(code)
+
+
+def _open_standard_descriptors() -> None:
+    """Let those that the caller closed lead nowhere, before another file gets their numbers."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def tell(message: str, *, error: bool = False) -> None:

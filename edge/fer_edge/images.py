@@ -13,6 +13,11 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """Return a folder's pictures in order of name. Raises OSError where it cannot be listed."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
 def read_image(path: Path, *, grey: bool = False) -> Image | None:
     """Return a picture, shape (H, W, 3) BGR or (H, W) grey, uint8; None where the file is no readable picture."""
     try:

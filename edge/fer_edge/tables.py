@@ -18,7 +18,7 @@ from fer_edge.thermal import describe
 def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
     """Print a measurement, and how its means differ from those of an older one."""
     console = Console()
-    console.print(_bench_title(result))
+    console.print(_bench_title(result), markup=False)
     table = Table()
     for heading in ("stage", "mean, ms", "p50", "p95", "p99", *(("before, mean", "change") if old else ())):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
@@ -31,7 +31,7 @@ def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
     console.print(table)
     console.print(_bench_rates(result))
     if old:
-        console.print(f"before, on {old.machine['board']}: {_bench_rates(old)}")
+        console.print(f"before, on {old.machine['board']}: {_bench_rates(old)}", markup=False)
         console.print(f"FPS: {_change(result.fps, old.fps)}")
 
 

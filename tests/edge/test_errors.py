@@ -71,6 +71,10 @@ def test_a_missing_camera_or_file(command: Run, source: str) -> None:
     check(command("fer-edge", "run", "--source", source), 3, source)
 
 
+def test_a_name_that_no_file_can_have(command: Run) -> None:
+    check(command("fer-edge", "run", "--source", "file:///a%00b", "--json", "-"), 3, "is no file")
+
+
 @pytest.mark.parametrize(
     ("arguments", "telling"),
     [
@@ -116,6 +120,37 @@ def test_standard_output_that_is_full() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([program, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     check(done, 2, "an output cannot be written (No space left on device)")
+
+
+def test_closed_standard_streams_stop_nothing(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("fer-edge")
+    script = f"{program} run --source demo --max-frames 2 --json - <&- >&-"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 frames" in done.stderr
+
+
+def test_a_folder_that_an_ordinary_user_may_not_read(tmp_path: Path) -> None:
+    if not shutil.which("setpriv") or os.geteuid() != 0:
+        pytest.skip("not root, or setpriv is not there: no other user can be played")
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    cv2.imwrite(str(folder / "x.png"), load_composites()["happy"])
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    program = Path(sys.executable).with_name("fer-edge")
+    for source, telling in ((folder, "cannot be listed (Permission denied)"), (folder / "x.png", "x.png")):
+        words = [*user, str(program), "run", "--source", str(source)]
+        check(subprocess.run(words, cwd="/", capture_output=True, text=True, check=False), 3, telling)
+
+
+def test_a_name_that_looks_like_markup_is_measured(command: Run, tmp_path: Path, demo_video: Path) -> None:
+    (tmp_path / "q[").mkdir()
+    shutil.copy(demo_video, tmp_path / "q[" / "b].mp4")
+    done = command("fer-edge", "bench", "--source", "q[/b].mp4", "--frames", 5, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "q[/b].mp4" in done.stdout
 
 
 def test_a_source_that_fails_leaves_no_output(command: Run, tmp_path: Path) -> None:

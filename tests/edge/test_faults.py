@@ -163,6 +163,35 @@ def test_a_killed_recording_plays_and_is_not_replaced(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*.mkv")) == ["out-2.mkv", "out.mkv"]
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_recording_that_is_removed_begins_anew_when_its_folder_is_back(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    run = Recognition(tmp_path, "--source", "demo", "--record", folder / name)
+    wait_until(lambda: any(file.stat().st_size for file in folder.iterdir()))
+    shutil.rmtree(folder)
+    run.wait_for("fails: the video was removed", 60)
+    folder.mkdir()
+    run.wait_for("works again", 60)
+    wait_until(lambda: any(file.stat().st_size for file in folder.iterdir()))
+    assert run.end() == 2, "frames were lost: the exit code says so"
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert playable(folder / name) > 0
+
+
+def test_what_killed_runs_left_of_a_video_is_removed_and_nothing_else(command: Run, tmp_path: Path) -> None:
+    video = tmp_path / "out.mp4"
+    run = Recognition(tmp_path, "--source", "demo", "--record", video)
+    wait_until(lambda: bool(list(tmp_path.glob(".out.*.part.mp4"))))
+    run.process.kill()
+    run.process.wait()
+    others = [tmp_path / name for name in (f".out.{os.getpid()}.part.mp4", ".out.mine.part.mp4", ".other.1.part.mp4")]
+    for other in others:
+        other.touch()
+    assert command("fer-edge", "run", "--source", "demo", "--max-frames", 2, "--record", video).returncode == 0
+    assert sorted(tmp_path.glob("*.mp4")) == sorted([video, *others])
+
+
 def playable(video: Path) -> int:
     """How many of its frames can be read."""
     capture, frames = cv2.VideoCapture(str(video)), 0

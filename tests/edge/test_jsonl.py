@@ -11,8 +11,14 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.conftest import Run, wait_until
+
+from fer_edge.config import JsonLinesConfig
+from fer_edge.sinks.jsonl import JsonLines
+from fer_edge.sinks.linefile import LineFile
+from fer_edge.types import Frame, FrameResult
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
@@ -142,6 +148,55 @@ def test_a_full_disk_costs_only_what_did_not_fit(small_disk: Path) -> None:
     assert errors.read_text().count("No space left on device") == 1
     assert (small_disk / "out.jsonl").read_bytes().startswith(full)
     assert frames(small_disk / "out.jsonl")[-1] > frames(small_disk / "out.jsonl")[0]
+
+
+def test_a_full_disk_tears_no_line_of_standard_output(small_disk: Path) -> None:
+    filler, out, errors = small_disk / "filler", small_disk / "out", small_disk.parent / "errors"
+    filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 20_000))
+    with out.open("w") as stdout, errors.open("w") as stderr:
+        process = subprocess.Popen([FER_EDGE, "run", "--source", "demo", "--json", "-"], stdout=stdout, stderr=stderr)
+    wait_until(lambda: "No space left on device" in errors.read_text())
+    filler.unlink()
+    wait_until(lambda: "works again" in errors.read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 2
+    written = frames(out)
+    assert written == sorted(written)
+
+
+def test_a_foreign_file_in_the_logs_place_is_never_added_to(tmp_path: Path) -> None:
+    log = LineFile(tmp_path / "log.jsonl", JsonLinesConfig(append=True))
+    log.open()
+    log.write(b'{"time":1}\n')
+    (tmp_path / "notes").write_text("my notes\nmy last note")
+    (tmp_path / "notes").replace(tmp_path / "log.jsonl")
+    for _ in range(3):
+        with pytest.raises(OSError, match="is no log of this program"):
+            log.write(b'{"time":2}\n')
+    assert (tmp_path / "log.jsonl").read_text() == "my notes\nmy last note"
+    (tmp_path / "log.jsonl").unlink()
+    log.write(b'{"time":3}\n')
+    log.close()
+    assert (tmp_path / "log.jsonl").read_bytes() == b'{"time":3}\n'
+
+
+def test_the_last_change_before_quiet_is_made_safe_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, safe, fsync = tmp_path / "out.jsonl", [], os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        safe.append(out.stat().st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    nobody = FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0), (), {})
+    with JsonLines(str(out), JsonLinesConfig(append=True, on_change=True, sync_s=0.1)) as sink:
+        sink.emit(nobody)
+        assert not safe
+        time.sleep(0.2)
+        sink.emit(nobody)
+        sink.emit(nobody)
+        assert safe == [out.stat().st_size]
+    assert out.read_text().count("\n") == 1
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: what steps the clock cannot be built")

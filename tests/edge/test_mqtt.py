@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
@@ -117,6 +117,23 @@ def test_a_broker_that_returns_is_told_the_latest(broker: Broker, config: Path) 
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert errors.count("is gone: connecting again") == 1
+
+
+def test_a_broker_that_comes_late_is_missed_once_and_told_the_latest(
+    broker: Broker, config: Path, tmp_path: Path
+) -> None:
+    errors = tmp_path / "errors"
+    broker.stop()
+    with errors.open("w") as stderr:
+        process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=stderr)
+    wait_until(lambda: "cannot be reached" in errors.read_text())
+    time.sleep(4)  # in which it tries more than once
+    broker.start()
+    Listener(broker.port).wait_for("fer-edge/faces", "label")
+    process.terminate()
+    assert process.wait(20) == 0
+    assert errors.read_text().count("cannot be reached: trying on") == 1
+    assert errors.read_text().count("MQTT broker 127.0.0.1 is there") == 1
 
 
 def test_without_a_broker_recognition_goes_on(command: Run, tmp_path: Path) -> None:

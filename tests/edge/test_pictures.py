@@ -1,9 +1,11 @@
 """Tables, annotated copies and timelines, as a user asks for them."""
 
+import os
 import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from tests.conftest import Run
 
@@ -32,9 +34,12 @@ def test_a_folder_gives_a_table_and_annotated_copies(command: Run, pictures: Pat
     assert "happy" in rows["large.jpg"]
     assert "surprise" in rows["tiny.png"]
     assert "nobody" in rows["nobody.png"].split("│")[3]
-    assert sorted(path.name for path in out.iterdir()) == sorted(rows)
-    sizes = {name: cv2.imread(str(out / name)).shape[:2] for name in rows}  # type: ignore[union-attr]
-    assert sizes == {"large.jpg": (480, 640), "nobody.png": (480, 480), "tiny.png": (480, 480)}
+    sizes = {path.name: cv2.imread(str(path)).shape[:2] for path in out.iterdir()}  # type: ignore[union-attr]
+    assert sizes == {
+        "large.annotated.jpg": (480, 640),
+        "nobody.annotated.png": (480, 480),
+        "tiny.annotated.png": (480, 480),
+    }
 
 
 def test_json_on_standard_output_takes_the_tables_place(command: Run, pictures: Path) -> None:
@@ -49,6 +54,40 @@ def test_the_pictures_themselves_are_never_replaced(command: Run, pictures: Path
         done = command("fer-edge", "run", "--source", source, "--record", pictures)
         assert done.returncode == 2
         assert "Choose another" in done.stderr
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_pictures_of_other_folders_are_never_replaced_and_copies_are(
+    command: Run, pictures: Path, tmp_path: Path
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "tiny.png").write_bytes(b"another photograph")
+    for _ in range(2):
+        assert command("fer-edge", "run", "--source", pictures / "tiny.png", "--record", album).returncode == 0
+    assert (album / "tiny.png").read_bytes() == b"another photograph"
+    assert sorted(path.name for path in album.iterdir()) == ["tiny.annotated.png", "tiny.png"]
+
+
+def test_a_name_that_is_not_utf8_and_a_strip_are_copied_too(command: Run, pictures: Path, tmp_path: Path) -> None:
+    odd, out = tmp_path / "odd", tmp_path / "out"
+    odd.mkdir()
+    shutil.copy(os.fsencode(pictures / "tiny.png"), os.fsencode(odd) + b"/face\xff.PNG")
+    cv2.imwrite(str(odd / "strip.png"), np.zeros((2, 8000, 3), np.uint8))
+    done = command("fer-edge", "run", "--source", odd, "--record", out)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.fsencode(path.name) for path in out.iterdir()) == [
+        b"face\xff.annotated.PNG",
+        b"strip.annotated.png",
+    ]
+    assert cv2.imread(str(out / "strip.annotated.png")).shape == (2, 8000, 3)  # type: ignore[union-attr]
+
+
+def test_no_output_replaces_a_picture_of_the_source(command: Run, pictures: Path) -> None:
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    done = command("fer-edge", "run", "--source", pictures, "--json", pictures / "tiny.png")
+    assert done.returncode == 2
+    assert "is also the source file" in done.stderr
     assert {path: path.read_bytes() for path in pictures.iterdir()} == before
 
 

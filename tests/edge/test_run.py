@@ -136,6 +136,39 @@ def test_inputs_are_never_overwritten(command: Run, demo_video: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+def test_a_file_url_is_a_file(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    clip = Path(shutil.copy(demo_video, tmp_path / "a clip.mp4"))
+    done = command("fer-edge", "run", "--source", clip.as_uri(), "--max-frames", 100)
+    assert done.returncode == 0
+    assert "90 frames" in done.stderr
+    done = command("fer-edge", "run", "--source", clip.as_uri(), "--json", clip)
+    assert done.returncode == 2
+    assert "is also the source file" in done.stderr
+    assert clip.read_bytes() == demo_video.read_bytes()
+
+
+def test_a_detectors_model_is_never_overwritten(command: Run, tmp_path: Path) -> None:
+    model, config = tmp_path / "face.tflite", tmp_path / "config.toml"
+    model.write_bytes(b"a model")
+    config.write_text(f'source = "demo"\n[detector]\nmodel = "{model}"\n')
+    done = command("fer-edge", "run", "--config", config, "--json", model, "--max-frames", 2)
+    assert done.returncode == 2
+    assert "is also the detector file" in done.stderr
+    assert model.read_bytes() == b"a model"
+
+
+def test_an_earlier_output_is_kept_until_there_is_a_frame(command: Run, tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    old.write_text("kept, without an end")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "x.png").write_bytes(b"no picture")
+    done = command("fer-edge", "run", "--source", tmp_path / "broken", "--json", old)
+    assert done.returncode == 3
+    assert old.read_text() == "kept, without an end"
+    assert command("fer-edge", "run", "--source", "demo", "--max-frames", 2, "--json", old).returncode == 0
+    assert len(read_lines(old)) == 2
+
+
 def test_an_earlier_output_survives_when_another_cannot_be_opened(command: Run, tmp_path: Path) -> None:
     old = tmp_path / "old.jsonl"
     old.write_text("kept")

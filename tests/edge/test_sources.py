@@ -60,6 +60,19 @@ def test_a_truncated_video_gives_what_is_there_and_then_says_so(demo_video: Path
     assert 20 < count < 80
 
 
+def test_a_video_that_is_removed_while_it_is_read_is_read_to_its_end(demo_video: Path, tmp_path: Path) -> None:
+    clip = Path(shutil.copy(demo_video, tmp_path / "clip.mp4"))
+    with open_source(RunConfig(source=str(clip))) as source:
+        clip.unlink()
+        assert len(list(source)) == 90
+
+
+def test_stray_bytes_after_a_whole_video_are_no_harm(demo_video: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(demo_video.read_bytes() + b"\xff" * 100)
+    assert len(opened(clip)) == 90
+
+
 def test_a_trimmed_video_is_whole(demo_video: Path, tmp_path: Path) -> None:
     if not shutil.which("ffmpeg"):
         pytest.skip("ffmpeg is not installed: it trims")

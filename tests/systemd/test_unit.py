@@ -59,4 +59,23 @@ def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
     shown = subprocess.run([*user, script, "--dry-run"], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
     assert "+ systemctl enable --quiet fer-edge" in shown.stdout
-    assert subprocess.run([*user, script, "--frce"], capture_output=True, check=False).returncode == 2
+    for wrong in (["--frce"], ["--extras", "--dry-run"], ["--extras"], ["--extras", "mqtt;id"]):
+        refused = subprocess.run([*user, script, *wrong], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2
+        assert wrong[0] in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_extras_are_added_to_those_of_before(tmp_path: Path) -> None:
+    if not shutil.which("apt-get"):
+        pytest.skip("apt-get is not there")
+    script, prefix = tmp_path / "systemd" / "install.sh", tmp_path / "opt"
+    shutil.copytree(FOLDER, tmp_path / "systemd")
+    script.write_text(script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}"))
+    for extras, installed in ((" display, mqtt", "mqtt,display"), ("plot", "mqtt,plot")):
+        done = subprocess.run([script, "--dry-run", "--extras", extras], capture_output=True, text=True, check=False)
+        assert f"[{installed}]" in done.stdout, done.stderr
+    (prefix / "current").mkdir(parents=True)
+    (prefix / "current" / "extras").write_text("display\n")
+    done = subprocess.run([script, "--dry-run", "--extras", "plot"], capture_output=True, text=True, check=False)
+    assert "[display,plot]" in done.stdout, done.stderr

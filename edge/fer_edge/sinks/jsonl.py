@@ -11,7 +11,7 @@ from fer_edge.config import JsonLinesConfig
 from fer_edge.errors import ConfigError, reason
 from fer_edge.quiet import discard_stdout
 from fer_edge.sinks import StopRun
-from fer_edge.sinks.linefile import LineFile
+from fer_edge.sinks.linefile import LineFile, write_whole
 from fer_edge.sinks.record import as_record, shown
 from fer_edge.types import FrameResult
 
@@ -46,6 +46,8 @@ class JsonLines:
             self._first_at = result.frame.captured_at
         now = shown(result)
         if self._on_change and now == self._shown:
+            if self._file:
+                self._file.sync()
             return
         line = json.dumps(as_record(result, self._first_at), separators=(",", ":")) + "\n"
         try:
@@ -60,5 +62,4 @@ class JsonLines:
         if self._file:
             self._file.write(line.encode())
         else:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            write_whole(sys.stdout.fileno(), line.encode())

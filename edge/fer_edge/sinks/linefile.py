@@ -24,17 +24,20 @@ class LineFile:
     """Takes lines; a log (`append`) is set aside when it is large or old enough.
 
     Each line is one write. What a crash cut is cut off when the file is opened again. A file that was moved or removed
-    meanwhile is made anew.
+    meanwhile is made anew. A file that is replaced keeps its content until there is a first line.
     """
 
     def __init__(self, path: Path, config: JsonLinesConfig) -> None:
         self._path = path
         self._config = config
         self._descriptor = -1
+        self._replaces = not config.append
+        self._unsynced = False
+        self._synced_at = 0.0
 
     def open(self) -> None:
         """Open it. Raises OSError, also where what is to be added to is no log."""
-        self._open(os.O_APPEND if self._config.append else os.O_TRUNC | os.O_APPEND)
+        self._open()
 
     def close(self) -> None:
         """Close it, with all lines safe where that was asked for."""
@@ -43,28 +46,51 @@ class LineFile:
         with suppress(OSError):
             if self._regular and self._config.sync_s is not None:
                 os.fsync(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self._let_go()
 
     def write(self, line: bytes) -> None:
         """Write one line, with its end. Raises OSError; then nothing of it was written."""
         size = self._find() if self._regular else 0
+        if self._replaces and size:
+            os.ftruncate(self._descriptor, 0)
+            size = 0
+        self._replaces = False
         if self._config.append and size and self._is_full(size + len(line)):
             self._set_aside()
             size = 0
-        self._write_whole(line, size)
-        self._sync()
+        write_whole(self._descriptor, line)
+        self._unsynced = True
+        self.sync()
 
-    def _open(self, flags: int) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | flags, 0o644)
+    def sync(self) -> None:
+        """Bring lines to safety whose time has come: call it when none is written, too. Raises OSError."""
+        if self._config.sync_s is None or not self._unsynced or not self._regular:
+            return
+        now = time.monotonic()
+        if now - self._synced_at >= self._config.sync_s:
+            os.fsync(self._descriptor)
+            self._synced_at = now
+            self._unsynced = False
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         status = os.fstat(self._descriptor)
         self._regular = stat.S_ISREG(status.st_mode)
         self._identity = (status.st_dev, status.st_ino)
         self._synced_at = time.monotonic()
         if self._regular:
             self._begun_at = time.time()
-        if self._regular and status.st_size:
-            self._take_up()
+        if self._regular and status.st_size and not self._replaces:
+            try:
+                self._take_up()
+            except OSError:
+                self._let_go()
+                raise
+
+    def _let_go(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._unsynced = False
 
     def _find(self) -> int:
         """Return the size of the file of that name; make it anew where it is not ours any more."""
@@ -74,26 +100,9 @@ class LineFile:
                 if (status.st_dev, status.st_ino) == self._identity:
                     return status.st_size
             self.close()
-        self._open(os.O_APPEND)
+            self._replaces = False  # what lies there now is not what was to be replaced
+        self._open()
         return os.fstat(self._descriptor).st_size
-
-    def _write_whole(self, line: bytes, size: int) -> None:
-        rest = memoryview(line)
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except BaseException:
-            if self._regular:
-                os.ftruncate(self._descriptor, size)
-            raise
-
-    def _sync(self) -> None:
-        if self._config.sync_s is None or not self._regular:
-            return
-        now = time.monotonic()
-        if now - self._synced_at >= self._config.sync_s:
-            os.fsync(self._descriptor)
-            self._synced_at = now
 
     def _is_full(self, size: int) -> bool:
         age = abs(time.time() - self._begun_at)  # the clock may have been put back
@@ -106,7 +115,7 @@ class LineFile:
                 self._numbered(number).replace(self._numbered(number + 1))
         self._path.replace(self._numbered(1))
         self.close()
-        self._open(os.O_APPEND)
+        self._open()
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
@@ -124,6 +133,22 @@ class LineFile:
         if not torn.startswith((_BEGINNING[: len(torn)], b"\0")):
             raise OSError(errno.EINVAL, "its last line has no end and is not ours: it is no log of this program")
         os.ftruncate(self._descriptor, end)
+
+
+def write_whole(descriptor: int, line: bytes) -> None:
+    """Write all of a line, or nothing where that is a regular file. Raises OSError."""
+    status = os.fstat(descriptor)
+    regular = stat.S_ISREG(status.st_mode)
+    place = os.lseek(descriptor, 0, os.SEEK_CUR) if regular else 0
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except BaseException:
+        if regular:
+            os.ftruncate(descriptor, status.st_size)
+            os.lseek(descriptor, place, os.SEEK_SET)
+        raise
 
 
 def _end_of_last_line(file: BinaryIO) -> int:

@@ -52,7 +52,9 @@ class Mqtt:
             self._client.tls_set()
         self._client.will_set(self._availability, "offline", qos=1, retain=True)
         self._client.on_connect = self._greet
+        self._client.on_connect_fail = self._miss
         self._client.on_disconnect = self._mourn
+        self._is_missed = False
 
     def __enter__(self) -> Self:
         try:
@@ -85,9 +87,18 @@ class Mqtt:
         if reason.is_failure:
             _log.warning("MQTT broker %s refuses the connection: %s", self._config.host, reason)
             return
+        if self._is_missed:
+            _log.warning("MQTT broker %s is there", self._config.host)
+        self._is_missed = False
         self._client.publish(self._availability, "online", qos=1, retain=True)
         if self._latest is not None:
             self._client.publish(self._faces, self._latest, qos=0, retain=True)
+
+    def _miss(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
+        """Say it once that there is no broker."""
+        if not self._is_missed:
+            _log.warning("MQTT broker %s cannot be reached: trying on", self._config.host)
+        self._is_missed = True
 
     def _mourn(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -16,10 +17,12 @@ from fer_edge.types import FrameResult
 
 _LOWEST = 480
 """Pixels of height up to which a small picture is enlarged, so that its text can be read."""
+_WIDEST = 4 * _LOWEST
+"""Pixels of width up to which it is: a strip that is two pixels high would take gigabytes."""
 
 
 class AnnotatedPictures:
-    """Writes a copy of each picture, of the same name, into a folder."""
+    """Writes a copy of each picture into a folder, as NAME.annotated.jpg: no picture of that folder is replaced."""
 
     slow = False
 
@@ -41,12 +44,15 @@ class AnnotatedPictures:
         """Write one, aside at first. Raises OSError where it cannot be written."""
         frame = result.frame
         height, width = frame.image.shape[:2]
-        size = None if height >= _LOWEST else (width * _LOWEST, _LOWEST)
-        aside = self._folder / f".part.{frame.name}"
+        size = None if height >= _LOWEST else (max(width, _WIDEST), _LOWEST)
+        name = Path(frame.name)
+        aside = self._folder / f".part.{name}"
         try:
-            if not cv2.imwrite(str(aside), draw(result, size)):
-                raise OSError(f"OpenCV cannot write {frame.name}")
-            aside.replace(self._folder / frame.name)
+            written, content = cv2.imencode(name.suffix, draw(result, size))
+            if not written:
+                raise OSError(f"OpenCV cannot write {name.suffix}")
+            aside.write_bytes(content.tobytes())  # OpenCV itself takes only names that are UTF-8
+            aside.replace(self._folder / f"{name.stem}.annotated{name.suffix}")
         finally:
             aside.unlink(missing_ok=True)
 
@@ -71,7 +77,7 @@ class PictureTable:
 
     def emit(self, result: FrameResult) -> None:
         """Take a picture's rows."""
-        name = escape(result.frame.name)
+        name = escape(os.fsencode(result.frame.name).decode(errors="replace"))
         if not result.faces:
             self._table.add_row(name, "", "nobody", "", "")
         for face in result.faces:

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import shutil
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from fer_edge.types import FrameResult, Image
 _log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
+_PART = ".part.mp4"
 _FALLBACK_FPS = 30.0
 _LONGEST_REPEAT = 2.0
 """Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills."""
@@ -35,14 +37,17 @@ class Recording:
 
     An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv can be played at
     any moment: it is written in place, and replaces none, so that what is killed and started again leaves two. When the
-    disk is all but full the video ends there, so that what was recorded can be kept.
+    disk is all but full the video ends there, so that what was recorded can be kept. When the file is removed under it,
+    another is begun.
     """
 
     slow = True
 
     def __init__(self, path: Path, fps: float) -> None:
         self.description = str(path)
-        self._path = path
+        self._path = self._aside = path
+        self._asked = path
+        self._in_place = path.suffix.lower() == ".mkv"
         self._fps = fps if 1 <= fps <= 240 else _FALLBACK_FPS
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
@@ -51,20 +56,13 @@ class Recording:
         self._full = False
 
     def __enter__(self) -> Self:
-        suffix = self._path.suffix.lower()
-        if suffix not in VIDEO_SUFFIXES:
+        if self._path.suffix.lower() not in VIDEO_SUFFIXES:
             raise ConfigError(f"'{self._path}': a recording is written as {' or '.join(VIDEO_SUFFIXES)}")
         try:
             if self._path.is_dir():
                 raise IsADirectoryError(0, "is a folder")
-            self._in_place = suffix == ".mkv"
-            if self._in_place:
-                self._aside = _unused(self._path)
-                if self._aside != self._path:
-                    _log.info("%s is there already: recording to %s", self._path, self._aside)
-                self._path = self._aside
-            else:
-                self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
+            self._choose_file()
+            self._remove_leftovers()
             self._aside.touch()
         except (OSError, ValueError) as error:
             raise ConfigError(f"'{self._path}': cannot be written ({reason(error)})") from error
@@ -88,6 +86,7 @@ class Recording:
 
     def emit(self, result: FrameResult) -> None:
         """Write the frame as often as its time asks for. Raises OSError where the video cannot be written."""
+        self._refuse_removed_file()
         self._refuse_full_disk()
         image = draw(result)
         writer = self._writer or self._open(image, result.frame.captured_at)
@@ -101,6 +100,42 @@ class Recording:
             writer.write(image)
             self._written += 1
 
+    def _choose_file(self) -> None:
+        """Name the file to write: of an .mkv the first name that is free."""
+        if not self._in_place:
+            self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}{_PART}")
+            return
+        free = _unused(self._asked)
+        if free not in {self._asked, self._path}:
+            _log.info("%s is there already: recording to %s", self._asked, free)
+        self._path = self._aside = free
+
+    def _remove_leftovers(self) -> None:
+        """Remove what runs that were killed have left of a video of this name: without an index nobody can play it."""
+        if self._in_place:
+            return
+        beginning = f".{self._path.stem}."
+        for part in self._aside.parent.glob(f"*{_PART}"):
+            pid = part.name.removeprefix(beginning).removesuffix(_PART)
+            if part.name == f"{beginning}{pid}{_PART}" and pid.isdecimal() and not _runs(int(pid)):
+                part.unlink(missing_ok=True)
+
+    def _refuse_removed_file(self) -> None:
+        """Let go of a file that is not there any more, or is another: what is written to it nobody can find."""
+        if self._writer is None or self._full:
+            return
+        with suppress(FileNotFoundError):
+            if self._identify() == self._identity:
+                return
+        self._writer.release()
+        self._writer = None
+        self._choose_file()
+        raise FileNotFoundError(errno.ENOENT, "the video was removed; another is begun")
+
+    def _identify(self) -> tuple[int, int]:
+        status = os.stat(self._aside)  # noqa: PTH116 - once a frame
+        return status.st_dev, status.st_ino
+
     def _refuse_full_disk(self) -> None:
         free = shutil.disk_usage(self._aside.parent).free
         if not self._full and free < _RESERVE + _RESERVE_A_FRAME * self._written:
@@ -112,11 +147,13 @@ class Recording:
 
     def _open(self, image: Image, captured_at: float) -> cv2.VideoWriter:
         self._size = (image.shape[1], image.shape[0])
+        self._choose_file()
         writer = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
         if not writer.isOpened():
             raise OSError(f"OpenCV cannot write a video of {self._size[0]}x{self._size[1]} pixels")
         self._writer = writer
-        self._first_at = captured_at
+        self._identity = self._identify()
+        self._first_at, self._written = captured_at, 0
         return writer
 
     def _count_frames(self) -> int:
@@ -124,6 +161,16 @@ class Recording:
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         return count
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
 
 
 def _unused(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -10,8 +11,8 @@ from typing import Self
 import cv2
 import numpy as np
 
-from fer_edge.errors import SourceError
-from fer_edge.images import IMAGE_SUFFIXES, read_image
+from fer_edge.errors import SourceError, reason
+from fer_edge.images import IMAGE_SUFFIXES, pictures_in, read_image
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class VideoSource:
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
+        self._is_cut = _is_cut(self._path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,7 +68,7 @@ class VideoSource:
 
     def _refuse_truncated(self, read: int) -> None:
         """Raise SourceError if the file lost its end; a container's count of frames is only a hint."""
-        if _is_cut(self._path):
+        if self._is_cut and not (self.frames and read >= self.frames):
             raise SourceError(f"{self._path}: broke off after {read} frames: the file is truncated")
         if self.frames and read < 0.9 * self.frames:
             _log.warning("%s: had %d frames where its header says %d", self._path, read, self.frames)
@@ -74,9 +76,9 @@ class VideoSource:
 
 def _is_cut(path: Path) -> bool:
     """Whether an MP4 or QuickTime file is shorter than its boxes say (ISO/IEC 14496-12, 4.2); False for others."""
-    size = path.stat().st_size
     end = 0
     with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
         while end < size:
             file.seek(end)
             header = file.read(16)
@@ -105,7 +107,10 @@ class ImageSource:
     def __enter__(self) -> Self:
         self._files = [self._path]
         if self._path.is_dir():
-            self._files = sorted(file for file in self._path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            try:
+                self._files = pictures_in(self._path)
+            except OSError as error:
+                raise SourceError(f"{self._path}: cannot be listed ({reason(error)})") from error
         if not self._files:
             raise SourceError(f"{self._path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
         self.frames: int | None = len(self._files)
