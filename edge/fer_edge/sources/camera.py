@@ -17,6 +17,8 @@ from fer_edge.types import Image
 
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 3000
+_NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid")
+"""How the kernel names a Raspberry Pi's decoders and image processors."""
 
 
 class CameraSource(LiveSource):
@@ -48,15 +50,34 @@ class OpenCvCapture:
 
 
 def find_camera() -> str | None:
-    """Return the first video device that delivers a picture; a Raspberry Pi has many that are no cameras."""
-    devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
-    for device in devices:
+    """Return the first video device that delivers a picture."""
+    for device in possible_cameras(Path("/dev"), Path("/sys/class/video4linux")):
         capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
         delivers = _delivers(capture)
         capture.release()
         if delivers:
             return str(device)
     return None
+
+
+def possible_cameras(devices: Path, names: Path) -> list[Path]:
+    """The video devices that may be cameras, by number: a Raspberry Pi has a dozen that are none.
+
+    To wait in vain for a picture takes ten seconds each.
+
+    Args:
+        devices: where they are.
+        names: where the kernel names them, as `video0/name`.
+    """
+    found = sorted(devices.glob("video*"), key=lambda path: (len(path.name), path.name))
+    return [device for device in found if not _name(names / device.name / "name").startswith(_NO_CAMERAS)]
+
+
+def _name(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _describe(name: str) -> str:

@@ -1,0 +1,111 @@
+"""Cameras that are slow, come late or come and go: openers that do as such cameras do, in real threads."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.errors import SourceError
+from fer_edge.sources import live
+from fer_edge.sources.camera import possible_cameras
+from fer_edge.sources.live import Capture, LiveSource, Shot
+
+
+class Pictures:
+    """An open camera that vanishes after so many pictures."""
+
+    fps = 100.0
+
+    def __init__(self, count: int = 1_000_000) -> None:
+        self.released = False
+        self._left = count
+
+    def read(self) -> Shot | None:
+        time.sleep(0.01)
+        self._left -= 1
+        noise = np.random.default_rng(abs(self._left)).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        return Shot(noise) if self._left >= 0 else None
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in tenths of seconds: 0.4 for a hang, 3 until it is hopeless."""
+    monkeypatch.setattr(live, "_HANGS", 0.4)
+    monkeypatch.setattr(live, "_LONGEST_HANG", 1.6)
+    monkeypatch.setattr(live, "_HOPELESS", 3.0)
+    monkeypatch.setattr(live, "_ENDING", 0.1)
+    monkeypatch.setattr(live, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.1)
+
+
+def camera(open_capture: Callable[[], Capture | None]) -> LiveSource:
+    return LiveSource("the camera", open_capture, fps=30, wait=True)
+
+
+def taken(source: LiveSource, seconds: float) -> Iterator[int]:
+    threading.Timer(seconds, source.stop).start()
+    with source:
+        for frame in source:
+            yield frame.index
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_is_slow_to_open_is_used_when_it_is_open() -> None:
+    captures: list[Pictures] = []
+
+    def open_slowly() -> Capture:
+        time.sleep(0.6)  # longer than it takes to be left behind
+        captures.append(Pictures())
+        return captures[-1]
+
+    assert len(list(taken(camera(open_slowly), 3))) > 50
+    assert len(captures) == 2
+    assert captures[1].released, "the second reader finds that the first was quicker"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_is_slow_to_be_found_absent_is_waited_for() -> None:
+    def find_nothing() -> None:
+        time.sleep(1)
+
+    assert not list(taken(camera(find_nothing), 5))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_hangs_for_good_is_given_up() -> None:
+    for_good = threading.Event()
+    attempts = iter((Pictures(20),))
+
+    def hang() -> Capture | None:
+        capture = next(attempts, None)
+        if capture is None:
+            for_good.wait(30)
+        return capture
+
+    with pytest.raises(SourceError, match="hangs and cannot be opened anew"):
+        list(taken(camera(hang), 30))
+    for_good.set()
+
+
+def test_what_the_kernel_names_a_decoder_is_no_camera(tmp_path: Path) -> None:
+    names = (
+        "bcm2835-codec-decode",
+        "unicam-image",
+        "bcm2835-isp-capture0",
+        "pispbe-output0",
+        "USB Camera: x",
+        "rpivid",
+    )
+    for number, name in enumerate((*names, None)):
+        (tmp_path / f"video{number + 8}").touch()
+        if name:
+            (tmp_path / "sys" / f"video{number + 8}").mkdir(parents=True)
+            (tmp_path / "sys" / f"video{number + 8}" / "name").write_text(f"{name}\n")
+    found = possible_cameras(tmp_path, tmp_path / "sys")
+    assert [path.name for path in found] == ["video9", "video12", "video14"]
