@@ -15,12 +15,15 @@ ZONES = Path("/sys/class/thermal")
 _HOT, _COOL = 80.0, 75.0
 """Degrees Celsius: a Raspberry Pi throttles at 80 to 85. What was hot stays so until it has cooled down."""
 _THROTTLED_NOW = 0b1111
+_LOW_VOLTAGE = 0b0001
 """Bits of `vcgencmd get_throttled`: low voltage, frequency capped, throttled, soft temperature limit. Those from bit 16
 on tell of the past."""
 _EASED = 1 / 3
 """The rate of whole scans on a hot board, as a part of the usual one."""
 _CHECK_INTERVAL = 10.0
 """Seconds between two looks."""
+_HOLD = 180.0
+"""Seconds without heat and throttling until the board has recovered: a weak supply comes and goes from look to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +49,40 @@ class Governor:
         self._zones = zones
         self._checked_at: float | None = None
         self._is_hot = False
+        self._hot_at = 0.0
 
     def pace(self, now: float) -> float:
         """The rate of scans as a part of the usual one, at `now` seconds; the board is asked every ten seconds."""
         if self._checked_at is None or now - self._checked_at >= _CHECK_INTERVAL:
             self._checked_at = now
-            self._judge(read_heat(self._zones))
+            self._judge(read_heat(self._zones), now)
         return _EASED if self._is_hot else 1.0
 
-    def _judge(self, heat: Heat) -> None:
-        limit = _COOL if self._is_hot else _HOT
-        is_hot = (heat.celsius or 0.0) >= limit or bool((heat.throttled or 0) & _THROTTLED_NOW)
-        if is_hot and not self._is_hot:
-            _log.warning("the board is hot or throttled (%s): whole scans are done a third as often", describe(heat))
-        if self._is_hot and not is_hot:
+    def _judge(self, heat: Heat, now: float) -> None:
+        trouble = _trouble(heat, _COOL if self._is_hot else _HOT)
+        if trouble:
+            self._hot_at = now
+            if not self._is_hot:
+                _log.warning("the board %s (%s): whole scans are done a third as often", trouble, describe(heat))
+            self._is_hot = True
+        elif self._is_hot and now - self._hot_at >= _HOLD:
             _log.warning("the board has recovered (%s): whole scans are done as often as before", describe(heat))
-        self._is_hot = is_hot
+            self._is_hot = False
 
 
 def describe(heat: Heat) -> str:
     """A reading in words."""
     celsius = "temperature unknown" if heat.celsius is None else f"{heat.celsius:.0f} °C"
     return celsius if heat.throttled is None else f"{celsius}, throttled={heat.throttled:#x}"
+
+
+def _trouble(heat: Heat, limit: float) -> str:
+    bits = (heat.throttled or 0) & _THROTTLED_NOW
+    if bits & _LOW_VOLTAGE:
+        return "gets too low a voltage: is the power supply strong enough, its cable short?"
+    if (heat.celsius or 0.0) >= limit:
+        return "is hot"
+    return "is throttled" if bits else ""
 
 
 def _millidegrees(path: Path) -> int | None:

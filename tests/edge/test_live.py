@@ -1,5 +1,6 @@
 """Cameras that are slow, come late or come and go: openers that do as such cameras do, in real threads."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from fer_edge.errors import SourceError
 from fer_edge.sources import live
 from fer_edge.sources.camera import possible_cameras
 from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.sources.picture import PictureWatch
+from fer_edge.sources.sparing import Sparing
 
 
 class Pictures:
@@ -91,6 +94,50 @@ def test_a_camera_that_hangs_for_good_is_given_up() -> None:
     with pytest.raises(SourceError, match="hangs and cannot be opened anew"):
         list(taken(camera(hang), 30))
     for_good.set()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    opened: list[Pictures] = []
+
+    def loose_contact() -> Capture:
+        opened.append(Pictures(3))
+        return opened[-1]
+
+    assert list(taken(camera(loose_contact), 3))
+    assert len(opened) > 5
+    assert [record.message for record in caplog.records] == [
+        "the camera is gone: waiting for it",
+        "the camera is back",
+    ]
+
+
+def test_what_happens_all_day_is_said_ever_more_seldom_and_anew_after_an_hour_of_peace() -> None:
+    sparing = Sparing()
+    said = [second for second in range(0, 86_400, 11) if sparing.allows(second)]
+    assert said[:2] == [0, 11]
+    assert len(said) < 40
+    assert sparing.allows(100_000)
+    assert sparing.allows(100_006)
+
+
+def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Black ones, and among twelve a noisy one; then day and night every half minute."""
+    caplog.set_level(logging.WARNING)
+    black = np.zeros((48, 64, 3), np.uint8)
+    watch = PictureWatch("the camera", None)
+    for second in range(600):
+        noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+        watch.look(noise if second % 12 == 11 else black, float(second))
+    assert [record.message for record in caplog.records] == [
+        "the camera delivers frames, but they are black: is the lens covered?"
+    ]
+    caplog.clear()
+    for second in range(600, 2400):
+        noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+        watch.look(noise if second // 30 % 2 else black, float(second))
+    assert 2 <= len(caplog.records) < 12
 
 
 def test_what_the_kernel_names_a_decoder_is_no_camera(tmp_path: Path) -> None:

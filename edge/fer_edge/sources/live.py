@@ -12,6 +12,7 @@ from typing import Protocol, Self
 from fer_edge.errors import SourceError
 from fer_edge.sources import Observer
 from fer_edge.sources.picture import PictureWatch
+from fer_edge.sources.sparing import Sparing
 from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
@@ -99,7 +100,10 @@ class LiveSource:
         self._newest: Frame | None = None
         self._count = 0
         self._stopped = False
-        self._missing = False
+        self._missing = ""
+        """What is wrong, while no frames come."""
+        self._is_said = False
+        self._sparing = Sparing()
         self._patience = _HANGS
         self._hung_at: float | None = None
         self._reader: _Reader
@@ -169,9 +173,10 @@ class LiveSource:
             self._newest = Frame(shot.image, shot.taken_at or now, self._count, live=True, small=shot.small)
             self._count += 1
             self._hung_at, self._patience = None, _HANGS
-            was_missing, self._missing = self._missing, False
+            self._missing = ""
+            was_said, self._is_said = self._is_said, False
             self._fresh.notify_all()
-        if was_missing:
+        if was_said:
             _log.warning("%s is back", self.description)
         self._picture.look(shot.image, now)
         return True
@@ -186,22 +191,28 @@ class LiveSource:
 
     def _miss(self, reader: _Reader) -> None:
         if self.is_current(reader) and not self._missing:
-            self._missing = True
-            _log.warning("%s is %s: waiting for it", self.description, "gone" if self._newest else "not there")
+            self._missing = f"is {'gone' if self._newest else 'not there'}: waiting for it"
+            self._complain()
+
+    def _complain(self) -> None:
+        """Say what is wrong, unless it was said; of a camera that comes and goes all day not each time."""
+        with self._fresh:
+            if self._missing and not self._is_said and self._sparing.allows(time.monotonic()):
+                self._is_said = True
+                _log.warning("%s %s", self.description, self._missing)
 
     def _look_after(self) -> None:
         """Replace a reader that hangs; tell the observer where a frame is waited for."""
         now = time.monotonic()
         with self._fresh:  # whom it listens to must not change meanwhile
             if self._reader.silent_for() > self._patience:
-                if not self._missing:
-                    _log.warning("%s hangs: opening it anew", self.description)
-                self._missing = True
+                self._missing = self._missing or "hangs: opening it anew"
                 self._hung_at = self._hung_at or now
                 self._patience = min(2 * self._patience, _LONGEST_HANG)
                 self._left_behind = [reader for reader in self._left_behind if reader.thread.is_alive()]
                 self._left_behind.append(self._reader)
                 self._start_reader(self._reader.pause)
+        self._complain()
         hung_at = self._hung_at
         if hung_at is not None and now - hung_at > _HOPELESS:
             raise SourceError(f"{self.description} hangs and cannot be opened anew by this process. Start it again")
