@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
 ZONES = Path("/sys/class/thermal")
+PLATFORM = Path("/sys/devices/platform")
 
 _HOT, _COOL = 80.0, 75.0
 """Degrees Celsius: a Raspberry Pi throttles at 80 to 85. What was hot stays so until it has cooled down."""
@@ -35,11 +37,11 @@ class Heat:
     """The firmware's bits: 0 is well."""
 
 
-def read_heat(zones: Path = ZONES) -> Heat:
+def read_heat(zones: Path = ZONES, platform: Path = PLATFORM) -> Heat:
     """Read the warmest zone of the kernel, and the firmware of a Raspberry Pi."""
     readings = [_millidegrees(path) for path in sorted(zones.glob("thermal_zone*/temp"))]
     known = [reading / 1000 for reading in readings if reading is not None]
-    return Heat(max(known, default=None), _throttled())
+    return Heat(max(known, default=None), _throttled(platform))
 
 
 class Governor:
@@ -92,7 +94,11 @@ def _millidegrees(path: Path) -> int | None:
         return None
 
 
-def _throttled() -> int | None:
+def _throttled(platform: Path) -> int | None:
+    """The firmware's bits: from the kernel where it tells, which needs no other program and no access to a device."""
+    for path in platform.glob("soc*/soc*:firmware/get_throttled"):
+        with suppress(OSError, ValueError):
+            return int(path.read_text(), 16)
     program = shutil.which("vcgencmd")
     if program is None:
         return None

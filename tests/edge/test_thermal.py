@@ -63,6 +63,14 @@ def test_only_present_throttling_counts(
     assert (Governor(tmp_path).pace(0.0) < 1) == throttled
 
 
+def test_the_kernel_tells_where_no_program_may_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_firmware(tmp_path, "throttled=0x0", monkeypatch)
+    firmware = tmp_path / "soc" / "soc:firmware"
+    firmware.mkdir(parents=True)
+    (firmware / "get_throttled").write_text("50005\n")
+    assert read_heat(tmp_path, tmp_path) == Heat(None, 0x50005)
+
+
 @pytest.mark.parametrize("answer", ["VCHI initialization failed", ""])
 def test_a_firmware_that_does_not_answer_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
