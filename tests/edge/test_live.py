@@ -1,16 +1,19 @@
 """Cameras that are slow, come late or come and go: openers that do as such cameras do, in real threads."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
-from fer_edge.sources import live
+from fer_edge.sources import live, open_source
 from fer_edge.sources.camera import possible_cameras
 from fer_edge.sources.live import Capture, LiveSource, Shot
 from fer_edge.sources.picture import PictureWatch
@@ -138,6 +141,63 @@ def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.Lo
         noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
         watch.look(noise if second // 30 % 2 else black, float(second))
     assert 2 <= len(caplog.records) < 12
+
+
+PICAMERA2 = """
+class Picamera2:
+    cameras = []
+    @classmethod
+    def global_camera_info(cls):
+        return cls.cameras
+    def __init__(self, number):
+        self.size = None
+    def create_video_configuration(self, main, lores, **_):
+        return {"main": main, "lores": lores}
+    def configure(self, streams):
+        self.streams = streams
+    def start(self):
+        pass
+    def close(self):
+        pass
+    def stream_configuration(self, stream):
+        return {"stride": self.streams[stream]["size"][0]}
+    def captured_request(self, wait):
+        return Request(self.streams)
+
+class Request:
+    def __init__(self, streams):
+        self.streams = streams
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        pass
+    def make_buffer(self, stream):
+        import numpy as np
+        width, height = self.streams[stream]["size"]
+        return np.random.default_rng().integers(0, 255, width * height * 3 // 2, dtype=np.uint8)
+    def get_metadata(self):
+        import time
+        time.sleep(0.03)
+        return {"SensorTimestamp": time.monotonic_ns()}
+"""
+"""As much of the library as is needed to list a sensor late; the real one is in tests/hardware."""
+
+
+def test_a_ribbon_camera_that_is_listed_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if list(Path("/dev").glob("video*")):
+        pytest.skip("this machine has a camera")
+    (tmp_path / "picamera2.py").write_text(PICAMERA2)
+    (tmp_path / "libcamera.py").write_text("def Transform(**_): pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("picamera2", "libcamera"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    config = RunConfig(camera=CameraConfig(wait=True))
+    with open_source(config) as source:
+        threading.Timer(20, source.stop).start()
+        import_module("picamera2").Picamera2.cameras.append({"Id": "/base/soc/i2c0mux/i2c@1/imx219@10"})
+        assert next(iter(source)).small is not None
+    for name in ("picamera2", "libcamera"):
+        sys.modules.pop(name, None)
 
 
 def test_what_the_kernel_names_a_decoder_is_no_camera(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ _NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid
 
 
 class CameraSource(LiveSource):
-    """A camera by number or device path, an rtsp:// or http:// stream, or `auto`: the first camera that answers."""
+    """A camera by number or device path, or an rtsp:// or http:// stream."""
 
     def __init__(self, name: str, config: CameraConfig, observer: Observer | None = None) -> None:
-        super().__init__(_describe(name), _opener(name, config), fps=config.fps, wait=config.wait, observer=observer)
+        super().__init__(_describe(name), opener(name, config), fps=config.fps, wait=config.wait, observer=observer)
 
 
 class OpenCvCapture:
@@ -81,12 +81,12 @@ def _name(path: Path) -> str:
 
 
 def _describe(name: str) -> str:
-    if name == "auto":
-        return "the camera"
     return _without_password(name) if "://" in name else f"camera {name}"
 
 
-def _opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
+def opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
+    """What opens the camera of that name, or for `auto` the first that answers; None when it is called in vain."""
+
     def open_capture() -> Capture | None:
         if "://" in name:
             return _opened(_open_stream(name), config)
