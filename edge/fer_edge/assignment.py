@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+
+import numpy as np
+import numpy.typing as npt
 
 
 def assign(gains: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     """Pair rows with columns so that the sum of gains is greatest.
 
-    By dynamic programming over the columns taken: quick because most gains are 0, as a face overlaps few boxes. SciPy's
-    Hungarian algorithm does the same, but would cost a board 100 MB.
+    By the Hungarian algorithm (Kuhn 1955, Munkres 1957), in cubic time at worst. SciPy's does the same, but would cost
+    a board 100 MB.
 
     Args:
         gains: shape (R, C), at least 0; a gain of 0 means that the two cannot be a pair.
@@ -18,18 +20,44 @@ def assign(gains: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     Returns:
         (row, column) of each pair, by row; at most min(R, C) of them.
     """
-    options = [{column: gain for column, gain in enumerate(row) if gain > 0} for row in gains]
-    wanted_later = [frozenset().union(*options[row + 1 :]) for row in range(len(options))]
+    table = np.array(gains, np.float64)
+    if not table.size:
+        return []
+    if table.shape[0] <= table.shape[1]:
+        pairs = list(enumerate(_cheapest(-table)))
+    else:
+        pairs = sorted((row, column) for column, row in enumerate(_cheapest(-table.T)))
+    return [(row, column) for row, column in pairs if table[row, column] > 0]
 
-    @cache
-    def best(row: int, taken: frozenset[int]) -> tuple[float, tuple[tuple[int, int], ...]]:
-        if row == len(options):
-            return 0.0, ()
-        choices = [best(row + 1, taken & wanted_later[row])]
-        for column, gain in options[row].items():
-            if column not in taken:
-                total, pairs = best(row + 1, (taken | {column}) & wanted_later[row])
-                choices.append((gain + total, ((row, column), *pairs)))
-        return max(choices)
 
-    return list(best(0, frozenset())[1])
+def _cheapest(costs: npt.NDArray[np.float64]) -> list[int]:
+    """The column of each row so that the sum of costs is least; costs of shape (R, C), R <= C.
+
+    Rows come one by one. Each takes the shortest way to a free column, by Dijkstra's algorithm over the costs less the
+    rows' and columns' prices, and those on the way move on by one; prices keep what is left at 0 or more.
+    """
+    count, width = costs.shape
+    row_prices, prices = np.zeros(count), np.zeros(width)
+    owner = [-1] * width
+    for new in range(count):
+        distances, reached_from = np.full(width, np.inf), np.full(width, -1)
+        done = np.zeros(width, bool)
+        row, column, distance = new, -1, 0.0
+        while row >= 0:
+            ways = distance + costs[row] - row_prices[row] - prices
+            is_shorter = ~done & (ways < distances)
+            distances[is_shorter], reached_from[is_shorter] = ways[is_shorter], column
+            column = int(np.where(done, np.inf, distances).argmin())
+            distance = float(distances[column])
+            done[column] = True
+            row = owner[column]
+        row_prices[new] += distance
+        for passed in np.flatnonzero(done & (distances < distance)):
+            row_prices[owner[passed]] += distance - distances[passed]
+            prices[passed] -= distance - distances[passed]
+        while column >= 0:
+            before = int(reached_from[column])
+            owner[column] = owner[before] if before >= 0 else new
+            column = before
+    columns = {row: column for column, row in enumerate(owner)}
+    return [columns[row] for row in range(count)]

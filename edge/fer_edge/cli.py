@@ -71,27 +71,28 @@ def run_command(
 ) -> None:
     """Find faces, follow them and read their expressions."""
     stop = StopSignals()
-    from fer_edge.config import load_config
+    options = {
+        "source": source,
+        "model": model,
+        "detector.name": detector,
+        "display": display,
+        "json": json_path,
+        "json_lines.on_change": on_change,
+        "record": record,
+        "plot": plot,
+        "mqtt.host": mqtt,
+        "max_frames": max_frames,
+        "max_fps": max_fps,
+        "power_save": power_save,
+        "threads": threads,
+    }
+    try:
+        from fer_edge.config import load_config
 
-    settings = load_config(
-        config,
-        {
-            "source": source,
-            "model": model,
-            "detector.name": detector,
-            "display": display,
-            "json": json_path,
-            "json_lines.on_change": on_change,
-            "record": record,
-            "plot": plot,
-            "mqtt.host": mqtt,
-            "max_frames": max_frames,
-            "max_fps": max_fps,
-            "power_save": power_save,
-            "threads": threads,
-        },
-    )
-    _run(settings, stop, config)
+        _run(load_config(config, options), stop, config)
+    except KeyboardInterrupt:  # it was ended, and something blocked
+        if not stop.requested:
+            raise
 
 
 @app.command()
@@ -213,7 +214,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
         stack.callback(pipeline.close)
         try:
             source = stack.enter_context(open_source(settings, observer=notifier))
-        except (SourceError, KeyboardInterrupt):
+        except SourceError:
             if stop.requested:  # it was ended while it waited for the camera
                 return
             raise

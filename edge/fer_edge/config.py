@@ -156,8 +156,9 @@ class RunConfig(_Section):
     """Timeline of the probabilities to draw, `.png`, `.svg` or `.pdf`; for sources that end."""
     max_frames: int | None = Field(None, ge=1)
     """Stop after this many frames."""
-    max_fps: float | None = Field(None, gt=0, le=240)
-    """Frames a second that are processed at the most; of live sources alone."""
+    max_fps: float | None = Field(None, ge=1, le=240)
+    """Frames a second that are processed at the most; of live sources alone. With fewer than one nobody is
+    followed, and a service's watchdog starves."""
     power_save: bool = False
     """While nobody is there, look at two frames a second; of live sources alone."""
     camera: CameraConfig = CameraConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -42,6 +43,8 @@ def set_up(debug: bool) -> None:
 def run_app(app: typer.Typer) -> None:
     """Run a command line and leave with its exit code; whatever goes wrong becomes one line."""
     _open_standard_descriptors()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # fer_edge.begin
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the caller's shell
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:

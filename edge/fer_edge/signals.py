@@ -1,4 +1,4 @@
-"""A polite end: the first SIGINT, SIGTERM or SIGHUP asks for it, a second one of the kind takes the default way."""
+"""A polite end: the first SIGINT, SIGTERM or SIGHUP asks for it, a second one of them takes the default way."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ class StopSignals:
     def __init__(self) -> None:
         self.requested = False
         self._then: Callable[[], None] | None = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, or in a shell's background, it stays so
-                signal.signal(number, self._handle)
+        usual = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # Under nohup, or in a shell's background, one that is ignored stays so.
+        self._numbers = [number for number in usual if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in self._numbers:
+            signal.signal(number, self._handle)
         signal.signal(signal.SIGALRM, self._break_off)
 
     def then(self, stop: Callable[[], None]) -> None:
@@ -34,8 +36,9 @@ class StopSignals:
         """What was to be ended has ended: nothing is broken off any more."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        for number in self._numbers:
+            signal.signal(number, signal.SIG_DFL)
         self.requested = True
         signal.setitimer(signal.ITIMER_REAL, _GRACE)
         if self._then:

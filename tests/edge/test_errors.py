@@ -29,6 +29,7 @@ def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> N
         ("sorce = 'demo'", "sorce: unknown key"),
         ("[tracker]\nscan_interval = 'often'", "tracker.scan_interval"),
         ("threads = 0", "threads"),
+        ("max_fps = 0.5", "max_fps"),
         ("tracker = 5", "tracker"),
         ("source = ", "is not TOML"),
         ("[detector]\nname = 'yolo'", "detector.name"),

@@ -61,3 +61,24 @@ def test_a_sink_that_has_had_enough_ends_the_run() -> None:
         for index in range(1000):
             queued.emit(result(index))
     assert gate.taken == [0, 1, 2]
+
+
+class Broken:
+    """Fails in a way that nobody thought of."""
+
+    description = "the broken one"
+
+    def emit(self, result: FrameResult) -> None:
+        raise ValueError(f"frame {result.frame.index}")
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_fault_ends_the_run_and_is_not_lost(live: bool) -> None:
+    with pytest.raises(ValueError, match="frame"), Queued(Broken(), live=live) as queued:
+        for index in range(1000):
+            queued.emit(result(index))
+
+
+def test_a_fault_in_what_still_waited_is_not_lost() -> None:
+    with pytest.raises(ValueError, match="frame 0"), Queued(Broken(), live=False) as queued:
+        queued.emit(result(0))

@@ -116,6 +116,39 @@ def test_a_signal_while_it_starts_is_not_lost() -> None:
         assert "error" not in errors
 
 
+TWO_SIGNALS = """
+import os, signal, time
+from fer_edge.signals import StopSignals
+StopSignals()
+os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(2)
+"""
+
+
+def test_a_second_signal_ends_it_at_once_whatever_its_kind() -> None:
+    assert subprocess.run([sys.executable, "-c", TWO_SIGNALS], timeout=60, check=False).returncode == -signal.SIGINT
+
+
+def test_a_signal_while_something_blocks_ends_it_well(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    os.mkfifo(config)
+    process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.PIPE)
+    with config.open("w"):  # it has begun to read its configuration, which does not end
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    process.communicate()
+
+
+@pytest.mark.parametrize("module", ["fer_edge", "fer_train", "fer_quantize"])
+def test_ctrl_c_while_it_is_imported_shows_no_traceback(tmp_path: Path, module: str) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
 def test_a_full_disk_is_said_once_and_ends_with_an_error(command: Run) -> None:
     done = command("fer-edge", "run", "--source", "demo", "--max-frames", 5, "--json", "/dev/full")
     assert done.returncode == 2

@@ -35,12 +35,12 @@ def test_a_hot_board_scans_less_until_it_has_cooled_and_each_is_said_once(
     governor = Governor(tmp_path)
     paces = []
     with caplog.at_level(logging.WARNING):
-        for step, celsius in enumerate((60, 82, 84, 78, 70, 70)):
+        for step, celsius in enumerate((60, 82, 84, 78, 70, 70, 70)):
             set_zone(tmp_path, celsius)
-            paces.append(governor.pace(20.0 * step))
-    assert paces == [1.0, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(1 / 3), 1.0, 1.0]
+            paces.append(governor.pace(100.0 * step))
+    assert paces == [1.0, *[pytest.approx(1 / 3)] * 4, 1.0, 1.0], "it holds for three minutes after 78 °C"
     assert [record.message.split(" (")[0] for record in caplog.records] == [
-        "the board is hot or throttled",
+        "the board is hot",
         "the board has recovered",
     ]
 
@@ -63,6 +63,14 @@ def test_only_present_throttling_counts(
     assert (Governor(tmp_path).pace(0.0) < 1) == throttled
 
 
+def test_the_kernel_tells_where_no_program_may_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_firmware(tmp_path, "throttled=0x0", monkeypatch)
+    firmware = tmp_path / "soc" / "soc:firmware"
+    firmware.mkdir(parents=True)
+    (firmware / "get_throttled").write_text("50005\n")
+    assert read_heat(tmp_path, tmp_path) == Heat(None, 0x50005)
+
+
 @pytest.mark.parametrize("answer", ["VCHI initialization failed", ""])
 def test_a_firmware_that_does_not_answer_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
@@ -70,3 +78,15 @@ def test_a_firmware_that_does_not_answer_is_unknown(
     set_firmware(tmp_path, answer, monkeypatch)
     assert read_heat(tmp_path) == Heat(None, None)
     assert Governor(tmp_path).pace(0.0) == 1.0
+
+
+def test_a_weak_power_supply_is_named_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    governor = Governor(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        for look in range(10):
+            set_firmware(tmp_path, f"throttled={(0x50001, 0x50000)[look % 2]:#x}", monkeypatch)
+            assert governor.pace(10.0 * look) < 1
+    assert len(caplog.records) == 1
+    assert caplog.records[0].message.startswith("the board gets too low a voltage: is the power supply strong enough")

@@ -37,6 +37,7 @@ class Queued:
         self._live = live
         self._waiting: queue.Queue[FrameResult | None] = queue.Queue(_LENGTH)
         self._is_over = False
+        self._fault: Exception | None = None
         self._has_dropped = False
         self._thread = threading.Thread(target=self._work, name=sink.description, daemon=True)
 
@@ -44,8 +45,11 @@ class Queued:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Wait until all is emitted; once that is broken off, until the result in hand is."""
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Wait until all is emitted; once that is broken off, until the result in hand is.
+
+        Raises whatever the sink raised, unless another error is under way.
+        """
         try:
             self._waiting.put(None)
             self._thread.join()
@@ -53,9 +57,13 @@ class Queued:
             self._is_over = True
             self._thread.join(timeout=1)
             raise
+        if self._fault and error is None:
+            raise self._fault
 
     def emit(self, result: FrameResult) -> None:
-        """Queue one result. Raises StopRun once the sink did."""
+        """Queue one result. Raises StopRun once the sink did, and whatever else it raised."""
+        if self._fault:
+            raise self._fault
         if self._is_over:
             raise StopRun
         if self._live and self._waiting.full():
@@ -77,3 +85,5 @@ class Queued:
                 self._sink.emit(result)
             except StopRun:
                 self._is_over = True
+            except Exception as fault:  # noqa: BLE001 - it belongs to the thread that waits for this one
+                self._fault, self._is_over = fault, True

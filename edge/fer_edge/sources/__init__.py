@@ -90,14 +90,15 @@ def _is_device(path: Path) -> bool:
 
 
 def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
+    from fer_edge.sources.auto import AutoSource  # noqa: PLC0415
     from fer_edge.sources.camera import find_camera  # noqa: PLC0415
     from fer_edge.sources.picamera2 import find_ribbon_camera  # noqa: PLC0415
 
+    if config.camera.wait:
+        return AutoSource(config.camera, config.detector.scan_width, observer)
     ribbon = find_ribbon_camera()
     if ribbon is not None:
         return _picamera2(config, f"picamera2:{ribbon}", observer)
-    if config.camera.wait:
-        return _camera(config, "auto", observer)
     device = find_camera()
     if device is None:
         _log.warning(

@@ -17,13 +17,15 @@ from fer_edge.types import Image
 
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 3000
+_NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid")
+"""How the kernel names a Raspberry Pi's decoders and image processors."""
 
 
 class CameraSource(LiveSource):
-    """A camera by number or device path, an rtsp:// or http:// stream, or `auto`: the first camera that answers."""
+    """A camera by number or device path, or an rtsp:// or http:// stream."""
 
     def __init__(self, name: str, config: CameraConfig, observer: Observer | None = None) -> None:
-        super().__init__(_describe(name), _opener(name, config), fps=config.fps, wait=config.wait, observer=observer)
+        super().__init__(_describe(name), opener(name, config), fps=config.fps, wait=config.wait, observer=observer)
 
 
 class OpenCvCapture:
@@ -48,9 +50,8 @@ class OpenCvCapture:
 
 
 def find_camera() -> str | None:
-    """Return the first video device that delivers a picture; a Raspberry Pi has many that are no cameras."""
-    devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
-    for device in devices:
+    """Return the first video device that delivers a picture."""
+    for device in possible_cameras(Path("/dev"), Path("/sys/class/video4linux")):
         capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
         delivers = _delivers(capture)
         capture.release()
@@ -59,13 +60,33 @@ def find_camera() -> str | None:
     return None
 
 
+def possible_cameras(devices: Path, names: Path) -> list[Path]:
+    """The video devices that may be cameras, by number: a Raspberry Pi has a dozen that are none.
+
+    To wait in vain for a picture takes ten seconds each.
+
+    Args:
+        devices: where they are.
+        names: where the kernel names them, as `video0/name`.
+    """
+    found = sorted(devices.glob("video*"), key=lambda path: (len(path.name), path.name))
+    return [device for device in found if not _name(names / device.name / "name").startswith(_NO_CAMERAS)]
+
+
+def _name(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
 def _describe(name: str) -> str:
-    if name == "auto":
-        return "the camera"
     return _without_password(name) if "://" in name else f"camera {name}"
 
 
-def _opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
+def opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
+    """What opens the camera of that name, or for `auto` the first that answers; None when it is called in vain."""
+
     def open_capture() -> Capture | None:
         if "://" in name:
             return _opened(_open_stream(name), config)

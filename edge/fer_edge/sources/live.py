@@ -12,6 +12,7 @@ from typing import Protocol, Self
 from fer_edge.errors import SourceError
 from fer_edge.sources import Observer
 from fer_edge.sources.picture import PictureWatch
+from fer_edge.sources.sparing import Sparing
 from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ _STEADY = 10.0
 """Seconds of frames after which a camera that vanishes is tried soon again."""
 _HANGS = 15.0
 """Seconds without a sign of life after which a reader is given up: opening a stream may take 11."""
+_LONGEST_HANG = 60.0
+"""Doubled each time up to this, until there is a frame: some cameras are slow to open, slower to be found absent."""
 _HOPELESS = 120.0
 """Seconds after which a camera that hung is not waited for any more: only a new process lets go of all that it held."""
 _POLL = 0.2
@@ -62,7 +65,8 @@ class LiveSource:
     """A camera that is read as fast as it delivers; the iterator yields the newest frame.
 
     When the camera vanishes it is said once, and it is opened again after longer and longer pauses. A reader that hangs
-    in its driver cannot be stopped: it is left behind, and another opens the camera anew.
+    in its driver cannot be stopped: it is left behind, and another opens the camera anew; whichever delivers first is
+    listened to.
     """
 
     frames: int | None = None
@@ -96,8 +100,13 @@ class LiveSource:
         self._newest: Frame | None = None
         self._count = 0
         self._stopped = False
-        self._missing = False
-        self._hung_at = 0.0
+        self._missing = ""
+        """What is wrong, while no frames come."""
+        self._is_said = False
+        self._sparing = Sparing()
+        self._patience = _HANGS
+        self._hung_at: float | None = None
+        self._reader: _Reader
         self._left_behind: list[_Reader] = []
 
     def __enter__(self) -> Self:
@@ -145,25 +154,30 @@ class LiveSource:
         capture = self._open_capture()
         if capture is None:
             self._miss(reader)
+            if not any(other.thread.is_alive() for other in self._left_behind if other is not reader):
+                self._hung_at = None  # it is slow, but it answers
         else:
             self.fps = capture.fps or self.fps
         return capture
 
     def publish(self, reader: _Reader, shot: Shot | None) -> bool:
         """Take a reader's picture, or its loss. Returns whether it is to go on."""
-        if self._stopped or reader is not self._reader:
-            return False
         if shot is None:
             self._miss(reader)
             return False
         now = time.monotonic()
         with self._fresh:
+            if self._stopped or (reader is not self._reader and not self._missing):
+                return False
+            self._reader = reader  # one that was left behind may be the first to deliver after all
             self._newest = Frame(shot.image, shot.taken_at or now, self._count, live=True, small=shot.small)
             self._count += 1
+            self._hung_at, self._patience = None, _HANGS
+            self._missing = ""
+            was_said, self._is_said = self._is_said, False
             self._fresh.notify_all()
-        if self._missing:
+        if was_said:
             _log.warning("%s is back", self.description)
-        self._missing = False
         self._picture.look(shot.image, now)
         return True
 
@@ -177,22 +191,30 @@ class LiveSource:
 
     def _miss(self, reader: _Reader) -> None:
         if self.is_current(reader) and not self._missing:
-            self._missing = True
-            _log.warning("%s is %s: waiting for it", self.description, "gone" if self._newest else "not there")
+            self._missing = f"is {'gone' if self._newest else 'not there'}: waiting for it"
+            self._complain()
+
+    def _complain(self) -> None:
+        """Say what is wrong, unless it was said; of a camera that comes and goes all day not each time."""
+        with self._fresh:
+            if self._missing and not self._is_said and self._sparing.allows(time.monotonic()):
+                self._is_said = True
+                _log.warning("%s %s", self.description, self._missing)
 
     def _look_after(self) -> None:
         """Replace a reader that hangs; tell the observer where a frame is waited for."""
         now = time.monotonic()
-        if self._reader.silent_for() > _HANGS:
-            if not self._missing:
-                _log.warning("%s hangs: opening it anew", self.description)
-            self._hung_at = now if not self._left_behind else self._hung_at
-            self._left_behind.append(self._reader)
-            self._missing = True
-            self._start_reader(self._reader.pause)
-        self._left_behind = [reader for reader in self._left_behind if reader.thread.is_alive()]
-        waited = now - max(self._hung_at, self._newest.captured_at if self._newest else 0.0)
-        if self._left_behind and waited > _HOPELESS:
+        with self._fresh:  # whom it listens to must not change meanwhile
+            if self._reader.silent_for() > self._patience:
+                self._missing = self._missing or "hangs: opening it anew"
+                self._hung_at = self._hung_at or now
+                self._patience = min(2 * self._patience, _LONGEST_HANG)
+                self._left_behind = [reader for reader in self._left_behind if reader.thread.is_alive()]
+                self._left_behind.append(self._reader)
+                self._start_reader(self._reader.pause)
+        self._complain()
+        hung_at = self._hung_at
+        if hung_at is not None and now - hung_at > _HOPELESS:
             raise SourceError(f"{self.description} hangs and cannot be opened anew by this process. Start it again")
         if self._missing and self._observer:
             self._observer.waiting(self.description)

@@ -45,8 +45,8 @@ class Picamera2Source(LiveSource):
         which = name.partition(":")[2] or "0"
         if not config.wait:
             _number(library, which)
-        opener = _opener(library, which, config, _stream_sizes(config, scan_width))
-        super().__init__(f"{name} camera", opener, fps=config.fps, wait=config.wait, observer=observer)
+        open_capture = opener(which, config, scan_width)
+        super().__init__(f"{name} camera", open_capture, fps=config.fps, wait=config.wait, observer=observer)
 
 
 class Picamera2Capture:
@@ -104,7 +104,13 @@ def load_picamera2() -> Any:  # noqa: ANN401 - it ships no types
     return Picamera2
 
 
-def _opener(library: Any, which: str, config: CameraConfig, sizes: _Sizes) -> Callable[[], Capture | None]:  # noqa: ANN401
+def opener(which: str, config: CameraConfig, scan_width: int) -> Callable[[], Capture | None]:
+    """What opens the camera of that number or id; None when it is called in vain.
+
+    Raises:
+        MissingDependency: picamera2 is not installed.
+    """
+    library, sizes = load_picamera2(), _stream_sizes(config, scan_width)
     from libcamera import Transform  # noqa: PLC0415 - an optional part
 
     half_turn = config.rotation >= 180
@@ -112,7 +118,10 @@ def _opener(library: Any, which: str, config: CameraConfig, sizes: _Sizes) -> Ca
     streams = {stream: {"size": size, "format": _FORMAT} for stream, size in sizes.items()}
     settings = {"raw": None, "transform": transform, "controls": {"FrameRate": config.fps}, "buffer_count": 4}
 
+    said = ""
+
     def open_capture() -> Capture | None:
+        nonlocal said
         try:
             camera = library(_number(library, which))
         except (RuntimeError, IndexError, SourceError) as error:
@@ -122,7 +131,9 @@ def _opener(library: Any, which: str, config: CameraConfig, sizes: _Sizes) -> Ca
             camera.configure(camera.create_video_configuration(**streams, **settings))
             camera.start()
         except (RuntimeError, ValueError) as error:
-            _log.warning("camera %s does not start: %s", which, error)
+            if str(error) != said:
+                _log.warning("camera %s does not start: %s", which, error)
+            said = str(error)
             camera.close()
             return None
         return Picamera2Capture(camera, sizes, config)

@@ -7,12 +7,13 @@ import logging
 import numpy as np
 
 from fer_edge.sources import Observer
+from fer_edge.sources.sparing import Sparing
 from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0
-"""Seconds for which pictures must be odd before it is said."""
+"""Seconds for which pictures must be odd, or good again, before it is said."""
 _STEP = 16
 """Every so many pixels one is looked at."""
 _EVEN = 2.0
@@ -22,15 +23,16 @@ _BLACK = 24.0
 
 
 class PictureWatch:
-    """Says it once when pictures are odd, and once when they are good again."""
+    """Says it once when pictures are odd, and once when they are good again; seldom where that changes all the time."""
 
     def __init__(self, description: str, observer: Observer | None) -> None:
         self._description = description
         self._observer = observer
         self._sample: Image | None = None
         self._oddity = ""
-        self._odd_since = 0.0
-        self._said = ""
+        self._since = 0.0
+        self._found = self._said = ""
+        self._sparing = Sparing()
 
     def look(self, image: Image, now: float) -> None:
         """Look at one picture, shape (H, W, 3), at `now` in seconds."""
@@ -38,16 +40,19 @@ class PictureWatch:
         oddity = self._judge(sample)
         self._sample = sample
         if oddity != self._oddity:
-            self._oddity, self._odd_since = oddity, now
-        if oddity == self._said or (oddity and now - self._odd_since < _PATIENCE):
+            self._oddity, self._since = oddity, now
+        if now - self._since < _PATIENCE:
+            return
+        if oddity != self._found and self._observer:
+            self._observer.remark(oddity)
+        self._found = oddity
+        if oddity == self._said or not self._sparing.allows(now):
             return
         self._said = oddity
         if oddity:
             _log.warning("%s delivers frames, but %s", self._description, oddity)
         else:
             _log.warning("%s shows something again", self._description)
-        if self._observer:
-            self._observer.remark(oddity)
 
     def _judge(self, sample: Image) -> str:
         if sample.std(axis=(0, 1)).max() < _EVEN:

@@ -1,0 +1,9 @@
+"""Where `fer-edge` begins: until it can handle Ctrl-C, that ends it without a word."""
+
+import fer_edge.begin  # noqa: F401 - before all that takes its time
+from fer_edge.cli import run
+
+__all__ = ["run"]
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,218 @@
+"""Cameras that are slow, come late or come and go: openers that do as such cameras do, in real threads."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.config import CameraConfig, RunConfig
+from fer_edge.errors import SourceError
+from fer_edge.sources import live, open_source
+from fer_edge.sources.camera import possible_cameras
+from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.sources.picture import PictureWatch
+from fer_edge.sources.sparing import Sparing
+
+
+class Pictures:
+    """An open camera that vanishes after so many pictures."""
+
+    fps = 100.0
+
+    def __init__(self, count: int = 1_000_000) -> None:
+        self.released = False
+        self._left = count
+
+    def read(self) -> Shot | None:
+        time.sleep(0.01)
+        self._left -= 1
+        noise = np.random.default_rng(abs(self._left)).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        return Shot(noise) if self._left >= 0 else None
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in tenths of seconds: 0.4 for a hang, 3 until it is hopeless."""
+    monkeypatch.setattr(live, "_HANGS", 0.4)
+    monkeypatch.setattr(live, "_LONGEST_HANG", 1.6)
+    monkeypatch.setattr(live, "_HOPELESS", 3.0)
+    monkeypatch.setattr(live, "_ENDING", 0.1)
+    monkeypatch.setattr(live, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.1)
+
+
+def camera(open_capture: Callable[[], Capture | None]) -> LiveSource:
+    return LiveSource("the camera", open_capture, fps=30, wait=True)
+
+
+def taken(source: LiveSource, seconds: float) -> Iterator[int]:
+    threading.Timer(seconds, source.stop).start()
+    with source:
+        for frame in source:
+            yield frame.index
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_is_slow_to_open_is_used_when_it_is_open() -> None:
+    captures: list[Pictures] = []
+
+    def open_slowly() -> Capture:
+        time.sleep(0.6)  # longer than it takes to be left behind
+        captures.append(Pictures())
+        return captures[-1]
+
+    assert len(list(taken(camera(open_slowly), 3))) > 50
+    assert len(captures) == 2
+    assert captures[1].released, "the second reader finds that the first was quicker"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_is_slow_to_be_found_absent_is_waited_for() -> None:
+    def find_nothing() -> None:
+        time.sleep(1)
+
+    assert not list(taken(camera(find_nothing), 5))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_hangs_for_good_is_given_up() -> None:
+    for_good = threading.Event()
+    attempts = iter((Pictures(20),))
+
+    def hang() -> Capture | None:
+        capture = next(attempts, None)
+        if capture is None:
+            for_good.wait(30)
+        return capture
+
+    with pytest.raises(SourceError, match="hangs and cannot be opened anew"):
+        list(taken(camera(hang), 30))
+    for_good.set()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    opened: list[Pictures] = []
+
+    def loose_contact() -> Capture:
+        opened.append(Pictures(3))
+        return opened[-1]
+
+    assert list(taken(camera(loose_contact), 3))
+    assert len(opened) > 5
+    assert [record.message for record in caplog.records] == [
+        "the camera is gone: waiting for it",
+        "the camera is back",
+    ]
+
+
+def test_what_happens_all_day_is_said_ever_more_seldom_and_anew_after_an_hour_of_peace() -> None:
+    sparing = Sparing()
+    said = [second for second in range(0, 86_400, 11) if sparing.allows(second)]
+    assert said[:2] == [0, 11]
+    assert len(said) < 40
+    assert sparing.allows(100_000)
+    assert sparing.allows(100_006)
+
+
+def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Black ones, and among twelve a noisy one; then day and night every half minute."""
+    caplog.set_level(logging.WARNING)
+    black = np.zeros((48, 64, 3), np.uint8)
+    watch = PictureWatch("the camera", None)
+    for second in range(600):
+        noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+        watch.look(noise if second % 12 == 11 else black, float(second))
+    assert [record.message for record in caplog.records] == [
+        "the camera delivers frames, but they are black: is the lens covered?"
+    ]
+    caplog.clear()
+    for second in range(600, 2400):
+        noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+        watch.look(noise if second // 30 % 2 else black, float(second))
+    assert 2 <= len(caplog.records) < 12
+
+
+PICAMERA2 = """
+class Picamera2:
+    cameras = []
+    @classmethod
+    def global_camera_info(cls):
+        return cls.cameras
+    def __init__(self, number):
+        self.size = None
+    def create_video_configuration(self, main, lores, **_):
+        return {"main": main, "lores": lores}
+    def configure(self, streams):
+        self.streams = streams
+    def start(self):
+        pass
+    def close(self):
+        pass
+    def stream_configuration(self, stream):
+        return {"stride": self.streams[stream]["size"][0]}
+    def captured_request(self, wait):
+        return Request(self.streams)
+
+class Request:
+    def __init__(self, streams):
+        self.streams = streams
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        pass
+    def make_buffer(self, stream):
+        import numpy as np
+        width, height = self.streams[stream]["size"]
+        return np.random.default_rng().integers(0, 255, width * height * 3 // 2, dtype=np.uint8)
+    def get_metadata(self):
+        import time
+        time.sleep(0.03)
+        return {"SensorTimestamp": time.monotonic_ns()}
+"""
+"""As much of the library as is needed to list a sensor late; the real one is in tests/hardware."""
+
+
+def test_a_ribbon_camera_that_is_listed_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if list(Path("/dev").glob("video*")):
+        pytest.skip("this machine has a camera")
+    (tmp_path / "picamera2.py").write_text(PICAMERA2)
+    (tmp_path / "libcamera.py").write_text("def Transform(**_): pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("picamera2", "libcamera"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    config = RunConfig(camera=CameraConfig(wait=True))
+    with open_source(config) as source:
+        threading.Timer(20, source.stop).start()
+        import_module("picamera2").Picamera2.cameras.append({"Id": "/base/soc/i2c0mux/i2c@1/imx219@10"})
+        assert next(iter(source)).small is not None
+    for name in ("picamera2", "libcamera"):
+        sys.modules.pop(name, None)
+
+
+def test_what_the_kernel_names_a_decoder_is_no_camera(tmp_path: Path) -> None:
+    names = (
+        "bcm2835-codec-decode",
+        "unicam-image",
+        "bcm2835-isp-capture0",
+        "pispbe-output0",
+        "USB Camera: x",
+        "rpivid",
+    )
+    for number, name in enumerate((*names, None)):
+        (tmp_path / f"video{number + 8}").touch()
+        if name:
+            (tmp_path / "sys" / f"video{number + 8}").mkdir(parents=True)
+            (tmp_path / "sys" / f"video{number + 8}" / "name").write_text(f"{name}\n")
+    found = possible_cameras(tmp_path, tmp_path / "sys")
+    assert [path.name for path in found] == ["video9", "video12", "video14"]
