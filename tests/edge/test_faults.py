@@ -67,7 +67,7 @@ def test_a_camera_that_freezes_is_opened_again(camera: LoopbackCamera, tmp_path:
 
 
 def test_a_read_that_hangs_is_left_behind(demo_video: Path, tmp_path: Path) -> None:
-    """A pipe whose writer stops: reading it hangs in the operating system, where no timeout reaches."""
+    """A pipe, read as a stream, whose writer stops: that hangs in the operating system, where no timeout reaches."""
     if not shutil.which("ffmpeg"):
         pytest.skip("ffmpeg is not installed: it writes into the pipe")
     pipe, out = tmp_path / "pipe", tmp_path / "out.jsonl"
@@ -75,7 +75,7 @@ def test_a_read_that_hangs_is_left_behind(demo_video: Path, tmp_path: Path) -> N
     command = ["ffmpeg", "-v", "quiet", "-re", "-stream_loop", "-1", "-i", str(demo_video)]
     command += ["-f", "mpjpeg", "-y", str(pipe)]
     writer = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    run = Recognition(tmp_path, "--source", f"file://{pipe}", "--json", out)
+    run = Recognition(tmp_path, "--source", f"cache:file://{pipe}", "--json", out)
     wait_until(lambda: lines(out) > 5)
     writer.send_signal(signal.SIGSTOP)
     stopped_at = time.monotonic()
