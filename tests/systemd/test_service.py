@@ -83,8 +83,9 @@ def test_a_camera_that_freezes_and_dies_and_returns_needs_no_restart(machine: Ma
     machine.wait_for("StatusText", "FPS, 1 face")
     assert machine.show("NRestarts") == "0"
     warnings = machine.journal("--priority=warning").splitlines()
-    assert sum("is gone" in line for line in warnings) == 2
-    assert sum("is back" in line for line in warnings) == 3  # it was not there at the start
+    gone = sum("is gone" in line for line in warnings)
+    assert gone in {1, 2}, "what comes and goes within seconds is not said each time"
+    assert sum("is back" in line for line in warnings) == gone + 1, "it was not there at the start"
 
 
 def test_a_killed_service_comes_back_and_keeps_its_lines(machine: Machine) -> None:
