@@ -137,7 +137,7 @@ def _check(space: SearchSpace, recipe: Recipe, text: str) -> None:
         try:
             schemes = space.recipe({key: value}).schemes
         except ConfigError as error:
-            raise ConfigError(f"--vary {text}: {error}") from error
+            raise ConfigError(f"--vary {text}: {str(error).removeprefix('--set ')}") from error
         if schemes != recipe.schemes:
             raise ConfigError(f"--vary {text}: results on other labels cannot be compared. Choose them with --set")
 
