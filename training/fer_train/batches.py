@@ -122,14 +122,19 @@ def _take(arrays: Mapping[str, Floats], rows: slice | npt.NDArray[np.intp]) -> d
 
 def _chances(target: Floats) -> npt.NDArray[np.float64]:
     """Chance of each face to be drawn, such that all classes come equally often: shape (N,)."""
-    chance = target.astype(np.float64) @ (1 / np.maximum(class_shares(target), 1e-6))
-    return np.asarray(chance / chance.sum(), np.float64)
+    rarity = _rarity(target)
+    return np.asarray(rarity / rarity.sum(), np.float64)
 
 
 def _class_weights(target: Floats) -> Floats:
     """Each face's weight, inverse to its class' share, one on average: shape (N,)."""
-    weights = target @ (1 / np.maximum(class_shares(target), 1e-6))
-    return np.asarray(weights / weights[target.any(axis=1)].mean(), np.float32)
+    rarity = _rarity(target)
+    return np.asarray(rarity / rarity[target.any(axis=1)].mean(), np.float32)
+
+
+def _rarity(target: Floats) -> npt.NDArray[np.float64]:
+    """One over the share of each face's class: shape (N,)."""
+    return np.asarray(target.astype(np.float64) @ (1 / np.maximum(class_shares(target), 1e-6)), np.float64)
 
 
 def _smooth(target: Floats, smoothing: float) -> Floats:

@@ -37,7 +37,19 @@ class LineFile:
 
     def open(self) -> None:
         """Open it. Raises OSError, also where what is to be added to is no log."""
-        self._open()
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        status = os.fstat(self._descriptor)
+        self._regular = stat.S_ISREG(status.st_mode)
+        self._identity = (status.st_dev, status.st_ino)
+        self._synced_at = time.monotonic()
+        if self._regular:
+            self._begun_at = time.time()
+        if self._regular and status.st_size and not self._replaces:
+            try:
+                self._take_up()
+            except OSError:
+                self._let_go()
+                raise
 
     def close(self) -> None:
         """Close it, with all lines safe where that was asked for."""
@@ -72,21 +84,6 @@ class LineFile:
             self._synced_at = now
             self._unsynced = False
 
-    def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        status = os.fstat(self._descriptor)
-        self._regular = stat.S_ISREG(status.st_mode)
-        self._identity = (status.st_dev, status.st_ino)
-        self._synced_at = time.monotonic()
-        if self._regular:
-            self._begun_at = time.time()
-        if self._regular and status.st_size and not self._replaces:
-            try:
-                self._take_up()
-            except OSError:
-                self._let_go()
-                raise
-
     def _let_go(self) -> None:
         os.close(self._descriptor)
         self._descriptor = -1
@@ -101,7 +98,7 @@ class LineFile:
                     return status.st_size
             self.close()
             self._replaces = False  # what lies there now is not what was to be replaced
-        self._open()
+        self.open()
         return os.fstat(self._descriptor).st_size
 
     def _is_full(self, size: int) -> bool:
@@ -115,7 +112,7 @@ class LineFile:
                 self._numbered(number).replace(self._numbered(number + 1))
         self._path.replace(self._numbered(1))
         self.close()
-        self._open()
+        self.open()
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
