@@ -19,7 +19,8 @@ def load_keras(backend: str | None = None) -> None:
     """
     if backend:
         os.environ["KERAS_BACKEND"] = backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Whatever it was: JAX, which TensorFlow imports, lowers it for all that is started from the same process.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
         with quiet():
             import keras  # noqa: F401, PLC0415 - slow to load, so only when it is needed
