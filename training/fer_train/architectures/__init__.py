@@ -30,6 +30,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "edge-tiny": Architecture(
         partial(edge_net, widths=(16, 24, 48, 72), depths=(1, 1, 1, 1), stem=8, dropout=0.0), "ours"
     ),
+    "edge-wide": Architecture(
+        partial(edge_net, widths=(64, 128, 192, 256), depths=(1, 2, 2, 1), dropout=0.4), "ours: a teacher"
+    ),
     "cnn-bn": Architecture(cnn_bn, "usual with FER2013; batch norm: arXiv:1502.03167"),
     "cnn-elu": Architecture(cnn_elu, "usual with FER2013; ELU: arXiv:1511.07289"),
     "cnn-small": Architecture(cnn_small, "usual with FER2013"),
