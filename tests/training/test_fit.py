@@ -14,6 +14,7 @@ import cv2
 import pytest
 from tests.conftest import Run
 
+from fer_edge.bundle import sha256
 from fer_edge.sources.demo import load_composites
 from fer_train.recipes import load_recipe
 
@@ -109,7 +110,8 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_d
     assert command("fer-train", "fit", *shared, "--out", teacher, timeout=300).returncode == 0
     done = command("fer-train", "distill", *shared, "--teacher", teacher, "--out", student, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert json.loads((student / "training.json").read_text())["teachers"] == [f"{tmp_path.name}/teacher"]
+    (recorded,) = json.loads((student / "training.json").read_text())["teachers"]
+    assert recorded == {"model": "teacher/model.keras", "sha256": sha256((teacher / "model.keras").read_bytes())}
     (answers,) = teacher.glob("model.*.npy")
     written = answers.stat().st_mtime_ns
     done = command("fer-train", "distill", *shared, "--teacher", teacher / "model.keras", "--out", second, timeout=300)
@@ -128,6 +130,19 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_d
     )
     assert stranger.returncode == 2
     assert "no teacher knows the labels ferplus8" in stranger.stderr
+
+
+def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "edge-tiny")
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    assert command("fer-train", "fit", *shared, "--epochs", 1, "--out", teacher, timeout=300).returncode == 0
+    begun(student, 1, *shared, "--epochs", 3, "--teacher", teacher)
+    shutil.rmtree(teacher)
+    again = command("fer-train", "fit", *shared, "--epochs", 1, "--seed", 1, "--out", teacher, timeout=300)
+    assert again.returncode == 0, again.stderr
+    done = command("fer-train", "distill", *shared, "--epochs", 3, "--teacher", teacher, "--out", student, "--resume")
+    assert done.returncode == 2
+    assert "was begun differently (teachers). Resume" in done.stderr
 
 
 def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_data: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from fer_train.precision import Precision
 from fer_train.recipes import Recipe
 from fer_train.records import KERAS_FILE, RECORD_FILE
 from fer_train.report import write_report
-from fer_train.teachers import soft_labels
+from fer_train.teachers import describe, soft_labels
 from fer_train.transfer import initialise
 from fer_train.unfinished import UNFINISHED, check, claim, compare
 from fer_train.workers import ALONE, Meeting, Share, agree, leave
@@ -198,7 +198,7 @@ def _record(
     return {
         "recipe": recipe.model_dump(mode="json"),
         "precision": precision,
-        "teachers": ["/".join(path.parts[-2:]) for path in teachers],
+        "teachers": describe(teachers),
         "init": {"model": init.name, "sha256": sha256(init.read_bytes()), "freeze": list(freeze)} if init else None,
         "data": {
             scheme: {faces.split: _describe(faces) for faces in parts if faces.scheme == scheme}

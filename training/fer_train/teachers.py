@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.bundle import sha256
 from fer_edge.errors import ConfigError
 from fer_train.datasets import LABELS, Scheme
 from fer_train.models import load_model, predict
@@ -48,6 +49,12 @@ def soft_labels(
     if not found:
         raise ConfigError(f"no teacher knows the labels {', '.join(schemes)}. Name a run that was trained on them")
     return {scheme: np.asarray(np.mean(answers, axis=0), np.float32) for scheme, answers in found.items()}
+
+
+def describe(teachers: Sequence[Path]) -> list[dict[str, str]]:
+    """Which models they are, by the end of their path and their hash."""
+    heads = [head for teacher in teachers for head in _heads(teacher)]
+    return [{"model": "/".join(head.parts[-2:]), "sha256": sha256(head.read_bytes())} for head in heads]
 
 
 def _heads(teacher: Path) -> list[Path]:
