@@ -142,7 +142,7 @@ def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Pa
     assert again.returncode == 0, again.stderr
     done = command("fer-train", "distill", *shared, "--epochs", 3, "--teacher", teacher, "--out", student, "--resume")
     assert done.returncode == 2
-    assert "was begun differently (teachers). Resume" in done.stderr
+    assert "was begun with another teacher. Resume" in done.stderr
 
 
 def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_data: Path, tmp_path: Path) -> None:
