@@ -10,6 +10,9 @@ from fer_edge.errors import ConfigError
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 """Keras' policies."""
 
+_AMPERE = 8.0
+"""The first compute capability whose tensor cores multiply in bfloat16."""
+
 
 def parse_precision(name: str) -> Precision:
     """Return a precision by name; `auto` is `mixed_bfloat16` where the machine multiplies in it, else `float32`.
@@ -26,15 +29,30 @@ def parse_precision(name: str) -> Precision:
 
 
 def _has_bfloat16() -> bool:
-    """Whether PyTorch, the only back end that is faster so on a CPU, runs on a processor with the instructions."""
+    """Whether the device gains by it: a GPU from NVIDIA's Ampere on, or with PyTorch a processor that can.
+
+    JAX is not asked: once it was, several workers could not meet any more.
+    """
     import keras  # noqa: PLC0415 - slow to load
 
-    if keras.backend.backend() != "torch":
-        return False
-    import torch  # noqa: PLC0415 - only where it is the back end
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch  # noqa: PLC0415 - only where it is the back end
 
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported()) if torch.cuda.is_available() else _processor_has_bfloat16()
+    generations = _gpus_of_tensorflow() if backend == "tensorflow" else []
+    return bool(generations) and min(generations) >= _AMPERE
+
+
+def _processor_has_bfloat16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text().split() if cpuinfo.is_file() else []
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _gpus_of_tensorflow() -> list[float]:
+    """Compute capabilities, as NVIDIA numbers them."""
+    import tensorflow as tf  # noqa: PLC0415 - only where it is the back end
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [float(".".join(map(str, detail["compute_capability"]))) for detail in details]

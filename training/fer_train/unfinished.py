@@ -46,7 +46,9 @@ def compare(out: Path, record: dict[str, Any]) -> None:
     begun = _read(_marker(out))
     for part in ("recipe", "precision", "teachers", "init", "data"):
         if begun.get(part) != record[part]:
-            raise ConfigError(f"{out}: was begun with another {part.removesuffix('s')}. Resume with the same options and data")
+            raise ConfigError(
+                f"{out}: was begun with another {part.removesuffix('s')}. Resume with the same options and data"
+            )
 
 
 def _marker(out: Path) -> Path:
