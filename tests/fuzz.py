@@ -55,6 +55,7 @@ threads = 1
 json = "-"
 [camera]
 width = 640
+pixel_format = "MJPG"
 wait = true
 [tracker]
 scan_interval = 1.0

@@ -36,6 +36,9 @@ class CameraConfig(_Section):
     height: int = Field(480, ge=48, le=4320)
     """Pixels."""
     fps: float = Field(30, gt=0, le=240)
+    pixel_format: Literal["MJPG", "YUYV"] | None = None
+    """How a USB camera sends its pictures. Left out: the first that OpenCV can read, which is not compressed as a rule,
+    and so large that many cameras give 720p only ten times a second."""
     wait: bool = False
     """Wait for a camera that is not there at the start, instead of ending or showing the demo: for a service."""
     rotation: Literal[0, 90, 180, 270] = 0

@@ -99,6 +99,22 @@ def test_a_camera_that_hangs_for_good_is_given_up() -> None:
     for_good.set()
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_camera_that_is_not_as_configured_is_refused_and_not_waited_for(
+    wait: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As USB cameras without the configured pixel format are; a real one is in tests/hardware/vivid."""
+
+    def refuse() -> Capture | None:
+        raise SourceError("camera /dev/video0 has no pictures in MJPG")
+
+    source = LiveSource("the camera", refuse, fps=30, wait=wait)
+    threading.Timer(30, source.stop).start()
+    with pytest.raises(SourceError, match="no pictures in MJPG"), source:
+        list(source)
+    assert not caplog.records
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fer_edge.config import CameraConfig
+from fer_edge.errors import SourceError
 from fer_edge.images import flipped, turned
 from fer_edge.sources import Observer
 from fer_edge.sources.live import Capture, LiveSource, Shot
@@ -85,13 +86,26 @@ def _describe(name: str) -> str:
 
 
 def opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
-    """What opens the camera of that name, or for `auto` the first that answers; None when it is called in vain."""
+    """What opens the camera of that name, or for `auto` the first that answers; None when it is called in vain.
+
+    It raises SourceError where the camera has no pictures of the configured format.
+    """
 
     def open_capture() -> Capture | None:
         if "://" in name:
             return _opened(_open_stream(name), config)
         device = find_camera() if name == "auto" else f"/dev/video{name}" if name.isdecimal() else name
-        return _opened(_open_device(device, config), config) if device else None
+        if device is None:
+            return None
+        capture = _open_device(device, config)
+        opened = _opened(capture, config)
+        if opened and config.pixel_format and _pixel_format(capture) != config.pixel_format:
+            opened.release()
+            raise SourceError(
+                f"camera {device} has no pictures in {config.pixel_format}: change pixel_format under [camera]. "
+                f"What it has: v4l2-ctl --device={device} --list-formats"
+            )
+        return opened
 
     return open_capture
 
@@ -118,11 +132,18 @@ def _read(capture: cv2.VideoCapture) -> Image | None:
 
 def _open_device(device: str, config: CameraConfig) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    if config.pixel_format:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*config.pixel_format))
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
     capture.set(cv2.CAP_PROP_FPS, config.fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
+
+
+def _pixel_format(capture: cv2.VideoCapture) -> str:
+    """What it delivers in the end: OpenCV takes another format where the camera has not the one it was asked for."""
+    return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True).decode("latin-1")
 
 
 def _open_stream(url: str) -> cv2.VideoCapture:

@@ -85,7 +85,8 @@ class LiveSource:
 
         Args:
             description: for people.
-            open_capture: opens the camera; None where it is not there or gives no picture.
+            open_capture: opens the camera; None where it is not there or gives no picture. It raises SourceError where
+                the camera is not as the configuration wants it, upon which waiting would be in vain.
             fps: what to assume of a camera that does not say.
             wait: wait for a camera that is not there at the start, instead of raising.
             observer: is told how the camera does.
@@ -100,6 +101,7 @@ class LiveSource:
         self._newest: Frame | None = None
         self._count = 0
         self._stopped = False
+        self._refusal: SourceError | None = None
         self._missing = ""
         """What is wrong, while no frames come."""
         self._is_said = False
@@ -115,6 +117,7 @@ class LiveSource:
         while not self._wait and self._newest is None:
             with self._fresh:
                 self._fresh.wait(_POLL)
+            self._raise_refusal()
             if self._reader.refused or self._reader.silent_for() > _HANGS:
                 self.stop()
                 raise SourceError(
@@ -131,7 +134,7 @@ class LiveSource:
         """Yield each time the newest frame, never the same twice; wait while the camera is gone.
 
         Raises:
-            SourceError: the camera hung, and does not come back to this process.
+            SourceError: the camera hung, and does not come back to this process; or it is not as configured.
         """
         last: Frame | None = None
         while not self._stopped:
@@ -151,7 +154,11 @@ class LiveSource:
 
     def open(self, reader: _Reader) -> Capture | None:
         """Open the camera for a reader."""
-        capture = self._open_capture()
+        try:
+            capture = self._open_capture()
+        except SourceError as refusal:
+            self._refusal = refusal
+            return None
         if capture is None:
             self._miss(reader)
             if not any(other.thread.is_alive() for other in self._left_behind if other is not reader):
@@ -185,6 +192,11 @@ class LiveSource:
         """Whether a reader is to go on."""
         return not self._stopped and (reader is self._reader) and (self._wait or self._newest is not None)
 
+    def _raise_refusal(self) -> None:
+        if self._refusal:
+            self.stop()
+            raise self._refusal
+
     def _start_reader(self, pause: float) -> None:
         self._reader = _Reader(self, pause)
         self._reader.thread.start()
@@ -203,6 +215,7 @@ class LiveSource:
 
     def _look_after(self) -> None:
         """Replace a reader that hangs; tell the observer where a frame is waited for."""
+        self._raise_refusal()
         now = time.monotonic()
         with self._fresh:  # whom it listens to must not change meanwhile
             if self._reader.silent_for() > self._patience:

@@ -37,6 +37,7 @@ def main() -> None:
     absent_at_the_start()
     run("systemctl", "stop", UNIT)
     by_hand()
+    formats()
 
 
 def fault(name: str, away: AbstractContextManager[None], pause: float) -> None:
@@ -114,6 +115,17 @@ def by_hand() -> None:
     expect(f"--source 0: {done.stderr}", done.returncode == 0)
     expect(f"upright: {size}", size == "480x640")
     row("fer-edge run --source 0, rotation = 90", f"a recording of {size} pixels", done.stderr.splitlines()[-1])
+
+
+def formats() -> None:
+    """vivid has raw pictures and no compressed ones."""
+    config = Path("/var/lib/fer-edge/format.toml")
+    for name, code, wait in (("YUYV", 0, "false"), ("MJPG", 3, "false"), ("MJPG", 3, "true")):
+        config.write_text(f'[camera]\npixel_format = "{name}"\nwait = {wait}\n')
+        done = as_user("run", "--source", "/dev/video0", "--max-frames", "5", "--config", str(config))
+        said = done.stderr.splitlines()
+        expect(f"{name}: {done.returncode}, {done.stderr}", done.returncode == code and len(said) == 1)
+        row(f'pixel_format = "{name}", wait = {wait}', said[-1], f"exit {done.returncode}")
 
 
 def as_user(*arguments: str) -> subprocess.CompletedProcess[str]:
