@@ -5,7 +5,8 @@
 #     sudo systemd/install.sh --uninstall [--dry-run]
 #
 # Run it again to upgrade. The new version goes beside the old one and takes its place only when it can read
-# /etc/fer-edge/config.toml, which is never changed, and open the model; else the old one goes on.
+# /etc/fer-edge/config.toml, which is never changed, and open the model; else the old one goes on. If the service does not
+# get ready with the new version, the old one is put back.
 # --extras adds packages; mqtt comes without asking, and an upgrade keeps those of before.
 # --dry-run prints what would be done; --uninstall keeps the configuration and what was recorded.
 set -euo pipefail
@@ -15,7 +16,6 @@ PROJECT=$(dirname "$HERE")
 PREFIX=/opt/fer-edge
 CONFIG=/etc/fer-edge/config.toml
 UNIT=/etc/systemd/system/fer-edge.service
-BACKOFF=$UNIT.d/backoff.conf
 SYSUSERS=/etc/sysusers.d/fer-edge.conf
 COMMAND=/usr/local/bin/fer-edge
 
@@ -49,7 +49,9 @@ install_all() {
     run install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge
     [ -e "$CONFIG" ] || run install -m 640 -g fer-edge -D "$HERE/config.toml" "$CONFIG"
     install_program
-    install_unit
+    switch_to "$new"
+    start || go_back
+    [ -z "$old" ] || run rm -rf "$old"
     say "installed. How it does: fer-edge service status"
 }
 
@@ -71,7 +73,8 @@ has_picamera2() { # Raspberry Pi OS has it as a package; so has nobody else that
 }
 
 install_program() {
-    local new=$PREFIX/a environment=() numpy=()
+    local environment=() numpy=()
+    new=$PREFIX/a
     old=$(readlink "$PREFIX/current" 2>/dev/null || true)
     [ "$old" = "$PREFIX/a" ] && new=$PREFIX/b
     if has_picamera2; then
@@ -92,22 +95,30 @@ install_program() {
             "this again; a package that is missing comes by --extras"
     fi
     $dry_run || echo "$extras" >"$new/extras"
-    run ln -sfn "$new" "$PREFIX/next"
-    run mv -T "$PREFIX/next" "$PREFIX/current"
-    run ln -sfn "$PREFIX/current/bin/fer-edge" "$COMMAND"
+    run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service"
+    run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
 }
 
-install_unit() {
-    run install -m 644 "$HERE/fer-edge.service" "$UNIT"
-    if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 254 ]; then
-        run install -m 644 -D "$HERE/backoff.conf" "$BACKOFF"
-    fi
+switch_to() { # the folder of a version
+    run ln -sfn "$1" "$PREFIX/next"
+    run mv -T "$PREFIX/next" "$PREFIX/current"
+    run ln -sfn "$PREFIX/current/bin/fer-edge" "$COMMAND"
+    run install -m 644 "$1/systemd/fer-edge.service" "$UNIT"
     run systemctl enable --quiet fer-edge
-    if [ -d /run/systemd/system ]; then # else systemd does not run: an image is being prepared
-        run systemctl daemon-reload
-        run systemctl restart fer-edge || fail "it does not start. Why: fer-edge service status"
-    fi
-    [ -z "$old" ] || run rm -rf "$old"
+}
+
+start() { # and wait until the service is ready
+    [ -d /run/systemd/system ] || return 0 # systemd does not run: an image is being prepared
+    run systemctl daemon-reload && run systemctl restart fer-edge
+}
+
+go_back() {
+    [ -n "$old" ] || fail "it does not start. Why: fer-edge service status"
+    local now="The old version is back and runs"
+    switch_to "$old"
+    start || now="The old version is back, and does not start either"
+    rm -rf "$new"
+    fail "the new version does not start. $now. Why: journalctl -u fer-edge"
 }
 
 remove() {
@@ -115,7 +126,7 @@ remove() {
         if [ -d /run/systemd/system ]; then run systemctl stop fer-edge; fi
         run systemctl disable --quiet fer-edge
     fi
-    run rm -f "$UNIT" "$BACKOFF" "$SYSUSERS" "$COMMAND"
+    run rm -f "$UNIT" "$SYSUSERS" "$COMMAND"
     run rm -rf "$PREFIX"
     if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
     say "removed. Kept: ${CONFIG%/*}, /var/lib/fer-edge, drop-ins of your own in $UNIT.d and the user fer-edge"

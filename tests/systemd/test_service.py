@@ -1,11 +1,13 @@
 """The service under a real systemd: installed by the script, and then a life of faults. The tests go in order."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
 import pytest
 from tests.camera import LoopbackCamera
+from tests.conftest import wait_until
 from tests.systemd.machine import Machine, download_wheels, prepare_root
 
 LINES = "var/lib/fer-edge/faces.jsonl"
@@ -130,8 +132,36 @@ def test_a_broken_configuration_is_refused_or_said_and_starts_when_it_is_mended(
     machine.run("systemctl", "restart", "fer-edge", check=False)
     assert machine.show("ExecMainStatus") == "2"
     assert "trackr: unknown key" in machine.run("fer-edge", "service", "status", check=False)
+    wait_until(lambda: len(pauses(machine)) == 2)
+    assert pauses(machine) == ["5", "15"]
+    machine.run("systemctl", "restart", "fer-edge", check=False)
+    assert len(pauses(machine)) == 2, "by hand it starts at once"
     config.write_text(good)
     machine.wait_for("SubState", "running")
+    machine.wait_for("StatusText", "FPS, 1 face")
+    assert machine.show("NRestarts") == "1"
+
+
+def pauses(machine: Machine) -> list[str]:
+    """Seconds before each restart, in addition to the usual ones."""
+    return re.findall(r"starting it in (\d+) s", machine.journal())
+
+
+def test_an_upgrade_that_does_not_get_ready_is_taken_back(machine: Machine) -> None:
+    """It reads the configuration and opens the model, and fails with the first frame."""
+    parts = ("pyproject.toml", "README.md", "LICENSE", "edge", "training", "quantize", "models", "systemd")
+    machine.run("mkdir", "/root/src")
+    machine.run("cp", "-r", *(f"/src/{part}" for part in parts), "/root/src")
+    machine.run(
+        "sed", "-i", "s/result = self.process(frame)/raise RuntimeError/", "/root/src/edge/fer_edge/pipeline.py"
+    )
+    machine.run("sed", "-i", "s/^Description=.*/Description=new/", "/root/src/systemd/fer-edge.service")
+    old = (machine.root / "opt/fer-edge/current").readlink()
+    said = machine.run("/root/src/systemd/install.sh", check=False)
+    assert "error: the new version does not start. The old version is back and runs." in said.splitlines()[-1]
+    assert (machine.root / "opt/fer-edge/current").readlink() == old
+    assert len(list((machine.root / "opt/fer-edge").iterdir())) == 2
+    assert machine.show("Description") != "new"
     machine.wait_for("StatusText", "FPS, 1 face")
 
 
