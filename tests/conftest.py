@@ -17,6 +17,7 @@ from fer_edge.labels import FER2013
 from fer_edge.sources.demo import load_composites
 from fer_edge.types import Image
 from fer_train.augmentation import Augmentation
+from tests.camera import LoopbackCamera
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -44,6 +45,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a tmpfs cannot be mounted here")
     yield disk
     subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.fixture
+def camera() -> Iterator[LoopbackCamera]:
+    """A network camera that can be unplugged."""
+    camera = LoopbackCamera()
+    yield camera
+    camera.unplug()
 
 
 @pytest.fixture(scope="session")

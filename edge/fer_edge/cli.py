@@ -213,7 +213,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
     with ExitStack() as stack:
         stack.callback(pipeline.close)
         try:
-            source = stack.enter_context(open_source(settings, observer=notifier))
+            source = stack.enter_context(open_source(settings, observer=pipeline))
         except SourceError:
             if stop.requested:  # it was ended while it waited for the camera
                 return
@@ -224,7 +224,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
         watchers = [notifier] if notifier else _watchers(settings, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
         if notifier:
-            notifier.source = source.description
+            notifier.source, notifier.outputs = source.description, sinks
         stack.push(lambda error, *_: _summarise(source.description, summary, failed=error is not None))
         with suppress(KeyboardInterrupt):
             pipeline.run(source, sinks, summary, settings.max_frames)

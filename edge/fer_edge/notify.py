@@ -9,9 +9,11 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
@@ -22,15 +24,16 @@ _REPORT_INTERVAL = 3600.0
 """Seconds between two lines in the journal that say how it goes."""
 
 
-class Notifier:
-    """A sink that systemd listens to, and an observer of the camera."""
+class Notifier(Sink):
+    """A sink that systemd listens to: frames, the camera, and the trouble of the other sinks."""
 
     description = "systemd"
-    slow = False
 
     def __init__(self, address: str) -> None:
         """Prepare; `address` is what systemd put into NOTIFY_SOCKET."""
         self.source = ""
+        self.outputs: Sequence[Sink] = ()
+        """The other sinks."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._remark = ""
         self._frames = 0
@@ -77,7 +80,9 @@ class Notifier:
         self._remark = what
 
     def _tell(self, status: str) -> None:
-        self._ready = self._send(f"READY=1\nWATCHDOG=1\nSTATUS={status}")
+        troubles = [f"{sink.description}: {sink.trouble}" for sink in self.outputs if sink.trouble]
+        line = " ".join("; ".join([status, *troubles]).split())
+        self._ready = self._send(f"READY=1\nWATCHDOG=1\nSTATUS={line}")
 
     def _send(self, message: str) -> bool:
         """Send without waiting: a systemd that is busy is told the next time."""

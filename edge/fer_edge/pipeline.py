@@ -10,7 +10,6 @@ for frame in source:
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -19,9 +18,9 @@ from fer_edge.bundle import find_bundle, load_bundle
 from fer_edge.classifier import Classifier
 from fer_edge.config import RunConfig
 from fer_edge.detectors import Detector, open_detector
-from fer_edge.errors import reason
 from fer_edge.pace import Pace
 from fer_edge.sinks import Sink, StopRun
+from fer_edge.sinks.guarded import Guarded
 from fer_edge.sinks.queued import Queued
 from fer_edge.smoothing import Smoother
 from fer_edge.sources import Source
@@ -31,11 +30,9 @@ from fer_edge.thermal import Governor
 from fer_edge.tracker import Tracker
 from fer_edge.types import Frame, FrameResult
 
-_log = logging.getLogger(__name__)
-
 
 class Pipeline:
-    """The stages between a source and the sinks."""
+    """The stages between a source and the sinks; what becomes of the camera goes by here too."""
 
     def __init__(self, config: RunConfig) -> None:
         """Open detector and model.
@@ -50,10 +47,21 @@ class Pipeline:
         self._classifier = Classifier(load_bundle(find_bundle(config.model)), detector.framing, threads=config.threads)
         self._tracker = Tracker(config.tracker)
         self._smoother = Smoother(config.smoothing, self._classifier.labels)
+        self._outputs: list[Sink] = []
 
     def close(self) -> None:
         """Close the detector."""
         self._detector.close()
+
+    def waiting(self, what: str) -> None:
+        """Tell the sinks that there is no frame, since the camera is gone."""
+        for output in self._outputs:
+            output.waiting(what)
+
+    def remark(self, what: str) -> None:
+        """Tell the sinks that the camera's pictures are odd."""
+        for output in self._outputs:
+            output.remark(what)
 
     def process(self, frame: Frame) -> FrameResult:
         """Find, follow, read and steady the faces of one frame."""
@@ -82,12 +90,12 @@ class Pipeline:
         governor, pace = Governor(), Pace(self._config.max_fps, self._config.power_save)
         summary.begin()
         with ExitStack() as stack, suppress(StopRun):
-            outputs = [_output(sink, summary, stack, live=source.live) for sink in sinks]
+            self._outputs = [_output(sink, summary, stack, live=source.live) for sink in sinks]
             for frame in source:
                 started = frame.captured_at if source.live else time.monotonic()
                 result = self.process(frame)
                 summary.count(result, time.monotonic() - started)
-                for output in outputs:
+                for output in self._outputs:
                     output.emit(result)
                 if summary.frames == max_frames:
                     break
@@ -96,29 +104,6 @@ class Pipeline:
                     time.sleep(pace.pause(time.monotonic(), nobody=self._tracker.is_idle))
 
 
-class _Guarded:
-    """A sink whose failure is logged once, counted, and does not stop the loop."""
-
-    def __init__(self, sink: Sink, summary: Summary) -> None:
-        self.description = sink.description
-        self._sink = sink
-        self._summary = summary
-        self._failing = False
-
-    def emit(self, result: FrameResult) -> None:
-        try:
-            self._sink.emit(result)
-        except OSError as error:
-            if not self._failing:
-                _log.error("%s fails: %s", self.description, reason(error))
-            self._failing = True
-            self._summary.lost[self.description] = self._summary.lost.get(self.description, 0) + 1
-        else:
-            if self._failing:
-                _log.warning("%s works again", self.description)
-            self._failing = False
-
-
-def _output(sink: Sink, summary: Summary, stack: ExitStack, *, live: bool) -> _Guarded | Queued:
-    guarded = _Guarded(sink, summary)
+def _output(sink: Sink, summary: Summary, stack: ExitStack, *, live: bool) -> Sink:
+    guarded = Guarded(sink, summary.lost)
     return stack.enter_context(Queued(guarded, live=live)) if sink.slow else guarded

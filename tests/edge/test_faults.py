@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,13 +17,6 @@ from tests.conftest import Run, wait_until
 from fer_edge.sources.demo import DemoSource, scene_at
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
-
-
-@pytest.fixture
-def camera() -> Iterator[LoopbackCamera]:
-    camera = LoopbackCamera()
-    yield camera
-    camera.unplug()
 
 
 class Recognition:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 
 from fer_edge.config import JsonLinesConfig
@@ -74,6 +75,49 @@ def test_only_changes_are_written_when_only_those_are_asked_for(command: Run) ->
     assert shown[:2] == [[], [(1, "happy")]]  # a face is shown once it is confirmed
     assert 2 <= len(shown) < 75
     assert all(before != after for before, after in pairwise(shown))
+
+
+@pytest.mark.parametrize("options", [[], ["--on-change"]])
+def test_a_camera_that_goes_is_a_line_and_so_is_its_return(
+    camera: LoopbackCamera, tmp_path: Path, options: list[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    command = [FER_EDGE, "run", "--source", camera.url(), "--json", out, *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_until(lambda: out.is_file() and '"happy"' in out.read_text())
+    camera.unplug()
+    wait_until(lambda: '"camera":"offline"' in out.read_text())
+    time.sleep(1)  # in which it is waited for, again and again
+    camera.plug()
+    wait_until(lambda: '"label"' in out.read_text().partition('"camera":"online"')[2])
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    states = [number for number, record in enumerate(records) if "camera" in record]
+    assert [records[number]["camera"] for number in states] == ["offline", "online"]
+    assert states[1] == states[0] + 1
+    for number in states:
+        assert set(records[number]) == {"time", "camera", "faces"}
+        assert records[number]["faces"] == []
+    assert all("frame" in record for record in records if "camera" not in record)
+
+
+def test_a_camera_that_is_not_there_at_the_start_is_a_line_and_nobody_after_it_none(
+    camera: LoopbackCamera, tmp_path: Path
+) -> None:
+    camera.unplug()
+    out, config = tmp_path / "out.jsonl", tmp_path / "config.toml"
+    config.write_text(
+        f'source = "{camera.url("black")}"\njson = "{out}"\n[camera]\nwait = true\n[json_lines]\non_change = true\n'
+    )
+    process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: out.is_file() and "offline" in out.read_text())
+    camera.plug()
+    wait_until(lambda: "online" in out.read_text())
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert [json.loads(line)["camera"] for line in out.read_text().splitlines()] == ["offline", "online"]
 
 
 def test_lines_are_whole_after_every_kill(tmp_path: Path) -> None:

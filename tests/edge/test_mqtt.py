@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
@@ -94,6 +95,28 @@ def test_changes_are_published_and_the_end_is_announced(broker: Broker, config: 
     assert process.wait(timeout=10) == 0
     listener.wait_for("fer-edge/availability", "offline")
     assert len([topic for topic, _ in listener.said if topic == "fer-edge/faces"]) < 10, "only changes are published"
+
+
+def test_a_camera_that_goes_is_told_once_with_nobody_seen_and_so_is_its_return(
+    broker: Broker, config: Path, camera: LoopbackCamera
+) -> None:
+    listener = Listener(broker.port)
+    command = [FER_EDGE, "run", "--config", config, "--source", camera.url()]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    listener.wait_for("fer-edge/faces", "happy")
+    camera.unplug()
+    listener.wait_for("fer-edge/camera", "offline")
+    assert json.loads(listener.wait_for("fer-edge/faces", "offline")[0])["faces"] == []
+    assert Listener(broker.port).wait_for("fer-edge/camera") == ["offline"], "it is retained"
+    time.sleep(1)
+    camera.plug()
+    listener.wait_for("fer-edge/camera", "online", count=2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+    listener.wait_for("fer-edge/availability", "offline")
+    states = [state for topic, state in listener.said if topic == "fer-edge/camera"]
+    assert states == ["online", "offline", "online"]
+    assert "frame" in json.loads([said for topic, said in listener.said if topic == "fer-edge/faces"][-1])
 
 
 def test_a_dead_program_is_announced_by_the_broker(broker: Broker, config: Path) -> None:

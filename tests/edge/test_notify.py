@@ -2,12 +2,12 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ class Listener:
     def hears(self, text: str) -> bool:
         try:
             while True:
-                self.heard.append(self._socket.recv(4096).decode())
+                self.heard.append(self._socket.recv(4096).decode() + "\n")
         except BlockingIOError:
             return any(text in message for message in self.heard)
 
@@ -36,13 +36,6 @@ class Listener:
 @pytest.fixture
 def systemd(tmp_path: Path) -> Listener:
     return Listener(tmp_path)
-
-
-@pytest.fixture
-def camera() -> Iterator[LoopbackCamera]:
-    camera = LoopbackCamera()
-    yield camera
-    camera.unplug()
 
 
 def start(systemd: Listener, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
@@ -92,6 +85,25 @@ def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tm
     wait_until(lambda: systemd.hears("STATUS=waiting for the camera"))
     assert "the camera is not there: waiting for it" in end(process)
     assert not systemd.hears("FPS")
+
+
+def test_an_output_that_fails_is_told_until_it_works_again(systemd: Listener, tmp_path: Path) -> None:
+    folder, config = tmp_path / "logs", tmp_path / "config.toml"
+    folder.mkdir()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]  # and it does not listen
+        config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n')
+        process = start(systemd, "--source", "demo", "--config", str(config), "--json", str(folder / "out.jsonl"))
+        wait_until(lambda: systemd.hears("the built-in demo; MQTT broker 127.0.0.1: cannot be reached\n"))
+        shutil.rmtree(folder)
+        wait_until(lambda: systemd.hears(f"cannot be reached; {folder}/out.jsonl: No such file or directory\n"))
+        folder.mkdir()
+        systemd.heard.clear()
+        wait_until(lambda: systemd.hears("the built-in demo; MQTT broker 127.0.0.1: cannot be reached\n"))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 2, "lines were lost"
 
 
 def test_without_processed_frames_the_watchdog_starves(systemd: Listener) -> None:

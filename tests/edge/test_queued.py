@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from fer_edge.sinks import StopRun
+from fer_edge.sinks import Sink, StopRun
 from fer_edge.sinks.queued import Queued
 from fer_edge.types import Frame, FrameResult
 
@@ -15,7 +15,7 @@ def result(index: int) -> FrameResult:
     return FrameResult(Frame(np.zeros((4, 4, 3), np.uint8), index / 30, index), (), {})
 
 
-class Gate:
+class Gate(Sink):
     """Takes nothing until it is opened, and ends the run at a given frame."""
 
     description = "the gate"
@@ -63,7 +63,7 @@ def test_a_sink_that_has_had_enough_ends_the_run() -> None:
     assert gate.taken == [0, 1, 2]
 
 
-class Broken:
+class Broken(Sink):
     """Fails in a way that nobody thought of."""
 
     description = "the broken one"

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Protocol, Self
+from typing import Self
 
 from fer_edge.config import RunConfig
 from fer_edge.types import FrameResult
 
 
-class Sink(Protocol):
+class Sink:
     """A context manager that takes results."""
 
     description: str
     """For people: what it is, and which."""
-    slow: bool
+    slow = False
     """Whether a result takes it long enough for a thread of its own. A window must stay in the main thread."""
+    trouble = ""
+    """Why it does not work at the moment; empty while it works."""
 
     def __enter__(self) -> Self:
         """Open it. Raises ConfigError where it cannot be written, MissingExtra where a package is absent."""
-        ...
+        return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, _error: BaseException | None, _traceback: object, /) -> None:
         """Finish and close it."""
-        ...
+        return
 
     def emit(self, result: FrameResult) -> None:
         """Take one result. Raises OSError on a fault that may pass, StopRun when the user has had enough."""
-        ...
+        raise NotImplementedError
+
+    def waiting(self, _what: str) -> None:
+        """There is no frame, since this camera is gone; said again and again. Raises as `emit` does."""
+        return
+
+    def remark(self, _what: str) -> None:
+        """The camera's pictures are odd; empty when they are good again. Called from the camera's thread."""
+        return
 
 
 class StopRun(Exception):  # noqa: N818 - no error: the window was closed or the reader went away

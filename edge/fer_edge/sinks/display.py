@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_edge.config import ScreenConfig
 from fer_edge.errors import MissingExtra
-from fer_edge.sinks import StopRun
+from fer_edge.sinks import Sink, StopRun
 from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _FPS_OVER = 30
 _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 
-class Display:
+class Display(Sink):
     """Shows annotated frames in a window or on the whole screen, at the screen's own pace.
 
     The window's process asks for a frame when it has shown the last; frames that come meanwhile are not shown. The
@@ -38,7 +38,6 @@ class Display:
     """
 
     description = "the screen"
-    slow = False
 
     def __init__(self, kind: Literal["window", "hdmi"], config: ScreenConfig) -> None:
         """Raise MissingExtra if pygame-ce is not installed."""
@@ -48,7 +47,6 @@ class Display:
         self._config = config
         self._times: deque[float] = deque(maxlen=_FPS_OVER)
         self._process: subprocess.Popen[bytes] | None = None
-        self._failing = False
         self._retry_at = 0.0
 
     def __enter__(self) -> Self:
@@ -104,9 +102,9 @@ class Display:
             else:
                 self._lose(message)
                 return False
-        if ready and self._failing:
+        if ready and self.trouble:
             _log.warning("the screen is back")
-            self._failing = False
+            self.trouble = ""
         return ready
 
     def _hand_over(self, result: FrameResult) -> None:
@@ -133,6 +131,6 @@ class Display:
             self._process.wait()
         self._process = None
         self._retry_at = time.monotonic() + _PAUSE
-        if not self._failing:
+        if not self.trouble:
             _log.warning("no screen for --display %s (%s): recognition goes on without it", self._kind, why)
-        self._failing = True
+        self.trouble = why

@@ -9,23 +9,23 @@ from typing import Any, Self
 
 from fer_edge.config import MqttConfig
 from fer_edge.errors import ConfigError, MissingExtra
-from fer_edge.sinks.record import as_record, shown
+from fer_edge.sinks import Sink
+from fer_edge.sinks.record import as_record, camera_record, shown
 from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
 
 
-class Mqtt:
+class Mqtt(Sink):
     """Publishes retained messages.
 
     - `<topic>/faces`: the record of a frame (as a JSON line) each time somebody comes, goes or changes expression;
+    - `<topic>/camera`: `online` while there are frames, `offline` while the camera is gone;
     - `<topic>/availability`: `online`, or `offline` after the end; the broker says it when the program dies.
 
     The connection is made in the background and again after it broke; meanwhile changes are lost but the last one.
-    Faces go with QoS 0, since a message that is sent again later would replace a newer one.
+    Faces and the camera's state go with QoS 0, since a message that is sent again later would replace a newer one.
     """
-
-    slow = False
 
     def __init__(self, config: MqttConfig) -> None:
         """Prepare the client.
@@ -42,9 +42,11 @@ class Mqtt:
         self.description = f"MQTT broker {config.host}"
         self._availability = f"{config.topic}/availability"
         self._faces = f"{config.topic}/faces"
+        self._camera = f"{config.topic}/camera"
         self._first_at: float | None = None
         self._shown: list[tuple[int, str]] | None = None
-        self._latest: str | None = None
+        self._latest: dict[str, str] = {}
+        """By topic."""
         self._client = Client(CallbackAPIVersion.VERSION2)
         if config.username:
             self._client.username_pw_set(config.username, config.password)
@@ -75,31 +77,47 @@ class Mqtt:
         """Publish, if a face or its label changed."""
         if self._first_at is None:
             self._first_at = result.frame.captured_at
+        self._tell(self._camera, "online")
         now = shown(result)
-        if now == self._shown:
+        if now != self._shown:
+            self._shown = now
+            self._tell(self._faces, json.dumps(as_record(result, self._first_at)))
+
+    def waiting(self, _what: str) -> None:
+        """Publish once that the camera is gone, and nobody is seen."""
+        if self._latest.get(self._camera) != "offline":
+            self._tell(self._camera, "offline")
+            self._tell(self._faces, json.dumps(camera_record("offline")))
+            self._shown = None
+
+    def _tell(self, topic: str, message: str) -> None:
+        if self._latest.get(topic) == message:
             return
-        self._shown = now
-        self._latest = json.dumps(as_record(result, self._first_at))
+        self._latest[topic] = message
         if self._client.is_connected():
-            self._client.publish(self._faces, self._latest, qos=0, retain=True)
+            self._client.publish(topic, message, qos=0, retain=True)
 
     def _greet(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
             _log.warning("MQTT broker %s refuses the connection: %s", self._config.host, reason)
+            self.trouble = f"refuses the connection: {reason}"
             return
         if self._is_missed:
             _log.warning("MQTT broker %s is there", self._config.host)
         self._is_missed = False
+        self.trouble = ""
         self._client.publish(self._availability, "online", qos=1, retain=True)
-        if self._latest is not None:
-            self._client.publish(self._faces, self._latest, qos=0, retain=True)
+        for topic, message in tuple(self._latest.items()):
+            self._client.publish(topic, message, qos=0, retain=True)
 
     def _miss(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
         """Say it once that there is no broker."""
         if not self._is_missed:
             _log.warning("MQTT broker %s cannot be reached: trying on", self._config.host)
         self._is_missed = True
+        self.trouble = "cannot be reached"
 
     def _mourn(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
             _log.warning("MQTT broker %s is gone: connecting again", self._config.host)
+            self.trouble = "is gone"

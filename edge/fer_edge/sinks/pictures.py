@@ -13,6 +13,7 @@ from rich.table import Table
 
 from fer_edge.errors import ConfigError, reason
 from fer_edge.overlay import draw
+from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult
 
 _LOWEST = 480
@@ -21,10 +22,8 @@ _WIDEST = 4 * _LOWEST
 """Pixels of width up to which it is: a strip that is two pixels high would take gigabytes."""
 
 
-class AnnotatedPictures:
+class AnnotatedPictures(Sink):
     """Writes a copy of each picture into a folder, as NAME.annotated.jpg: no picture of that folder is replaced."""
-
-    slow = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,11 +56,10 @@ class AnnotatedPictures:
             aside.unlink(missing_ok=True)
 
 
-class PictureTable:
+class PictureTable(Sink):
     """Prints a row a face on standard output, when all pictures are done."""
 
     description = "the table"
-    slow = False
 
     def __init__(self) -> None:
         self._table = Table()

@@ -6,9 +6,9 @@ import logging
 import queue
 import threading
 from contextlib import suppress
-from typing import Protocol, Self
+from typing import Self
 
-from fer_edge.sinks import StopRun
+from fer_edge.sinks import Sink, StopRun
 from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
@@ -17,22 +17,15 @@ _LENGTH = 16
 """Results that wait at the most: half a second, and 15 MB of frames at 640x480."""
 
 
-class Emitter(Protocol):
-    """The part of a sink that a thread needs."""
-
-    description: str
-
-    def emit(self, result: FrameResult) -> None: ...  # noqa: D102
-
-
-class Queued:
+class Queued(Sink):
     """Emits in a thread; what still waits at the end is emitted before the end.
 
     When the queue is full, a live source's oldest result is left out, since the newest matters more; otherwise the loop
     waits, and nothing is lost.
     """
 
-    def __init__(self, sink: Emitter, *, live: bool) -> None:
+    def __init__(self, sink: Sink, *, live: bool) -> None:
+        self.description = sink.description
         self._sink = sink
         self._live = live
         self._waiting: queue.Queue[FrameResult | None] = queue.Queue(_LENGTH)

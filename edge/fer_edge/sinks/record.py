@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from fer_edge.types import FrameResult, Prediction, TrackedFace
 
@@ -11,7 +11,7 @@ from fer_edge.types import FrameResult, Prediction, TrackedFace
 def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
     """Return plain values; `first_at` is when the first frame was captured."""
     record: dict[str, Any] = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": _now(),
         "frame": result.frame.index,
         "elapsed_s": round(result.frame.captured_at - first_at, 4),
         "faces": [_face(face) for face in result.faces],
@@ -22,9 +22,18 @@ def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
     return record
 
 
+def camera_record(state: Literal["online", "offline"]) -> dict[str, Any]:
+    """What is written when the camera goes or is back: nobody is seen meanwhile."""
+    return {"time": _now(), "camera": state, "faces": []}
+
+
 def shown(result: FrameResult) -> list[tuple[int, str]]:
     """Who is there with which label: what counts as a change."""
     return [(face.track.id, face.smoothed.label) for face in result.faces]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _face(face: TrackedFace) -> dict[str, Any]:

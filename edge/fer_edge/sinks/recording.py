@@ -16,6 +16,7 @@ import numpy as np
 
 from fer_edge.errors import ConfigError, reason
 from fer_edge.overlay import draw
+from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, Image
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _RESERVE_A_FRAME = 32
 """Bytes of the disk that are left for the index, which a video gets when it is finished."""
 
 
-class Recording:
+class Recording(Sink):
     """Writes annotated frames to a video; short gaps are filled by repeating frames.
 
     An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv can be played at

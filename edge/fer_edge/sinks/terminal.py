@@ -11,6 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
+from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
 
 _log = logging.getLogger(__name__)
@@ -19,11 +20,10 @@ _REDRAW = 0.1
 """Seconds between two updates of the line."""
 
 
-class LiveLine:
+class LiveLine(Sink):
     """One line that is redrawn: faces, labels and frames a second; a progress bar where the end is known."""
 
     description = "the terminal"
-    slow = False
 
     def __init__(self, frames: int | None) -> None:
         columns: list[ProgressColumn] = [TextColumn("{task.description}")]
@@ -57,20 +57,13 @@ class LiveLine:
         )
 
 
-class ChangeLog:
+class ChangeLog(Sink):
     """Logs a line when the faces or their labels change, and nothing between."""
 
     description = "the log"
-    slow = False
 
     def __init__(self) -> None:
         self._last = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
     def emit(self, result: FrameResult) -> None:
         """Log, if something changed."""

@@ -11,6 +11,7 @@ import numpy as np
 from fer_edge.errors import ConfigError, MissingExtra, reason
 from fer_edge.labels import FERPLUS8
 from fer_edge.overlay import COLOURS
+from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
 
 _FORMATS = {".png", ".svg", ".pdf"}
@@ -20,10 +21,8 @@ _STRIP = (1.03, 0.08)
 """Foot and height of the strip of shown labels, above the probabilities."""
 
 
-class Timeline:
+class Timeline(Sink):
     """Collects probabilities, and draws them at the end."""
-
-    slow = False
 
     def __init__(self, path: Path) -> None:
         """Raise MissingExtra if matplotlib is not installed."""
