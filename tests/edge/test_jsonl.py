@@ -82,7 +82,7 @@ def test_a_camera_that_goes_is_a_line_and_so_is_its_return(
     camera: LoopbackCamera, tmp_path: Path, options: list[str]
 ) -> None:
     out = tmp_path / "out.jsonl"
-    command = [FER_EDGE, "run", "--source", camera.url(), "--json", out, *options]
+    command = [FER_EDGE, "run", "--source", camera.url(), "--json", str(out), *options]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_until(lambda: out.is_file() and '"happy"' in out.read_text())
     camera.unplug()

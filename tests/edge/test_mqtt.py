@@ -101,7 +101,7 @@ def test_a_camera_that_goes_is_told_once_with_nobody_seen_and_so_is_its_return(
     broker: Broker, config: Path, camera: LoopbackCamera
 ) -> None:
     listener = Listener(broker.port)
-    command = [FER_EDGE, "run", "--config", config, "--source", camera.url()]
+    command = [FER_EDGE, "run", "--config", str(config), "--source", camera.url()]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     listener.wait_for("fer-edge/faces", "happy")
     camera.unplug()

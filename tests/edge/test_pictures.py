@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +11,10 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge.labels import FERPLUS8
+from fer_edge.sinks.timeline import Timeline
 from fer_edge.sources.demo import DemoSource, load_composites
+from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 
 
 @pytest.fixture
@@ -118,3 +123,27 @@ def test_a_timeline_wants_a_video_and_a_format(command: Run, demo_video: Path, p
     assert done.returncode == 2
     assert "a plot is written as .pdf, .png, .svg" in done.stderr
     assert kept.read_bytes() == demo_video.read_bytes()
+
+
+def test_a_plot_of_a_day_takes_no_more_memory_than_one_of_minutes(tmp_path: Path) -> None:
+    """One face all day, and passers-by."""
+    picture = Frame(np.zeros((4, 4, 3), np.uint8), 0.0, 0)
+    with Timeline(tmp_path / "day.png") as timeline:
+        tracemalloc.start()
+        used = []
+        for number in range(12_000):
+            frame = replace(picture, captured_at=number / 0.15, index=number)
+            timeline.emit(FrameResult(frame, (face(1, number), face(2 + number // 4, number)), {}))
+            if number % 4000 == 3999:
+                used.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert used[-1] < 1.5 * used[0]
+    drawn = cv2.imread(str(tmp_path / "day.png"))
+    assert drawn is not None
+    assert drawn.shape[1] == 1200
+
+
+def face(identity: int, number: int) -> TrackedFace:
+    probabilities = np.roll(np.linspace(0, 2 / 7, 7, dtype=np.float32), number)
+    reading = Prediction(probabilities, FERPLUS8[int(probabilities.argmax())], float(probabilities.max()))
+    return TrackedFace(Track(identity, FaceBox(0, 0, 48, 48), 1.0, 0.0), reading, reading)

@@ -12,17 +12,39 @@ from fer_edge.errors import ConfigError, MissingExtra, reason
 from fer_edge.labels import FERPLUS8
 from fer_edge.overlay import COLOURS
 from fer_edge.sinks import Sink
-from fer_edge.types import FrameResult, TrackedFace
+from fer_edge.types import FrameResult, Prediction
 
 _FORMATS = {".png", ".svg", ".pdf"}
 _MOST_FACES = 6
 """Faces that are drawn, those that were seen longest."""
+_MOST_POINTS = 2000
+"""Frames of a face that are kept, spread over all of its time: more than the plot has pixels."""
 _STRIP = (1.03, 0.08)
 """Foot and height of the strip of shown labels, above the probabilities."""
 
 
+class _Face:
+    """What was read from one face, in ever wider steps."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.times: list[float] = []
+        self.readings: list[Prediction] = []
+        self._step = 1
+
+    def add(self, when: float, reading: Prediction) -> None:
+        """Keep every so many frames; once those are too many, every other of them."""
+        if self.frames % self._step == 0:
+            self.times.append(when)
+            self.readings.append(reading)
+        self.frames += 1
+        if len(self.times) > _MOST_POINTS:
+            del self.times[1::2], self.readings[1::2]
+            self._step *= 2
+
+
 class Timeline(Sink):
-    """Collects probabilities, and draws them at the end."""
+    """Collects probabilities, and draws them at the end; a day takes no more memory than some minutes."""
 
     def __init__(self, path: Path) -> None:
         """Raise MissingExtra if matplotlib is not installed."""
@@ -33,7 +55,7 @@ class Timeline(Sink):
         self._new_figure = Figure
         self._path = path
         self._end = 0.0
-        self._seen: dict[int, list[tuple[float, TrackedFace]]] = {}
+        self._seen: dict[int, _Face] = {}
         self.description = str(path)
 
     def __enter__(self) -> Self:
@@ -60,12 +82,23 @@ class Timeline(Sink):
     def emit(self, result: FrameResult) -> None:
         """Note each face's probabilities."""
         self._end = result.frame.captured_at
+        here = {face.track.id for face in result.faces}
+        if not here <= self._seen.keys():
+            self._forget_all_but(here)
         for face in result.faces:
-            self._seen.setdefault(face.track.id, []).append((result.frame.captured_at, face))
+            self._seen.setdefault(face.track.id, _Face()).add(result.frame.captured_at, face.smoothed)
+
+    def _longest(self) -> list[int]:
+        return sorted(self._seen, key=lambda face: self._seen[face].frames, reverse=True)[:_MOST_FACES]
+
+    def _forget_all_but(self, here: set[int]) -> None:
+        """Forget faces that have gone, and do not come back under that number, but for those that may be drawn."""
+        kept = here.union(self._longest())
+        self._seen = {number: face for number, face in self._seen.items() if number in kept}
 
     def _draw(self) -> None:
-        longest = sorted(self._seen, key=lambda face: len(self._seen[face]), reverse=True)[:_MOST_FACES]
-        longest = [face for face in longest if len(self._seen[face]) > 1] or longest[:1]
+        longest = self._longest()
+        longest = [face for face in longest if self._seen[face].frames > 1] or longest[:1]
         figure = self._new_figure(figsize=(10, 1.2 + 1.6 * len(longest)), layout="constrained")
         rows = figure.subplots(len(longest), 1, sharex=True, squeeze=False)[:, 0]
         for axes, face in zip(rows, sorted(longest), strict=True):
@@ -77,16 +110,17 @@ class Timeline(Sink):
         figure.savefig(self._aside, dpi=120)
 
 
-def _draw_face(axes: Any, seen: list[tuple[float, TrackedFace]]) -> None:  # noqa: ANN401 - matplotlib comes late
+def _draw_face(axes: Any, seen: _Face) -> None:  # noqa: ANN401 - matplotlib comes late
     """Smoothed probabilities, stacked, and above them the label that was shown."""
-    times = [when for when, _ in seen]
-    shares = np.array([face.smoothed.probabilities for _, face in seen]).T
+    shares = np.array([reading.probabilities for reading in seen.readings]).T
     names = FERPLUS8[: len(shares)]
     colours = {name: tuple(level / 255 for level in reversed(COLOURS[name])) for name in names}
-    axes.stackplot(times, shares, labels=names, colors=colours.values())
-    ends = [*times[1:], times[-1]]
+    axes.stackplot(seen.times, shares, labels=names, colors=colours.values())
+    ends = [*seen.times[1:], seen.times[-1]]
     for name in names:
         shown = [
-            (when, end - when) for (when, face), end in zip(seen, ends, strict=True) if face.smoothed.label == name
+            (when, end - when)
+            for when, end, reading in zip(seen.times, ends, seen.readings, strict=True)
+            if reading.label == name
         ]
         axes.broken_barh(shown, _STRIP, color=colours[name])
