@@ -49,6 +49,7 @@ install_all() {
     run install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge
     [ -e "$CONFIG" ] || run install -m 640 -g fer-edge -D "$HERE/config.toml" "$CONFIG"
     install_program
+    trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
     switch_to "$new"
     start || go_back
     [ -z "$old" ] || run rm -rf "$old"

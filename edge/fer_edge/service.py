@@ -50,7 +50,7 @@ def examine() -> ServiceState:
     if shown.get("LoadState") != "loaded":
         raise ConfigError(f"{UNIT} is {shown.get('LoadState', 'not there')}. Install it with sudo systemd/install.sh")
     runs = shown["ActiveState"] == "active"
-    if runs:  # both are of a process that has ended
+    if runs or shown["SubState"].startswith("start"):  # both are of a process that has ended
         del shown["Result"], shown["ExecMainStatus"]
     if (memory := shown.get("MemoryCurrent", "")).isdecimal():
         shown["MemoryCurrent"] = f"{int(memory) / 1e6:.0f} MB"

@@ -115,7 +115,7 @@ def test_frames_of_changing_size_are_all_used(command: Run, camera: LoopbackCame
     assert sides[1] < sides[0] < sides[2]
 
 
-def test_a_camera_that_another_program_uses_is_refused_in_one_line(command: Run, tmp_path: Path) -> None:
+def test_a_camera_that_another_program_uses_is_refused_in_one_line_or_waited_for(command: Run, tmp_path: Path) -> None:
     camera = LoopbackCamera("one")
     out = tmp_path / "out.jsonl"
     first = Recognition(tmp_path, "--source", camera.url(), "--json", out)
@@ -126,7 +126,14 @@ def test_a_camera_that_another_program_uses_is_refused_in_one_line(command: Run,
     assert not (tmp_path / "second.jsonl").exists()
     before = lines(out)
     wait_until(lambda: lines(out) > before)
+    config = tmp_path / "config.toml"
+    config.write_text("[camera]\nwait = true\n")
+    (tmp_path / "third").mkdir()
+    third = Recognition(tmp_path / "third", "--source", camera.url(), "--config", config)
+    third.wait_for("is not there: waiting for it")
     assert first.end() == 0
+    third.wait_for("is back")
+    assert third.end() == 0
     camera.unplug()
 
 

@@ -134,6 +134,10 @@ def test_a_broken_configuration_is_refused_or_said_and_starts_when_it_is_mended(
     assert "trackr: unknown key" in machine.run("fer-edge", "service", "status", check=False)
     wait_until(lambda: len(pauses(machine)) == 2)
     assert pauses(machine) == ["5", "15"]
+    said = machine.run("fer-edge", "service", "status", check=False)
+    assert "activating" in said
+    assert "starting it in 15 s" in said
+    assert "last exit code" not in said, "systemd has forgotten it"
     machine.run("systemctl", "restart", "fer-edge", check=False)
     assert len(pauses(machine)) == 2, "by hand it starts at once"
     config.write_text(good)
