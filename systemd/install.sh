@@ -86,7 +86,7 @@ install_program() {
     say "installing the program with $extras; this takes some minutes on a Raspberry Pi"
     run rm -rf "$new"
     run python3 -m venv ${environment[@]+"${environment[@]}"} "$new"
-    if ! run "$new/bin/pip" install --quiet --disable-pip-version-check "$PROJECT[$extras]" ${numpy[@]+"${numpy[@]}"}; then
+    if ! run "$new/bin/pip" install --quiet --disable-pip-version-check "${PROJECT}[$extras]" ${numpy[@]+"${numpy[@]}"}; then
         rm -rf "$new"
         fail "pip cannot install the program (why: above). ${old:+The old version goes on. }Mend that and run this again"
     fi

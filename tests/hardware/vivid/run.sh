@@ -33,7 +33,7 @@ INSIDE
 
 install_service() {
     "${PYTHON:-python3}" -m pip download --quiet --only-binary=:all: --python-version 3.11 --dest "$folder/wheels" \
-        "$project[mqtt]" hatchling
+        "${project}[mqtt]" hatchling
     systemd-nspawn --quiet --directory="$root" --machine=fer-edge-vivid --register=no --keep-unit --console=pipe \
         --bind-ro="$project:/src" --bind-ro="$folder/wheels:/wheels" \
         --setenv=PIP_NO_INDEX=1 --setenv=PIP_FIND_LINKS=/wheels /src/systemd/install.sh </dev/null
