@@ -33,6 +33,7 @@ class TimedDetector:
     def __init__(self, detector: Detector) -> None:
         self.framing = detector.framing
         self.shares = detector.shares
+        self.credible, self.certain = detector.credible, detector.certain
         self._detector = detector
         self._spent = 0.0
 

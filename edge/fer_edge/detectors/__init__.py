@@ -20,6 +20,11 @@ class Detector(Protocol):
     shares: int
     """In how many shares, of about equal work, a whole scan can be done."""
 
+    credible: float
+    """Scores of a scan and of a look at the same place, together, below which it is no face;"""
+    certain: float
+    """and from which on it is one without doubt."""
+
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """Search a whole picture, shape (H, W, 3), BGR, uint8; or do one share of it, 0 to `shares` - 1."""
         ...

@@ -32,6 +32,8 @@ class MediaPipeDetector:
     """Faces by BlazeFace, with the tilt of each head from its eyes."""
 
     shares = 1
+    credible, certain = 0.0, math.inf
+    """Its networks answer nothing below `min_score`; no score was measured that is never wrong."""
     framing = Framing(scale=1.16, dx=0.0, dy=-0.09)
     """Between the medians over pasted Training faces (1.20 and 1.15 for its two models) and those against the cascade's
     crops in a real video (1.09 and 1.06): the box is tighter than FER2013's crop, and sits lower."""
