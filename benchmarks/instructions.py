@@ -115,6 +115,7 @@ class _Certain:
     """A detector that costs nothing, so that what is left is the loop's own."""
 
     shares = 1
+    credible, certain = 0.0, 0.0
     framing = Framing()
 
     def __init__(self, box: FaceBox) -> None:

@@ -58,7 +58,7 @@ class DetectorConfig(_Section):
     twice the smallest face."""
     min_face: int = Field(24, ge=20, le=3840)
     """Haar: smallest face that a scan finds, in pixels of the scaled frame."""
-    min_neighbours: int = Field(1, ge=1, le=100)
+    min_neighbours: int = Field(0, ge=0, le=100)
     """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
     cascade: Path | None = None
     """Haar: a cascade file of your own."""
@@ -75,14 +75,18 @@ class TrackerConfig(_Section):
 
     scan_interval: float = Field(1.0, gt=0)
     """Seconds between whole scans while faces are followed."""
-    idle_scan_interval: float = Field(0.3, gt=0)
+    idle_scan_interval: float = Field(0.25, gt=0)
     """Seconds between whole scans while nobody is there, or somebody was lost."""
+    still_scan_interval: float = Field(2.0, gt=0)
+    """Seconds between whole scans while nothing but the known faces moves in the picture."""
     scan_spread: float = Field(0.1, ge=0)
     """Seconds over which the shares of a whole scan are spread; 0 does them all in one frame."""
     look_interval: float = Field(0.05, ge=0)
     """Seconds between two looks at a known face, which is moved along between them; 0 looks in every frame."""
+    detect_interval: float = Field(0.2, ge=0)
+    """Seconds for which a face that looks as it did need not be seen by the detector; 0 asks it at each look."""
     confirm_after: int = Field(3, ge=1, le=100)
-    """How often in a row a face is seen before it is shown."""
+    """How often in a row a face is seen before it is shown, unless it is beyond doubt."""
     max_missed: float = Field(1.0, ge=0)
     """Seconds for which a face that is not seen keeps its id."""
     min_iou: float = Field(0.3, gt=0, lt=1)

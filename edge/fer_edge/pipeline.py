@@ -100,7 +100,7 @@ class Pipeline:
                 if summary.frames == max_frames:
                     break
                 if source.live:
-                    self._tracker.scan_pace = governor.pace(time.monotonic())
+                    self._tracker.pace_scans(governor.pace(time.monotonic()))
                     time.sleep(pace.pause(time.monotonic(), nobody=self._tracker.is_idle))
 
 

@@ -1,4 +1,4 @@
-"""Boxes to tracks with an id, and the decision when a whole frame is worth its scan."""
+"""Boxes to tracks with an id."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from fer_edge.assignment import assign
 from fer_edge.config import TrackerConfig
-from fer_edge.detectors import Detector, scan
+from fer_edge.detectors import Detector
 from fer_edge.geometry import distinct, iou, overlap
+from fer_edge.scanner import EARLY, Scanner
+from fer_edge.template import Template
 from fer_edge.types import FaceBox, Frame, Track
 
 _SAME_FACE = 0.5
@@ -17,13 +19,14 @@ _LONGEST_GAP = 5.0
 """Seconds without a frame after which nobody is followed on: still pictures stand further apart."""
 _STEADY_MOTION = 0.25
 """Seconds after which 63 % of a change of speed has come through: boxes jitter by a few percent from frame to frame."""
-_REACH, _REACH_GROWTH, _LONGEST_REACH = 1.4, 1.5, 2.0
-"""The region searched for a face that was just seen, in multiples of its box; how much that grows in a second unseen;
-and where it ends, for then it is time for a whole scan."""
+_REACH = 1.5
+"""The region searched for a face that was seen at the last look, in multiples of its box;"""
+_REACH_GROWTH, _LONGEST_REACH = 3.0, 2.0
+"""how much larger it is for one that was not, for each second unseen, and where that ends, for a whole scan is due."""
 _JUST_LOST = 0.2
 """Seconds for which a face that is not seen is looked for in every frame: most come back by then."""
-_EARLY = 0.005
-"""Seconds by which something may be done early: cameras are not punctual."""
+_LOST_PAUSE = 0.15
+"""Seconds between two looks for it thereafter: whole scans are likelier to find it."""
 
 
 @dataclass(slots=True)
@@ -32,7 +35,14 @@ class _Known:
     first_seen: float
     last_seen: float
     last_looked: float
-    sightings: int = 1
+    template: Template
+    """How it looked when a detector last saw it,"""
+    detected: float
+    """and when that was."""
+    certain: bool
+    """Whether a single frame left no doubt."""
+    sightings: int = 2
+    """By the scan, and by a look each."""
     id: int = 0
     """0 until it is confirmed."""
     speed: tuple[float, float] = (0.0, 0.0)
@@ -62,14 +72,15 @@ class Tracker:
     """
 
     def __init__(self, config: TrackerConfig) -> None:
-        self.scan_pace = 1.0
-        """How often whole scans are done, as a part of the configured rate: less where the board is hot."""
         self._config = config
+        self._scanner = Scanner(config)
         self._known: list[_Known] = []
         self._next_id = 1
-        self._scan_began = -math.inf
-        self._shares_left: list[int] = []
         self._last_frame = -math.inf
+
+    def pace_scans(self, pace: float) -> None:
+        """Do whole scans at a part of the configured rate: where the board is hot."""
+        self._scanner.pace = pace
 
     @property
     def is_idle(self) -> bool:
@@ -82,56 +93,63 @@ class Tracker:
         if now - self._last_frame > _LONGEST_GAP:
             self._known = []
         scanned = self._scan(detector, frame)
-        seen = self._look(detector, frame)
-        unmatched = self._match(distinct(seen + scanned, _SAME_FACE), now)
+        recognised, looked = self._look(detector, frame)
+        unmatched = self._match(frame, distinct(recognised + looked + scanned, _SAME_FACE), recognised)
         self._known = [face for face in self._known if self._is_kept(face, now)]
-        self._add([box for box in unmatched if box in scanned], now)
-        self._confirm(at_once=bool(frame.name))
+        self._add(detector, frame, [box for box in unmatched if box in scanned])
+        self._confirm()
         self._last_frame = now
         shown = sorted((face for face in self._known if face.id), key=lambda face: face.id)
         return tuple(Track(face.id, face.expected(now), now - face.first_seen, now - face.last_seen) for face in shown)
 
-    def _look(self, detector: Detector, frame: Frame) -> list[FaceBox]:
-        """Look for the known faces whose turn it is; for one that is doubtful or was just lost, in every frame."""
+    def _look(self, detector: Detector, frame: Frame) -> tuple[list[FaceBox], list[FaceBox]]:
+        """Look for the known faces whose turn it is; for one that is doubtful or was just lost, in every frame.
+
+        Returns the boxes of those that look as they did when the detector last saw them, and what it sees now.
+        """
         now = frame.captured_at
-        found: list[FaceBox] = []
+        recognised: list[FaceBox] = []
+        looked: list[FaceBox] = []
         for face in self._known:
-            was_just_lost = face.last_looked > face.last_seen and now - face.last_seen < _JUST_LOST
-            if face.id and not was_just_lost and now - face.last_looked < self._config.look_interval - _EARLY:
+            if now - face.last_looked < self._pause(face, now) - EARLY:
                 continue
+            missed_s = 0.0 if face.last_looked == face.last_seen else now - face.last_seen
+            reach = min(_REACH + _REACH_GROWTH * missed_s, _LONGEST_REACH)
             face.last_looked = now
-            reach = min(_REACH + _REACH_GROWTH * (now - face.last_seen), _LONGEST_REACH)
-            found += detector.detect_near(frame.image, face.expected(now), reach)
-        return found
+            place = face.expected(now)
+            if face.id and now - face.detected < self._config.detect_interval - EARLY:
+                alike = face.template.find(frame.image, place)
+                if alike:
+                    recognised.append(alike)
+                    continue
+            looked += detector.detect_near(frame.image, place, reach)
+        return recognised, looked
+
+    def _pause(self, face: _Known, now: float) -> float:
+        """Seconds from one look at a face to the next."""
+        if not face.id:
+            return 0.0
+        if face.last_looked == face.last_seen:
+            return self._config.look_interval
+        return 0.0 if now - face.last_seen < _JUST_LOST else _LOST_PAUSE
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
-        """Go on with a whole scan, or begin one if it is due; a still picture is searched thoroughly."""
-        if frame.name:
-            return scan(detector, frame)
-        now = frame.captured_at
-        if not self._shares_left and now - self._scan_began >= self._interval() - _EARLY:
-            self._scan_began = now
-            self._shares_left = list(range(detector.shares))
-        count = len(self._shares_left)
-        since = now - self._last_frame
-        if since < self._config.scan_spread:
-            count = min(math.ceil(detector.shares * since / self._config.scan_spread - 1e-6), count)
-        due, self._shares_left = self._shares_left[:count], self._shares_left[count:]
-        return [box for share in due for box in scan(detector, frame, share)]
+        seen = [face for face in self._known if face.id and face.last_looked == face.last_seen]
+        places = [face.expected(frame.captured_at) for face in seen]
+        return self._scanner.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
 
-    def _interval(self) -> float:
-        everybody_seen = self._known and all(face.id and face.last_looked == face.last_seen for face in self._known)
-        interval = self._config.scan_interval if everybody_seen else self._config.idle_scan_interval
-        return interval / self.scan_pace
-
-    def _match(self, found: list[FaceBox], now: float) -> list[FaceBox]:
+    def _match(self, frame: Frame, found: list[FaceBox], recognised: list[FaceBox]) -> list[FaceBox]:
         """Give the boxes to the known faces; return those left over."""
+        now = frame.captured_at
         expected = [face.expected(now) for face in self._known]
         shared = [[iou(place, box) for box in found] for place in expected]
         pairs = assign([[part if part >= self._config.min_iou else 0.0 for part in row] for row in shared])
         for row, column in pairs:
-            self._known[row].see(found[column], now)
-            self._known[row].last_looked = now
+            face, box = self._known[row], found[column]
+            face.see(box, now)
+            face.last_looked = now
+            if box not in recognised:
+                face.template, face.detected = Template(frame.image, box), now
         taken = {column for _, column in pairs}
         return [box for column, box in enumerate(found) if column not in taken]
 
@@ -140,18 +158,32 @@ class Tracker:
             return face.last_looked == face.last_seen
         return now - face.last_seen <= self._config.max_missed
 
-    def _add(self, boxes: list[FaceBox], now: float) -> None:
-        places = [face.expected(now) for face in self._known]
+    def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
+        """Add newcomers whom a look in the same frame finds as well."""
+        places = [face.expected(frame.captured_at) for face in self._known]
         for box in boxes:
-            if all(overlap(place, box) <= _SAME_FACE for place in places):
-                self._known.append(_Known(box, first_seen=now, last_seen=now, last_looked=now))
+            if any(overlap(place, box) > _SAME_FACE for place in places):
+                continue
+            if frame.name:  # searched thoroughly, and no later frame could confirm it
+                self._known.append(_known(frame, box, certain=True))
+                continue
+            looked = detector.detect_near(frame.image, box, _REACH)
+            same = [other for other in looked if overlap(box, other) > _SAME_FACE]
+            best = max(same, key=lambda other: other.score, default=None)
+            if best and box.score + best.score >= detector.credible:
+                self._known.append(_known(frame, best, certain=box.score + best.score >= detector.certain))
 
-    def _confirm(self, *, at_once: bool) -> None:
-        """Give an id to those seen often enough; a still picture has no later frame to confirm it."""
+    def _confirm(self) -> None:
+        """Give an id to those seen often enough, or beyond doubt."""
         for face in self._known:
-            if not face.id and (at_once or face.sightings >= self._config.confirm_after):
+            if not face.id and (face.certain or face.sightings >= self._config.confirm_after):
                 face.id = self._next_id
                 self._next_id += 1
+
+
+def _known(frame: Frame, box: FaceBox, *, certain: bool) -> _Known:
+    now = frame.captured_at
+    return _Known(box, now, now, now, Template(frame.image, box), now, certain)
 
 
 def _centre(box: FaceBox) -> tuple[float, float]:
