@@ -36,6 +36,13 @@ def clip(box: FaceBox, frame_width: int, frame_height: int) -> FaceBox:
     return replace(box, x=left, y=top, width=max(right - left, 0.0), height=max(bottom - top, 0.0))
 
 
+def centred_between(a: FaceBox, b: FaceBox) -> FaceBox:
+    """The second box, moved so that its centre lies halfway between both."""
+    dx = (a.x + a.width / 2 - b.x - b.width / 2) / 2
+    dy = (a.y + a.height / 2 - b.y - b.height / 2) / 2
+    return replace(b, x=b.x + dx, y=b.y + dy)
+
+
 def expand(box: FaceBox, factor: float) -> FaceBox:
     """Scale a box about its centre."""
     width, height = box.width * factor, box.height * factor

@@ -14,6 +14,8 @@ from fer_edge.types import FaceBox, Image
 
 _SIDE = 24.0
 """Pixels to which a face's box is scaled to be compared."""
+_SAMPLES = 3
+"""Pixels of the frame, in each direction, that are enough for one of those."""
 _INNER = 0.8
 """Part of the box that is compared: its corners show the room behind."""
 _REACH = 1.3
@@ -58,8 +60,9 @@ class Template:
         columns, rows = int(part.width / self._pixel), int(part.height / self._pixel)
         if not columns or not rows:
             return np.zeros((0, 0), np.uint8), (left, top)
-        cut = image[top : top + round(rows * self._pixel), left : left + round(columns * self._pixel)]
-        return resized(to_grey(cut), (columns, rows)), (left, top)
+        step = max(int(self._pixel / _SAMPLES), 1)
+        cut = image[top : top + round(rows * self._pixel) : step, left : left + round(columns * self._pixel) : step]
+        return resized(to_grey(np.ascontiguousarray(cut)), (columns, rows)), (left, top)
 
 
 def _between(values: npt.NDArray[np.float32]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fer_edge.assignment import assign
 from fer_edge.config import TrackerConfig
 from fer_edge.detectors import Detector
-from fer_edge.geometry import distinct, iou, overlap
+from fer_edge.geometry import centred_between, distinct, iou, overlap
 from fer_edge.scanner import EARLY, Scanner
 from fer_edge.template import Template
 from fer_edge.types import FaceBox, Frame, Track
@@ -41,6 +41,8 @@ class _Known:
     """and when that was."""
     certain: bool
     """Whether a single frame left no doubt."""
+    alike: FaceBox | None = None
+    """Where it was recognised in this frame."""
     sightings: int = 2
     """By the scan, and by a look each."""
     id: int = 0
@@ -111,17 +113,17 @@ class Tracker:
         recognised: list[FaceBox] = []
         looked: list[FaceBox] = []
         for face in self._known:
+            face.alike = None
             if now - face.last_looked < self._pause(face, now) - EARLY:
                 continue
             missed_s = 0.0 if face.last_looked == face.last_seen else now - face.last_seen
             reach = min(_REACH + _REACH_GROWTH * missed_s, _LONGEST_REACH)
             face.last_looked = now
             place = face.expected(now)
-            if face.id and now - face.detected < self._config.detect_interval - EARLY:
-                alike = face.template.find(frame.image, place)
-                if alike:
-                    recognised.append(alike)
-                    continue
+            face.alike = face.template.find(frame.image, place) if face.id else None
+            if face.alike and now - face.detected < self._config.detect_interval - EARLY:
+                recognised.append(face.alike)
+                continue
             looked += detector.detect_near(frame.image, place, reach)
         return recognised, looked
 
@@ -146,9 +148,12 @@ class Tracker:
         pairs = assign([[part if part >= self._config.min_iou else 0.0 for part in row] for row in shared])
         for row, column in pairs:
             face, box = self._known[row], found[column]
+            is_new = box not in recognised
+            if is_new and face.alike and overlap(face.alike, box) > _SAME_FACE:
+                box = centred_between(face.alike, box)  # the detector's boxes jitter, the template's place does not
             face.see(box, now)
             face.last_looked = now
-            if box not in recognised:
+            if is_new:
                 face.template, face.detected = Template(frame.image, box), now
         taken = {column for _, column in pairs}
         return [box for column, box in enumerate(found) if column not in taken]
