@@ -33,7 +33,7 @@ from fer_edge.sources.demo import FPS, DemoSource, scene_at
 from fer_edge.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image, Prediction, Track
 
-A_SECOND = {"a whole scan": 1.0, "a look": FPS / 2, "crop and classify": FPS / 2, "follow and steady": FPS}
+A_SECOND = {"a whole scan": 1.0, "a look": 5.0, "crop and classify": FPS / 2, "follow and steady": FPS}
 """How often each stage is done at 30 frames a second while one face is followed."""
 BOARDS = {"Pi 4 (Cortex-A72)": (1.8e9, 1.0), "Pi 5 (Cortex-A76)": (2.4e9, 1.7)}
 """Clock in hertz, and instructions a cycle as assumed: docs/performance.md says why."""
