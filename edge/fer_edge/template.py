@@ -58,10 +58,10 @@ class Template:
         part = clip(part, image.shape[1], image.shape[0])
         left, top = int(part.x), int(part.y)
         columns, rows = int(part.width / self._pixel), int(part.height / self._pixel)
-        if not columns or not rows:
-            return np.zeros((0, 0), np.uint8), (left, top)
         step = max(int(self._pixel / _SAMPLES), 1)
         cut = image[top : top + round(rows * self._pixel) : step, left : left + round(columns * self._pixel) : step]
+        if not (columns and rows and cut.size):
+            return np.zeros((0, 0), np.uint8), (left, top)
         return resized(to_grey(np.ascontiguousarray(cut)), (columns, rows)), (left, top)
 
 

@@ -45,6 +45,10 @@ def test_a_face_at_the_edge_is_found_or_given_up() -> None:
         assert found is None or (found.x, found.y) == pytest.approx((-30, 400), abs=3)
 
 
-def test_a_box_of_a_pixel_is_given_up() -> None:
-    box = FaceBox(10, 10, 1, 1)
-    assert Template(picture(200, 150), box).find(picture(200, 150), box) is None
+@pytest.mark.parametrize("side", [0.3, 1, 5, 8, 12])
+@pytest.mark.parametrize("part", [0.05, 0.3, 1.0])
+def test_a_box_of_few_pixels_is_given_up(side: float, part: float) -> None:
+    """Also at the frame's edge, which leaves less than a pixel of it."""
+    image = picture(200, 150)
+    for box in (FaceBox(640 - part * side, 10, side, side), FaceBox(10, (part - 1) * side, side, side)):
+        assert Template(image, box).find(image, box) is None
