@@ -52,7 +52,7 @@ class Scanner:
 
     def _is_due(self, frame: Frame, seen: Iterable[FaceBox], *, everybody: bool) -> bool:
         pause = (frame.captured_at - self._began + EARLY) * self.pace
-        if pause >= self._config.still_scan_interval:
-            return True
         interval = self._config.scan_interval if everybody else self._config.idle_scan_interval
-        return pause >= interval and not self._scene.is_still(frame.image, seen)
+        if pause < interval:
+            return False
+        return pause >= self._config.still_scan_interval or not self._scene.is_still(frame.image, seen)

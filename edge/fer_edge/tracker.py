@@ -159,9 +159,9 @@ class Tracker:
         return [box for column, box in enumerate(found) if column not in taken]
 
     def _is_kept(self, face: _Known, now: float) -> bool:
-        if not face.id:  # a doubtful one must be seen each time
-            return face.last_looked == face.last_seen
-        return now - face.last_seen <= self._config.max_missed
+        if face.last_looked == face.last_seen:  # as a doubtful one must be each time
+            return True
+        return bool(face.id) and now - face.last_seen <= self._config.max_missed
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
         """Add newcomers whom a look in the same frame finds as well."""

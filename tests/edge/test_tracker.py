@@ -194,6 +194,20 @@ def test_who_is_followed_in_a_room_where_nothing_else_moves_needs_no_scans() -> 
     assert len(detector.scanned) == detector.shares
 
 
+def test_a_still_picture_is_not_scanned_more_often_than_a_restless_one() -> None:
+    tracker, detector = Tracker(TrackerConfig(idle_scan_interval=1.5, still_scan_interval=0.5)), Counting()
+    for index in range(40):
+        tracker.update(detector, Frame(picture(), index / 30, index))
+    assert len(detector.scanned) == detector.shares
+
+
+def test_who_is_only_not_looked_at_is_not_forgotten() -> None:
+    """Not even where one who is not seen is forgotten at once."""
+    shown = follow(Tracker(TrackerConfig(max_missed=0)), [picture((200 + index, 150)) for index in range(30)])
+    assert {track.id for tracks in shown for track in tracks} == {1}
+    assert all(shown[3:])
+
+
 def test_a_hot_board_scans_less() -> None:
     tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.2)), Counting()
     tracker.pace_scans(1 / 3)
