@@ -42,9 +42,9 @@ class BenchResult:
     """One measurement.
 
     Attributes:
-        stages: by name; `source` is the wait for a frame and its decoding, `frame` all the rest together: `detect` the
-            face detector, `track` the tracker without it, `classify` and `smooth`. Of a live source also `latency`:
-            from a frame's capture to its labels.
+        stages: by name; `source` is the wait for a frame and its decoding, `frame` all the rest together: `detect` is
+            the finding of faces, by the detector or by how they looked, `track` the tracker without it, `classify` and
+            `smooth`. Of a live source also `latency`: from a frame's capture to its labels.
         fps: frames a second, the source included.
         fps_sustained: in the slowest tenth of the run.
         overhead_percent: share of a frame, source included, that is neither source, detection nor classification.

@@ -24,7 +24,7 @@ from fer_edge.sinks.guarded import Guarded
 from fer_edge.sinks.queued import Queued
 from fer_edge.smoothing import Smoother
 from fer_edge.sources import Source
-from fer_edge.stopwatch import StageTimer, TimedDetector
+from fer_edge.stopwatch import StageTimer, Stopwatch, TimedDetector
 from fer_edge.summary import Summary
 from fer_edge.thermal import Governor
 from fer_edge.tracker import Tracker
@@ -43,9 +43,10 @@ class Pipeline:
         """
         detector: Detector = open_detector(config.detector)
         self._config = config
-        self._detector = TimedDetector(detector)
+        self._finding = Stopwatch()
+        self._detector = TimedDetector(detector, self._finding)
         self._classifier = Classifier(load_bundle(find_bundle(config.model)), detector.framing, threads=config.threads)
-        self._tracker = Tracker(config.tracker)
+        self._tracker = Tracker(config.tracker, self._finding)
         self._smoother = Smoother(config.smoothing, self._classifier.labels)
         self._outputs: list[Sink] = []
 
@@ -68,7 +69,7 @@ class Pipeline:
         timer = StageTimer()
         tracks = self._tracker.update(self._detector, frame)
         timer.lap("track")
-        timer.split("track", "detect", self._detector.take())
+        timer.split("track", "detect", self._finding.take())
         predictions = self._classifier.classify(frame, tracks)
         timer.lap("classify")
         faces = self._smoother.update(tracks, predictions, frame.captured_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Self
 
 from fer_edge.detectors import Detector
 from fer_edge.types import FaceBox, Image
@@ -27,35 +28,45 @@ class StageTimer:
         self.laps[stage] -= spent
 
 
-class TimedDetector:
-    """A detector, and the time spent in it."""
+class Stopwatch:
+    """The time spent within its `with` blocks, which may not be nested."""
 
-    def __init__(self, detector: Detector) -> None:
-        self.framing = detector.framing
-        self.shares = detector.shares
-        self.credible, self.certain = detector.credible, detector.certain
-        self._detector = detector
+    def __init__(self) -> None:
         self._spent = 0.0
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """As the detector does."""
-        start = time.perf_counter()
-        found = self._detector.detect(image, share)
-        self._spent += time.perf_counter() - start
-        return found
+    def __enter__(self) -> Self:
+        self._start = time.perf_counter()
+        return self
 
-    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """As the detector does."""
-        start = time.perf_counter()
-        found = self._detector.detect_near(image, expected, reach)
-        self._spent += time.perf_counter() - start
-        return found
-
-    def close(self) -> None:
-        """As the detector does."""
-        self._detector.close()
+    def __exit__(self, *_: object) -> None:
+        self._spent += time.perf_counter() - self._start
 
     def take(self) -> float:
         """Milliseconds since the last call of this."""
         spent, self._spent = 1000 * self._spent, 0.0
         return spent
+
+
+class TimedDetector:
+    """A detector whose searches a stopwatch counts."""
+
+    def __init__(self, detector: Detector, stopwatch: Stopwatch) -> None:
+        self.framing = detector.framing
+        self.shares = detector.shares
+        self.credible, self.certain = detector.credible, detector.certain
+        self._detector = detector
+        self._stopwatch = stopwatch
+
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+        """As the detector does."""
+        with self._stopwatch:
+            return self._detector.detect(image, share)
+
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
+        """As the detector does."""
+        with self._stopwatch:
+            return self._detector.detect_near(image, expected, reach)
+
+    def close(self) -> None:
+        """As the detector does."""
+        self._detector.close()

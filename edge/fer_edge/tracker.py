@@ -10,6 +10,7 @@ from fer_edge.config import TrackerConfig
 from fer_edge.detectors import Detector
 from fer_edge.geometry import centred_between, distinct, iou, overlap
 from fer_edge.scanner import EARLY, Scanner
+from fer_edge.stopwatch import Stopwatch
 from fer_edge.template import Template
 from fer_edge.types import FaceBox, Frame, Track
 
@@ -73,8 +74,10 @@ class Tracker:
     greatest. A face is shown, and gets its id, once it was seen several times in a row.
     """
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, config: TrackerConfig, finding: Stopwatch | None = None) -> None:
+        """Begin with nobody; the stopwatch, if given, counts the recognising of faces."""
         self._config = config
+        self._finding = finding or Stopwatch()
         self._scanner = Scanner(config)
         self._known: list[_Known] = []
         self._next_id = 1
@@ -120,7 +123,9 @@ class Tracker:
             reach = min(_REACH + _REACH_GROWTH * missed_s, _LONGEST_REACH)
             face.last_looked = now
             place = face.expected(now)
-            face.alike = face.template.find(frame.image, place) if face.id else None
+            if face.id:
+                with self._finding:
+                    face.alike = face.template.find(frame.image, place)
             if face.alike and now - face.detected < self._config.detect_interval - EARLY:
                 recognised.append(face.alike)
                 continue
@@ -154,7 +159,8 @@ class Tracker:
             face.see(box, now)
             face.last_looked = now
             if is_new:
-                face.template, face.detected = Template(frame.image, box), now
+                with self._finding:
+                    face.template, face.detected = Template(frame.image, box), now
         taken = {column for _, column in pairs}
         return [box for column, box in enumerate(found) if column not in taken]
 
