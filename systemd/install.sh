@@ -49,6 +49,7 @@ install_all() {
     run install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge
     [ -e "$CONFIG" ] || run install -m 640 -g fer-edge -D "$HERE/config.toml" "$CONFIG"
     install_program
+    keep_unit
     trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
     switch_to "$new"
     start || go_back
@@ -100,6 +101,13 @@ install_program() {
     run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
 }
 
+keep_unit() { # of an old version that did not bring its own, to be able to go back
+    if [ -n "$old" ] && [ -e "$UNIT" ] && [ ! -e "$old/systemd/fer-edge.service" ]; then
+        run install -m 644 -D -t "$old/systemd" "$UNIT"
+    fi
+    run rm -f "$UNIT.d/backoff.conf" # what it had in place of pause.sh
+}
+
 switch_to() { # the folder of a version
     run ln -sfn "$1" "$PREFIX/next"
     run mv -T "$PREFIX/next" "$PREFIX/current"
@@ -127,7 +135,7 @@ remove() {
         if [ -d /run/systemd/system ]; then run systemctl stop fer-edge; fi
         run systemctl disable --quiet fer-edge
     fi
-    run rm -f "$UNIT" "$SYSUSERS" "$COMMAND"
+    run rm -f "$UNIT" "$UNIT.d/backoff.conf" "$SYSUSERS" "$COMMAND"
     run rm -rf "$PREFIX"
     if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
     say "removed. Kept: ${CONFIG%/*}, /var/lib/fer-edge, drop-ins of your own in $UNIT.d and the user fer-edge"

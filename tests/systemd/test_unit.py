@@ -79,3 +79,20 @@ def test_extras_are_added_to_those_of_before(tmp_path: Path) -> None:
     (prefix / "current" / "extras").write_text("display\n")
     done = subprocess.run([script, "--dry-run", "--extras", "plot"], capture_output=True, text=True, check=False)
     assert "[display,plot]" in done.stdout, done.stderr
+
+
+def test_the_unit_of_a_version_that_did_not_keep_it_is_kept_to_go_back_to(tmp_path: Path) -> None:
+    if not shutil.which("apt-get"):
+        pytest.skip("apt-get is not there")
+    script, prefix, unit = tmp_path / "systemd" / "install.sh", tmp_path / "opt", tmp_path / UNIT.name
+    shutil.copytree(FOLDER, tmp_path / "systemd")
+    text = script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}")
+    script.write_text(text.replace("UNIT=/etc/systemd/system/fer-edge.service", f"UNIT={unit}"))
+    shutil.copy(UNIT, unit)
+    (prefix / "a").mkdir(parents=True)
+    (prefix / "current").symlink_to(prefix / "a")
+    upgrade = subprocess.run([script, "--dry-run"], capture_output=True, text=True, check=False).stdout.splitlines()
+    kept = upgrade.index(f"+ install -m 644 -D -t {prefix}/a/systemd {unit}")
+    assert kept < upgrade.index(f"+ install -m 644 {prefix}/b/systemd/{UNIT.name} {unit}")
+    remove = f"+ rm -f {unit}.d/backoff.conf"
+    assert remove in upgrade, "its longer pauses would be added to those of pause.sh"
