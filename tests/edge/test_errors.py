@@ -27,6 +27,8 @@ def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> N
     ("text", "telling"),
     [
         ("sorce = 'demo'", "sorce: unknown key"),
+        ("[tracker]\nscan_spread = inf", "tracker.scan_spread: Input should be a finite number"),
+        ("[tracker]\ndetect_interval = inf", "tracker.detect_interval: Input should be a finite number"),
         ("[tracker]\nscan_interval = 'often'", "tracker.scan_interval"),
         ("threads = 0", "threads"),
         ("max_fps = 0.5", "max_fps"),
