@@ -140,6 +140,24 @@ def test_a_signal_while_something_blocks_ends_it_well(tmp_path: Path) -> None:
     process.communicate()
 
 
+def test_a_video_comes_through_a_pipe(tmp_path: Path) -> None:
+    video, pipe = tmp_path / "video.mkv", tmp_path / "pipe"
+    assert (
+        subprocess.run(
+            [FER_EDGE, "run", "--source", "demo", "--max-frames", "5", "--record", video], check=False
+        ).returncode
+        == 0
+    )
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["dd", f"if={video}", f"of={pipe}", "conv=notrunc", "status=none"])
+    done = subprocess.run(
+        [FER_EDGE, "run", "--source", pipe, "--json", "-"], capture_output=True, timeout=60, check=False
+    )
+    writer.wait(10)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) >= 5
+
+
 @pytest.mark.parametrize("module", ["fer_edge", "fer_train", "fer_quantize"])
 def test_ctrl_c_while_it_is_imported_shows_no_traceback(tmp_path: Path, module: str) -> None:
     (tmp_path / "typer.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n")

@@ -42,7 +42,7 @@ class VideoSource:
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
-        self._is_cut = _is_cut(self._path)
+        self._is_cut = self._path.is_file() and _is_cut(self._path)  # a pipe opens only once
         return self
 
     def __exit__(self, *_: object) -> None:
