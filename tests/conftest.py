@@ -4,8 +4,10 @@ import csv
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -31,6 +33,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.02)
+
+
+def let_others_in(folder: Path) -> None:
+    """Let other users into a test's folder, and through pytest's own above it."""
+    for parent in (folder, *takewhile(lambda above: above != Path(tempfile.gettempdir()), folder.parents)):
+        parent.chmod(0o755)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.conftest import Run
+from tests.conftest import Run, let_others_in
 
 from fer_edge.sources.demo import load_composites
 
@@ -139,8 +139,7 @@ def test_a_folder_that_an_ordinary_user_may_not_read(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o700)
     cv2.imwrite(str(folder / "x.png"), load_composites()["happy"])
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    let_others_in(tmp_path)
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     program = Path(sys.executable).with_name("fer-edge")
     for source, telling in ((folder, "cannot be listed (Permission denied)"), (folder / "x.png", "x.png")):

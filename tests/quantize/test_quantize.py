@@ -207,12 +207,12 @@ print(relu, after)
 
 
 def test_the_layer_report_finds_the_layer_and_16_bits_there_mend_it(
-    command: Run, trained: Path, tiny_data: Path, tmp_path: Path
+    command: Run, bundle_dir: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     """Four channels a hundred times larger than the rest change nothing in float, and ruin int8."""
     model = tmp_path / "model.keras"
-    names = run_python(OUTLIER.format(source=str(trained / "model.keras"), target=str(model))).decode().split()
-    shutil.copy(trained / "training.json", tmp_path)
+    names = run_python(OUTLIER.format(source=str(bundle_dir / "model.keras"), target=str(model))).decode().split()
+    shutil.copy(bundle_dir / "model.json", tmp_path)
     options = (model, "--data", tiny_data)
     report = command("fer-quantize", *options, "--layers", timeout=300, env=os.environ | {"COLUMNS": "200"})
     assert report.returncode == 0, report.stderr

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.conftest import let_others_in
 
 from fer_edge.config import load_config
 
@@ -47,9 +48,7 @@ def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
     if not shutil.which("setpriv") or not shutil.which("apt-get"):
         pytest.skip("setpriv or apt-get is not there")
     script = Path(shutil.copytree(FOLDER, tmp_path / "systemd")) / "install.sh"
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    let_others_in(tmp_path)
     user = (
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if Path("/proc/self").owner() == "root" else []
     )
