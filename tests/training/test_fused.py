@@ -1,4 +1,4 @@
-"""PyTorch's own batch norm in the place of Keras' in a training: the same numbers, and the same file."""
+"""PyTorch's own kernels in the place of Keras' in a training: the same numbers, and the same file."""
 
 import importlib.util
 import os
@@ -17,12 +17,12 @@ COMPARE = """
 import keras
 import numpy as np
 from fer_train.architectures import build
-from fer_train.fused import fuse_batch_norms
+from fer_train.fused import fuse_layers
 
 keras.utils.set_random_seed(0)
 plain, fused = build("edge-tiny", 7), build("edge-tiny", 7)
 fused.set_weights(plain.get_weights())
-fuse_batch_norms(fused)
+fuse_layers(fused)
 faces = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 1)).astype(np.uint8)
 for training in (True, False):
     answers = [keras.ops.convert_to_numpy(model(faces, training=training)) for model in (plain, fused)]

@@ -30,7 +30,7 @@ from fer_train.callbacks import (
 )
 from fer_train.datasets import LABELS, LabelledFaces, Scheme
 from fer_train.files import make_folder, require_room, write_whole
-from fer_train.fused import fuse_batch_norms
+from fer_train.fused import fuse_layers
 from fer_train.metrics import score
 from fer_train.models import predict
 from fer_train.objective import add_heads, head_model, losses, soft, soften
@@ -110,7 +110,7 @@ def fit(
         examples.targets[soft(scheme)] = soften(answers, recipe.temperature)
         watched.targets[soft(scheme)] = np.zeros((len(watched), answers.shape[1]), np.float32)
     model = add_heads(trunk, recipe, tuple(taught))
-    fuse_batch_norms(model)
+    fuse_layers(model)
     batches = Batches(examples, recipe, share)
     model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets))
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
