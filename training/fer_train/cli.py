@@ -90,9 +90,14 @@ def fit(
         seed=seed,
     )
     from fer_train.backend import load_keras
-
-    load_keras()
     from fer_train.datasets import load_schemes
+    from fer_train.unfinished import check
+
+    check(out, resume)  # at once, not after the seconds that the data and Keras take to load
+    faces, watched = (
+        list(load_schemes(data, split, chosen.schemes, chosen.votes).values()) for split in ("train", "validation")
+    )
+    load_keras()
     from fer_train.export import export_h5
     from fer_train.fit import fit as train
     from fer_train.precision import parse_precision
@@ -101,8 +106,8 @@ def fit(
 
     meeting = parse_meeting(workers, worker, coordinator)
     model = train(
-        list(load_schemes(data, "train", chosen.schemes, chosen.votes).values()),
-        list(load_schemes(data, "validation", chosen.schemes, chosen.votes).values()),
+        faces,
+        watched,
         chosen,
         out,
         resume=resume,
