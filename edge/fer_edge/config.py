@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from fer_edge.bundle import DEFAULT_MODEL
 from fer_edge.errors import ConfigError, reason
@@ -102,6 +102,12 @@ class SmoothingConfig(_Section):
     """How much more probable another label must be before it is shown."""
     uncertain_below: float = Field(0.35, ge=0, lt=1)
     """The label is `uncertain` once none is this probable, until one is by `switch_margin` more."""
+
+    @model_validator(mode="after")
+    def _can_be_certain_again(self) -> Self:
+        if self.uncertain_below + self.switch_margin >= 1:
+            raise ValueError("uncertain_below and switch_margin make 1 or more: no label would ever be shown again")
+        return self
 
 
 class JsonLinesConfig(_Section):
