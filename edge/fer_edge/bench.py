@@ -82,11 +82,13 @@ def read_result(path: Path) -> BenchResult:
         ConfigError: the file cannot be read or is something else.
     """
     try:
-        return TypeAdapter(BenchResult).validate_json(path.read_bytes())
+        result = TypeAdapter(BenchResult).validate_json(path.read_bytes())
+        result.machine["board"]
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
-    except ValidationError as error:
+    except (ValidationError, KeyError) as error:
         raise ConfigError(f"{path}: is no result of this version's fer-edge bench --json") from error
+    return result
 
 
 def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:

@@ -108,7 +108,10 @@ def bench(
 ) -> None:
     """Measure frames a second, and the time of each stage: on the demo unless a source is given or configured."""
     from fer_edge.config import load_config
+    from fer_edge.errors import ConfigError
 
+    if as_json and (markdown or compare):
+        raise ConfigError(f"--json gives the numbers alone: leave out {'--markdown' if markdown else '--compare'}")
     settings = load_config(config, {"source": source, "model": model, "threads": threads})
     if settings.source == "auto" and not source:
         settings = settings.model_copy(update={"source": "demo"})
@@ -119,7 +122,7 @@ def bench(
     old = read_result(compare) if compare else None
     result = run_bench(settings, frames)
     if as_json or markdown:
-        typer.echo(result.as_json() if as_json else bench_markdown(result))
+        typer.echo(result.as_json() if as_json else bench_markdown(result, old))
     else:
         bench_table(result, old)
 

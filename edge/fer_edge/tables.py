@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,28 +20,56 @@ def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
     console = Console()
     console.print(_bench_title(result), markup=False)
     table = Table()
-    for heading in ("stage", "mean, ms", "p50", "p95", "p99", *(("before, mean", "change") if old else ())):
+    for heading in _bench_headings(old):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
-    for stage, spent in result.stages.items():
-        cells = [f"{value:.2f}" for value in (spent.mean, spent.p50, spent.p95, spent.p99)]
-        if old:
-            earlier = old.stages.get(stage)
-            cells += [f"{earlier.mean:.2f}", _change(spent.mean, earlier.mean)] if earlier else ["", ""]
-        table.add_row(stage, *cells)
+    for row in _bench_rows(result, old):
+        table.add_row(*row)
     console.print(table)
     console.print(_bench_rates(result))
     if old:
-        console.print(f"before, on {old.machine['board']}: {_bench_rates(old)}", markup=False)
-        console.print(f"FPS: {_change(result.fps, old.fps)}")
+        console.print(_bench_before(result, old), markup=False)
 
 
-def bench_markdown(result: BenchResult) -> str:
-    """A measurement as Markdown, to paste into a report."""
-    lines = [_bench_title(result), "", "| stage | mean, ms | p50 | p95 | p99 |", "|---|---|---|---|---|"]
-    for stage, spent in result.stages.items():
-        lines.append(f"| {stage} | {spent.mean:.2f} | {spent.p50:.2f} | {spent.p95:.2f} | {spent.p99:.2f} |")
+def bench_markdown(result: BenchResult, old: BenchResult | None = None) -> str:
+    """A measurement, and how it differs from an older one, as Markdown to paste into a report."""
+    headings = _bench_headings(old)
+    lines = [_bench_title(result), "", _markdown_row(headings), "|" + "---|" * len(headings)]
+    lines += [_markdown_row(row) for row in _bench_rows(result, old)]
+    lines += ["", _bench_rates(result)]
+    if old:
+        lines += ["", _bench_before(result, old)]
     versions = ", ".join(f"{name} {version}" for name, version in result.machine.items() if name != "board")
-    return "\n".join([*lines, "", _bench_rates(result), "", f"({versions})"])
+    return "\n".join([*lines, "", f"({versions})"])
+
+
+def _bench_headings(old: BenchResult | None) -> tuple[str, ...]:
+    return ("stage", "mean, ms", "p50", "p95", "p99", *(("before, mean", "change") if old else ()))
+
+
+def _bench_rows(result: BenchResult, old: BenchResult | None) -> Iterator[list[str]]:
+    for stage, spent in result.stages.items():
+        row = [stage, *(f"{value:.2f}" for value in (spent.mean, spent.p50, spent.p95, spent.p99))]
+        if old:
+            earlier = old.stages.get(stage)
+            row += [f"{earlier.mean:.2f}", _change(spent.mean, earlier.mean)] if earlier else ["", ""]
+        yield row
+
+
+def _bench_before(result: BenchResult, old: BenchResult) -> str:
+    """What was measured before, how the rate has changed, and what else has, so that the change says less."""
+    pairs = {
+        "board": (result.machine["board"], old.machine["board"]),
+        "source": (result.source, old.source),
+        "model": (result.model, old.model),
+        "threads": (result.threads, old.threads),
+    }
+    other = ", ".join(name for name, (now, before) in pairs.items() if now != before)
+    warning = f" (not like with like: another {other})" if other else ""
+    return f"before: {_bench_title(old)}: {_bench_rates(old)}\nFPS: {_change(result.fps, old.fps)}{warning}"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _bench_title(result: BenchResult) -> str:
