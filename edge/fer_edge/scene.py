@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.geometry import expand
+from fer_edge.geometry import clip, expand
 from fer_edge.preprocess import to_grey
 from fer_edge.types import FaceBox, Image
 
@@ -45,9 +45,12 @@ class Scene:
         changed = change > min(max(_NOISES * noise, _LEAST), _MOST)
         columns, rows = image.shape[1] / _CELLS[0], image.shape[0] / _CELLS[1]
         for face in faces:
-            head = expand(face, _HEAD)
-            top, left = max(int(head.y / rows), 0), max(int(head.x / columns), 0)
-            changed[top : int((head.y + head.height) / rows) + 1, left : int((head.x + head.width) / columns) + 1] = 0
+            head = clip(expand(face, _HEAD), image.shape[1], image.shape[0])
+            top, left = int(head.y / rows), int(head.x / columns)
+            if head.width and head.height:
+                changed[
+                    top : int((head.y + head.height) / rows) + 1, left : int((head.x + head.width) / columns) + 1
+                ] = 0
         return bool(np.count_nonzero(changed) < _FEW)
 
 

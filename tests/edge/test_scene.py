@@ -57,6 +57,15 @@ def test_what_a_known_face_does_is_no_change() -> None:
     assert scene.is_still(moved, [FaceBox(290, 190, 100, 100), FaceBox(-900, 5000, 10, 10)])
 
 
+@pytest.mark.parametrize(
+    "gone", [FaceBox(-250, 190, 100, 100), FaceBox(290, -250, 100, 100), FaceBox(700, 190, 10, 10)]
+)
+def test_who_has_left_the_picture_hides_nobody_else(gone: FaceBox) -> None:
+    scene = Scene()
+    scene.remember(room(1))
+    assert not scene.is_still(with_something(room(1), 300, 200, 80), [gone])
+
+
 def test_a_grey_picture_is_as_good() -> None:
     scene = Scene()
     scene.remember(room(1)[:, :, 0])
