@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fer_edge.assignment import assign
 from fer_edge.config import TrackerConfig
 from fer_edge.detectors import Detector
-from fer_edge.geometry import centred_between, distinct, iou, overlap
+from fer_edge.geometry import centred_between, clip, distinct, iou, overlap
 from fer_edge.scanner import EARLY, Scanner
 from fer_edge.stopwatch import Stopwatch
 from fer_edge.template import Template
@@ -100,7 +100,7 @@ class Tracker:
         scanned = self._scan(detector, frame)
         recognised, looked = self._look(detector, frame)
         unmatched = self._match(frame, distinct(recognised + looked + scanned, _SAME_FACE), recognised)
-        self._known = [face for face in self._known if self._is_kept(face, now)]
+        self._known = [face for face in self._known if self._is_kept(face, frame)]
         self._add(detector, frame, [box for box in unmatched if box in scanned])
         self._confirm()
         self._last_frame = now
@@ -164,10 +164,14 @@ class Tracker:
         taken = {column for _, column in pairs}
         return [box for column, box in enumerate(found) if column not in taken]
 
-    def _is_kept(self, face: _Known, now: float) -> bool:
+    def _is_kept(self, face: _Known, frame: Frame) -> bool:
+        now = frame.captured_at
         if face.last_looked == face.last_seen:  # as a doubtful one must be each time
             return True
-        return bool(face.id) and now - face.last_seen <= self._config.max_missed
+        height, width = frame.image.shape[:2]
+        place = clip(face.expected(now), width, height)
+        has_left = not (place.width and place.height)  # it only moves further away: no box would ever be given to it
+        return bool(face.id) and not has_left and now - face.last_seen <= self._config.max_missed
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
         """Add newcomers whom a look in the same frame finds as well."""

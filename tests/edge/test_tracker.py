@@ -168,6 +168,14 @@ def test_who_comes_back_later_is_somebody_new() -> None:
     assert [track.id for track in follow(tracker, [picture((200, 150))] * 30, begin=65)[-1]] == [2]
 
 
+def test_who_walked_out_of_the_picture_is_not_shown_outside_of_it() -> None:
+    scenes = [picture(*([(450 - 15 * index, 150)] if index <= 30 else [])) for index in range(60)]
+    shown = follow(Tracker(TrackerConfig()), scenes)
+    assert shown[29]
+    assert all(track.box.x + track.box.width > 0 for tracks in shown for track in tracks)
+    assert not shown[-1]
+
+
 def test_a_room_where_nobody_is_but_something_moves_is_scanned_now_and_then() -> None:
     tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.2)), Counting()
     for index in range(60):
