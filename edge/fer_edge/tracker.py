@@ -119,7 +119,7 @@ class Tracker:
             face.alike = None
             if now - face.last_looked < self._pause(face, now) - EARLY:
                 continue
-            missed_s = 0.0 if face.last_looked == face.last_seen else now - face.last_seen
+            missed_s = 0.0 if _in_sight(face) else now - face.last_seen
             reach = min(_REACH + _REACH_GROWTH * missed_s, _LONGEST_REACH)
             face.last_looked = now
             place = face.expected(now)
@@ -136,12 +136,12 @@ class Tracker:
         """Seconds from one look at a face to the next."""
         if not face.id:
             return 0.0
-        if face.last_looked == face.last_seen:
+        if _in_sight(face):
             return self._config.look_interval
         return 0.0 if now - face.last_seen < _JUST_LOST else _LOST_PAUSE
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
-        seen = [face for face in self._known if face.id and face.last_looked == face.last_seen]
+        seen = [face for face in self._known if face.id and _in_sight(face)]
         places = [face.expected(frame.captured_at) for face in seen]
         return self._scanner.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
 
@@ -166,7 +166,7 @@ class Tracker:
 
     def _is_kept(self, face: _Known, frame: Frame) -> bool:
         now = frame.captured_at
-        if face.last_looked == face.last_seen:  # as a doubtful one must be each time
+        if _in_sight(face):  # as a doubtful one must be each time
             return True
         height, width = frame.image.shape[:2]
         place = clip(face.expected(now), width, height)
@@ -175,7 +175,7 @@ class Tracker:
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
         """Add newcomers whom a look in the same frame finds as well."""
-        places = [face.expected(frame.captured_at) for face in self._known]
+        places = [face.expected(frame.captured_at) for face in self._known if _in_sight(face)]
         for box in boxes:
             if any(overlap(place, box) > _SAME_FACE for place in places):
                 continue
@@ -189,11 +189,21 @@ class Tracker:
                 self._known.append(_known(frame, best, certain=box.score + best.score >= detector.certain))
 
     def _confirm(self) -> None:
-        """Give an id to those seen often enough, or beyond doubt."""
+        """Give an id to those seen often enough, or beyond doubt; forget who was lost where they are now."""
         for face in self._known:
             if not face.id and (face.certain or face.sightings >= self._config.confirm_after):
                 face.id = self._next_id
                 self._next_id += 1
+                self._known = [other for other in self._known if _in_sight(other) or not _at_one_place(other, face)]
+
+
+def _in_sight(face: _Known) -> bool:
+    """Whether the last look at it saw it."""
+    return face.last_looked == face.last_seen
+
+
+def _at_one_place(lost: _Known, seen: _Known) -> bool:
+    return overlap(lost.expected(seen.last_seen), seen.box) > _SAME_FACE
 
 
 def _known(frame: Frame, box: FaceBox, *, certain: bool) -> _Known:

@@ -176,6 +176,22 @@ def test_who_walked_out_of_the_picture_is_not_shown_outside_of_it() -> None:
     assert not shown[-1]
 
 
+@pytest.mark.parametrize("sides", [(300, 120), (120, 300)])
+def test_a_cut_to_a_face_of_another_size_at_the_same_place_shows_it_soon(sides: tuple[int, int]) -> None:
+    face = load_composites()["surprise"]
+    scenes = []
+    for side in sides:
+        image = np.full((480, 640, 3), 128, np.uint8)
+        x, y = 350 - side // 2, 250 - side // 2
+        image[y : y + side, x : x + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)[:, :, None]
+        scenes += [image] * 30
+    shown = follow(Tracker(TrackerConfig()), scenes)
+    for tracks in shown[45:]:
+        (track,) = tracks
+        assert track.id == 2
+        assert iou(track.box, FaceBox(350 - sides[1] // 2, 250 - sides[1] // 2, sides[1], sides[1])) > 0.5
+
+
 def test_a_room_where_nobody_is_but_something_moves_is_scanned_now_and_then() -> None:
     tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.2)), Counting()
     for index in range(60):
