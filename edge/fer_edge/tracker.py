@@ -51,6 +51,11 @@ class _Known:
     speed: tuple[float, float] = (0.0, 0.0)
     """Pixels a second."""
 
+    @property
+    def is_in_sight(self) -> bool:
+        """Whether the last look at it saw it."""
+        return self.last_looked == self.last_seen
+
     def expected(self, now: float) -> FaceBox:
         """Where it should be, had it moved on as it did."""
         elapsed = now - self.last_seen
@@ -119,7 +124,7 @@ class Tracker:
             face.alike = None
             if now - face.last_looked < self._pause(face, now) - EARLY:
                 continue
-            missed_s = 0.0 if _in_sight(face) else now - face.last_seen
+            missed_s = 0.0 if face.is_in_sight else now - face.last_seen
             reach = min(_REACH + _REACH_GROWTH * missed_s, _LONGEST_REACH)
             face.last_looked = now
             place = face.expected(now)
@@ -136,12 +141,12 @@ class Tracker:
         """Seconds from one look at a face to the next."""
         if not face.id:
             return 0.0
-        if _in_sight(face):
+        if face.is_in_sight:
             return self._config.look_interval
         return 0.0 if now - face.last_seen < _JUST_LOST else _LOST_PAUSE
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
-        seen = [face for face in self._known if face.id and _in_sight(face)]
+        seen = [face for face in self._known if face.id and face.is_in_sight]
         places = [face.expected(frame.captured_at) for face in seen]
         return self._scanner.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
 
@@ -166,7 +171,7 @@ class Tracker:
 
     def _is_kept(self, face: _Known, frame: Frame) -> bool:
         now = frame.captured_at
-        if _in_sight(face):  # as a doubtful one must be each time
+        if face.is_in_sight:  # as a doubtful one must be each time
             return True
         height, width = frame.image.shape[:2]
         place = clip(face.expected(now), width, height)
@@ -175,7 +180,7 @@ class Tracker:
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
         """Add newcomers whom a look in the same frame finds as well."""
-        places = [face.expected(frame.captured_at) for face in self._known if _in_sight(face)]
+        places = [face.expected(frame.captured_at) for face in self._known if face.is_in_sight]
         for box in boxes:
             if any(overlap(place, box) > _SAME_FACE for place in places):
                 continue
@@ -194,12 +199,7 @@ class Tracker:
             if not face.id and (face.certain or face.sightings >= self._config.confirm_after):
                 face.id = self._next_id
                 self._next_id += 1
-                self._known = [other for other in self._known if _in_sight(other) or not _at_one_place(other, face)]
-
-
-def _in_sight(face: _Known) -> bool:
-    """Whether the last look at it saw it."""
-    return face.last_looked == face.last_seen
+                self._known = [other for other in self._known if other.is_in_sight or not _at_one_place(other, face)]
 
 
 def _at_one_place(lost: _Known, seen: _Known) -> bool:
