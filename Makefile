@@ -11,9 +11,9 @@ ARGS ?=
 run: .venv/installed
 	.venv/bin/fer-edge run $(ARGS)
 
-# A file of tests at a time on each core: many of them wait for cameras, brokers and watchdogs.
+# A file of tests at a time on each core, in the order of testpaths: many of them wait for cameras, brokers and watchdogs.
 test: lint
-	.venv-dev/bin/pytest --numprocesses auto --dist loadfile $(ARGS)
+	.venv-dev/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Version 1 is given the model that 0.10 brings, which Python 3.13 and later have not.
 test-mediapipe: .venv-mediapipe0/installed .venv-mediapipe1/installed
