@@ -1,6 +1,6 @@
 """Does it leak, does it slow down? Memory, descriptors, threads and latency of a long run.
 
-    python benchmarks/soak.py --frames 300000 --out soak.csv --plot docs/soak.png
+    python benchmarks/soak.py --frames 200000 --out soak.csv --plot docs/soak.png
     python benchmarks/soak.py --hours 24 --source 0
 
 Runs the pipeline with the JSON sink as a service uses it: a log that is set aside and thrown away in the end. The
@@ -125,12 +125,13 @@ def draw(samples: list[Sample], path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     panels = figure.subplots(3, 1, sharex=True)
     thousands = [one.frames / 1000 for one in samples]
-    panels[0].plot(thousands, [one.memory_mb for one in samples], color="#0072B2")
-    panels[0].set(ylabel="memory, MB", ylim=(0, None))
+    memory = [one.memory_mb for one in samples]
+    panels[0].plot(thousands, memory, color="#0072B2")
+    panels[0].set(ylabel="memory, MB", ylim=(0, 1.2 * max(memory)))  # a flat line would be the border
     panels[1].plot(thousands, [one.descriptors for one in samples], color="#E69F00", label="descriptors")
     panels[1].plot(thousands, [one.threads for one in samples], color="#009E73", label="threads")
     panels[1].set(ylabel="count", ylim=(0, None))
-    panels[1].legend()
+    panels[1].legend(loc="center right")
     panels[2].plot(thousands, [one.p99_ms for one in samples], color="#D55E00", label="99 %")
     panels[2].plot(thousands, [one.p50_ms for one in samples], color="#0072B2", label="median")
     panels[2].set(ylabel="ms a frame", xlabel="thousand frames", ylim=(0, None))
