@@ -19,6 +19,7 @@ from fer_edge.labels import FER2013
 from fer_edge.sources.demo import load_composites
 from fer_edge.types import Image
 from fer_train.augmentation import Augmentation
+from tests import warm
 from tests.camera import LoopbackCamera
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -71,9 +72,11 @@ def bundle_dir() -> Path:
 
 @pytest.fixture
 def command() -> Run:
-    """Run one of the package's commands as a user would."""
+    """Run one of the package's commands as a user would; a slow one without options in a process that is warm."""
 
     def run(name: str, *args: object, timeout: float = 120, **options: object) -> subprocess.CompletedProcess[str]:
+        if name in warm.COMMANDS and not options:
+            return warm.run(name, [*map(str, args)], timeout)
         return subprocess.run(  # type: ignore[no-any-return]
             [Path(sys.executable).with_name(name), *map(str, args)],
             capture_output=True,
