@@ -27,17 +27,15 @@ import keras  # noqa: E402 - quietly
 from keras import layers  # noqa: E402
 
 from fer_train.architectures import ARCHITECTURES, Architecture  # noqa: E402
-from fer_train.architectures.edge import edge_net  # noqa: E402
 from fer_train.datasets import load_schemes  # noqa: E402
 from fer_train.fit import fit  # noqa: E402
 from fer_train.precision import parse_precision  # noqa: E402
 from fer_train.recipes import load_recipe  # noqa: E402
 from fer_train.records import KERAS_FILE, RECORD_FILE  # noqa: E402
 
-tiny = partial(edge_net, widths=(16, 24, 48, 72), depths=(1, 1, 1, 1), stem=8, dropout=0.0)
-"""As `edge-tiny`."""
+tiny = ARCHITECTURES["edge-tiny"].build
 
-BASE = ("architecture=tiny",)
+BASE = ("architecture=edge-tiny",)
 ON_FER2013 = ("labels=fer2013",)
 VARIANTS: dict[str, tuple[str, ...]] = {
     "FER+ votes: the baseline": (),
@@ -80,8 +78,7 @@ def train(data: Path, folder: Path, epochs: int, changes: tuple[str, ...], teach
     """Train one variant."""
     recipe = load_recipe("edge", [*BASE, *changes], epochs=epochs)
     learnt, watched = (
-        [parts[scheme] for scheme in recipe.schemes]
-        for parts in (load_schemes(data, split, recipe.schemes, recipe.votes) for split in ("train", "validation"))
+        list(load_schemes(data, split, recipe.schemes, recipe.votes).values()) for split in ("train", "validation")
     )
     resume = (folder / "unfinished").is_dir()
     fit(learnt, watched, recipe, folder, resume=resume, precision=parse_precision("auto"), teachers=teachers)
@@ -90,7 +87,6 @@ def train(data: Path, folder: Path, epochs: int, changes: tuple[str, ...], teach
 def add_architectures() -> None:
     """Make the smallest network's relatives known by name."""
     relatives: dict[str, Callable[..., keras.Model]] = {
-        "tiny": tiny,
         "tiny-squeeze": squeezed,
         "tiny-crop": cropped,
         "tiny-wider": partial(tiny, widths=(24, 36, 72, 108), stem=12),
