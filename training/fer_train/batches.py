@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -18,6 +18,8 @@ from fer_train.workers import ALONE, Share
 Floats = npt.NDArray[np.float32]
 Batch = tuple[npt.NDArray[np.uint8], dict[str, Floats], dict[str, Floats]]
 """Images (N, 48, 48, 1), targets (N, C) a head, weights (N,) a head."""
+Ask = Callable[[npt.NDArray[np.uint8]], dict[str, Floats]]
+"""From images (N, 48, 48) to further targets (N, C) by head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,18 @@ class Batches(keras.utils.PyDataset):
 
     One of several workers makes the same batches as one alone would, and keeps its share. Faces of an epoch that cannot
     be shared evenly are left out, other ones in each epoch.
+
+    Args:
+        examples: the faces and what is known of them beforehand.
+        recipe: how they are augmented and mixed.
+        share: what this worker keeps of each batch.
+        ask: is shown each batch as it comes out, and gives the targets of further heads.
     """
 
-    def __init__(self, examples: Examples, recipe: Recipe, share: Share = ALONE) -> None:
+    def __init__(self, examples: Examples, recipe: Recipe, share: Share = ALONE, ask: Ask | None = None) -> None:
         super().__init__()
         self._share = share
+        self._ask = ask
         self._recipe = recipe
         self._images = examples.images
         main = str(recipe.labels)
@@ -107,7 +116,11 @@ class Batches(keras.utils.PyDataset):
         if self._recipe.mixup and rng.random() < self._recipe.mixup_share:
             images, targets = _mix(images, targets, float(rng.beta(self._recipe.mixup, self._recipe.mixup)), rng)
         rows = self._share.rows
-        return images[rows, ..., None], _take(targets, rows), _take(weights, rows)
+        images, targets, weights = images[rows], _take(targets, rows), _take(weights, rows)
+        if self._ask:
+            targets |= self._ask(images)
+            weights |= {head: np.ones(len(images), np.float32) for head in targets.keys() - weights.keys()}
+        return images[..., None], targets, weights
 
 
 def class_shares(target: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from fer_edge import __version__
 from fer_edge.bundle import sha256
 from fer_train.architectures import build, count_macs
-from fer_train.batches import Batches, join
+from fer_train.batches import Ask, Batches, Examples, Floats, join
 from fer_train.callbacks import (
     Checkpoint,
     History,
@@ -38,7 +38,7 @@ from fer_train.precision import Precision
 from fer_train.recipes import Recipe
 from fer_train.records import KERAS_FILE, RECORD_FILE
 from fer_train.report import write_report
-from fer_train.teachers import describe, soft_labels
+from fer_train.teachers import Panel, describe, soft_labels
 from fer_train.transfer import initialise
 from fer_train.unfinished import UNFINISHED, check, claim, compare
 from fer_train.workers import ALONE, Meeting, Share, agree, leave
@@ -95,7 +95,7 @@ def fit(
     if meeting:
         begun = epochs_done(out / UNFINISHED) if resume else None
         agree(recipe.model_dump(mode="json"), precision, [_describe(faces) for faces in (*train, *validation)], begun)
-    taught = soft_labels(teachers, examples.images, recipe.schemes) if teachers else {}
+    ask, taught = _teach(teachers, examples, recipe)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
     trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
@@ -106,13 +106,12 @@ def fit(
         compare(out, record)
     elif share.writes:
         claim(out, record)
-    for scheme, answers in taught.items():
-        examples.targets[soft(scheme)] = soften(answers, recipe.temperature)
-        watched.targets[soft(scheme)] = np.zeros((len(watched), answers.shape[1]), np.float32)
-    model = add_heads(trunk, recipe, tuple(taught))
+    for scheme in taught:
+        watched.targets[soft(scheme)] = np.zeros((len(watched), len(LABELS[scheme])), np.float32)
+    model = add_heads(trunk, recipe, taught)
     fuse_layers(model)
-    batches = Batches(examples, recipe, share)
-    model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets))
+    batches = Batches(examples, recipe, share, ask)
+    model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets, taught))
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
     is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
     model.fit(
@@ -129,12 +128,32 @@ def fit(
         leave()
     if not share.writes:
         return None
-    trunk, model = _copy(model, recipe, tuple(taught))
+    trunk, model = _copy(model, recipe, taught)
     if recipe.keep == "best":
         load_weights(model, out / UNFINISHED / _BEST)
     if recipe.ema:
         _refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
     return _save(trunk, model, record, validation, recipe, out)
+
+
+def _teach(teachers: Sequence[Path], examples: Examples, recipe: Recipe) -> tuple[Ask | None, tuple[Scheme, ...]]:
+    """Ask the teachers now, which adds their answers to the examples' targets, or return whom to ask of each batch.
+
+    Returns:
+        What the batches ask, if anything, and the schemes that are taught.
+    """
+    if not teachers:
+        return None, ()
+    if recipe.teaching == "fixed":
+        taught = soft_labels(teachers, examples.images, recipe.schemes)
+        examples.targets.update(_soft_targets(taught, recipe.temperature))
+        return None, tuple(taught)
+    panel = Panel(teachers, recipe.schemes)
+    return lambda images: _soft_targets(panel.answer(images), recipe.temperature), panel.schemes
+
+
+def _soft_targets(answers: Mapping[Scheme, Floats], temperature: float) -> dict[str, Floats]:
+    return {soft(scheme): soften(answer, temperature) for scheme, answer in answers.items()}
 
 
 def _callbacks(

@@ -71,16 +71,18 @@ def soften(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.ND
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
-def losses(recipe: Recipe, targets: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, Any]:
+def losses(
+    recipe: Recipe, targets: Mapping[str, npt.NDArray[np.float32]], taught: Collection[Scheme] = ()
+) -> dict[str, Any]:
     """Keras' `loss`, `loss_weights` and `weighted_metrics` by head; those of the labels sum to one without teachers."""
     total = 1 + sum(recipe.also.values())
     weights: dict[str, float] = {}
     for scheme in recipe.schemes:
         weight = recipe.also.get(scheme, 1.0) / total
-        taught = recipe.soft_share if soft(scheme) in targets else 0.0
-        weights[scheme] = weight * (1 - taught)
-        if taught:
-            weights[soft(scheme)] = weight * taught * recipe.temperature**2
+        share = recipe.soft_share if scheme in taught else 0.0
+        weights[scheme] = weight * (1 - share)
+        if share:
+            weights[soft(scheme)] = weight * share * recipe.temperature**2
     loss: dict[str, Any] = dict.fromkeys(weights, "categorical_crossentropy")
     if recipe.imbalance == "logit_adjustment":
         loss[recipe.labels] = AdjustedCrossentropy(class_shares(targets[recipe.labels]))

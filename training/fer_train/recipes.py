@@ -74,6 +74,9 @@ class Recipe(BaseModel):
     """When distilling: how much of the loss is the distance to the teachers, the rest that to the labels."""
     temperature: float = Field(2.0, gt=0)
     """When distilling: softens both sides before they are compared (Hinton et al., arXiv:1503.02531)."""
+    teaching: Literal["fixed", "consistent"] = "fixed"
+    """When distilling: `fixed` asks the teachers once about each face and its mirror image, `consistent` about every
+    batch, augmented and mixed as the student sees it (Beyer et al., arXiv:2106.05237)."""
     augmentation: Augmentation = Augmentation()
     seed: int = Field(0, ge=0, lt=2**32)
 

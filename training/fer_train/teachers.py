@@ -10,12 +10,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import numpy.typing as npt
+from keras import ops
 
 from fer_edge.bundle import sha256
 from fer_edge.errors import ConfigError
+from fer_edge.preprocess import MODEL_SIZE
 from fer_train.datasets import LABELS, Scheme
+from fer_train.fused import fuse_layers
 from fer_train.models import load_model, predict
 from fer_train.records import KERAS_FILE, RECORD_FILE, find_scheme, training_record
+from fer_train.workers import apart
 
 _log = logging.getLogger(__name__)
 
@@ -40,21 +44,76 @@ def soft_labels(
     Raises:
         ConfigError: a teacher cannot be read, or none knows any of the schemes.
     """
-    heads = [head for teacher in teachers for head in _heads(teacher)]
     found: dict[Scheme, list[Floats]] = {}
-    for head in heads:
-        scheme = find_scheme(head, None, training_record(head), f"Keep {RECORD_FILE} of its training beside it")
-        if scheme in schemes:
-            found.setdefault(scheme, []).append(_ask(head, images, len(LABELS[scheme])))
-    if not found:
-        raise ConfigError(f"no teacher knows the labels {', '.join(schemes)}. Name a run that was trained on them")
+    for head, scheme in _asked(teachers, schemes):
+        found.setdefault(scheme, []).append(_ask(head, images, len(LABELS[scheme])))
     return {scheme: np.asarray(np.mean(answers, axis=0), np.float32) for scheme, answers in found.items()}
+
+
+class Panel:
+    """Teachers that are asked about one batch after the other, and answer with their mean probabilities.
+
+    Args:
+        teachers: `.keras` files, or folders of runs, of which each head is a teacher.
+        schemes: the label schemes that are wanted.
+
+    Raises:
+        ConfigError: a teacher cannot be read, or none knows any of the schemes.
+    """
+
+    def __init__(self, teachers: Sequence[Path], schemes: Sequence[Scheme]) -> None:
+        inputs = keras.Input((MODEL_SIZE, MODEL_SIZE, 1))
+        found: dict[Scheme, list[keras.KerasTensor]] = {}
+        with apart():
+            trunk: keras.Model | None = None
+            for number, (path, scheme) in enumerate(_asked(teachers, schemes)):
+                *layers, head = load_model(path).layers
+                if trunk is None or not _have_same_weights(trunk, layers):
+                    trunk = keras.Model(layers[0].output, head.input, name=f"trunk{number}")
+                    fuse_layers(trunk)
+                    features = trunk(inputs)
+                head = keras.Model(head.input, head.output, name=f"head{number}")
+                found.setdefault(scheme, []).append(head(features))
+            self._model = keras.Model(
+                inputs, {scheme: ops.mean(ops.stack(outputs), axis=0) for scheme, outputs in found.items()}
+            )
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """The label schemes of which they know something."""
+        return tuple(self._model.output)
+
+    def answer(self, images: npt.NDArray[np.uint8]) -> dict[Scheme, Floats]:
+        """Probabilities, shape (N, C), by scheme, for grey faces of shape (N, 48, 48)."""
+        with apart():
+            answers = self._model.predict_on_batch(images[..., None])
+        return {scheme: np.asarray(answer, np.float32) for scheme, answer in answers.items()}
 
 
 def describe(teachers: Sequence[Path]) -> list[dict[str, str]]:
     """Which models they are, by the end of their path and their hash."""
     heads = [head for teacher in teachers for head in _heads(teacher)]
     return [{"model": "/".join(head.parts[-2:]), "sha256": sha256(head.read_bytes())} for head in heads]
+
+
+def _asked(teachers: Sequence[Path], schemes: Sequence[Scheme]) -> list[tuple[Path, Scheme]]:
+    """The models that know one of the label schemes, and which."""
+    known = [
+        (head, find_scheme(head, None, training_record(head), f"Keep {RECORD_FILE} of its training beside it"))
+        for teacher in teachers
+        for head in _heads(teacher)
+    ]
+    asked = [(head, scheme) for head, scheme in known if scheme in schemes]
+    if not asked:
+        raise ConfigError(f"no teacher knows the labels {', '.join(schemes)}. Name a run that was trained on them")
+    return asked
+
+
+def _have_same_weights(trunk: keras.Model, layers: Sequence[keras.layers.Layer]) -> bool:
+    """Whether layers are those of a trunk: the heads of one run are saved with the same one each."""
+    weights = [weight for layer in layers for weight in layer.get_weights()]
+    others = trunk.get_weights()
+    return len(weights) == len(others) and all(map(np.array_equal, weights, others))
 
 
 def _heads(teacher: Path) -> list[Path]:

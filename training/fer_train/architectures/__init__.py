@@ -33,6 +33,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "edge-wide": Architecture(
         partial(edge_net, widths=(64, 128, 192, 256), depths=(1, 2, 2, 1), dropout=0.4), "ours: a teacher"
     ),
+    "edge-deep": Architecture(
+        partial(edge_net, widths=(64, 128, 256, 384), depths=(2, 3, 3, 2), stem=32, dropout=0.4), "ours: a teacher"
+    ),
     "cnn-bn": Architecture(cnn_bn, "usual with FER2013; batch norm: arXiv:1502.03167"),
     "cnn-elu": Architecture(cnn_elu, "usual with FER2013; ELU: arXiv:1511.07289"),
     "cnn-small": Architecture(cnn_small, "usual with FER2013"),
@@ -40,6 +43,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mini-xception": Architecture(mini_xception, "arXiv:1710.07557"),
     "mobile": Architecture(mobile, "MobileNetV2, arXiv:1801.04381"),
     "resnet": Architecture(resnet, "ResNet, arXiv:1512.03385"),
+    "resnet-wide": Architecture(partial(resnet, width=64), "ResNet, arXiv:1512.03385: a teacher"),
 }
 
 
