@@ -39,7 +39,7 @@ from fer_train.recipes import Recipe
 from fer_train.records import KERAS_FILE, RECORD_FILE
 from fer_train.report import write_report
 from fer_train.teachers import Panel, describe, soft_labels
-from fer_train.transfer import initialise
+from fer_train.transfer import initialise, initialise_heads
 from fer_train.unfinished import UNFINISHED, check, claim, compare
 from fer_train.workers import ALONE, Meeting, Share, agree, leave
 
@@ -98,9 +98,7 @@ def fit(
     ask, taught = _teach(teachers, examples, recipe)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
-    trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
-    if init:
-        initialise(trunk, init, freeze)
+    model = _network(recipe, taught, init, freeze)
     record = _record(recipe, precision, [*train, *validation], teachers, init, freeze)
     if resume:
         compare(out, record)
@@ -108,8 +106,6 @@ def fit(
         claim(out, record)
     for scheme in taught:
         watched.targets[soft(scheme)] = np.zeros((len(watched), len(LABELS[scheme])), np.float32)
-    model = add_heads(trunk, recipe, taught)
-    fuse_layers(model)
     batches = Batches(examples, recipe, share, ask)
     model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets, taught))
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
@@ -154,6 +150,18 @@ def _teach(teachers: Sequence[Path], examples: Examples, recipe: Recipe) -> tupl
 
 def _soft_targets(answers: Mapping[Scheme, Floats], temperature: float) -> dict[str, Floats]:
     return {soft(scheme): soften(answer, temperature) for scheme, answer in answers.items()}
+
+
+def _network(recipe: Recipe, taught: Sequence[Scheme], init: Path | None, freeze: Sequence[str]) -> keras.Model:
+    """Build the network with all its heads, and let it start from another's weights."""
+    trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
+    if init:
+        initialise(trunk, init, freeze)
+    model = add_heads(trunk, recipe, taught)
+    if init:
+        initialise_heads(model, init, tuple(recipe.also))
+    fuse_layers(model)
+    return model
 
 
 def _callbacks(

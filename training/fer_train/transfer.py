@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 
 from fer_edge.errors import ConfigError, ModelError
+from fer_train.architectures.parts import HEAD
+from fer_train.datasets import Scheme
 from fer_train.models import load_model
 from fer_train.records import training_record
 
@@ -43,6 +45,23 @@ def initialise(model: keras.Model, source: Path, freeze: Sequence[str] = ()) -> 
             raise ModelError(f"{source}: its layer {other.name} has another size than that of {model.name}")
     for pattern in freeze:
         _freeze(model, pattern)
+
+
+def initialise_heads(model: keras.Model, source: Path, schemes: Sequence[Scheme]) -> None:
+    """Copy the further heads of a training, too, as far as it had them.
+
+    Args:
+        model: has a head for each of the schemes.
+        source: the file that its trunk was copied from.
+        schemes: of the heads.
+
+    Raises:
+        ModelError: a head cannot be read.
+    """
+    for scheme in schemes:
+        head = source.parent / scheme / source.name
+        if head.is_file():
+            model.get_layer(f"{HEAD}_{scheme}").set_weights(load_model(head).layers[-1].get_weights())
 
 
 def _describe(model: keras.Model) -> str:
