@@ -122,8 +122,34 @@ def fit(
         return
     if h5:
         export_h5(model, out)
-    quantize = shlex.join(["fer-quantize", str(out / "model.keras"), "--data", str(data), "--check"])
-    typer.echo(f"{out / 'model.keras'}: trained. Next: {quantize}")
+    typer.echo(f"{out / 'model.keras'}: trained. Next: {_quantize(out, data)}")
+
+
+@app.command()
+def average(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished trainings.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="New folder for the model and its report.")],
+) -> None:
+    """Average the weights of trainings that began with one another's, all heads; often better than each of them."""
+    from fer_train.records import common_recipe
+    from fer_train.unfinished import check
+
+    if len(runs) == 1:
+        raise ConfigError("average: one training is its own mean. Name another")
+    recipe = common_recipe(runs)
+    check(out, resume=False)
+    from fer_train.backend import load_keras
+    from fer_train.datasets import load_schemes
+
+    learnt, watched = (
+        list(load_schemes(data, split, recipe.schemes, recipe.votes).values()) for split in ("train", "validation")
+    )
+    load_keras()
+    from fer_train.averaging import average as mean
+
+    mean(runs, recipe, learnt, watched, out)
+    typer.echo(f"{out / 'model.keras'}: averaged. Next: {_quantize(out, data)}")
 
 
 @app.command()
@@ -333,6 +359,11 @@ def tune(
             print_trials(study)
             for path in write_results(study, space, out):
                 typer.echo(f"{path}: written")
+
+
+def _quantize(run: Path, data: Path) -> str:
+    """The command that makes a bundle of a training."""
+    return shlex.join(["fer-quantize", str(run / "model.keras"), "--data", str(data), "--check"])
 
 
 def run() -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 
-from fer_edge import __version__
 from fer_edge.bundle import sha256
-from fer_train.architectures import build, count_macs
+from fer_train.architectures import build
 from fer_train.batches import Ask, Batches, Examples, Floats, join
 from fer_train.callbacks import (
     Checkpoint,
@@ -29,15 +25,11 @@ from fer_train.callbacks import (
     restore,
 )
 from fer_train.datasets import LABELS, LabelledFaces, Scheme
-from fer_train.files import make_folder, require_room, write_whole
 from fer_train.fused import fuse_layers
-from fer_train.metrics import score
-from fer_train.models import predict
-from fer_train.objective import add_heads, head_model, losses, soft, soften
+from fer_train.objective import add_heads, losses, soft, soften
+from fer_train.outcome import circumstances, describe_faces, refresh_batch_norm, save
 from fer_train.precision import Precision
 from fer_train.recipes import Recipe
-from fer_train.records import KERAS_FILE, RECORD_FILE
-from fer_train.report import write_report
 from fer_train.teachers import Panel, describe, soft_labels
 from fer_train.transfer import initialise, initialise_heads
 from fer_train.unfinished import UNFINISHED, check, claim, compare
@@ -94,7 +86,8 @@ def fit(
     share = meeting.join(recipe.batch_size) if meeting else ALONE
     if meeting:
         begun = epochs_done(out / UNFINISHED) if resume else None
-        agree(recipe.model_dump(mode="json"), precision, [_describe(faces) for faces in (*train, *validation)], begun)
+        facts = [describe_faces(faces) for faces in (*train, *validation)]
+        agree(recipe.model_dump(mode="json"), precision, facts, begun)
     ask, taught = _teach(teachers, examples, recipe)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
@@ -128,8 +121,10 @@ def fit(
     if recipe.keep == "best":
         load_weights(model, out / UNFINISHED / _BEST)
     if recipe.ema:
-        _refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
-    return _save(trunk, model, record, validation, recipe, out)
+        refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
+    saved = save(trunk, model, record, validation, recipe, out, out / _HISTORY)
+    shutil.rmtree(out / UNFINISHED)
+    return saved
 
 
 def _teach(teachers: Sequence[Path], examples: Examples, recipe: Recipe) -> tuple[Ask | None, tuple[Scheme, ...]]:
@@ -227,18 +222,7 @@ def _record(
         "precision": precision,
         "teachers": describe(teachers),
         "init": {"model": init.name, "sha256": sha256(init.read_bytes()), "freeze": list(freeze)} if init else None,
-        "data": {
-            scheme: {faces.split: _describe(faces) for faces in parts if faces.scheme == scheme}
-            for scheme in recipe.schemes
-        },
-        "versions": {
-            "fer-edge": __version__,
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-        },
-    }
+    } | circumstances(recipe, parts)
 
 
 def _copy(model: keras.Model, recipe: Recipe, taught: Sequence[Scheme]) -> tuple[keras.Model, keras.Model]:
@@ -250,58 +234,3 @@ def _copy(model: keras.Model, recipe: Recipe, taught: Sequence[Scheme]) -> tuple
         fresh.set_weights(layer.get_weights())
         fresh.trainable = layer.trainable  # a frozen batch norm is not measured again
     return trunk, copy
-
-
-def _save(
-    trunk: keras.Model,
-    model: keras.Model,
-    record: dict[str, Any],
-    validation: Sequence[LabelledFaces],
-    recipe: Recipe,
-    out: Path,
-) -> keras.Model:
-    """Save a model for each head, with its record and its report."""
-    saved = {}
-    for faces in validation:
-        folder = out if faces.scheme == recipe.labels else out / faces.scheme
-        saved[faces.scheme] = head_model(trunk, model, recipe, faces.scheme)
-        make_folder(folder)
-        _save_head(saved[faces.scheme], record, faces, folder, out / _HISTORY)
-    shutil.rmtree(out / UNFINISHED)
-    return saved[recipe.labels]
-
-
-def _save_head(
-    model: keras.Model, record: dict[str, Any], validation: LabelledFaces, folder: Path, history: Path
-) -> None:
-    scheme, probabilities = validation.scheme, predict(model, validation.images)
-    described = {"scheme": scheme, "labels": list(LABELS[scheme])} | record
-    described |= {
-        "data": record["data"][scheme],
-        "architecture": model.name,
-        "parameters": model.count_params(),
-        "macs": count_macs(model),
-        "results": {validation.split: asdict(score(probabilities, validation))},
-    }
-    write_report(folder, probabilities, validation, f"{model.name}, {scheme}", history=history, record=described)
-    aside = folder / "model.aside.keras"
-    require_room(folder, 4 * model.count_params())
-    model.save(aside)
-    write_whole(folder / RECORD_FILE, (json.dumps(described, indent=2) + "\n").encode())
-    aside.replace(folder / KERAS_FILE)
-
-
-def _refresh_batch_norm(model: keras.Model, batches: Batches, full: int) -> None:
-    """Measure the batch norms' statistics again: averaged weights have others (Izmailov et al., arXiv:1803.05407).
-
-    Fifty batches let nothing remain of the old ones. The first `full` of an epoch are of the whole size: no others are
-    used, unless there are none.
-    """
-    for step in range(50):
-        epoch, index = divmod(step, max(full, 1))
-        batches.start_epoch(epoch)
-        model(batches[index][0], training=True)
-
-
-def _describe(faces: LabelledFaces) -> dict[str, Any]:
-    return {"source": faces.source.name, "images": len(faces), "fingerprint": faces.fingerprint}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from fer_edge.bundle import MANIFEST_FILE
 from fer_edge.errors import ConfigError, DataError
+from fer_edge.validation import first_problem
 from fer_train.datasets import Scheme, parse_scheme
+from fer_train.recipes import Recipe
 from fer_train.unfinished import UNFINISHED
 
 KERAS_FILE = "model.keras"
@@ -48,6 +53,34 @@ def find_scheme(path: Path, labels: str | None, training: dict[str, Any], mend: 
     if labels is None and not isinstance(recorded, str):
         raise ConfigError(f"{path}: no training record says which labels it learnt. {mend}")
     return parse_scheme(labels or str(recorded))
+
+
+def common_recipe(runs: Sequence[Path]) -> Recipe:
+    """The recipe of the last of several finished trainings of one network on the same labels.
+
+    Raises:
+        ConfigError: one is not finished, tells no recipe, or differs in network or labels.
+        DataError: a record cannot be read.
+    """
+    recipes = [_recipe(run) for run in runs]
+    for run, recipe in zip(runs, recipes, strict=True):
+        if (recipe.architecture, recipe.schemes) != (recipes[0].architecture, recipes[0].schemes):
+            raise ConfigError(
+                f"{run}: is a {recipe.architecture} on {', '.join(recipe.schemes)}, {runs[0]} a "
+                f"{recipes[0].architecture} on {', '.join(recipes[0].schemes)}. Name trainings of one network and the "
+                "same labels"
+            )
+    return recipes[-1]
+
+
+def _recipe(run: Path) -> Recipe:
+    recorded = training_record(model_in(run)).get("recipe")
+    if not isinstance(recorded, dict):
+        raise ConfigError(f"{run}: no training record tells its recipe. Name the folder of a finished training")
+    try:
+        return Recipe.model_validate(recorded)
+    except ValidationError as error:
+        raise ConfigError(f"{run}: its recipe is of another version ({first_problem(error)[1]})") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
