@@ -56,21 +56,21 @@ def find_scheme(path: Path, labels: str | None, training: dict[str, Any], mend: 
 
 
 def common_recipe(runs: Sequence[Path]) -> Recipe:
-    """The recipe of the last of several finished trainings of one network on the same labels.
+    """The recipe of the last of several finished trainings, with those further labels that all have learnt.
 
     Raises:
-        ConfigError: one is not finished, tells no recipe, or differs in network or labels.
+        ConfigError: one is not finished, tells no recipe, or differs in its network or main labels.
         DataError: a record cannot be read.
     """
     recipes = [_recipe(run) for run in runs]
     for run, recipe in zip(runs, recipes, strict=True):
-        if (recipe.architecture, recipe.schemes) != (recipes[0].architecture, recipes[0].schemes):
+        if (recipe.architecture, recipe.labels) != (recipes[0].architecture, recipes[0].labels):
             raise ConfigError(
-                f"{run}: is a {recipe.architecture} on {', '.join(recipe.schemes)}, {runs[0]} a "
-                f"{recipes[0].architecture} on {', '.join(recipes[0].schemes)}. Name trainings of one network and the "
-                "same labels"
+                f"{run}: is a {recipe.architecture} on {recipe.labels}, {runs[0]} a {recipes[0].architecture} on "
+                f"{recipes[0].labels}. Name trainings of one network on the same labels"
             )
-    return recipes[-1]
+    shared = {scheme: weight for scheme, weight in recipes[-1].also.items() if all(scheme in r.also for r in recipes)}
+    return recipes[-1].model_copy(update={"also": shared})
 
 
 def _recipe(run: Path) -> Recipe:
