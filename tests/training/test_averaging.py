@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from tests.conftest import Run
 
+from fer_edge.bundle import sha256
 from fer_train.backend import load_keras
 
 load_keras()
@@ -32,7 +33,8 @@ def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: 
             assert np.allclose((a + b) / 2, c, atol=1e-6)
         record = json.loads((mean / head / "training.json").read_text())
         assert record["scheme"] == (head or "ferplus7")
-        assert [run["model"] for run in record["averaged"][::2]] == ["first/model.keras", "second/model.keras"]
+        assert [run["run"] for run in record["averaged"]] == ["first", "second"]
+        assert record["averaged"][1]["init"]["sha256"] == sha256((first / "model.keras").read_bytes())
     single = tmp_path / "single"
     done = command("fer-train", "fit", *shared, "--set", "also={}", "--init", first, "--out", single, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -44,6 +46,9 @@ def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: 
     alone = command("fer-train", "average", first, "--data", tiny_data, "--out", tmp_path / "no")
     assert alone.returncode == 2
     assert "Name another" in alone.stderr
+    twice = command("fer-train", "average", first, first, "--data", tiny_data, "--out", tmp_path / "no")
+    assert twice.returncode == 2
+    assert "named twice" in twice.stderr
     bare = command("fer-train", "average", first, tmp_path, "--data", tiny_data, "--out", tmp_path / "no")
     assert bare.returncode == 2
     assert "no training record tells its recipe" in bare.stderr

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from tests.conftest import Run
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, ModelError
 from fer_train.backend import load_keras
 from fer_train.datasets import LABELS, LabelledFaces, load_dataset
 
@@ -54,6 +54,25 @@ def test_they_answer_with_the_mean_of_all_that_know_the_labels(faces: LabelledFa
     assert answers["ferplus8"] == pytest.approx(predict(eight, faces.images), abs=1e-4)
     with pytest.raises(ConfigError, match="no teacher knows the labels fer2013"):
         Panel([tmp_path / "one"], ["fer2013"])
+
+
+def test_teachers_of_other_makes_answer_as_they_do_alone(faces: LabelledFaces, tmp_path: Path) -> None:
+    """One that is a sequence of layers, and one that ends in an operation and not in a layer."""
+    layers = [keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
+    sequence = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Rescaling(1 / 255), *layers])
+    inputs = keras.Input((48, 48, 1))
+    scores = keras.layers.Dense(7)(keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs)))
+    operation = keras.Model(inputs, keras.ops.softmax(scores))
+    for name, model in (("sequence", sequence), ("operation", operation)):
+        (tmp_path / name).mkdir()
+        model.save(tmp_path / name / "model.keras")
+        (tmp_path / name / "training.json").write_text('{"scheme": "fer2013"}')
+    answers = Panel([tmp_path / "sequence", tmp_path / "operation"], ["fer2013"]).answer(faces.images)
+    mean = (predict(sequence, faces.images) + predict(operation, faces.images)) / 2
+    assert answers["fer2013"] == pytest.approx(mean, abs=1e-4)
+    (tmp_path / "sequence" / "training.json").write_text('{"scheme": "ferplus8"}')
+    with pytest.raises(ModelError, match="tells 7 classes apart, ferplus8 has 8"):
+        Panel([tmp_path / "sequence"], ["ferplus8"])
 
 
 def test_they_see_the_faces_as_the_student_does(faces: LabelledFaces) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from fer_train.models import load_model
 from fer_train.objective import add_heads
 from fer_train.outcome import circumstances, refresh_batch_norm, save
 from fer_train.recipes import Recipe
-from fer_train.records import KERAS_FILE
+from fer_train.records import KERAS_FILE, training_record
 from fer_train.teachers import describe
 
 
@@ -48,6 +49,7 @@ def average(
         ModelError: a model cannot be read, or they are of different networks.
         ConfigError: the folder cannot be written.
     """
+    keras.utils.set_random_seed(recipe.seed)
     trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
     _set_mean(trunk.layers, [load_model(run / KERAS_FILE) for run in runs], runs)
     model = add_heads(trunk, recipe)
@@ -57,8 +59,15 @@ def average(
     fuse_layers(model)
     examples = join(train)
     refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
-    record = {"recipe": recipe.model_dump(mode="json"), "averaged": describe(runs)}
+    record = {"recipe": recipe.model_dump(mode="json"), "averaged": [_origin(run) for run in runs]}
     return save(trunk, model, record | circumstances(recipe, [*train, *validation]), validation, recipe, out)
+
+
+def _origin(run: Path) -> dict[str, Any]:
+    """Which training it was, and how it was made."""
+    record = training_record(run / KERAS_FILE)
+    made = {key: record.get(key) for key in ("recipe", "precision", "teachers", "init")}
+    return {"run": run.resolve().name, "heads": describe([run])} | made
 
 
 def _set_mean(layers: Sequence[keras.layers.Layer], models: Sequence[keras.Model], runs: Sequence[Path]) -> None:

@@ -59,9 +59,11 @@ def common_recipe(runs: Sequence[Path]) -> Recipe:
     """The recipe of the last of several finished trainings, with those further labels that all have learnt.
 
     Raises:
-        ConfigError: one is not finished, tells no recipe, or differs in its network or main labels.
+        ConfigError: one is named twice, is not finished, tells no recipe, or differs in its network or main labels.
         DataError: a record cannot be read.
     """
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise ConfigError("a training is named twice. Name each once")
     recipes = [_recipe(run) for run in runs]
     for run, recipe in zip(runs, recipes, strict=True):
         if (recipe.architecture, recipe.labels) != (recipes[0].architecture, recipes[0].labels):
@@ -69,7 +71,11 @@ def common_recipe(runs: Sequence[Path]) -> Recipe:
                 f"{run}: is a {recipe.architecture} on {recipe.labels}, {runs[0]} a {recipes[0].architecture} on "
                 f"{recipes[0].labels}. Name trainings of one network on the same labels"
             )
-    shared = {scheme: weight for scheme, weight in recipes[-1].also.items() if all(scheme in r.also for r in recipes)}
+    shared = {
+        scheme: weight
+        for scheme, weight in recipes[-1].also.items()
+        if all((run / scheme / KERAS_FILE).is_file() for run in runs)
+    }
     return recipes[-1].model_copy(update={"also": shared})
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from keras import ops
 
 from fer_edge.bundle import sha256
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, ModelError
 from fer_edge.preprocess import MODEL_SIZE
 from fer_train.datasets import LABELS, Scheme
 from fer_train.fused import fuse_layers
@@ -42,11 +42,12 @@ def soft_labels(
         Probabilities, shape (N, C), by scheme; a scheme without a teacher is left out.
 
     Raises:
-        ConfigError: a teacher cannot be read, or none knows any of the schemes.
+        ConfigError: a teacher is not there, or none knows any of the schemes.
+        ModelError: a teacher cannot be read, or has other classes than its record says.
     """
     found: dict[Scheme, list[Floats]] = {}
     for head, scheme in _asked(teachers, schemes):
-        found.setdefault(scheme, []).append(_ask(head, images, len(LABELS[scheme])))
+        found.setdefault(scheme, []).append(_ask(head, images, scheme))
     return {scheme: np.asarray(np.mean(answers, axis=0), np.float32) for scheme, answers in found.items()}
 
 
@@ -58,7 +59,8 @@ class Panel:
         schemes: the label schemes that are wanted.
 
     Raises:
-        ConfigError: a teacher cannot be read, or none knows any of the schemes.
+        ConfigError: a teacher is not there, or none knows any of the schemes.
+        ModelError: a teacher cannot be read, or has other classes than its record says.
     """
 
     def __init__(self, teachers: Sequence[Path], schemes: Sequence[Scheme]) -> None:
@@ -67,9 +69,13 @@ class Panel:
         with apart():
             trunk: keras.Model | None = None
             for number, (path, scheme) in enumerate(_asked(teachers, schemes)):
-                *layers, head = load_model(path).layers
+                model = _load(path, scheme)
+                if not _ends_in_a_head(model):
+                    found.setdefault(scheme, []).append(_renamed(model, f"teacher{number}")(inputs))
+                    continue
+                *layers, head = model.layers
                 if trunk is None or not _have_same_weights(trunk, layers):
-                    trunk = keras.Model(layers[0].output, head.input, name=f"trunk{number}")
+                    trunk = keras.Model(model.input, head.input, name=f"trunk{number}")
                     fuse_layers(trunk)
                     features = trunk(inputs)
                 head = keras.Model(head.input, head.output, name=f"head{number}")
@@ -109,6 +115,27 @@ def _asked(teachers: Sequence[Path], schemes: Sequence[Scheme]) -> list[tuple[Pa
     return asked
 
 
+def _load(path: Path, scheme: Scheme) -> keras.Model:
+    model = load_model(path)
+    if model.output_shape[1] != len(LABELS[scheme]):
+        raise ModelError(
+            f"{path}: tells {model.output_shape[1]} classes apart, {scheme} has {len(LABELS[scheme])}. "
+            f"Mend the scheme in {RECORD_FILE} beside it"
+        )
+    return model
+
+
+def _ends_in_a_head(model: keras.Model) -> bool:
+    """Whether its last layer alone makes the classes of what comes before, as in our own networks."""
+    return isinstance(model.layers[0], keras.layers.InputLayer) and model.output is model.layers[-1].output
+
+
+def _renamed(model: keras.Model, name: str) -> keras.Model:
+    """Wrap a model: no two parts of one may have the same name."""
+    inputs = keras.Input((MODEL_SIZE, MODEL_SIZE, 1))
+    return keras.Model(inputs, model(inputs), name=name)
+
+
 def _have_same_weights(trunk: keras.Model, layers: Sequence[keras.layers.Layer]) -> bool:
     """Whether layers are those of a trunk: the heads of one run are saved with the same one each."""
     weights = [weight for layer in layers for weight in layer.get_weights()]
@@ -125,16 +152,16 @@ def _heads(teacher: Path) -> list[Path]:
     return heads
 
 
-def _ask(path: Path, images: npt.NDArray[np.uint8], classes: int) -> Floats:
+def _ask(path: Path, images: npt.NDArray[np.uint8], scheme: Scheme) -> Floats:
     digest = hashlib.sha256(path.read_bytes())
     digest.update(images.tobytes())
     cache = path.with_name(f"{path.stem}.{digest.hexdigest()[:16]}.npy")
     if cache.is_file():
         answers: Floats = np.load(cache)
-        if answers.shape == (len(images), classes):
+        if answers.shape == (len(images), len(LABELS[scheme])):
             return answers
     _log.info("%s: is asked about %d faces", path, len(images))
-    model: keras.Model = load_model(path)
+    model = _load(path, scheme)
     answers = (predict(model, images) + predict(model, np.ascontiguousarray(images[:, :, ::-1]))) / np.float32(2)
     aside = cache.with_name(f"{cache.stem}.part.npy")
     try:
