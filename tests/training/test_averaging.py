@@ -33,8 +33,8 @@ def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: 
             assert np.allclose((a + b) / 2, c, atol=1e-6)
         record = json.loads((mean / head / "training.json").read_text())
         assert record["scheme"] == (head or "ferplus7")
-        assert [run["run"] for run in record["averaged"]] == ["first", "second"]
-        assert record["averaged"][1]["init"]["sha256"] == sha256((first / "model.keras").read_bytes())
+        assert record["averaged"] == ["first", "second"]
+        assert record["trainings"][1]["init"]["sha256"] == sha256((first / "model.keras").read_bytes())
     single = tmp_path / "single"
     done = command("fer-train", "fit", *shared, "--set", "also={}", "--init", first, "--out", single, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -59,15 +59,18 @@ def average(
     fuse_layers(model)
     examples = join(train)
     refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
-    record = {"recipe": recipe.model_dump(mode="json"), "averaged": [_origin(run) for run in runs]}
+    record = {
+        "recipe": recipe.model_dump(mode="json"),
+        "averaged": [run.resolve().name for run in runs],
+        "trainings": [_origin(run) for run in runs],
+    }
     return save(trunk, model, record | circumstances(recipe, [*train, *validation]), validation, recipe, out)
 
 
 def _origin(run: Path) -> dict[str, Any]:
     """Which training it was, and how it was made."""
     record = training_record(run / KERAS_FILE)
-    made = {key: record.get(key) for key in ("recipe", "precision", "teachers", "init")}
-    return {"run": run.resolve().name, "heads": describe([run])} | made
+    return {"heads": describe([run])} | {key: record.get(key) for key in ("recipe", "precision", "teachers", "init")}
 
 
 def _set_mean(layers: Sequence[keras.layers.Layer], models: Sequence[keras.Model], runs: Sequence[Path]) -> None:

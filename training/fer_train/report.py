@@ -18,8 +18,8 @@ from fer_train.metrics import Score, confusion, score
 CLASS_HEADINGS = ("class", "faces", "precision", "recall", "F1")
 
 _MISTAKES = 3
-_LEFT_OUT = ("labels", "results")
-"""Parts of a training's record that the report says elsewhere."""
+_LEFT_OUT = ("labels", "results", "trainings")
+"""Parts of a training's record that the report says elsewhere, or that would fill pages."""
 
 
 def write_report(
