@@ -27,7 +27,7 @@ import keras  # noqa: E402 - quietly
 from keras import layers  # noqa: E402
 
 from fer_train.architectures import ARCHITECTURES, Architecture  # noqa: E402
-from fer_train.datasets import load_schemes  # noqa: E402
+from fer_train.datasets import load_both  # noqa: E402
 from fer_train.fit import fit  # noqa: E402
 from fer_train.precision import parse_precision  # noqa: E402
 from fer_train.recipes import load_recipe  # noqa: E402
@@ -77,9 +77,7 @@ def main(
 def train(data: Path, folder: Path, epochs: int, changes: tuple[str, ...], teachers: list[Path]) -> None:
     """Train one variant."""
     recipe = load_recipe("edge", [*BASE, *changes], epochs=epochs)
-    learnt, watched = (
-        list(load_schemes(data, split, recipe.schemes, recipe.votes).values()) for split in ("train", "validation")
-    )
+    learnt, watched = load_both(data, recipe.schemes, recipe.votes)
     resume = (folder / "unfinished").is_dir()
     fit(learnt, watched, recipe, folder, resume=resume, precision=parse_precision("auto"), teachers=teachers)
 

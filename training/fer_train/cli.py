@@ -90,13 +90,11 @@ def fit(
         seed=seed,
     )
     from fer_train.backend import load_keras
-    from fer_train.datasets import load_schemes
+    from fer_train.datasets import load_both
     from fer_train.unfinished import check
 
     check(out, resume)  # at once, not after the seconds that the data and Keras take to load
-    faces, watched = (
-        list(load_schemes(data, split, chosen.schemes, chosen.votes).values()) for split in ("train", "validation")
-    )
+    faces, watched = load_both(data, chosen.schemes, chosen.votes)
     load_keras()
     from fer_train.export import export_h5
     from fer_train.fit import fit as train
@@ -140,11 +138,9 @@ def average(
     recipe = common_recipe(runs)
     check(out, resume=False)
     from fer_train.backend import load_keras
-    from fer_train.datasets import load_schemes
+    from fer_train.datasets import load_both
 
-    learnt, watched = (
-        list(load_schemes(data, split, recipe.schemes, recipe.votes).values()) for split in ("train", "validation")
-    )
+    learnt, watched = load_both(data, recipe.schemes, recipe.votes)
     load_keras()
     from fer_train.averaging import average as mean
 

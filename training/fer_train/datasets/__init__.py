@@ -20,6 +20,7 @@ __all__ = [
     "Split",
     "Votes",
     "available_splits",
+    "load_both",
     "load_dataset",
     "load_schemes",
     "parse_scheme",
@@ -60,6 +61,14 @@ def load_schemes(
             unreadable = f": none of the {len(faces.skipped)} can be read" if faces.skipped else ""
             raise DataError(f"{faces.source}: no images in the {split} split{unreadable}")
     return loaded
+
+
+def load_both(
+    data: Path, schemes: Sequence[Scheme], votes: Votes = "soft"
+) -> tuple[list[LabelledFaces], list[LabelledFaces]]:
+    """Read what to learn from and what to watch, once for each label scheme. See `load_schemes`."""
+    train, validation = (list(load_schemes(data, split, schemes, votes).values()) for split in ("train", "validation"))
+    return train, validation
 
 
 def available_splits(data: Path) -> tuple[Split, ...]:
