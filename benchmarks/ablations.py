@@ -27,11 +27,11 @@ import keras  # noqa: E402 - quietly
 from keras import layers  # noqa: E402
 
 from fer_train.architectures import ARCHITECTURES, Architecture  # noqa: E402
-from fer_train.datasets import load_both  # noqa: E402
-from fer_train.fit import fit  # noqa: E402
-from fer_train.precision import parse_precision  # noqa: E402
+from fer_train.data.datasets import load_both  # noqa: E402
 from fer_train.recipes import load_recipe  # noqa: E402
-from fer_train.records import KERAS_FILE, RECORD_FILE  # noqa: E402
+from fer_train.runs.records import KERAS_FILE, RECORD_FILE  # noqa: E402
+from fer_train.training.fit import fit  # noqa: E402
+from fer_train.training.precision import parse_precision  # noqa: E402
 
 tiny = ARCHITECTURES["edge-tiny"].build
 

@@ -32,13 +32,13 @@ def main(
 ) -> None:
     """Measure, print and draw."""
     load_keras("tensorflow")
-    from fer_quantize.calibration import representative_rows
     from fer_quantize.convert import to_int8
     from fer_quantize.modes import predict_tflite
-    from fer_train.datasets import load_dataset, parse_scheme
-    from fer_train.duplicates import without_duplicates
-    from fer_train.models import load_model as read_model
-    from fer_train.models import predict
+    from fer_quantize.representative import representative_rows
+    from fer_train.data.datasets import load_dataset, parse_scheme
+    from fer_train.data.duplicates import without_duplicates
+    from fer_train.keras_models import load_model as read_model
+    from fer_train.keras_models import predict
 
     scheme = parse_scheme(labels)
     network = read_model(model)

@@ -22,16 +22,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fer_edge.bundle import find_bundle, load_bundle
-from fer_edge.classifier import Classifier
 from fer_edge.config import DetectorConfig
 from fer_edge.detectors import Detector, open_detector
-from fer_edge.preprocess import MODEL_SIZE, Framing, crop_face
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.classifier import Classifier
+from fer_edge.preprocess import MODEL_SIZE, CropCalibration, crop_face
 from fer_edge.types import FaceBox, Image
-from fer_train.datasets import load_dataset, parse_scheme
+from fer_train.data.datasets import load_dataset, parse_scheme
 
+# Sides of a drawn face in pixels.
 SIZES = (24, 32, 40, 48, 64, 100, 150, 300)
-"""Sides of a drawn face in pixels."""
 USUAL = 100
 SCALES = (0.94, 0.97, 1.0, 1.03, 1.06, 1.1, 1.15)
 SHIFTS = (-0.02, 0.01, 0.04)
@@ -86,7 +86,7 @@ def report_transforms(drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], cl
     for shift in SHIFTS:
         table.add_column(f"down by {shift:+.2f}", justify="right")
     for scale in SCALES:
-        cells = [_accuracy(drawn, classes, classifier, Framing(scale, 0, shift))[0] for shift in SHIFTS]
+        cells = [_accuracy(drawn, classes, classifier, CropCalibration(scale, 0, shift))[0] for shift in SHIFTS]
         table.add_row(f"{scale:.2f}", *(f"{cell:.1%}" for cell in cells))
     Console().print(table)
 
@@ -152,20 +152,20 @@ def _draw(detector: Detector, image: Image, side: int, spoil: Spoil, rng: np.ran
 
 
 def _accuracy(
-    drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier, framing: Framing
+    drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier, framing: CropCalibration
 ) -> tuple[float, float]:
     """Of the faces found: share right from the detected crop, and from the true one."""
     pairs = [(face, truth) for face, truth in zip(drawn, classes, strict=True) if face.found]
     detected = [
         _is_right(classifier, crop_face(face.image, face.found, framing), truth) for face, truth in pairs if face.found
     ]
-    true = [_is_right(classifier, crop_face(face.image, face.truth, Framing()), truth) for face, truth in pairs]
+    true = [_is_right(classifier, crop_face(face.image, face.truth, CropCalibration()), truth) for face, truth in pairs]
     return (float(np.mean(detected)), float(np.mean(true))) if pairs else (0.0, 0.0)
 
 
 def _resampled(face: Drawn, method: int | None) -> Image:
     if method is None:
-        return crop_face(face.image, face.truth, Framing())
+        return crop_face(face.image, face.truth, CropCalibration())
     side = round(face.truth.width)
     edge = side // 2
     crop = face.image[edge : edge + side, edge : edge + side]

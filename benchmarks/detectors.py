@@ -21,46 +21,46 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fer_edge.bundle import find_bundle, load_bundle
-from fer_edge.classifier import Classifier
 from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.geometry import iou
 from fer_edge.images import read_image
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.classifier import Classifier
 from fer_edge.preprocess import MODEL_SIZE, crop_face
-from fer_edge.sources.file import VideoSource
-from fer_edge.tracker import Tracker
+from fer_edge.sources.video import VideoSource
+from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image
-from fer_train.datasets import LabelledFaces, load_dataset
+from fer_train.data.datasets import LabelledFaces, load_dataset
 
 WIDTH, HEIGHT = 640, 480
+# The side of a pasted face in pixels.
 SIDE = 240
-"""The side of a pasted face in pixels."""
 GREY = 110
 TILTS = (0, 10, 20, 30, 40)
 SIZES = (24, 36, 48, 64, 96, 160, 300)
 TILTED_SIZE = 100
+# Seconds: a followed face is not looked for in every frame.
 LOOKED_LATELY = 0.1
-"""Seconds: a followed face is not looked for in every frame."""
+# Places of a photographed face from the frame's middle, in pixels.
 SHIFTS = [(x, y) for x in (-40, -13, 13, 40) for y in (-40, -13, 13, 40)]
-"""Places of a photographed face from the frame's middle, in pixels."""
+# Faces, as FER2013 would crop them.
 PHOTOS = {
     "portrait_a.jpg": [FaceBox(330, 98, 325, 325)],
     "portrait_b.jpg": [FaceBox(389, 180, 393, 393)],
     "two_people.jpg": [FaceBox(771, 60, 198, 198), FaceBox(217, 27, 202, 202)],
 }
-"""Faces, as FER2013 would crop them."""
 CONFIGS = {
     "haar": DetectorConfig(),
     "mediapipe short": DetectorConfig(name="mediapipe"),
     "mediapipe full": DetectorConfig(name="mediapipe", range="full"),
 }
+# Of stage_clip.mp4: frames, and the rectangle (left, top, right, bottom) in which the man's face has its centre.
 SCENES = {
     "far (42 pixels)": (range(24), (490, 40, 590, 110)),
     "profile, close up": (range(24, 87), (330, 60, 640, 360)),
     "near, frontal": (range(90, 213), (150, 40, 380, 170)),
 }
-"""Of stage_clip.mp4: frames, and the rectangle (left, top, right, bottom) in which the man's face has its centre."""
 
 
 def main(

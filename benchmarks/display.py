@@ -17,13 +17,13 @@ import typer
 
 from fer_edge.config import RunConfig, ScreenConfig
 from fer_edge.pipeline import Pipeline
+from fer_edge.run_stats import RunStats
 from fer_edge.sinks import Sink
 from fer_edge.sinks.display import Display
-from fer_edge.sources.file import VideoSource
-from fer_edge.summary import Summary
+from fer_edge.sources.video import VideoSource
 
+# Seconds in which the window opens.
 SETTLE = 5.0
-"""Seconds in which the window opens."""
 
 
 def main(clip: Path, rounds: int = 3) -> None:
@@ -40,7 +40,7 @@ def main(clip: Path, rounds: int = 3) -> None:
 
 def measure(clip: Path, shown: bool) -> tuple[float, float]:
     """Frames a second, and processor milliseconds a frame, over the whole video."""
-    pipeline, summary = Pipeline(RunConfig()), Summary()
+    pipeline, summary = Pipeline(RunConfig()), RunStats()
     sinks: list[Sink] = []
     with ExitStack() as stack:
         source = stack.enter_context(VideoSource(clip))

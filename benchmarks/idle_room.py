@@ -19,8 +19,8 @@ from fer_edge.pipeline import Pipeline
 from fer_edge.sources.demo import FPS, HEIGHT, WIDTH
 from fer_edge.types import Frame, Image
 
+# Standard deviation a pixel, in grey levels.
 NOISE = 3.0
-"""Standard deviation a pixel, in grey levels."""
 
 
 def main(seconds: float = 20.0) -> None:

@@ -21,9 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fer_train.augmentation import Augmentation
 from fer_train.backend import load_keras
-from fer_train.datasets import load_dataset
+from fer_train.data.augmentation import Augmentation
+from fer_train.data.datasets import load_dataset
 
 BATCH = 128
 BATCHES = 20

@@ -23,22 +23,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fer_edge.bundle import DEFAULT_MODEL, find_bundle, load_bundle
-from fer_edge.classifier import Classifier
 from fer_edge.config import DetectorConfig, SmoothingConfig, TrackerConfig
 from fer_edge.detectors import open_detector
-from fer_edge.preprocess import Framing
-from fer_edge.smoothing import Smoother
+from fer_edge.model.bundle import DEFAULT_MODEL, find_bundle, load_bundle
+from fer_edge.model.classifier import Classifier
+from fer_edge.preprocess import CropCalibration
 from fer_edge.sources.demo import FPS, DemoSource, scene_at
-from fer_edge.tracker import Tracker
+from fer_edge.tracking.smoothing import Smoother
+from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image, Prediction, Track
 
+# How often each stage is done at 30 frames a second while one face is followed.
 A_SECOND = {"a whole scan": 1.0, "a look": 5.0, "crop and classify": FPS / 2, "follow and steady": FPS}
-"""How often each stage is done at 30 frames a second while one face is followed."""
+# Clock in hertz, and instructions a cycle as assumed: docs/performance.md says why.
 BOARDS = {"Pi 4 (Cortex-A72)": (1.8e9, 1.0), "Pi 5 (Cortex-A76)": (2.4e9, 1.7)}
-"""Clock in hertz, and instructions a cycle as assumed: docs/performance.md says why."""
+# How often each stage is done: Python's start differs by some million instructions from run to run.
 TIMES = {"a whole scan": 5, "a look": 50, "crop and classify": 20, "follow and steady": 500}
-"""How often each stage is done: Python's start differs by some million instructions from run to run."""
 
 
 def main(count: Annotated[str, typer.Option(hidden=True)] = "") -> None:
@@ -116,7 +116,7 @@ class _Certain:
 
     shares = 1
     credible, certain = 0.0, 0.0
-    framing = Framing()
+    framing = CropCalibration()
 
     def __init__(self, box: FaceBox) -> None:
         self._box = box

@@ -26,13 +26,13 @@ from fer_edge.config import DetectorConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.geometry import iou, overlap
 from fer_edge.types import FaceBox, Image
-from fer_train.datasets import load_dataset
+from fer_train.data.datasets import load_dataset
 
 LIGHTS = (1.0, 1 / 4, 1 / 8, 1 / 16)
 SMALLEST, LARGEST = 52, 240
 NOISE = 2.0
+# As the tracker has them.
 REACH, SAME = 1.5, 0.5
-"""As the tracker has them."""
 HEADINGS = ("light", "found / boxes elsewhere a scan", "credible", "at once", "processor time of the scan, ms")
 
 

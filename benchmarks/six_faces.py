@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 import typer
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.config import RunConfig
 from fer_edge.pipeline import Pipeline
-from fer_edge.sources.demo import FPS, HEIGHT, WIDTH, load_composites
+from fer_edge.sources.demo import FPS, HEIGHT, WIDTH
 from fer_edge.types import Frame, Image
 
+# Pixels of a face.
 SIDE = 130
-"""Pixels of a face."""
 _CENTRES = [(x, y) for y in (130, 350) for x in (110, 320, 530)]
 _SWING = 25.0
 

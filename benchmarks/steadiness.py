@@ -25,16 +25,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fer_edge.bundle import find_bundle, load_bundle
 from fer_edge.config import RunConfig, SmoothingConfig
 from fer_edge.labels import UNCERTAIN
+from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.pipeline import Pipeline
-from fer_edge.smoothing import Smoother
 from fer_edge.sources.demo import FPS, HEIGHT, WIDTH, DemoSource, scene_at
+from fer_edge.tracking.smoothing import Smoother
 from fer_edge.types import Frame, FrameResult, Image
 
+# Seconds: from one expression to the next, and the cross-fade at its end, as the demo does it.
 HOLD, FADE = 3.0, 0.6
-"""Seconds: from one expression to the next, and the cross-fade at its end, as the demo does it."""
 
 SETTINGS = {
     "as read": SmoothingConfig(time_constant=0, switch_margin=0, uncertain_below=0),

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_edge.bundle import find_bundle
+from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FER2013
-from fer_edge.sources.demo import load_composites
+from fer_edge.model.bundle import find_bundle
 from fer_edge.types import Image
-from fer_train.augmentation import Augmentation
+from fer_train.data.augmentation import Augmentation
 from tests import warm
 from tests.camera import LoopbackCamera
 

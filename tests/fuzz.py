@@ -23,16 +23,16 @@ from typing import Annotated
 import cv2
 import typer
 
-from fer_edge.bundle import MANIFEST_FILE, MODEL_FILE, find_bundle, load_bundle
+from fer_edge.assets.composites import load_composites
 from fer_edge.config import RunConfig, load_config
 from fer_edge.errors import FerError
-from fer_edge.interpreter import open_interpreter
+from fer_edge.model.bundle import MANIFEST_FILE, MODEL_FILE, find_bundle, load_bundle
+from fer_edge.model.interpreter import open_interpreter
 from fer_edge.sources import open_source
-from fer_edge.sources.demo import load_composites
-from fer_train.datasets import load_dataset
+from fer_train.data.datasets import load_dataset
 
+# Seconds that one input may take.
 LONGEST = 20
-"""Seconds that one input may take."""
 TOKENS = [
     b"",
     b"\0",
@@ -116,8 +116,8 @@ KINDS = {
     "CSV": Kind(csv_file, lambda path: load_dataset(path.parent, "train", "fer2013")),
     "image": Kind(image_file, read_picture),
 }
+# What the hash keeps from the TFLite runtime, whose own faults are not ours: only on request.
 UNHASHED = {"tflite unhashed": Kind(KINDS["model.tflite"].prepare, lambda path: open_interpreter(path.read_bytes()))}
-"""What the hash keeps from the TFLite runtime, whose own faults are not ours: only on request."""
 
 
 def mutate(content: bytes, luck: random.Random) -> bytes:

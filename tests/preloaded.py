@@ -8,4 +8,4 @@ warnings.filterwarnings("ignore", message=r"os\.fork\(\)")  # JAX's: nothing of 
 load_keras()
 
 import fer_quantize.convert  # noqa: E402, F401
-import fer_train.fit  # noqa: E402, F401
+import fer_train.training.fit  # noqa: E402, F401

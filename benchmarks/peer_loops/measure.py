@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 
+# Frames before the measurement.
 WARM_UP = 10
-"""Frames before the measurement."""
 
 
 def read_clip(path: str) -> Iterable[Any]:

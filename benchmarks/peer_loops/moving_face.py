@@ -13,8 +13,8 @@ from fer_edge.detectors import open_detector
 
 WIDTH, HEIGHT, FPS = 640, 480, 30
 SECONDS = 12
+# The face's side in pixels.
 SIDE_MEAN, SIDE_SWING = 170.0, 60.0
-"""The face's side in pixels."""
 
 
 def make_clip(still: Path, clip: Path) -> None:

@@ -10,11 +10,11 @@ from benchmarks.peer_loops.measure import measure
 
 from fer_edge.config import DetectorConfig, RunConfig, TrackerConfig
 from fer_edge.pipeline import Pipeline
-from fer_edge.sources.file import VideoSource
+from fer_edge.sources.video import VideoSource
 from fer_edge.types import Frame
 
+# Pixels: the smallest face looked for, as `fer` has it.
 SMALLEST = 50
-"""Pixels: the smallest face looked for, as `fer` has it."""
 
 every_frame = len(sys.argv) > 4 and sys.argv[4] == "every"
 tracker = TrackerConfig(look_interval=0) if every_frame else TrackerConfig()

@@ -12,8 +12,8 @@ from keras.models import load_model
 
 from fer_edge.detectors.haar import find_cascade
 
+# Pixels: the smallest face looked for, as `fer` has it.
 SMALLEST = 50
-"""Pixels: the smallest face looked for, as `fer` has it."""
 
 cascade = cv2.CascadeClassifier(str(find_cascade()))
 model = load_model(sys.argv[4], compile=False)

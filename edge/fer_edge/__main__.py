@@ -1,7 +1,7 @@
 """Where `fer-edge` begins: until it can handle Ctrl-C, that ends it without a word."""
 
-import fer_edge.begin  # noqa: F401 - before all that takes its time
-from fer_edge.cli import run
+import fer_edge.cli.sigint  # noqa: F401 - before all that takes its time
+from fer_edge.cli.app import run
 
 __all__ = ["run"]
 

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from fer_edge.bundle import DEFAULT_MODEL
 from fer_edge.errors import ConfigError, reason
+from fer_edge.model.bundle import DEFAULT_MODEL
 from fer_edge.validation import first_problem
 
 _FILE_URL = "file://"

@@ -23,3 +23,11 @@ def require_opencv() -> str:
             f"OpenCV cannot be imported ({error}). Mend: pip install 'opencv-python>=4.11,<5'"
         ) from error
     return cv2.__version__
+
+
+def set_threads(count: int) -> None:
+    """Let OpenCV use this many threads. Raises MissingDependency."""
+    require_opencv()
+    import cv2  # noqa: PLC0415
+
+    cv2.setNumThreads(count)

@@ -1,4 +1,4 @@
-"""The loop: frames in, results out.
+"""The main loop: frames in, results out.
 
 for frame in source:
     tracks = tracker.update(detector, frame)
@@ -13,35 +13,48 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from typing import Self
 
-from fer_edge.bundle import find_bundle, load_bundle
-from fer_edge.classifier import Classifier
 from fer_edge.config import RunConfig
 from fer_edge.detectors import Detector, open_detector
-from fer_edge.pace import Pace
+from fer_edge.device.frame_rate import FrameRateLimiter
+from fer_edge.device.thermal import Governor
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.classifier import Classifier
+from fer_edge.opencv import set_threads
+from fer_edge.run_stats import RunStats
 from fer_edge.sinks import Sink, StopRun
-from fer_edge.sinks.guarded import Guarded
-from fer_edge.sinks.queued import Queued
-from fer_edge.smoothing import Smoother
+from fer_edge.sinks.fault_tolerant import FaultTolerantSink
+from fer_edge.sinks.queued import QueuedSink
 from fer_edge.sources import Source
-from fer_edge.stopwatch import StageTimer, Stopwatch, TimedDetector
-from fer_edge.summary import Summary
-from fer_edge.thermal import Governor
-from fer_edge.tracker import Tracker
+from fer_edge.timing import StageTimer, Stopwatch, TimedDetector
+from fer_edge.tracking.smoothing import Smoother
+from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import Frame, FrameResult
 
 
 class Pipeline:
-    """The stages between a source and the sinks; what becomes of the camera goes by here too."""
+    """Detector, tracker, classifier and smoother: a context manager that turns frames into results.
 
-    def __init__(self, config: RunConfig) -> None:
+    with Pipeline() as pipeline:
+        result = pipeline.process(Frame(image, still=True))
+    """
+
+    def __init__(self, config: RunConfig | None = None, *, detector: Detector | None = None) -> None:
         """Open detector and model.
+
+        Args:
+            config: the defaults if left out.
+            detector: one of your own, in place of the configured one. The pipeline closes it.
 
         Raises:
             ModelError: the model cannot be used.
+            ConfigError: the detector's settings cannot be used.
             MissingDependency: a part is not installed.
         """
-        detector: Detector = open_detector(config.detector)
+        config = config or RunConfig()
+        set_threads(config.threads)
+        detector = detector or open_detector(config.detector)
         self._config = config
         self._finding = Stopwatch()
         self._detector = TimedDetector(detector, self._finding)
@@ -49,6 +62,17 @@ class Pipeline:
         self._tracker = Tracker(config.tracker, self._finding)
         self._smoother = Smoother(config.smoothing, self._classifier.labels)
         self._outputs: list[Sink] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's labels, in the order of its probabilities."""
+        return self._classifier.labels
 
     def close(self) -> None:
         """Close the detector."""
@@ -76,35 +100,38 @@ class Pipeline:
         timer.lap("smooth")
         return FrameResult(frame, faces, timer.laps)
 
-    def run(self, source: Source, sinks: Sequence[Sink], summary: Summary, max_frames: int | None = None) -> None:
+    def run(
+        self, source: Source, sinks: Sequence[Sink], stats: RunStats | None = None, max_frames: int | None = None
+    ) -> None:
         """Process frames until the source ends, a sink has had enough, or `max_frames` are done.
 
         Args:
             source: an open one.
             sinks: open ones.
-            summary: is kept up to date.
+            stats: is kept up to date.
             max_frames: the end, if given.
 
         Raises:
             SourceError: the source broke off.
         """
-        governor, pace = Governor(), Pace(self._config.max_fps, self._config.power_save)
-        summary.begin()
+        governor, pace = Governor(), FrameRateLimiter(self._config.max_fps, self._config.power_save)
+        stats = stats or RunStats()
+        stats.begin()
         with ExitStack() as stack, suppress(StopRun):
-            self._outputs = [_output(sink, summary, stack, live=source.live) for sink in sinks]
+            self._outputs = [_output(sink, stats, stack, live=source.live) for sink in sinks]
             for frame in source:
                 started = frame.captured_at if source.live else time.monotonic()
                 result = self.process(frame)
-                summary.count(result, time.monotonic() - started)
+                stats.count(result, time.monotonic() - started)
                 for output in self._outputs:
                     output.emit(result)
-                if summary.frames == max_frames:
+                if stats.frames == max_frames:
                     break
                 if source.live:
                     self._tracker.pace_scans(governor.pace(time.monotonic()))
                     time.sleep(pace.pause(time.monotonic(), nobody=self._tracker.is_idle))
 
 
-def _output(sink: Sink, summary: Summary, stack: ExitStack, *, live: bool) -> Sink:
-    guarded = Guarded(sink, summary.lost)
-    return stack.enter_context(Queued(guarded, live=live)) if sink.slow else guarded
+def _output(sink: Sink, stats: RunStats, stack: ExitStack, *, live: bool) -> Sink:
+    guarded = FaultTolerantSink(sink, stats.lost)
+    return stack.enter_context(QueuedSink(guarded, live=live)) if sink.slow else guarded

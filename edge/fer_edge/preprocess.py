@@ -11,15 +11,15 @@ import numpy as np
 from fer_edge.geometry import expand, shift, square
 from fer_edge.types import FaceBox, Image
 
+# Side of the model's input in pixels: FER2013's.
 MODEL_SIZE = 48
-"""Side of the model's input in pixels: FER2013's."""
 
+# Degrees of tilt from which a head is levelled. FER2013's own heads are tilted about as much.
 _LEVEL_FROM = 10.0
-"""Degrees of tilt from which a head is levelled. FER2013's own heads are tilted about as much."""
 
 
 @dataclass(frozen=True, slots=True)
-class Framing:
+class CropCalibration:
     """How a detector's box becomes the crop that FER2013 would have shown.
 
     The box is made square, shifted by fractions of its side, along the head's own axes, and scaled about its centre.
@@ -72,7 +72,7 @@ def resized(grey: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def crop_face(image: Image, box: FaceBox, framing: Framing, size: int = MODEL_SIZE) -> Image:
+def crop_face(image: Image, box: FaceBox, framing: CropCalibration, size: int = MODEL_SIZE) -> Image:
     """Cut the model's input out of a frame.
 
     Args:

@@ -8,29 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+# A picture: shape (H, W) grey or (H, W, 3) BGR, dtype uint8.
 Image = npt.NDArray[np.uint8]
-"""A picture: shape (H, W) grey or (H, W, 3) BGR, dtype uint8."""
 
+# One probability a class, in the order of the model's labels: shape (C,), dtype float32.
 Probabilities = npt.NDArray[np.float32]
-"""One probability a class, in the order of the model's labels: shape (C,), dtype float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture from a source."""
 
+    # Shape (H, W, 3), BGR, uint8.
     image: Image
-    """Shape (H, W, 3), BGR, uint8."""
-    captured_at: float
-    """Seconds on a clock that never runs backwards: monotonic time for a live source, media time for a file."""
-    index: int
-    """Counts from 0; a live source that dropped frames shows a gap."""
+    # Seconds on a clock that never runs backwards: monotonic time for a live source, media time for a file.
+    captured_at: float = 0.0
+    # Counts from 0; a live source that dropped frames shows a gap.
+    index: int = 0
+    # A still picture: it is searched fully, and nobody is followed from one to the next.
+    still: bool = False
+    # The file that a still picture came from, if any.
     name: str = ""
-    """The file that a still picture came from."""
+    # Whether `captured_at` is on the machine's monotonic clock, so that a delay can be told.
     live: bool = False
-    """Whether `captured_at` is on the machine's monotonic clock, so that a delay can be told."""
+    # The same picture, scaled down by the camera's own hardware, where it does that.
     small: Image | None = None
-    """The same picture, scaled down by the camera's own hardware, where it does that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class FaceBox:
     y: float
     width: float
     height: float
+    # The detector's own confidence, 0..1.
     score: float = 1.0
-    """The detector's own confidence, 0..1."""
+    # Degrees by which the head is tilted clockwise in the picture; 0 where the detector cannot tell.
     roll: float = 0.0
-    """Degrees by which the head is tilted clockwise in the picture; 0 where the detector cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ class Track:
 
     id: int
     box: FaceBox
+    # Seconds since the face was first seen.
     age_s: float
-    """Seconds since the face was first seen."""
+    # Seconds since it was last seen; 0 when it was seen in this frame.
     missed_s: float
-    """Seconds since it was last seen; 0 when it was seen in this frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class Prediction:
 
     probabilities: Probabilities
     label: str
+    # The probability of `label`, 0..1.
     confidence: float
-    """The probability of `label`, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,26 @@ class TrackedFace:
     track: Track
     raw: Prediction
     smoothed: Prediction
+
+    @property
+    def id(self) -> int:
+        """The same for as long as the face is followed; counts from 1."""
+        return self.track.id
+
+    @property
+    def label(self) -> str:
+        """The label to show: the smoothed one, or `uncertain`."""
+        return self.smoothed.label
+
+    @property
+    def confidence(self) -> float:
+        """The smoothed probability of the label, 0..1."""
+        return self.smoothed.confidence
+
+    @property
+    def box(self) -> FaceBox:
+        """Where the face is, in pixels of the frame."""
+        return self.track.box
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Where `fer-quantize` begins: until it can handle Ctrl-C, that ends it without a word."""
 
-import fer_edge.begin  # noqa: F401 - before all that takes its time
+import fer_edge.cli.sigint  # noqa: F401 - before all that takes its time
 from fer_quantize.cli import run
 
 __all__ = ["run"]

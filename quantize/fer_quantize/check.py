@@ -11,23 +11,23 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.bundle import Accuracy, Bundle, Calibration
-from fer_edge.classifier import Classifier
-from fer_edge.interpreter import open_interpreter
+from fer_edge.model.bundle import Accuracy, Bundle, Calibration
+from fer_edge.model.classifier import Classifier
+from fer_edge.model.interpreter import open_interpreter
 from fer_quantize.convert import convert
 from fer_quantize.statistics import PairedDrop, paired_drop
-from fer_train.datasets import LabelledFaces
-from fer_train.metrics import Interval, accuracy_interval, calibration_error, score
-from fer_train.models import predict
-from fer_train.predictors import predict_bundle
-from fer_train.tflite import feed
+from fer_train.data.datasets import LabelledFaces
+from fer_train.evaluation.metrics import Interval, accuracy_interval, calibration_error, score
+from fer_train.evaluation.predictors import predict_bundle
+from fer_train.evaluation.tflite import feed
+from fer_train.keras_models import predict
 
+# Probabilities, shape (N, C).
 Scores = npt.NDArray[np.float32]
-"""Probabilities, shape (N, C)."""
 
 
+# Accuracy by which two frameworks may differ on one model.
 _SAME_MODEL = 0.003
-"""Accuracy by which two frameworks may differ on one model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def cost(content: bytes, images: npt.NDArray[np.uint8], passes: int = 300) -> Co
     return Cost(len(content), round(1000 * float(np.median(spent)), 4))
 
 
-def why_not(comparison: Comparison, limits: Limits, trained_accuracy: float | None) -> str | None:
+def gate_failure(comparison: Comparison, limits: Limits, trained_accuracy: float | None) -> str | None:
     """Return why a bundle must not ship, or None.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.console import Debug, run_app, set_up
+from fer_edge.cli.console import Debug, run_app, set_up
 from fer_edge.errors import ConfigError
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -60,12 +60,12 @@ def quantize(
     from fer_train.backend import load_keras
 
     load_keras("tensorflow")  # the converter is TensorFlow's
-    from fer_edge.bundle import DEFAULT_MODEL
+    from fer_edge.model.bundle import DEFAULT_MODEL
     from fer_quantize.check import Limits
     from fer_quantize.convert import parse_modes
-    from fer_quantize.origin import open_origin
+    from fer_quantize.inputs import open_origin
     from fer_quantize.report import print_layers, print_modes, print_outcome
-    from fer_quantize.steps import check_bundle, convert_model
+    from fer_quantize.workflow import check_bundle, convert_model
 
     limits = Limits(max_drop, max_class_drop) if check else None
     modes = parse_modes(mode or [])

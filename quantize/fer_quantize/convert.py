@@ -11,16 +11,16 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fer_edge.errors import ConfigError, ModelError
-from fer_edge.interpreter import open_interpreter
-from fer_edge.quiet import quiet
+from fer_edge.model.interpreter import open_interpreter
+from fer_edge.silence import quiet
 
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
 MODES: tuple[Mode, ...] = ("int8", "int16x8", "float16", "dynamic", "float32")
 
+# int32 and int64 hold biases and shapes.
 _WHOLE_NUMBERS = (np.int8, np.int16, np.int32, np.int64)
-"""int32 and int64 hold biases and shapes."""
+# What the converter puts before and after an operation that stays in float.
 _BRIDGES = ("tfl.quantize", "tfl.dequantize")
-"""What the converter puts before and after an operation that stays in float."""
 
 
 def parse_modes(names: list[str]) -> list[Mode]:

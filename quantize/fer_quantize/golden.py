@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from fer_edge.sources.demo import load_composites
-from fer_train.tflite import answers
+from fer_edge.assets.composites import load_composites
+from fer_train.evaluation.tflite import answers
 
+# LiteRT's fast kernels (XNNPACK) round otherwise than the built-in ones, which tflite-runtime uses.
 _FAMILIES = (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
-"""LiteRT's fast kernels (XNNPACK) round otherwise than the built-in ones, which tflite-runtime uses."""
 
 
 def golden_faces(model: bytes) -> bytes:
-    """Return the content of `golden.npz`; `fer_edge.selftest` reads it.
+    """Return the content of `golden.npz`; `fer_edge.model.golden` reads it.
 
     Args:
         model: the content of an int8 `.tflite` file.

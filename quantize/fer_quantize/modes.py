@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.interpreter import open_interpreter
+from fer_edge.model.interpreter import open_interpreter
 from fer_quantize.check import Cost, Scores, cost
 from fer_quantize.convert import Mode, convert
-from fer_train.datasets import LabelledFaces
-from fer_train.metrics import Interval, accuracy_interval
-from fer_train.tflite import answers
+from fer_train.data.datasets import LabelledFaces
+from fer_train.evaluation.metrics import Interval, accuracy_interval
+from fer_train.evaluation.tflite import answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from fer_edge.bundle import Calibration
+from fer_edge.model.bundle import Calibration
 from fer_quantize.check import Comparison, Measurement, Outcome
 from fer_quantize.convert import Mode
-from fer_quantize.layers import layer_errors
+from fer_quantize.inputs import Origin
+from fer_quantize.layer_error import layer_errors
 from fer_quantize.modes import compare_modes
-from fer_quantize.origin import Origin
-from fer_train.metrics import Interval
-from fer_train.plots import as_png
+from fer_train.evaluation.metrics import Interval
+from fer_train.evaluation.plots import as_png
 
 _LAYER_FACES = 50
 

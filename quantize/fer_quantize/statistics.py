@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from fer_train.metrics import Interval
+from fer_train.evaluation.metrics import Interval
 
+# The normal distribution's 97.5th percentile.
 _Z95 = 1.959964
-"""The normal distribution's 97.5th percentile."""
 
 
 @dataclass(frozen=True, slots=True)

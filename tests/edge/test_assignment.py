@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from fer_edge.assignment import assign
 from fer_edge.geometry import iou
+from fer_edge.tracking.assignment import assign
 from fer_edge.types import FaceBox
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fer_edge.bundle import find_bundle, load_bundle, sha256, verify_files
-from fer_edge.classifier import Classifier
 from fer_edge.errors import ModelError
+from fer_edge.model.bundle import find_bundle, load_bundle, sha256, verify_files
+from fer_edge.model.classifier import Classifier
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.bundle import load_bundle
-from fer_edge.classifier import Classifier
-from fer_edge.sources.demo import load_composites
+from fer_edge.assets.composites import load_composites
+from fer_edge.model.bundle import load_bundle
+from fer_edge.model.classifier import Classifier
 
 
 def test_probabilities_sum_to_one(bundle_dir: Path) -> None:

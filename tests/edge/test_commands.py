@@ -11,7 +11,7 @@ import numpy as np
 from tests.camera import LoopbackCamera
 from tests.conftest import Run
 
-from fer_edge.bundle import sha256
+from fer_edge.model.bundle import sha256
 
 
 def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_wheel_works_away_from_the_checkout(demo_video: Path, tmp_path: Path) 
     wheel = next(tmp_path.glob("*.whl"))
     subprocess.run([*pip, "install", "--quiet", "--no-deps", "--target", tmp_path / "site", wheel], check=True)
     script = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import fer_edge; from fer_edge.cli import run; "
-        "assert 'site' in fer_edge.__file__, fer_edge.__file__; run()"
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import fer_edge; "
+        "from fer_edge.cli.app import run; assert 'site' in fer_edge.__file__, fer_edge.__file__; run()"
     )
     arguments = ["run", "--source", str(demo_video), "--json", "-"]
     done = subprocess.run(
@@ -163,7 +163,7 @@ def test_models_verify_compares_hashes_and_golden_faces(command: Run, bundle_dir
 
 def test_the_runtime_imports_no_training_framework(demo_video: Path) -> None:
     script = (
-        "import sys; from fer_edge.cli import app; "
+        "import sys; from fer_edge.cli.app import app; "
         f"app(['run', '--source', {str(demo_video)!r}, '--max-frames', '3'], standalone_mode=False); "
         "print(sorted({'tensorflow', 'keras', 'torch', 'sklearn', 'matplotlib', 'pygame'} & set(sys.modules)))"
     )
@@ -173,7 +173,7 @@ def test_the_runtime_imports_no_training_framework(demo_video: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; import fer_edge.cli, fer_train.cli, fer_quantize.cli; "
+        "import sys; import fer_edge.cli.app, fer_train.cli, fer_quantize.cli; "
         "print(sorted({'cv2', 'numpy', 'keras', 'tensorflow', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

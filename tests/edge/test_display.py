@@ -17,18 +17,18 @@ import pytest
 from tests.conftest import Run
 
 from fer_edge.config import RunConfig, ScreenConfig
-from fer_edge.overlay import draw
 from fer_edge.pipeline import Pipeline
 from fer_edge.sinks import StopRun
 from fer_edge.sinks.display import Display
+from fer_edge.sinks.overlay import draw
 from fer_edge.sources.demo import DemoSource
 from fer_edge.types import FrameResult, Image
 
 pytest.importorskip("pygame", reason="pygame-ce is not installed")
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+# Seconds after which what was waited for is taken for missing, on a busy machine too.
 PATIENCE = 120.0
-"""Seconds after which what was waited for is taken for missing, on a busy machine too."""
 
 
 @pytest.fixture(scope="module")

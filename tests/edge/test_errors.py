@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.conftest import Run, let_others_in
 
-from fer_edge.sources.demo import load_composites
+from fer_edge.assets.composites import load_composites
 
 
 def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> None:
@@ -192,7 +192,9 @@ def test_no_tflite_runtime(command: Run, tmp_path: Path) -> None:
 
 
 def test_an_opencv_without_cascades(tmp_path: Path) -> None:
-    script = "import sys, cv2; del cv2.CascadeClassifier; from fer_edge.cli import run; sys.argv = sys.argv[1:]; run()"
+    script = (
+        "import sys, cv2; del cv2.CascadeClassifier; from fer_edge.cli.app import run; sys.argv = sys.argv[1:]; run()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, "fer-edge", "run", "--source", "demo"],
         capture_output=True,

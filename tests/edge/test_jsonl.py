@@ -18,7 +18,7 @@ from tests.conftest import Run, wait_until
 
 from fer_edge.config import JsonLinesConfig
 from fer_edge.sinks.jsonl import JsonLines
-from fer_edge.sinks.linefile import LineFile
+from fer_edge.sinks.rotating_file import RotatingFile
 from fer_edge.types import Frame, FrameResult
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
@@ -209,7 +209,7 @@ def test_a_full_disk_tears_no_line_of_standard_output(small_disk: Path) -> None:
 
 
 def test_a_foreign_file_in_the_logs_place_is_never_added_to(tmp_path: Path) -> None:
-    log = LineFile(tmp_path / "log.jsonl", JsonLinesConfig(append=True))
+    log = RotatingFile(tmp_path / "log.jsonl", JsonLinesConfig(append=True))
     log.open()
     log.write(b'{"time":1}\n')
     (tmp_path / "notes").write_text("my notes\nmy last note")

@@ -15,9 +15,9 @@ from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
 from fer_edge.sources import live, open_source
 from fer_edge.sources.camera import possible_cameras
+from fer_edge.sources.frame_health import FrameHealthMonitor
 from fer_edge.sources.live import Capture, LiveSource, Shot
-from fer_edge.sources.picture import PictureWatch
-from fer_edge.sources.sparing import Sparing
+from fer_edge.sources.log_limiter import LogRateLimiter
 
 
 class Pictures:
@@ -133,7 +133,7 @@ def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCa
 
 
 def test_what_happens_all_day_is_said_ever_more_seldom_and_anew_after_an_hour_of_peace() -> None:
-    sparing = Sparing()
+    sparing = LogRateLimiter()
     said = [second for second in range(0, 86_400, 11) if sparing.allows(second)]
     assert said[:2] == [0, 11]
     assert len(said) < 40
@@ -145,7 +145,7 @@ def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.Lo
     """Black ones, and among twelve a noisy one; then day and night every half minute."""
     caplog.set_level(logging.WARNING)
     black = np.zeros((48, 64, 3), np.uint8)
-    watch = PictureWatch("the camera", None)
+    watch = FrameHealthMonitor("the camera", None)
     for second in range(600):
         noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
         watch.look(noise if second % 12 == 11 else black, float(second))
@@ -159,6 +159,7 @@ def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.Lo
     assert 2 <= len(caplog.records) < 12
 
 
+# As much of the library as is needed to list a sensor late; the real one is in tests/hardware.
 PICAMERA2 = """
 class Picamera2:
     cameras = []
@@ -196,7 +197,6 @@ class Request:
         time.sleep(0.03)
         return {"SensorTimestamp": time.monotonic_ns()}
 """
-"""As much of the library as is needed to list a sensor late; the real one is in tests/hardware."""
 
 
 def test_a_ribbon_camera_that_is_listed_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

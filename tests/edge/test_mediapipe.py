@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.config import DetectorConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.errors import ConfigError, MissingDependency
 from fer_edge.geometry import iou
 from fer_edge.preprocess import crop_face
-from fer_edge.sources.demo import load_composites
 from fer_edge.types import FaceBox, Image
 
 needs_mediapipe = pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe is not installed")

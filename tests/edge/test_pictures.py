@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FERPLUS8
 from fer_edge.sinks.timeline import Timeline
-from fer_edge.sources.demo import DemoSource, load_composites
+from fer_edge.sources.demo import DemoSource
 from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 
 

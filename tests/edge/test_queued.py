@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_edge.sinks import Sink, StopRun
-from fer_edge.sinks.queued import Queued
+from fer_edge.sinks.queued import QueuedSink
 from fer_edge.types import Frame, FrameResult
 
 
@@ -34,7 +34,7 @@ class Gate(Sink):
 
 def test_a_file_loses_nothing_and_all_is_written_before_the_end() -> None:
     gate = Gate()
-    with Queued(gate, live=False) as queued:
+    with QueuedSink(gate, live=False) as queued:
         threading.Timer(0.2, gate.opened.set).start()
         for index in range(100):
             queued.emit(result(index))
@@ -43,7 +43,7 @@ def test_a_file_loses_nothing_and_all_is_written_before_the_end() -> None:
 
 def test_a_live_source_goes_on_and_loses_the_oldest(caplog: pytest.LogCaptureFixture) -> None:
     gate = Gate()
-    with caplog.at_level(logging.WARNING), Queued(gate, live=True) as queued:
+    with caplog.at_level(logging.WARNING), QueuedSink(gate, live=True) as queued:
         for index in range(100):
             queued.emit(result(index))
         assert not gate.taken
@@ -57,7 +57,7 @@ def test_a_live_source_goes_on_and_loses_the_oldest(caplog: pytest.LogCaptureFix
 def test_a_sink_that_has_had_enough_ends_the_run() -> None:
     gate = Gate(stop_at=3)
     gate.opened.set()
-    with Queued(gate, live=False) as queued, pytest.raises(StopRun):
+    with QueuedSink(gate, live=False) as queued, pytest.raises(StopRun):
         for index in range(1000):
             queued.emit(result(index))
     assert gate.taken == [0, 1, 2]
@@ -74,11 +74,11 @@ class Broken(Sink):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_a_fault_ends_the_run_and_is_not_lost(live: bool) -> None:
-    with pytest.raises(ValueError, match="frame"), Queued(Broken(), live=live) as queued:
+    with pytest.raises(ValueError, match="frame"), QueuedSink(Broken(), live=live) as queued:
         for index in range(1000):
             queued.emit(result(index))
 
 
 def test_a_fault_in_what_still_waited_is_not_lost() -> None:
-    with pytest.raises(ValueError, match="frame 0"), Queued(Broken(), live=False) as queued:
+    with pytest.raises(ValueError, match="frame 0"), QueuedSink(Broken(), live=False) as queued:
         queued.emit(result(0))

@@ -118,7 +118,7 @@ def test_a_signal_while_it_starts_is_not_lost() -> None:
 
 TWO_SIGNALS = """
 import os, signal, time
-from fer_edge.signals import StopSignals
+from fer_edge.cli.signals import StopSignals
 StopSignals()
 os.kill(os.getpid(), signal.SIGTERM)
 os.kill(os.getpid(), signal.SIGINT)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_edge.config import SmoothingConfig
-from fer_edge.smoothing import Smoother
+from fer_edge.tracking.smoothing import Smoother
 from fer_edge.types import FaceBox, Prediction, Track
 
 LABELS = ("happy", "sad", "neutral")

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_edge.sources.demo import load_composites
-from fer_edge.template import Template
+from fer_edge.assets.composites import load_composites
+from fer_edge.tracking.template import Template
 from fer_edge.types import FaceBox, Image
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.thermal import Governor, Heat, describe, read_heat
+from fer_edge.device.thermal import Governor, Heat, describe, read_heat
 
 
 def set_zone(folder: Path, celsius: float) -> None:

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.geometry import iou
-from fer_edge.sources.demo import DemoSource, load_composites, scene_at
-from fer_edge.tracker import Tracker
+from fer_edge.sources.demo import DemoSource, scene_at
+from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image, Track
 
 SIDE = 150
@@ -108,7 +109,7 @@ def test_a_face_of_one_frame_is_never_shown_and_costs_no_id() -> None:
 
 def test_a_still_picture_shows_its_faces_at_once() -> None:
     tracker, detector = Tracker(TrackerConfig()), open_detector(DetectorConfig())
-    assert len(tracker.update(detector, Frame(picture((200, 150)), 0.0, 0, "one.png"))) == 1
+    assert len(tracker.update(detector, Frame(picture((200, 150)), 0.0, 0, still=True))) == 1
 
 
 def test_between_scans_only_regions_are_searched_and_not_in_every_frame() -> None:
@@ -244,7 +245,7 @@ def test_a_scan_takes_the_small_picture_and_reports_in_the_large_one() -> None:
     detector = open_detector(DetectorConfig())
     large = picture((200, 150))
     small = np.asarray(cv2.resize(large, (320, 240), interpolation=cv2.INTER_AREA), np.uint8)
-    (track,) = Tracker(TrackerConfig()).update(detector, Frame(large, 0.0, 0, "still", small=small))
+    (track,) = Tracker(TrackerConfig()).update(detector, Frame(large, still=True, small=small))
     assert iou(track.box, FaceBox(200, 150, SIDE, SIDE)) > 0.5
-    empty = Frame(large, 0.0, 0, "still", small=np.zeros_like(small))
+    empty = Frame(large, still=True, small=np.zeros_like(small))
     assert not Tracker(TrackerConfig()).update(detector, empty)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-START = "from fer_edge.cli import run; run()"
+START = "from fer_edge.cli.app import run; run()"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

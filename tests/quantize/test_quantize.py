@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
-from fer_edge.bundle import load_bundle, sha256, verify_files
-from fer_edge.classifier import Classifier
-from fer_edge.interpreter import open_interpreter
-from fer_edge.sources.demo import load_composites
-from fer_train.datasets import load_dataset
+from fer_edge.assets.composites import load_composites
+from fer_edge.model.bundle import load_bundle, sha256, verify_files
+from fer_edge.model.classifier import Classifier
+from fer_edge.model.interpreter import open_interpreter
+from fer_train.data.datasets import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ import sys
 import numpy as np
 from pathlib import Path
 from fer_quantize.convert import to_int8
-from fer_train.models import load_model
-from fer_train.datasets import load_dataset
+from fer_train.keras_models import load_model
+from fer_train.data.datasets import load_dataset
 model = load_model(Path({str(bundle / "model.keras")!r}))
 for weight in model.trainable_variables:
     value = np.asarray(weight)
@@ -132,9 +132,9 @@ def test_a_model_is_calibrated_where_there_are_faces_enough(
     run_python(f"""
 import numpy as np
 from pathlib import Path
-from fer_train.datasets import load_dataset
-from fer_train.models import load_model, predict
-from fer_train.objective import soften
+from fer_train.data.datasets import load_dataset
+from fer_train.keras_models import load_model, predict
+from fer_train.training.losses import soften
 faces = load_dataset(Path({str(data)!r}), "validation", "ferplus7").images
 before = predict(load_model(Path({str(trained / "model.keras")!r})), faces)
 after = predict(load_model(Path({str(out / "model.keras")!r})), faces)
@@ -187,7 +187,7 @@ OUTLIER = """
 from pathlib import Path
 import keras
 import numpy as np
-from fer_train.models import load_model
+from fer_train.keras_models import load_model
 model = load_model(Path({source!r}))
 convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fer_edge.sources.demo import load_composites
-from fer_train.augmentation import Augmentation
+from fer_edge.assets.composites import load_composites
+from fer_train.data.augmentation import Augmentation
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,9 +18,9 @@ READ = """
 import sys
 import numpy as np
 from pathlib import Path
-from fer_edge.bundle import load_bundle
-from fer_edge.classifier import Classifier
-from fer_edge.interpreter import runtime_name
+from fer_edge.model.bundle import load_bundle
+from fer_edge.model.classifier import Classifier
+from fer_edge.model.interpreter import runtime_name
 classifier = Classifier(load_bundle(Path(sys.argv[1])))
 np.save(sys.argv[3], np.array([classifier.levels(face) for face in np.load(sys.argv[2])]))
 print(runtime_name())

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
-from fer_quantize.calibration import representative_rows
+from fer_quantize.representative import representative_rows
 from fer_quantize.statistics import paired_drop
-from fer_quantize.temperature import best_temperature, cross_fitted
-from fer_train.datasets import LabelledFaces, load_dataset
-from fer_train.metrics import accuracy_interval, calibration_error
-from fer_train.objective import soften
+from fer_quantize.temperature_scaling import best_temperature, cross_fitted
+from fer_train.data.datasets import LabelledFaces, load_dataset
+from fer_train.evaluation.metrics import accuracy_interval, calibration_error
+from fer_train.training.losses import soften
 
 
 def test_wilsons_interval() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 
-from fer_edge.sources.demo import load_composites
-from fer_train.augmentation import Augmentation
+from fer_edge.assets.composites import load_composites
+from fer_train.data.augmentation import Augmentation
 
 FACE = load_composites()["surprise"]
 STILL = Augmentation(

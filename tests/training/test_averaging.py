@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from tests.conftest import Run
 
-from fer_edge.bundle import sha256
+from fer_edge.model.bundle import sha256
 from fer_train.backend import load_keras
 
 load_keras()
 
-from fer_train.models import load_model  # noqa: E402 - Keras is quiet only when it is loaded first
+from fer_train.keras_models import load_model  # noqa: E402 - Keras is quiet only when it is loaded first
 
 RECIPE = ("--recipe", "adam-50", "--labels", "ferplus7", "--set", "also={ferplus8=0.5}", "--epochs", 1)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from fer_train.backend import load_keras
-from fer_train.datasets import LabelledFaces, load_dataset
+from fer_train.data.datasets import LabelledFaces, load_dataset
 from fer_train.recipes import Recipe
 
 load_keras()
 
-from fer_train.batches import Batch, Batches, join  # noqa: E402 - Keras is quiet only when it is loaded first
-from fer_train.objective import AdjustedCrossentropy  # noqa: E402
+from fer_train.training.batches import Batch, Batches, join  # noqa: E402 - Keras is quiet only when it is loaded first
+from fer_train.training.losses import AdjustedCrossentropy  # noqa: E402
 
 
 @pytest.fixture(scope="module")

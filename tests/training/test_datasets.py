@@ -11,7 +11,7 @@ import pytest
 
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, FERPLUS8
-from fer_train.datasets import available_splits, load_dataset, load_schemes
+from fer_train.data.datasets import available_splits, load_dataset, load_schemes
 
 GREY = " ".join(["7"] * 2304)
 

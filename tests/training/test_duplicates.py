@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.errors import DataError
-from fer_edge.sources.demo import load_composites
-from fer_train.datasets import LabelledFaces, load_dataset
-from fer_train.duplicates import duplicate_groups, without_duplicates
+from fer_train.data.datasets import LabelledFaces, load_dataset
+from fer_train.data.duplicates import duplicate_groups, without_duplicates
 
 FACES = np.stack(list(load_composites().values()))
 

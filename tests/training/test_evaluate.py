@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FER2013
-from fer_edge.sources.demo import load_composites
-from fer_train.degradations import DEGRADATIONS, Degradation
+from fer_train.data.corruptions import CORRUPTIONS, Corruption
 
 FACES = np.array(list(load_composites().values()))
 
@@ -194,20 +194,20 @@ def test_robustness_is_the_same_each_time_and_begins_with_the_faces_as_they_are(
     for name in ("robustness.csv", "robustness.md"):
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
     rows = list(csv.DictReader((outs[0] / "robustness.csv").open()))
-    assert len(rows) == 1 + sum(len(degradation.levels) for degradation in DEGRADATIONS)
+    assert len(rows) == 1 + sum(len(degradation.levels) for degradation in CORRUPTIONS)
     assert rows[0]["degradation"] == "none"
     accuracy = {(row["degradation"], row["level"]): float(row["accuracy"]) for row in rows}
     assert accuracy["none", ""] > accuracy["noise", "30 levels"]
     by_kind = [
         np.mean([share for (name, _), share in accuracy.items() if name == degradation.name])
-        for degradation in DEGRADATIONS
+        for degradation in CORRUPTIONS
     ]
     assert f"| mean |  | {100 * np.mean(by_kind):.1f} |" in (outs[0] / "robustness.md").read_text()
     assert "neutral" in done.stdout
 
 
-@pytest.mark.parametrize("degradation", DEGRADATIONS, ids=lambda degradation: degradation.name)
-def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Degradation) -> None:
+@pytest.mark.parametrize("degradation", CORRUPTIONS, ids=lambda degradation: degradation.name)
+def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Corruption) -> None:
     before = FACES.copy()
     distances = []
     for level in degradation.levels:
@@ -222,5 +222,5 @@ def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Degra
 
 
 def test_darker_is_darker_and_lighter_is_lighter() -> None:
-    by_name = {degradation.name: degradation for degradation in DEGRADATIONS}
+    by_name = {degradation.name: degradation for degradation in CORRUPTIONS}
     assert by_name["darker"].apply(FACES, 2.5, 0).mean() < FACES.mean() < by_name["lighter"].apply(FACES, 0.4, 0).mean()

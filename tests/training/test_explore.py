@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from tests.conftest import Run
 
-from fer_edge.sources.demo import load_composites
-from fer_train.augmentation import Augmentation
-from fer_train.explore import explore
+from fer_edge.assets.composites import load_composites
+from fer_train.data.augmentation import Augmentation
+from fer_train.explore.exploration import explore
 
 
 def findings(out: Path) -> dict[str, list[dict[str, str]]]:

@@ -14,8 +14,8 @@ import cv2
 import pytest
 from tests.conftest import Run
 
-from fer_edge.bundle import sha256
-from fer_edge.sources.demo import load_composites
+from fer_edge.assets.composites import load_composites
+from fer_edge.model.bundle import sha256
 from fer_train.recipes import load_recipe
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
@@ -40,7 +40,19 @@ def begun(out: Path, epochs: int, *options: object) -> None:
 
 def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--data", tiny_data, "--recipe", "multi", "--epochs", 2, "--batch-size", 32, "--export-h5", "--out", out)
+    options = (
+        "--data",
+        tiny_data,
+        "--recipe",
+        "multi-head",
+        "--epochs",
+        2,
+        "--batch-size",
+        32,
+        "--export-h5",
+        "--out",
+        out,
+    )
     done = command("fer-train", "fit", *options, timeout=300)
     assert done.returncode == 0, done.stderr
     record = json.loads((out / "training.json").read_text())

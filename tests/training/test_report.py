@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from fer_edge.errors import ConfigError
-from fer_train.datasets import LabelledFaces, load_dataset
-from fer_train.metrics import confusion, reliability, score
-from fer_train.plots import read_history
-from fer_train.report import write_report
+from fer_train.data.datasets import LabelledFaces, load_dataset
+from fer_train.evaluation.metrics import confusion, reliability, score
+from fer_train.evaluation.plots import read_history
+from fer_train.evaluation.report import write_report
 
 PICTURES = {"classes.png", "confusion.png", "reliability.png", "samples.png"}
 

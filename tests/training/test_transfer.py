@@ -9,7 +9,7 @@ from fer_train.backend import load_keras
 
 load_keras()
 
-from fer_train.models import load_model  # noqa: E402 - Keras is quiet only when it is loaded first
+from fer_train.keras_models import load_model  # noqa: E402 - Keras is quiet only when it is loaded first
 
 
 def test_a_second_training_starts_with_all_heads_of_the_first(command: Run, tiny_data: Path, tmp_path: Path) -> None:

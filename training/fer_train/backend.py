@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from fer_edge.errors import MissingExtra
-from fer_edge.quiet import quiet
+from fer_edge.silence import quiet
 
 
 def load_keras(backend: str | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.console import Debug, run_app, set_up
+from fer_edge.cli.console import Debug, run_app, set_up
 from fer_edge.errors import ConfigError
 
 app = typer.Typer(
@@ -90,19 +90,19 @@ def fit(
         seed=seed,
     )
     from fer_train.backend import load_keras
-    from fer_train.datasets import load_both
-    from fer_train.unfinished import check
+    from fer_train.data.datasets import load_both
+    from fer_train.runs.resume import check
 
     check(out, resume)  # at once, not after the seconds that the data and Keras take to load
     faces, watched = load_both(data, chosen.schemes, chosen.votes)
     load_keras()
     from fer_train.export import export_h5
-    from fer_train.fit import fit as train
-    from fer_train.precision import parse_precision
-    from fer_train.records import model_in
-    from fer_train.workers import parse_meeting
+    from fer_train.runs.records import model_in
+    from fer_train.training.distributed import parse_coordinator
+    from fer_train.training.fit import fit as train
+    from fer_train.training.precision import parse_precision
 
-    meeting = parse_meeting(workers, worker, coordinator)
+    together = parse_coordinator(workers, worker, coordinator)
     model = train(
         faces,
         watched,
@@ -113,7 +113,7 @@ def fit(
         teachers=teachers or (),
         init=model_in(init) if init and init.is_dir() else init,
         freeze=freeze or (),
-        meeting=meeting,
+        coordinator=together,
     )
     if model is None:
         typer.echo(f"worker {worker}: done. Worker 0 saves the model")
@@ -130,19 +130,19 @@ def average(
     out: Annotated[Path, typer.Option(help="New folder for the model and its report.")],
 ) -> None:
     """Average the weights of trainings that began with one another's, all heads; often better than each of them."""
-    from fer_train.records import common_recipe
-    from fer_train.unfinished import check
+    from fer_train.runs.records import common_recipe
+    from fer_train.runs.resume import check
 
     if len(runs) == 1:
         raise ConfigError("average: one training is its own mean. Name another")
     recipe = common_recipe(runs)
     check(out, resume=False)
     from fer_train.backend import load_keras
-    from fer_train.datasets import load_both
+    from fer_train.data.datasets import load_both
 
     learnt, watched = load_both(data, recipe.schemes, recipe.votes)
     load_keras()
-    from fer_train.averaging import average as mean
+    from fer_train.training.averaging import average as mean
 
     mean(runs, recipe, learnt, watched, out)
     typer.echo(f"{out / 'model.keras'}: averaged. Next: {_quantize(out, data)}")
@@ -184,8 +184,8 @@ def composites(
     most_similar: Annotated[int, typer.Option(min=2, help="Faces of a class that are averaged.")] = 200,
 ) -> None:
     """Average the training faces of each class into pictures of nobody, for the demo."""
-    from fer_train.composites import composite_atlas, write_atlas
-    from fer_train.datasets import load_dataset, parse_scheme
+    from fer_train.data.composites import composite_atlas, write_atlas
+    from fer_train.data.datasets import load_dataset, parse_scheme
 
     if labels not in {"fer2013", "ferplus7"}:
         raise ConfigError(f"labels '{labels}': the demo wants seven classes. Choose fer2013 or ferplus7")
@@ -223,10 +223,10 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure how good a model is."""
-    from fer_train.datasets import load_dataset, parse_votes
-    from fer_train.evaluation import evaluate as judge
-    from fer_train.evaluation import parse_split
-    from fer_train.predictors import open_predictor
+    from fer_train.data.datasets import load_dataset, parse_votes
+    from fer_train.evaluation.evaluate import evaluate as judge
+    from fer_train.evaluation.evaluate import parse_split
+    from fer_train.evaluation.predictors import open_predictor
 
     part, opened = parse_split(split), open_predictor(model, labels)
     judge(opened, load_dataset(data, part, opened.scheme, parse_votes(votes)), out, mirror=mirror)
@@ -243,10 +243,10 @@ def robustness(
     seed: Annotated[int, typer.Option(min=0, help="Of noise and directions.")] = 0,
 ) -> None:
     """Measure what a model loses on faces that are small, blurred, noisy, dark, light, compressed, shifted or askew."""
-    from fer_train.datasets import load_dataset, parse_votes
-    from fer_train.evaluation import parse_split
-    from fer_train.predictors import open_predictor
-    from fer_train.robustness import measure, print_robustness, write_robustness
+    from fer_train.data.datasets import load_dataset, parse_votes
+    from fer_train.evaluation.evaluate import parse_split
+    from fer_train.evaluation.predictors import open_predictor
+    from fer_train.evaluation.robustness import measure, print_robustness, write_robustness
 
     part, opened = parse_split(split), open_predictor(model, labels)
     faces = load_dataset(data, part, opened.scheme, parse_votes(votes))
@@ -267,7 +267,7 @@ def export(
 
     load_keras()
     from fer_train.export import export_h5
-    from fer_train.models import load_model
+    from fer_train.keras_models import load_model
 
     export_h5(load_model(model), out)
     typer.echo(f"{out}: written")
@@ -283,9 +283,9 @@ def explore(
     ] = None,
 ) -> None:
     """Show what a data set holds: images a class, duplicates, pictures that are odd or cannot be read."""
-    from fer_train.datasets import parse_scheme, parse_votes
-    from fer_train.explore import explore as look
-    from fer_train.explore_report import print_exploration, write_exploration
+    from fer_train.data.datasets import parse_scheme, parse_votes
+    from fer_train.explore.exploration import explore as look
+    from fer_train.explore.report import print_exploration, write_exploration
 
     found = look(data, parse_scheme(labels), parse_votes(votes))
     print_exploration(found)
@@ -300,10 +300,10 @@ def crop(
     validation: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the faces to validate on.")] = 0.2,
 ) -> None:
     """Cut the faces out of your own photographs, as the runtime will, to train on them."""
-    from fer_edge.bundle import DEFAULT_MODEL, find_bundle
-    from fer_train.photographs import crop_photographs
-    from fer_train.photographs_report import print_photographs, with_progress
-    from fer_train.records import KERAS_FILE
+    from fer_edge.model.bundle import DEFAULT_MODEL, find_bundle
+    from fer_train.explore.crop import crop_photographs
+    from fer_train.explore.crop_report import print_photographs, with_progress
+    from fer_train.runs.records import KERAS_FILE
 
     print_photographs(crop_photographs(photographs, out, validation, with_progress))
     shipped = find_bundle(DEFAULT_MODEL) / KERAS_FILE
@@ -332,16 +332,16 @@ def tune(
     precision: PrecisionName = "auto",
 ) -> None:
     """Search for better values of a recipe, on training faces held out for it."""
-    from fer_train.datasets import load_schemes
-    from fer_train.holdout import hold_out
-    from fer_train.precision import parse_precision
-    from fer_train.search_space import parse_space
+    from fer_train.data.datasets import load_schemes
+    from fer_train.data.holdout import hold_out
+    from fer_train.training.precision import parse_precision
+    from fer_train.tuning.search_space import parse_space
 
     space = parse_space(recipe, overrides or (), vary or ())
     chosen = space.recipe({})
     from fer_train.backend import load_keras
-    from fer_train.tune import Task, open_study, run_trials
-    from fer_train.tune_report import print_trials, write_results
+    from fer_train.tuning.report import print_trials, write_results
+    from fer_train.tuning.search import Task, open_study, run_trials
 
     load_keras()
     policy = parse_precision(precision)

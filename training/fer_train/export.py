@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from fer_edge.quiet import quiet
+from fer_edge.silence import quiet
 from fer_train.files import make_folder, write_whole
 
 H5_FILE = "model.h5"

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fer_edge.errors import ConfigError, reason
 from fer_edge.validation import first_problem
-from fer_train.augmentation import Augmentation
-from fer_train.datasets import Scheme, Votes
+from fer_train.data.augmentation import Augmentation
+from fer_train.data.datasets import Scheme, Votes
 
 DEFAULT_RECIPE = "edge"
 
+# In an installed package; in a checkout.
 _FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parents[1] / "recipes")
-"""In an installed package; in a checkout."""
 
 
 class Recipe(BaseModel):

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Protocol
 
 from fer_edge.config import DetectorConfig
-from fer_edge.preprocess import Framing
+from fer_edge.preprocess import CropCalibration
 from fer_edge.types import FaceBox, Frame, Image
 
 
 class Detector(Protocol):
     """Finds faces. Boxes are in pixels of the picture given."""
 
-    framing: Framing
+    framing: CropCalibration
     """How its boxes become the crop that the model was trained on."""
 
     shares: int

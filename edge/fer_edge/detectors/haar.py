@@ -12,61 +12,61 @@ import numpy as np
 from fer_edge.config import DetectorConfig
 from fer_edge.errors import ConfigError, MissingDependency
 from fer_edge.geometry import clip, distinct, expand
-from fer_edge.preprocess import Framing, scaled, to_grey
+from fer_edge.preprocess import CropCalibration, scaled, to_grey
 from fer_edge.types import FaceBox, Image
 
+# Looks at known faces and searches still pictures.
 CASCADE = "haarcascade_frontalface_default.xml"
-"""Looks at known faces and searches still pictures."""
+# Scans videos: its first stages cost half as much, and what both cascades take for a face seldom is none.
 QUICK_CASCADE = "haarcascade_frontalface_alt2.xml"
-"""Scans videos: its first stages cost half as much, and what both cascades take for a face seldom is none."""
 
 _DEBIAN = Path("/usr/share/opencv4/haarcascades")
 _SCALE_STEP = 1.1
+# From one size to the next in a quick scan: half as dear as `_SCALE_STEP`, and it finds as many faces where a single
+# hit is enough.
 _QUICK_STEP = 2 ** (1 / 3)
-"""From one size to the next in a quick scan: half as dear as `_SCALE_STEP`, and it finds as many faces where a single
-hit is enough."""
 _SMALLEST, _LARGEST = 24, 36
+# A quick scan in three shares. Each names the scale of a picture in which the smallest face looked for has `_SMALLEST`
+# pixels, and the sizes that are searched there: those of 25 and 32 pixels, and in a picture half as large, for larger
+# faces, those of 20, 25 and 32. OpenCV searches windows beyond twice the cascade's own size, 20 pixels, in steps half
+# as long, at four times the cost.
 _SHARES = (
     ((1.0, _SMALLEST, 28),),
     ((1.0, 28, _LARGEST),),
     ((0.5, 20, _LARGEST), (0.25, 20, _LARGEST), (0.125, 20, _LARGEST)),
 )
-"""A quick scan in three shares. Each names the scale of a picture in which the smallest face looked for has `_SMALLEST`
-pixels, and the sizes that are searched there: those of 25 and 32 pixels, and in a picture half as large, for larger
-faces, those of 20, 25 and 32. OpenCV searches windows beyond twice the cascade's own size, 20 pixels, in steps half as
-long, at four times the cost."""
 _DARK, _BRIGHTEST = 7.0, 224
+# Grey levels by their logarithm, all but linear below `_DARK`, for quick scans: a face keeps its contrast in the dark.
+# OpenCV passes over windows whose levels differ by less than 10, so that the highest level decides what is worth its
+# search: up to 255 it found no more faces, and twice as much else. A levelled histogram is three times as dear.
 _BY_RATIO = np.rint(_BRIGHTEST * np.log1p(np.arange(256) / _DARK) / np.log1p(255 / _DARK)).astype(np.uint8)
-"""Grey levels by their logarithm, all but linear below `_DARK`, for quick scans: a face keeps its contrast in the dark.
-OpenCV passes over windows whose levels differ by less than 10, so that the highest level decides what is worth its
-search: up to 255 it found no more faces, and twice as much else. A levelled histogram is three times as dear."""
 
+# Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked for
+# at the fine one, where the cascade takes shorter steps: three times as dear.
 _COARSE, _FINE = 36.0, 60.0
-"""Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked
-for at the fine one, where the cascade takes shorter steps: three times as dear."""
+# The region searched at the fine scale at the most, in multiples of the box.
 _NEAR = 1.4
-"""The region searched at the fine scale at the most, in multiples of the box."""
+# Hits beside a hit that confirm a face which is expected there.
 _EXPECTED_NEIGHBOURS = 1
-"""Hits beside a hit that confirm a face which is expected there."""
+# Hits beside a hit that make a face where no later frame can confirm it.
 _ALONE_NEIGHBOURS = 5
-"""Hits beside a hit that make a face where no later frame can confirm it."""
+# Hits that make a score of one half.
 _HALF_SURE = 5
-"""Hits that make a score of one half."""
+# How far hits on one face may differ, as a part of their size: OpenCV's own measure.
 _GROUP_SPREAD = 0.2
-"""How far hits on one face may differ, as a part of their size: OpenCV's own measure."""
+# Boxes that share more than this part of the smaller are one face.
 _SAME = 0.5
-"""Boxes that share more than this part of the smaller are one face."""
 
 
 class HaarDetector:
     """Frontal faces by Haar cascade."""
 
     shares = len(_SHARES)
-    framing = Framing(scale=1.03, dx=0.0, dy=0.01)
-    """Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop."""
+    # Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop.
+    framing = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
 
+    # What faces and other things scored: docs/performance.md.
     credible, certain = 0.55, 0.9
-    """What faces and other things scored: docs/performance.md."""
 
     def __init__(self, config: DetectorConfig) -> None:
         """Load the cascade.

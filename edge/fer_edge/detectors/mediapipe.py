@@ -16,27 +16,27 @@ import numpy as np
 from fer_edge.config import DetectorConfig
 from fer_edge.errors import ConfigError, MissingDependency, MissingExtra
 from fer_edge.geometry import clip, expand
-from fer_edge.preprocess import Framing
-from fer_edge.quiet import quiet
+from fer_edge.preprocess import CropCalibration
+from fer_edge.silence import quiet
 from fer_edge.types import FaceBox, Image
 
+# How much larger a region is than the tracker asks for: the network wants to see what is around a face.
 _CONTEXT = 1.8
-"""How much larger a region is than the tracker asks for: the network wants to see what is around a face."""
+# That region is scaled to this many pixels at most: no network in use takes more.
 _NEAR_SIDE = 192
-"""That region is scaled to this many pixels at most: no network in use takes more."""
+# mediapipe's numbers for the models it brings: for faces within 2 and within 5 metres.
 _SHORT, _FULL = 0, 1
-"""mediapipe's numbers for the models it brings: for faces within 2 and within 5 metres."""
 
 
 class MediaPipeDetector:
     """Faces by BlazeFace, with the tilt of each head from its eyes."""
 
     shares = 1
+    # Its networks answer nothing below `min_score`; no score was measured that is never wrong.
     credible, certain = 0.0, math.inf
-    """Its networks answer nothing below `min_score`; no score was measured that is never wrong."""
-    framing = Framing(scale=1.16, dx=0.0, dy=-0.09)
-    """Between the medians over pasted Training faces (1.20 and 1.15 for its two models) and those against the cascade's
-    crops in a real video (1.09 and 1.06): the box is tighter than FER2013's crop, and sits lower."""
+    # Between the medians over pasted Training faces (1.20 and 1.15 for its two models) and those against the cascade's
+    # crops in a real video (1.09 and 1.06): the box is tighter than FER2013's crop, and sits lower.
+    framing = CropCalibration(scale=1.16, dx=0.0, dy=-0.09)
 
     def __init__(self, config: DetectorConfig) -> None:
         """Load the network.

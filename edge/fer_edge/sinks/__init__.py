@@ -12,12 +12,12 @@ from fer_edge.types import FrameResult
 class Sink:
     """A context manager that takes results."""
 
+    # For people: what it is, and which.
     description: str
-    """For people: what it is, and which."""
+    # Whether a result takes it long enough for a thread of its own. A window must stay in the main thread.
     slow = False
-    """Whether a result takes it long enough for a thread of its own. A window must stay in the main thread."""
+    # Why it does not work at the moment; empty while it works.
     trouble = ""
-    """Why it does not work at the moment; empty while it works."""
 
     def __enter__(self) -> Self:
         """Open it. Raises ConfigError where it cannot be written, MissingExtra where a package is absent."""

@@ -23,10 +23,10 @@ from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
 
+# Seconds between attempts to open a screen that is absent.
 _PAUSE = 5.0
-"""Seconds between attempts to open a screen that is absent."""
+# Frames over which the rate is shown.
 _FPS_OVER = 30
-"""Frames over which the rate is shown."""
 _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 

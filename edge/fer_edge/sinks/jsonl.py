@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from fer_edge.config import JsonLinesConfig
 from fer_edge.errors import ConfigError, reason
-from fer_edge.quiet import discard_stdout
+from fer_edge.silence import discard_stdout
 from fer_edge.sinks import Sink, StopRun
-from fer_edge.sinks.linefile import LineFile, write_whole
-from fer_edge.sinks.record import as_record, camera_record, shown
+from fer_edge.sinks.rotating_file import RotatingFile, write_whole
+from fer_edge.sinks.serialize import as_record, camera_record, shown
 from fer_edge.types import FrameResult
 
 
@@ -21,7 +21,7 @@ class JsonLines(Sink):
 
     def __init__(self, path: str, config: JsonLinesConfig) -> None:
         self.description = "standard output" if path == "-" else path
-        self._file = None if path == "-" else LineFile(Path(path), config)
+        self._file = None if path == "-" else RotatingFile(Path(path), config)
         self._on_change = config.on_change
         self._is_waiting = False
         self._shown: list[tuple[int, str]] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Self
 from fer_edge.config import MqttConfig
 from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.sinks import Sink
-from fer_edge.sinks.record import as_record, camera_record, shown
+from fer_edge.sinks.serialize import as_record, camera_record, shown
 from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
@@ -53,9 +53,9 @@ class Mqtt(Sink):
         if config.tls:
             self._client.tls_set()
         self._client.will_set(self._availability, "offline", qos=1, retain=True)
-        self._client.on_connect = self._greet
-        self._client.on_connect_fail = self._miss
-        self._client.on_disconnect = self._mourn
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
         self._is_missed = False
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class Mqtt(Sink):
         if self._client.is_connected():
             self._client.publish(topic, message, qos=0, retain=True)
 
-    def _greet(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
             _log.warning("MQTT broker %s refuses the connection: %s", self._config.host, reason)
             self.trouble = f"refuses the connection: {reason}"
@@ -110,14 +110,14 @@ class Mqtt(Sink):
         for topic, message in tuple(self._latest.items()):
             self._client.publish(topic, message, qos=0, retain=True)
 
-    def _miss(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
+    def _on_connect_fail(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
         """Say it once that there is no broker."""
         if not self._is_missed:
             _log.warning("MQTT broker %s cannot be reached: trying on", self._config.host)
         self._is_missed = True
         self.trouble = "cannot be reached"
 
-    def _mourn(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
             _log.warning("MQTT broker %s is gone: connecting again", self._config.host)
             self.trouble = "is gone"

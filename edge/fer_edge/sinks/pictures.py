@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from fer_edge.errors import ConfigError, reason
-from fer_edge.overlay import draw
 from fer_edge.sinks import Sink
+from fer_edge.sinks.overlay import draw
 from fer_edge.types import FrameResult
 
+# Pixels of height up to which a small picture is enlarged, so that its text can be read.
 _LOWEST = 480
-"""Pixels of height up to which a small picture is enlarged, so that its text can be read."""
+# Pixels of width up to which it is: a strip that is two pixels high would take gigabytes.
 _WIDEST = 4 * _LOWEST
-"""Pixels of width up to which it is: a strip that is two pixels high would take gigabytes."""
 
 
 class AnnotatedPictures(Sink):

@@ -13,11 +13,11 @@ from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
 
+# Results that wait at the most: half a second, and 15 MB of frames at 640x480.
 _LENGTH = 16
-"""Results that wait at the most: half a second, and 15 MB of frames at 640x480."""
 
 
-class Queued(Sink):
+class QueuedSink(Sink):
     """Emits in a thread; what still waits at the end is emitted before the end.
 
     When the queue is full, a live source's oldest result is left out, since the newest matters more; otherwise the loop

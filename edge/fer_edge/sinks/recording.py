@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import ConfigError, reason
-from fer_edge.overlay import draw
 from fer_edge.sinks import Sink
+from fer_edge.sinks.overlay import draw
 from fer_edge.types import FrameResult, Image
 
 _log = logging.getLogger(__name__)
@@ -24,13 +24,13 @@ _log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".mkv")
 _PART = ".part.mp4"
 _FALLBACK_FPS = 30.0
+# Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills.
 _LONGEST_REPEAT = 2.0
-"""Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills."""
 
 
 _RESERVE = 2_000_000
+# Bytes of the disk that are left for the index, which a video gets when it is finished.
 _RESERVE_A_FRAME = 32
-"""Bytes of the disk that are left for the index, which a video gets when it is finished."""
 
 
 class Recording(Sink):

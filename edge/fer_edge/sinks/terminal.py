@@ -16,8 +16,8 @@ from fer_edge.types import FrameResult, TrackedFace
 
 _log = logging.getLogger(__name__)
 
+# Seconds between two updates of the line.
 _REDRAW = 0.1
-"""Seconds between two updates of the line."""
 
 
 class LiveLine(Sink):

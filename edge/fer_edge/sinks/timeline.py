@@ -10,17 +10,17 @@ import numpy as np
 
 from fer_edge.errors import ConfigError, MissingExtra, reason
 from fer_edge.labels import FERPLUS8
-from fer_edge.overlay import COLOURS
 from fer_edge.sinks import Sink
+from fer_edge.sinks.overlay import COLOURS
 from fer_edge.types import FrameResult, Prediction
 
 _FORMATS = {".png", ".svg", ".pdf"}
+# Faces that are drawn, those that were seen longest.
 _MOST_FACES = 6
-"""Faces that are drawn, those that were seen longest."""
+# Frames of a face that are kept, spread over all of its time: more than the plot has pixels.
 _MOST_POINTS = 2000
-"""Frames of a face that are kept, spread over all of its time: more than the plot has pixels."""
+# Foot and height of the strip of shown labels, above the probabilities.
 _STRIP = (1.03, 0.08)
-"""Foot and height of the strip of shown labels, above the probabilities."""
 
 
 class _Face:

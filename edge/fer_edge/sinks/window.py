@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,17 +24,17 @@ import numpy as np
 import pygame
 
 from fer_edge.config import ScreenConfig
-from fer_edge.overlay import draw
-from fer_edge.types import Frame, FrameResult, Image
+from fer_edge.sinks.overlay import draw
+from fer_edge.types import FrameResult, Image
 
+# Frames a second that are drawn at the most: expressions change slower, and drawing costs processor time.
 _MOST_FPS = 30
-"""Frames a second that are drawn at the most: expressions change slower, and drawing costs processor time."""
+# Recognition goes first where there are too few cores for both.
 _NICENESS = 5
-"""Recognition goes first where there are too few cores for both."""
+# Seconds between two looks at the keyboard.
 _POLL = 0.02
-"""Seconds between two looks at the keyboard."""
+# Part of the desktop's width or height that the window takes.
 _OF_DESKTOP = 0.8
-"""Part of the desktop's width or height that the window takes."""
 
 
 class Window:
@@ -133,7 +134,7 @@ def _with_picture(result: FrameResult, memory: int, shape: tuple[int, int, int])
     with mmap.mmap(memory, shape[0] * shape[1] * shape[2], access=mmap.ACCESS_READ) as shared:
         image = np.frombuffer(shared.read(), np.uint8).reshape(shape)
     frame = result.frame
-    return FrameResult(Frame(image, frame.captured_at, frame.index, frame.name), result.faces, result.timings_ms)
+    return FrameResult(replace(frame, image=image, small=None), result.faces, result.timings_ms)
 
 
 def main() -> None:

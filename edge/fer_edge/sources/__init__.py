@@ -28,6 +28,11 @@ class Source(Protocol):
     live: bool
     """Whether frames come at their own pace, and are late if not taken: `captured_at` is then monotonic time."""
 
+    stills: bool
+    """Whether the frames are still pictures, each on its own."""
+    hangs: bool
+    """After closing: whether a thread of it still hangs in a driver, so that the process must end at once."""
+
     def __enter__(self) -> Self:
         """Open it. Raises SourceError where it is not there or cannot be read."""
         ...
@@ -127,12 +132,12 @@ def _demo(paced: bool) -> Source:
 
 
 def _images(path: Path) -> Source:
-    from fer_edge.sources.file import ImageSource  # noqa: PLC0415
+    from fer_edge.sources.pictures import PictureSource  # noqa: PLC0415
 
-    return ImageSource(path)
+    return PictureSource(path)
 
 
 def _video(path: Path) -> Source:
-    from fer_edge.sources.file import VideoSource  # noqa: PLC0415
+    from fer_edge.sources.video import VideoSource  # noqa: PLC0415
 
     return VideoSource(path)

@@ -18,8 +18,8 @@ from fer_edge.types import Image
 
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 3000
+# How the kernel names a Raspberry Pi's decoders and image processors.
 _NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid")
-"""How the kernel names a Raspberry Pi's decoders and image processors."""
 
 
 class CameraSource(LiveSource):

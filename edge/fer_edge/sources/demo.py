@@ -6,29 +6,24 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.errors import SourceError
-from fer_edge.labels import FER2013
+from fer_edge.assets.composites import load_composites
 from fer_edge.preprocess import MODEL_SIZE
 from fer_edge.types import FaceBox, Frame, Image
 
-ATLAS = Path(__file__).resolve().parents[1] / "assets" / "composites.png"
-"""Grey faces side by side in the order of FER2013's labels: shape (48, 48 * 7)."""
-
 WIDTH, HEIGHT, FPS = 640, 480, 30.0
 
+# Seconds from one expression to the next, the last of them a cross-fade.
 _HOLD = 3.0
-"""Seconds from one expression to the next, the last of them a cross-fade."""
 _FADE = 0.6
 _ORDER = ("happy", "neutral", "surprise", "angry", "fear", "sad", "disgust")
+# The face's side in pixels.
 _SIDE_MEAN, _SIDE_SWING = 210.0, 50.0
-"""The face's side in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +32,8 @@ class Scene:
 
     label: str
     next_label: str
+    # 0 shows `label` alone, 1 `next_label`.
     blend: float
-    """0 shows `label` alone, 1 `next_label`."""
     box: FaceBox
 
 
@@ -53,20 +48,14 @@ def scene_at(seconds: float) -> Scene:
     return Scene(label, next_label, blend, FaceBox(x, y, side, side))
 
 
-def load_composites() -> dict[str, Image]:
-    """The composite face of each label, shape (48, 48), grey. Raises SourceError if the asset is missing or damaged."""
-    atlas = cv2.imread(str(ATLAS), cv2.IMREAD_GRAYSCALE)
-    if atlas is None or atlas.shape != (MODEL_SIZE, MODEL_SIZE * len(FER2013)):
-        raise SourceError(f"{ATLAS}: is missing or damaged. Install the package again")
-    return dict(zip(FER2013, np.split(np.asarray(atlas, np.uint8), len(FER2013), axis=1), strict=True))
-
-
 class DemoSource:
     """Frames of the demo scene, (480, 640, 3), for ever."""
 
     description = "the built-in demo"
     fps = FPS
     frames: int | None = None
+    stills = False
+    hangs = False
 
     def __init__(self, *, paced: bool = True) -> None:
         """Prepare the demo; `paced` keeps real time, else frames come as fast as they are asked for."""

@@ -11,39 +11,39 @@ from typing import Protocol, Self
 
 from fer_edge.errors import SourceError
 from fer_edge.sources import Observer
-from fer_edge.sources.picture import PictureWatch
-from fer_edge.sources.sparing import Sparing
+from fer_edge.sources.frame_health import FrameHealthMonitor
+from fer_edge.sources.log_limiter import LogRateLimiter
 from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
+# Seconds between attempts to open a camera that is gone: doubled each time.
 _LONGEST_PAUSE = 10.0
-"""Seconds between attempts to open a camera that is gone: doubled each time."""
+# Seconds of frames after which a camera that vanishes is tried soon again.
 _STEADY = 10.0
-"""Seconds of frames after which a camera that vanishes is tried soon again."""
+# Seconds without a sign of life after which a reader is given up: opening a stream may take 11.
 _HANGS = 15.0
-"""Seconds without a sign of life after which a reader is given up: opening a stream may take 11."""
+# Doubled each time up to this, until there is a frame: some cameras are slow to open, slower to be found absent.
 _LONGEST_HANG = 60.0
-"""Doubled each time up to this, until there is a frame: some cameras are slow to open, slower to be found absent."""
+# Seconds after which a camera that hung is not waited for any more: only a new process lets go of all that it held.
 _HOPELESS = 120.0
-"""Seconds after which a camera that hung is not waited for any more: only a new process lets go of all that it held."""
+# Seconds after which whoever waits looks around.
 _POLL = 0.2
-"""Seconds after which whoever waits looks around."""
+# Seconds for a reader to end: as long as opening or reading a stream may take.
 _ENDING = 6.0
-"""Seconds for a reader to end: as long as opening or reading a stream may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
     """What a camera delivers."""
 
+    # Shape (H, W, 3), BGR.
     image: Image
-    """Shape (H, W, 3), BGR."""
+    # Seconds on the monotonic clock; None where the camera does not tell, and now has to do.
     taken_at: float | None = None
-    """Seconds on the monotonic clock; None where the camera does not tell, and now has to do."""
+    # The same, scaled down by the camera's hardware.
     small: Image | None = None
-    """The same, scaled down by the camera's hardware."""
 
 
 class Capture(Protocol):
@@ -71,6 +71,7 @@ class LiveSource:
 
     frames: int | None = None
     live = True
+    stills = False
 
     def __init__(
         self,
@@ -93,10 +94,11 @@ class LiveSource:
         """
         self.description = description
         self.fps = fps
+        self.hangs = False
         self._open_capture = open_capture
         self._wait = wait
         self._observer = observer
-        self._picture = PictureWatch(description, observer)
+        self._picture = FrameHealthMonitor(description, observer)
         self._fresh = threading.Condition()
         self._newest: Frame | None = None
         self._count = 0
@@ -105,7 +107,7 @@ class LiveSource:
         self._missing = ""
         """What is wrong, while no frames come."""
         self._is_said = False
-        self._sparing = Sparing()
+        self._sparing = LogRateLimiter()
         self._patience = _HANGS
         self._hung_at: float | None = None
         self._reader: _Reader
@@ -129,6 +131,7 @@ class LiveSource:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._reader.thread.join(_ENDING)
+        self.hangs = any(reader.thread.is_alive() for reader in (self._reader, *self._left_behind))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield each time the newest frame, never the same twice; wait while the camera is gone.

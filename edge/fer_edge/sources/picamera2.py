@@ -21,14 +21,14 @@ from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
 
+# Every Pi's image processor gives it on both of its outputs, in half the bytes of RGB.
 _FORMAT = "NV12"
-"""Every Pi's image processor gives it on both of its outputs, in half the bytes of RGB."""
+# Seconds without a frame after which the camera is taken for gone: a loose ribbon cable, as a rule.
 _TIMEOUT = 2.0
-"""Seconds without a frame after which the camera is taken for gone: a loose ribbon cable, as a rule."""
 _INSTALL = "sudo apt install python3-picamera2, in an environment made with --system-site-packages"
 
+# Width and height of the streams `main` and `lores`, in pixels.
 _Sizes = dict[str, tuple[int, int]]
-"""Width and height of the streams `main` and `lores`, in pixels."""
 
 
 class Picamera2Source(LiveSource):

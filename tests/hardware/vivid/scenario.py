@@ -10,14 +10,14 @@ from pathlib import Path
 
 UNIT = "fer-edge"
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
+# Seconds for anything to come true: an emulated machine is some thirty times as slow as the one it runs on.
 LONGEST = 240
-"""Seconds for anything to come true: an emulated machine is some thirty times as slow as the one it runs on."""
 
+# Seconds of frames after which a camera that vanishes is tried soon again.
 STEADY = 12
-"""Seconds of frames after which a camera that vanishes is tried soon again."""
 
+# Seconds on the monotonic clock, and what the service said then.
 Message = tuple[float, str]
-"""Seconds on the monotonic clock, and what the service said then."""
 
 table: list[str] = []
 failures: list[str] = []

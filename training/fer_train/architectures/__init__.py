@@ -19,10 +19,10 @@ from fer_train.architectures.edge import edge_net
 class Architecture:
     """A network that can be asked for by name."""
 
+    # Takes the number of classes and, if wanted, `dropout`.
     build: Callable[..., keras.Model]
-    """Takes the number of classes and, if wanted, `dropout`."""
+    # Where its design comes from.
     source: str
-    """Where its design comes from."""
 
 
 ARCHITECTURES: dict[str, Architecture] = {

@@ -7,8 +7,8 @@ from keras import layers
 
 from fer_edge.preprocess import MODEL_SIZE
 
+# The name of every architecture's last layer.
 HEAD = "probabilities"
-"""The name of every architecture's last layer."""
 
 
 def grey_input() -> tuple[keras.KerasTensor, keras.KerasTensor]:

@@ -1,0 +1,1 @@
+"""Pictures that the package brings along, and their loader."""

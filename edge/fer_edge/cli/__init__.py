@@ -1,0 +1,1 @@
+"""The command line `fer-edge`, and what all three command lines share."""

@@ -1,0 +1,187 @@
+"""How fast this machine is: the pipeline on a source, without sinks."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from fer_edge import __version__
+from fer_edge.config import RunConfig
+from fer_edge.device.thermal import Heat, read_heat
+from fer_edge.errors import ConfigError, SourceError, reason
+from fer_edge.model.interpreter import runtime_name
+from fer_edge.pipeline import Pipeline
+from fer_edge.sources import open_source
+from fer_edge.types import FrameResult
+
+# The sustained rate is that of the slowest of so many parts of a run.
+_PARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """Milliseconds a frame: mean, median, and the percentiles that show what is late."""
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """One measurement.
+
+    Attributes:
+        stages: by name; `source` is the wait for a frame and its decoding, `frame` all the rest together: `detect` is
+            the finding of faces, by the detector or by how they looked, `track` the tracker without it, `classify` and
+            `smooth`. Of a live source also `latency`: from a frame's capture to its labels.
+        fps: frames a second, the source included.
+        fps_sustained: in the slowest tenth of the run.
+        overhead_percent: share of a frame, source included, that is neither source, detection nor classification.
+        cpu_percent: processor time over wall time, of one core; more than 100 where several are busy.
+        peak_memory_mb: the process' largest resident set so far, 10^6 bytes.
+        before: heat before the run; None where the machine does not tell.
+        after: heat after it.
+    """
+
+    machine: dict[str, str]
+    source: str
+    model: str
+    threads: int
+    frames: int
+    frames_with_faces: int
+    faces_a_frame: float
+    fps: float
+    fps_sustained: float
+    overhead_percent: float
+    cpu_percent: float
+    peak_memory_mb: float
+    before: Heat
+    after: Heat
+    stages: dict[str, StageTime]
+
+    def as_json(self) -> str:
+        """The result as a JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def read_result(path: Path) -> BenchResult:
+    """Read what `fer-edge bench --json` wrote.
+
+    Raises:
+        ConfigError: the file cannot be read or is something else.
+    """
+    try:
+        result = TypeAdapter(BenchResult).validate_json(path.read_bytes())
+        result.machine["board"]
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
+    except (ValidationError, KeyError) as error:
+        raise ConfigError(f"{path}: is no result of this version's fer-edge bench --json") from error
+    return result
+
+
+def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
+    """Measure at most `frames` frames after `warm_up` others.
+
+    Raises:
+        SourceError: the source has no frame left after the warm-up.
+        ModelError: the model cannot be used.
+    """
+    before = read_heat()
+    samples: list[dict[str, float]] = []
+    faces: list[int] = []
+    with Pipeline(config) as pipeline, open_source(config, paced=False) as source:
+        for count, frame in enumerate(source):
+            if count == warm_up:
+                wall, cpu = time.perf_counter(), time.process_time()
+                asked_at = wall
+            if count < warm_up:
+                pipeline.process(frame)
+                continue
+            got_at = time.perf_counter()
+            result = pipeline.process(frame)
+            samples.append(_sample(result, got_at - asked_at, time.perf_counter() - got_at))
+            faces.append(len(result.faces))
+            asked_at = time.perf_counter()
+            if len(samples) == frames:
+                break
+        if not samples:
+            raise SourceError(f"{source.description}: has no frame after the {warm_up} that warm up")
+        elapsed = time.perf_counter() - wall
+        busy = time.process_time() - cpu
+    totals = [sample["source"] + sample["frame"] for sample in samples]
+    return BenchResult(
+        machine=machine(),
+        source=source.description,
+        model=config.model,
+        threads=config.threads,
+        frames=len(samples),
+        frames_with_faces=sum(map(bool, faces)),
+        faces_a_frame=round(float(np.mean(faces)), 2),
+        fps=round(len(samples) / elapsed, 1),
+        fps_sustained=round(_slowest_part(totals), 1),
+        overhead_percent=round(100 * sum(map(_overhead, samples)) / sum(totals), 1),
+        cpu_percent=round(100 * busy / elapsed, 1),
+        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
+        before=before,
+        after=read_heat(),
+        stages={stage: _stage_time([sample[stage] for sample in samples]) for stage in samples[0]},
+    )
+
+
+def machine() -> dict[str, str]:
+    """What was measured on: board or processor, cores, versions."""
+    return {
+        "board": _board(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "fer-edge": __version__,
+        "runtime": runtime_name(),
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _board() -> str:
+    model = Path("/proc/device-tree/model")
+    if model.is_file():
+        return model.read_text(errors="replace").strip("\0\n ")
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _sample(result: FrameResult, source_s: float, frame_s: float) -> dict[str, float]:
+    sample = {"source": 1000 * source_s, **result.timings_ms, "frame": 1000 * frame_s}
+    if result.frame.live:
+        sample["latency"] = 1000 * (time.monotonic() - result.frame.captured_at)
+    return sample
+
+
+def _overhead(sample: dict[str, float]) -> float:
+    """Milliseconds of a frame that are neither detection nor classification."""
+    return sample["frame"] - sample["detect"] - sample["classify"]
+
+
+def _slowest_part(totals: list[float]) -> float:
+    """Frames a second in the slowest part of the run, from milliseconds a frame."""
+    parts = np.array_split(np.array(totals), min(_PARTS, len(totals)))
+    return 1000 / max(float(part.mean()) for part in parts)
+
+
+def _stage_time(values: list[float]) -> StageTime:
+    p50, p95, p99 = np.percentile(values, [50, 95, 99])
+    return StageTime(*(round(float(value), 3) for value in (np.mean(values), p50, p95, p99)))

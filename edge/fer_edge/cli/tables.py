@@ -1,0 +1,133 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fer_edge.cli.bench import BenchResult
+from fer_edge.cli.doctor import Check
+from fer_edge.device.service import ServiceState
+from fer_edge.device.thermal import describe
+from fer_edge.model.bundle import Bundle
+
+
+def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
+    """Print a measurement, and how its means differ from those of an older one."""
+    console = Console()
+    console.print(_bench_title(result), markup=False)
+    table = Table()
+    for heading in _bench_headings(old):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for row in _bench_rows(result, old):
+        table.add_row(*row)
+    console.print(table)
+    console.print(_bench_rates(result))
+    if old:
+        console.print(_bench_before(result, old), markup=False)
+
+
+def bench_markdown(result: BenchResult, old: BenchResult | None = None) -> str:
+    """A measurement, and how it differs from an older one, as Markdown to paste into a report."""
+    headings = _bench_headings(old)
+    lines = [_bench_title(result), "", _markdown_row(headings), "|" + "---|" * len(headings)]
+    lines += [_markdown_row(row) for row in _bench_rows(result, old)]
+    lines += ["", _bench_rates(result)]
+    if old:
+        lines += ["", _bench_before(result, old)]
+    versions = ", ".join(f"{name} {version}" for name, version in result.machine.items() if name != "board")
+    return "\n".join([*lines, "", f"({versions})"])
+
+
+def _bench_headings(old: BenchResult | None) -> tuple[str, ...]:
+    return ("stage", "mean, ms", "p50", "p95", "p99", *(("before, mean", "change") if old else ()))
+
+
+def _bench_rows(result: BenchResult, old: BenchResult | None) -> Iterator[list[str]]:
+    for stage, spent in result.stages.items():
+        row = [stage, *(f"{value:.2f}" for value in (spent.mean, spent.p50, spent.p95, spent.p99))]
+        if old:
+            earlier = old.stages.get(stage)
+            row += [f"{earlier.mean:.2f}", _change(spent.mean, earlier.mean)] if earlier else ["", ""]
+        yield row
+
+
+def _bench_before(result: BenchResult, old: BenchResult) -> str:
+    """What was measured before, how the rate has changed, and what else has, so that the change says less."""
+    pairs = {
+        "board": (result.machine["board"], old.machine["board"]),
+        "source": (result.source, old.source),
+        "model": (result.model, old.model),
+        "threads": (result.threads, old.threads),
+    }
+    other = ", ".join(name for name, (now, before) in pairs.items() if now != before)
+    warning = f" (not like with like: another {other})" if other else ""
+    return f"before: {_bench_title(old)}: {_bench_rates(old)}\nFPS: {_change(result.fps, old.fps)}{warning}"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _bench_title(result: BenchResult) -> str:
+    return f"{result.machine['board']}: {result.source}, {result.model}, {result.threads} thread(s)"
+
+
+def _bench_rates(result: BenchResult) -> str:
+    return (
+        f"{result.frames} frames, {result.frames_with_faces} with faces, {result.faces_a_frame:g} faces a frame: "
+        f"{result.fps:.1f} FPS ({result.fps_sustained:.1f} in the slowest tenth), "
+        f"CPU {result.cpu_percent:.0f} % of a core, overhead {result.overhead_percent:.1f} % of a frame, "
+        f"peak memory {result.peak_memory_mb:.0f} MB; heat before: {describe(result.before)}, "
+        f"after: {describe(result.after)}"
+    )
+
+
+def _change(new: float, old: float) -> str:
+    return f"{100 * (new / old - 1):+.0f} %" if old else ""
+
+
+def doctor_table(checks: Sequence[Check]) -> None:
+    """Print the findings."""
+    table = Table()
+    for heading in ("part", "state", "finding"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        state = "[green]works[/]" if check.works else "[red]broken[/]" if check.needed else "[yellow]absent[/]"
+        table.add_row(check.part, state, escape(check.finding))
+    Console().print(table)
+
+
+def models_table(bundles: Sequence[Bundle]) -> None:
+    """Print what is shipped."""
+    table = Table()
+    for heading in ("model", "classes", "MMACs", "kB", "accuracy, int8", "on"):
+        table.add_column(heading)
+    for bundle in bundles:
+        manifest = bundle.manifest
+        first = manifest.accuracy[0] if manifest.accuracy else None
+        table.add_row(
+            manifest.name,
+            str(len(manifest.labels)),
+            f"{manifest.macs / 1e6:.1f}",
+            f"{len(bundle.model) / 1000:.0f}",
+            f"{first.accuracy_int8:.1%}" if first else "not measured",
+            f"{first.images} faces of {first.data} {first.split}, {first.labels} labels" if first else "",
+        )
+    Console().print(table)
+
+
+def service_table(state: ServiceState) -> None:
+    """Print the state of the service, and its last warnings."""
+    colour = "green" if state.runs else "red"
+    table = Table(show_header=False)
+    table.add_row("service", f"[{colour}]{escape(state.state)}[/]")
+    for name, value in state.facts.items():
+        table.add_row(name, escape(value))
+    console = Console()
+    console.print(table)
+    for line in state.warnings:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""The board and its service: temperature, frame rate, systemd."""

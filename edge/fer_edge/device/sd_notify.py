@@ -1,0 +1,98 @@
+"""systemd is told that the service is ready, what it does, and that it still does it: sd_notify(3).
+
+The watchdog is fed by processed frames, or by the wait for a camera that is gone; never by a clock of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Self
+
+from fer_edge.sinks import Sink
+from fer_edge.types import FrameResult
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two messages.
+_INTERVAL = 1.0
+# Seconds between two lines in the journal that say how it goes.
+_REPORT_INTERVAL = 3600.0
+
+
+class Notifier(Sink):
+    """A sink that systemd listens to: frames, the camera, and the trouble of the other sinks."""
+
+    description = "systemd"
+
+    def __init__(self, address: str) -> None:
+        """Prepare; `address` is what systemd put into NOTIFY_SOCKET."""
+        self.source = ""
+        self.outputs: Sequence[Sink] = ()
+        """The other sinks."""
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._remark = ""
+        self._frames = 0
+        self._reported_frames = 0
+        self._told_at = self._reported_at = time.monotonic()
+        self._ready = False
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._send("STOPPING=1")
+        self._socket.close()
+
+    def emit(self, result: FrameResult) -> None:
+        """Count a processed frame, and tell of it if it is time."""
+        self._frames += 1
+        now = time.monotonic()
+        elapsed = now - self._told_at
+        if self._ready and elapsed < _INTERVAL:
+            return
+        faces = "1 face" if len(result.faces) == 1 else f"{len(result.faces)} faces"
+        remark = f"; {self._remark}" if self._remark else ""
+        self._tell(f"{self._frames / max(elapsed, 1e-3):.1f} FPS, {faces}, {self.source}{remark}")
+        self._reported_frames += self._frames
+        self._frames, self._told_at = 0, now
+        if now - self._reported_at > _REPORT_INTERVAL:
+            hours = (now - self._reported_at) / 3600
+            _log.info("%d frames in %.1f hours, now %s, %s", self._reported_frames, hours, faces, self.source)
+            self._reported_frames, self._reported_at = 0, now
+
+    def waiting(self, what: str) -> None:
+        """Tell, if it is time, that there is no frame because the camera is gone."""
+        now = time.monotonic()
+        if self._ready and now - self._told_at < _INTERVAL:
+            return
+        self._frames, self._told_at = 0, now
+        self._tell(f"waiting for {what}")
+
+    def remark(self, what: str) -> None:
+        """Add this to what is told of frames."""
+        self._remark = what
+
+    def _tell(self, status: str) -> None:
+        troubles = [f"{sink.description}: {sink.trouble}" for sink in self.outputs if sink.trouble]
+        line = " ".join("; ".join([status, *troubles]).split())
+        self._ready = self._send(f"READY=1\nWATCHDOG=1\nSTATUS={line}")
+
+    def _send(self, message: str) -> bool:
+        """Send without waiting: a systemd that is busy is told the next time."""
+        with suppress(OSError):
+            self._socket.sendto(message.encode(), self._address)
+            return True
+        return False
+
+
+def open_notifier() -> Notifier | None:
+    """A notifier, where this runs as a service; None elsewhere."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    return Notifier(address) if address else None

@@ -1,0 +1,1 @@
+"""The model bundle: its files, its interpreter, its classifier, its golden faces."""

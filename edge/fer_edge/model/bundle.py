@@ -1,0 +1,202 @@
+"""A model bundle: a folder that holds a model, its description and, on a workstation, its origin.
+
+That is `model.tflite`, `model.json` and `model.keras`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from fer_edge.errors import ModelError
+from fer_edge.labels import FER2013, FERPLUS8
+from fer_edge.validation import first_problem
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "model.json"
+MODEL_FILE = "model.tflite"
+DEFAULT_MODEL = "ferplus7"
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# Inside the installed package; beside it in a checkout.
+_SHIPPED = (_PACKAGE / "models", _PACKAGE.parents[1] / "models")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Accuracy(_Strict):
+    """How often the model is right on one labelled split; fractions of one."""
+
+    data: str
+    split: str
+    labels: str
+    images: int
+    accuracy_float: float
+    accuracy_int8: float
+    recall_float: dict[str, float | None]
+    recall_int8: dict[str, float | None]
+
+
+class Quantization(_Strict):
+    """How the int8 model was made."""
+
+    scheme: Literal["int8"]
+    representative_rows: tuple[int, ...]
+    """Rows of the training data that set the ranges."""
+    representative_fingerprint: str
+    """sha256 of those images and labels."""
+    seed: int
+    int16_layers: tuple[str, ...] = ()
+    """Keras layers with 16-bit activations."""
+
+
+class Calibration(_Strict):
+    """How the model was made as sure as it is right: its logits were divided by a temperature, inside the model."""
+
+    temperature: float = Field(gt=0)
+    split: str
+    """On which it was chosen."""
+    images: int
+    ece_before: float
+    """Expected calibration error, 0..1, of the float model on those images at temperature 1."""
+    ece: float
+    """The same afterwards, each half of the images at the temperature that suits the other half."""
+
+
+class Manifest(_Strict):
+    """The content of `model.json`."""
+
+    schema_version: Literal[1]
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    input_shape: tuple[int, int, Literal[1]]
+    """Height, width (the same) and channels of the grey crop."""
+    crop_margin: float = Field(ge=0, lt=2)
+    """Added on each side of FER2013's framing, as a fraction of its side."""
+    files: dict[str, str]
+    """sha256 of each file by name."""
+    macs: int
+    parameters: int
+    quantization: Quantization
+    calibration: Calibration | None = None
+    accuracy: tuple[Accuracy, ...]
+    reference_distribution: dict[str, float]
+    """Mean probability of each label on the validation split: what the model says of people in general."""
+    training: dict[str, object]
+    """The training run's own record: recipe, data, versions."""
+    source_revision: str
+    licence: str
+    intended_use: str
+
+    @field_validator("labels")
+    @classmethod
+    def _known_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if labels not in {FER2013, FERPLUS8}:
+            raise ValueError(f"are neither those of FER2013 nor of FER+, in order: {', '.join(FERPLUS8)}")
+        return labels
+
+    @field_validator("input_shape")
+    @classmethod
+    def _square_input(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if shape[0] != shape[1]:
+            raise ValueError(f"is not square: {shape}")
+        return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was read and whose model is the one it describes."""
+
+    folder: Path
+    manifest: Manifest
+    # The content of `model.tflite`.
+    model: bytes
+
+
+def find_bundle(name_or_folder: str) -> Path:
+    """Return the folder of a shipped bundle by name, or the folder itself.
+
+    Raises:
+        ModelError: there is neither.
+    """
+    if os.sep not in name_or_folder:
+        for base in _SHIPPED:
+            if os.path.isfile(base / name_or_folder / MANIFEST_FILE):  # noqa: PTH113 - a name too long is no file
+                return base / name_or_folder
+    if os.path.isdir(name_or_folder):  # noqa: PTH112
+        return Path(name_or_folder)
+    known = ", ".join(shipped_bundles()) or "none"
+    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped model (shipped: {known})")
+
+
+def shipped_bundles() -> list[str]:
+    """Names of the bundles that came with the package."""
+    return sorted({path.parent.name for base in _SHIPPED for path in base.glob(f"*/{MANIFEST_FILE}")})
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and verify the hash of its model.
+
+    Raises:
+        ModelError: a file is missing, `model.json` is malformed or of another schema, or a hash differs.
+    """
+    manifest = _read_manifest(folder / MANIFEST_FILE)
+    model = _read(folder / MODEL_FILE)
+    if not model:
+        raise ModelError(f"{folder / MODEL_FILE}: is empty. Copy the bundle again")
+    _compare(folder / MODEL_FILE, model, manifest)
+    return Bundle(folder, manifest, model)
+
+
+def verify_files(folder: Path) -> Bundle:
+    """Read a bundle and compare each of its files that is there with its hash; a device has not all of them.
+
+    Raises:
+        ModelError: names the file that differs.
+    """
+    bundle = load_bundle(folder)
+    for name in bundle.manifest.files:
+        if name != MODEL_FILE and (folder / name).is_file():
+            _compare(folder / name, _read(folder / name), bundle.manifest)
+    return bundle
+
+
+def sha256(content: bytes) -> str:
+    """The hash as it stands in the manifest."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    text = _read(path)
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        field, problem = first_problem(error)
+        if field == "schema_version":
+            problem = f"this program reads schema {SCHEMA_VERSION}. Convert the model again with fer-quantize"
+        raise ModelError(f"{path}: {field}: {problem}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing. A bundle holds {MODEL_FILE} and {MANIFEST_FILE}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _compare(path: Path, content: bytes, manifest: Manifest) -> None:
+    expected = manifest.files.get(path.name)
+    if expected is None:
+        raise ModelError(f"{path.parent / MANIFEST_FILE}: files: has no hash for {path.name}")
+    if sha256(content) != expected:
+        raise ModelError(f"{path}: its sha256 is not the one in {MANIFEST_FILE}: it was changed or copied in part")

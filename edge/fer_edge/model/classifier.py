@@ -1,0 +1,88 @@
+"""Grey crops to probabilities, through an int8 TFLite model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import ModelError
+from fer_edge.model.bundle import Bundle
+from fer_edge.model.interpreter import open_interpreter
+from fer_edge.preprocess import CropCalibration, crop_face
+from fer_edge.types import Frame, Image, Prediction, Probabilities, Track
+
+
+class Classifier:
+    """Reads expressions with one model bundle."""
+
+    def __init__(self, bundle: Bundle, framing: CropCalibration | None = None, threads: int = 1) -> None:
+        """Open the model and compare it with its manifest.
+
+        Args:
+            bundle: the model.
+            framing: the detector's transform from box to crop; the box itself if left out.
+            threads: how many the kernels may use.
+
+        Raises:
+            ModelError: the model's shapes or dtypes are not those that the manifest promises.
+            MissingDependency: no TFLite runtime.
+        """
+        manifest = bundle.manifest
+        base = framing or CropCalibration()
+        self.labels = manifest.labels
+        self._framing = CropCalibration(base.scale * (1 + 2 * manifest.crop_margin), base.dx, base.dy)
+        try:
+            self._interpreter = open_interpreter(bundle.model, threads)
+            self._input = _only_tensor(self._interpreter.get_input_details(), (1, *manifest.input_shape), "input")
+            self._output = _only_tensor(self._interpreter.get_output_details(), (1, len(manifest.labels)), "output")
+        except ModelError as error:
+            raise ModelError(f"{bundle.folder}: {error}") from error
+        self.input_size = manifest.input_shape[0]
+        self._lookup = _grey_to_int8(*self._input["quantization"])
+
+    def classify(self, frame: Frame, tracks: Sequence[Track]) -> dict[int, Prediction]:
+        """Return a prediction, by id, of each track that was seen in this frame."""
+        return {
+            track.id: self.predict(crop_face(frame.image, track.box, self._framing, self.input_size))
+            for track in tracks
+            if track.missed_s == 0
+        }
+
+    def predict(self, crop: Image) -> Prediction:
+        """Read one grey crop of shape (H, W), uint8, in the model's input size."""
+        probabilities = self.probabilities(crop)
+        best = int(probabilities.argmax())
+        return Prediction(probabilities, self.labels[best], float(probabilities[best]))
+
+    def probabilities(self, crop: Image) -> Probabilities:
+        """Probabilities, shape (C,), that sum to one."""
+        scale, zero_point = self._output["quantization"]
+        shares = np.maximum((self.levels(crop).astype(np.float32) - zero_point) * scale, 0)
+        return np.asarray(shares / max(float(shares.sum()), 1e-6), np.float32)
+
+    def levels(self, crop: Image) -> npt.NDArray[np.int8]:
+        """The model's output as it is, shape (C,)."""
+        self._interpreter.set_tensor(self._input["index"], self._lookup[crop][None, :, :, None])
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output["index"])[0], np.int8)
+
+
+def _only_tensor(details: list[dict[str, Any]], shape: tuple[int, ...], what: str) -> dict[str, Any]:
+    if len(details) != 1:
+        raise ModelError(f"the model has {len(details)} {what}s, expected one")
+    found = tuple(int(side) for side in details[0]["shape"])
+    if found != shape:
+        raise ModelError(f"the model's {what} has shape {found}, but model.json promises {shape}")
+    if details[0]["dtype"] is not np.int8:
+        dtype = np.dtype(details[0]["dtype"])
+        raise ModelError(f"the model's {what} is {dtype}, expected int8. Convert it with fer-quantize")
+    return details[0]
+
+
+def _grey_to_int8(scale: float, zero_point: int) -> npt.NDArray[np.int8]:
+    """Table from grey level to the input's quantized value: round, then clip, then cast."""
+    levels = np.rint(np.arange(256) / scale) + zero_point
+    return np.asarray(np.clip(levels, -128, 127), np.int8)

@@ -1,0 +1,147 @@
+"""One run from its configuration: opens source, pipeline and sinks together, and closes them together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Protocol
+
+from fer_edge.config import RunConfig
+from fer_edge.device.sd_notify import open_notifier
+from fer_edge.errors import ConfigError, SourceError
+from fer_edge.images import pictures_in
+from fer_edge.pipeline import Pipeline
+from fer_edge.run_stats import RunStats
+from fer_edge.sinks import Sink, open_sinks
+from fer_edge.sinks.pictures import PictureTable
+from fer_edge.sinks.terminal import ChangeLog, LiveLine
+from fer_edge.sources import Source, open_source
+
+
+class Interrupt(Protocol):
+    """Tells when the user wants the run to end."""
+
+    requested: bool
+
+    def then(self, stop: Callable[[], None]) -> None:
+        """Call `stop` when the end is asked for; at once if it already was."""
+        ...
+
+    def is_over(self) -> None:
+        """The run has ended: nothing is to be broken off any more."""
+        ...
+
+
+class Session:
+    """One run: configuration -> source, pipeline, sinks."""
+
+    def __init__(self, config: RunConfig, config_file: Path | None = None) -> None:
+        """Prepare.
+
+        Args:
+            config: the run's.
+            config_file: where it was read from: no output may replace it.
+
+        Raises:
+            ConfigError: an output would replace an input or another output.
+        """
+        _refuse_overwriting(config, config_file)
+        self.stats = RunStats()
+        self.source: Source | None = None
+        self._config = config
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a thread still hangs in a camera's driver, so that the process must end at once."""
+        return self.source is not None and self.source.hangs
+
+    def run(self, interrupt: Interrupt) -> None:
+        """Process frames until the source ends, a sink has had enough, or the user interrupts.
+
+        Raises:
+            FerError: a part cannot be opened, the source broke off, or a sink lost frames.
+        """
+        with ExitStack() as stack:
+            pipeline = stack.enter_context(Pipeline(self._config))
+            source = self.source = open_source(self._config, observer=pipeline)
+            try:
+                stack.enter_context(source)
+            except SourceError:
+                if interrupt.requested:  # it was ended while it waited for the camera
+                    return
+                raise
+            interrupt.then(source.stop)
+            _refuse_unsuited(self._config, source)
+            sinks = self._open_sinks(source, stack)
+            with suppress(KeyboardInterrupt):
+                pipeline.run(source, sinks, self.stats, self._config.max_frames)
+            interrupt.is_over()
+        for sink, lost in self.stats.lost.items():
+            raise ConfigError(f"{sink}: {lost} of {self.stats.frames} frames could not be written")
+
+    def _open_sinks(self, source: Source, stack: ExitStack) -> list[Sink]:
+        notifier = open_notifier()
+        sinks = open_sinks(self._config, stack, source.fps)
+        watchers = [notifier] if notifier else _watchers(self._config, source)
+        sinks += [stack.enter_context(watcher) for watcher in watchers]
+        if notifier:
+            notifier.source, notifier.outputs = source.description, sinks
+        return sinks
+
+
+def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
+    """Refuse outputs that would replace an input, or each other."""
+    detector = config.detector
+    inputs = {"source": config.source, "--config": config_file, "cascade": detector.cascade, "detector": detector.model}
+    taken = {_real(name): what for what, name in inputs.items() if name is not None}
+    taken |= {_real(picture): "source" for picture in _pictures_in(Path(config.source))}
+    model = _real(config.model)
+    folder = str(Path(_real(config.source)).parent)
+    outputs = (("--record", config.record), ("--plot", config.plot), ("--json", config.json_path))
+    for option, name in outputs:
+        if name is None or name == "-" or "\0" in str(name):
+            continue
+        path = os.path.realpath(name)
+        other = "model" if path.startswith(model + os.sep) else taken.get(path)
+        if path == folder and os.path.isfile(config.source):  # noqa: PTH113 - a name too long is no file
+            raise ConfigError(f"{option} {name}: holds the source, which would be replaced. Choose another folder")
+        if other:
+            raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
+        taken[path] = option
+
+
+def _real(name: str | Path) -> str:
+    """The path without links; a name that no file can have (it holds a NUL) as it is."""
+    with suppress(ValueError):
+        return os.path.realpath(name)
+    return str(name)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """The pictures that a source reads; none where it is no folder, or one that cannot be listed."""
+    with suppress(OSError, ValueError):
+        return pictures_in(folder)
+    return []
+
+
+def _refuse_unsuited(config: RunConfig, source: Source) -> None:
+    """Refuse outputs that this kind of source has no use for."""
+    if config.plot and (source.stills or source.frames is None):
+        raise ConfigError(f"--plot is for a video; {source.description} is none")
+    if config.record and not config.record.suffix and not source.stills:
+        raise ConfigError(f"--record {config.record}: a folder is for pictures; a video is written as .mp4 or .mkv")
+
+
+def _watchers(config: RunConfig, source: Source) -> list[Sink]:
+    """The live line or progress bar on a terminal; without one, a log of changes; a table of pictures."""
+    watchers: list[Sink] = []
+    if source.stills and config.json_path != "-":
+        watchers.append(PictureTable())
+    if not sys.stderr.isatty():
+        return watchers if config.json_path or source.stills else [ChangeLog()]
+    shares_terminal = config.json_path == "-" and sys.stdout.isatty()
+    wanted = source.frames is not None or config.json_path is None
+    return [*watchers, LiveLine(source.frames)] if wanted and not shares_terminal else watchers

@@ -1,0 +1,62 @@
+"""A camera may deliver frames and yet show nothing: one even colour, or for ever the very same picture."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from fer_edge.sources import Observer
+from fer_edge.sources.log_limiter import LogRateLimiter
+from fer_edge.types import Image
+
+_log = logging.getLogger(__name__)
+
+# Seconds for which pictures must be odd, or good again, before it is said.
+_PATIENCE = 10.0
+# Every so many pixels one is looked at.
+_STEP = 16
+# Standard deviation of grey levels below which a picture is of one colour.
+_EVEN = 2.0
+# Mean grey level below which that colour is black.
+_BLACK = 24.0
+
+
+class FrameHealthMonitor:
+    """Says it once when pictures are odd, and once when they are good again; seldom where that changes all the time."""
+
+    def __init__(self, description: str, observer: Observer | None) -> None:
+        self._description = description
+        self._observer = observer
+        self._sample: Image | None = None
+        self._oddity = ""
+        self._since = 0.0
+        self._found = self._said = ""
+        self._sparing = LogRateLimiter()
+
+    def look(self, image: Image, now: float) -> None:
+        """Look at one picture, shape (H, W, 3), at `now` in seconds."""
+        sample = image[::_STEP, ::_STEP].copy()
+        oddity = self._judge(sample)
+        self._sample = sample
+        if oddity != self._oddity:
+            self._oddity, self._since = oddity, now
+        if now - self._since < _PATIENCE:
+            return
+        if oddity != self._found and self._observer:
+            self._observer.remark(oddity)
+        self._found = oddity
+        if oddity == self._said or not self._sparing.allows(now):
+            return
+        self._said = oddity
+        if oddity:
+            _log.warning("%s delivers frames, but %s", self._description, oddity)
+        else:
+            _log.warning("%s shows something again", self._description)
+
+    def _judge(self, sample: Image) -> str:
+        if sample.std(axis=(0, 1)).max() < _EVEN:
+            return "they are black: is the lens covered?" if sample.mean() < _BLACK else "they are of one colour"
+        if self._sample is not None and np.array_equal(sample, self._sample):
+            return "always the same one: is it frozen?"
+        return ""

@@ -1,0 +1,87 @@
+"""What a conversion starts from: the float model, what its training recorded, and the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fer_quantize.representative import representative_rows
+from fer_train.data.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
+from fer_train.data.duplicates import without_duplicates
+from fer_train.evaluation.predictors import refuse_other_outputs
+from fer_train.keras_models import load_model, predict
+from fer_train.runs.records import find_scheme, training_record
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A float model with the data that converts and measures it.
+
+    Attributes:
+        path: of the Keras file.
+        model: the model.
+        training: the training's record; empty if there is none.
+        representative: the training faces that set the ranges.
+        seed: that chose them.
+        labellings: the validation split by the model's own labels, then by FER2013's where the classes are the same.
+    """
+
+    path: Path
+    model: keras.Model
+    training: dict[str, Any]
+    representative: LabelledFaces
+    seed: int
+    labellings: tuple[LabelledFaces, ...]
+
+    @property
+    def faces(self) -> npt.NDArray[np.uint8]:
+        """The representative faces, shape (N, 48, 48)."""
+        return self.representative.images
+
+
+def trained_accuracy(training: dict[str, Any], check: LabelledFaces) -> float | None:
+    """What a training measured on these very faces and labels; None if it was on others."""
+    try:
+        if training["data"][check.split]["fingerprint"] != check.fingerprint:
+            return None
+        return float(training["results"][check.split]["accuracy"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def open_origin(path: Path, data: Path, labels: str | None, representative: int, seed: int) -> Origin:
+    """Read a model and its data.
+
+    Args:
+        path: a `.keras` or `.h5` file, with `training.json` beside it or `labels` given.
+        data: as for `load_dataset`.
+        labels: name of the label scheme; the one it was trained on if left out.
+        representative: how many training faces set the ranges.
+        seed: chooses them.
+
+    Raises:
+        ModelError: the model cannot be read, or its classes are not those of the labels.
+        DataError: the data cannot be read.
+        ConfigError: it is not known which labels it learnt.
+    """
+    model = load_model(path)
+    training = training_record(path)
+    scheme = find_scheme(path, labels, training)
+    refuse_other_outputs(path, lambda faces: predict(model, faces), scheme)
+    labellings = read_labellings(data, scheme)
+    train = without_duplicates(load_dataset(data, "train", scheme), of=labellings[0])
+    chosen = train.take(representative_rows(train, representative, seed))
+    return Origin(path, model, training, chosen, seed, labellings)
+
+
+def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
+    """The validation split by a scheme, then by FER2013's own labels, the literature's yardstick."""
+    schemes: list[Scheme] = [scheme]
+    if scheme != "fer2013" and LABELS[scheme] == LABELS["fer2013"]:
+        schemes.append("fer2013")
+    return tuple(load_schemes(data, "validation", schemes).values())

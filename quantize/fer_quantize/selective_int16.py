@@ -1,0 +1,73 @@
+"""The remedy for layers that int8 hurts: 16-bit activations there, int8 everywhere else.
+
+By AI Edge Quantizer, which works on the float TFLite model and so with any Keras. (TensorFlow's own toolkit for
+quantization-aware training wants Keras 2, and its converter knows 16-bit activations only for a whole model.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.errors import ModelError
+from fer_edge.silence import quiet
+from fer_quantize.convert import convert, refuse_float, samples
+from fer_quantize.layer_error import Trace, layer_of, with_plain_names
+
+
+def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_layers: Sequence[str]) -> bytes:
+    """Convert a model to int8, with 16-bit activations into and out of the named Keras layers.
+
+    Args:
+        model: as in `convert`.
+        representative: faces that set the ranges, shape (N, H, W), uint8.
+        int16_layers: names as `fer-quantize --layers` prints them.
+
+    Returns:
+        The content of a `.tflite` file; input and output are int8.
+
+    Raises:
+        ModelError: there is no such layer, or a tensor stayed in float.
+    """
+    plain, names = with_plain_names(model)
+    content = convert(plain, representative, "float32")
+    trace = Trace(content)
+    known = {layer_of(trace.name(operation), names) for operation in trace.operations}
+    for layer in int16_layers:
+        if layer not in known & names.keys():
+            raise ModelError(f"no layer '{layer}' in the converted model. Choose from --layers")
+    with quiet():
+        mixed = _quantize(content, trace, representative, [names[layer] for layer in int16_layers])
+    refuse_float(mixed)
+    return mixed
+
+
+def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8], plain_names: Sequence[str]) -> bytes:
+    from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415 - slow to load, and seldom needed
+
+    every = qtyping.TFLOperationName.ALL_SUPPORTED
+    aeq = quantizer.Quantizer(content)
+    aeq.add_static_config(".*", every, activation_num_bits=8, weight_num_bits=8)
+    for layer in plain_names:
+        aeq.add_static_config(rf"/{layer}(_\d+)?/", every, activation_num_bits=16, weight_num_bits=8)
+    ranges = aeq.calibrate({"serving_default": [{"grey": sample} for (sample,) in samples(representative[:1])]})
+    return bytes(aeq.quantize(_widest(ranges, trace, representative)).quantized_model)
+
+
+def _widest(ranges: dict[str, Any], trace: Trace, representative: npt.NDArray[np.uint8]) -> dict[str, Any]:
+    """Replace the tool's ranges, running means that clip the extremes, by the least and the greatest value seen."""
+    seen: dict[str, tuple[float, float]] = {}
+    for (sample,) in samples(representative):
+        for name, values in trace.activations(sample).items():
+            low, high = seen.get(name, (np.inf, -np.inf))
+            seen[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return {
+        name: {key: np.full_like(value, seen[name][key == "max"]) for key, value in statistics.items()}
+        if name in seen
+        else statistics
+        for name, statistics in ranges.items()
+    }

@@ -1,0 +1,164 @@
+"""What the command line does: convert and measure a model, or measure a bundle again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fer_edge import __version__
+from fer_edge.errors import DataError, ModelError
+from fer_edge.model.bundle import (
+    MODEL_FILE,
+    SCHEMA_VERSION,
+    Bundle,
+    Calibration,
+    Manifest,
+    Quantization,
+    find_bundle,
+    load_bundle,
+)
+from fer_edge.model.golden import GOLDEN_FILE
+from fer_quantize.bundle_writer import refuse_foreign, source_revision, write_bundle
+from fer_quantize.check import Comparison, Limits, Outcome, compare, gate_failure
+from fer_quantize.convert import refuse_float, to_int8
+from fer_quantize.golden import golden_faces
+from fer_quantize.inputs import Origin, read_labellings, trained_accuracy
+from fer_quantize.report import as_json, plot
+from fer_quantize.selective_int16 import to_mixed
+from fer_quantize.temperature_scaling import calibrate
+from fer_train.architectures import count_macs
+from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
+from fer_train.data.duplicates import without_duplicates
+from fer_train.keras_models import load_model
+from fer_train.runs.records import KERAS_FILE, find_scheme
+
+_LICENCE = "MIT for the model file; FER2013, which it was trained on, was published for research"
+_INTENDED_USE = (
+    "Reading the outward expression of a face that looks at the camera. Not for judging what a person feels, "
+    "nor for decisions about people."
+)
+
+
+def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits: Limits | None) -> Outcome:
+    """Convert, measure, and write the bundle unless int8 loses more than the limits allow.
+
+    Raises:
+        ModelError: the model cannot be converted.
+        ConfigError: `out` cannot be written.
+    """
+    out = out.absolute()
+    refuse_foreign(out)
+    calibration = calibrate(origin.model, origin.labellings[0])
+    bundle = Bundle(out, _manifest(origin, out.name, int16_layers, calibration), _convert(origin, int16_layers))
+    comparison = compare(origin.model, bundle, origin.labellings)
+    recorded = trained_accuracy(origin.training, origin.labellings[0])
+    refusal = gate_failure(comparison, limits, recorded) if limits else None
+    if refusal is None:
+        measured = bundle.manifest.model_copy(
+            update={
+                "accuracy": tuple(measurement.accuracy for measurement in comparison.measurements),
+                "reference_distribution": comparison.distribution,
+            }
+        )
+        write_bundle(out, measured, _files(origin, bundle, comparison))
+    return Outcome(out, comparison, calibration, limits is not None, refusal, written=refusal is None)
+
+
+def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | None) -> Outcome:
+    """Measure a bundle that holds its float model.
+
+    Raises:
+        ModelError: the bundle cannot be used, or has no `model.keras`.
+        DataError: the data cannot be read, or faces that set the ranges are in the check split.
+    """
+    folder = find_bundle(name)
+    bundle = load_bundle(folder)
+    refuse_float(bundle.model)
+    if not (folder / KERAS_FILE).is_file():
+        raise ModelError(
+            f"{folder}: has no {KERAS_FILE} to compare with, as on a device. Check the bundle in a checkout"
+        )
+    model = load_model(folder / KERAS_FILE)
+    scheme = find_scheme(folder, labels, bundle.manifest.training)
+    if LABELS[scheme] != bundle.manifest.labels:
+        raise ModelError(f"{folder}: its labels are not those of {scheme}")
+    labellings = read_labellings(data, scheme)
+    _refuse_overlap(bundle, load_dataset(data, "train", scheme), labellings[0])
+    comparison = compare(model, bundle, labellings)
+    recorded = trained_accuracy(bundle.manifest.training, labellings[0])
+    refusal = gate_failure(comparison, limits, recorded) if limits else None
+    return Outcome(folder, comparison, bundle.manifest.calibration, limits is not None, refusal, written=False)
+
+
+def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) -> None:
+    """Raise DataError if faces that set the bundle's ranges are checked too; nothing is known of other data's."""
+    quantization = bundle.manifest.quantization
+    representative = train.take(np.flatnonzero(np.isin(train.rows, quantization.representative_rows)))
+    if representative.fingerprint == quantization.representative_fingerprint:
+        shared = len(representative) - len(without_duplicates(representative, of=check))
+        if shared:
+            raise DataError(f"{bundle.folder}: {shared} of the faces that set its ranges are in the check split too")
+
+
+def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
+    try:
+        if int16_layers:
+            return to_mixed(origin.model, origin.faces, int16_layers)
+        return to_int8(origin.model, origin.faces)
+    except ModelError as error:
+        raise ModelError(f"{origin.path}: {error}") from error
+
+
+def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibration: Calibration | None) -> Manifest:
+    """All that is known before the model was measured and written."""
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        version=__version__,
+        labels=origin.representative.labels,
+        input_shape=origin.model.input_shape[1:],
+        crop_margin=0.0,
+        files={},
+        macs=count_macs(origin.model),
+        parameters=origin.model.count_params(),
+        quantization=Quantization(
+            scheme="int8",
+            representative_rows=tuple(int(row) for row in origin.representative.rows),
+            representative_fingerprint=origin.representative.fingerprint,
+            seed=origin.seed,
+            int16_layers=tuple(int16_layers),
+        ),
+        calibration=calibration,
+        accuracy=(),
+        reference_distribution={},
+        training={"scheme": origin.representative.scheme, **origin.training},
+        source_revision=source_revision(),
+        licence=_LICENCE,
+        intended_use=_INTENDED_USE,
+    )
+
+
+def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, bytes]:
+    """What lies in a bundle beside `model.json`."""
+    files = {
+        MODEL_FILE: bundle.model,
+        GOLDEN_FILE: golden_faces(bundle.model),
+        KERAS_FILE: _as_keras(origin),
+        "quantization.json": as_json(comparison).encode(),
+        "quantization.png": plot(comparison),
+    }
+    history = origin.path.with_name("history.csv")
+    if history.is_file():
+        files[history.name] = history.read_bytes()
+    return files
+
+
+def _as_keras(origin: Origin) -> bytes:
+    """The file of the float model, which is calibrated by now."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / KERAS_FILE
+        origin.model.save(path)
+        return path.read_bytes()

@@ -1,0 +1,157 @@
+"""From a folder of photographs to a trained model, as somebody with their own does it."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge.assets.composites import load_composites
+from fer_edge.labels import FER2013
+from fer_edge.model.bundle import find_bundle
+from fer_edge.sources.demo import DemoSource, Scene
+from fer_edge.types import FaceBox
+from fer_train.data.datasets import load_dataset
+
+PHOTOGRAPHS_A_CLASS = 5
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered pictures of nobody: each shows a composite face somewhere in a scene."""
+    folder = tmp_path_factory.mktemp("photographs")
+    with DemoSource(paced=False) as demo:
+        for label in FER2013:
+            (folder / label).mkdir()
+            for index in range(PHOTOGRAPHS_A_CLASS):
+                side = 180.0 + 12 * index
+                scene = Scene(label, label, 0, FaceBox(30.0 + 70 * index, 60.0 + 20 * index, side, side))
+                cv2.imwrite(str(folder / label / f"IMG {index}.jpg"), demo.render(scene))
+    return folder
+
+
+def told(faces: Path) -> dict[str, tuple[str, str]]:
+    """Finding and split of each photograph, by name."""
+    with (faces / "photographs.csv").open(newline="") as handle:
+        return {Path(row["photograph"]).name: (row["finding"], row["split"]) for row in csv.DictReader(handle)}
+
+
+def test_photographs_become_faces_and_the_faces_a_model(command: Run, photographs: Path, tmp_path: Path) -> None:
+    faces, out = tmp_path / "my faces", tmp_path / "run"
+    done = command("fer-train", "crop", photographs, faces)
+    assert done.returncode == 0, done.stderr
+    shipped = find_bundle("ferplus7") / "model.keras"
+    assert f"Next: fer-train fit --data '{faces}' --recipe photographs --init {shipped} --out runs/mine" in done.stdout
+    train, validation = load_dataset(faces, "train"), load_dataset(faces, "validation")
+    assert len(train) + len(validation) >= 0.8 * PHOTOGRAPHS_A_CLASS * len(FER2013)
+    assert np.bincount(validation.classes).tolist() == [1] * len(FER2013)
+    composites = load_composites()
+    for image, label in zip(train.images, train.classes, strict=True):
+        middle = image[10:-8, 10:-10]
+        likeness = cv2.matchTemplate(composites[train.labels[label]], middle, cv2.TM_CCOEFF_NORMED).max()
+        assert likeness > 0.7, train.labels[label]
+    options = ("--data", faces, "--recipe", "photographs", "--epochs", 1, "--out", out)
+    done = command("fer-train", "fit", *options, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (out / "model.keras").is_file()
+
+
+def test_the_split_depends_on_the_photographs_not_on_their_names(
+    command: Run, photographs: Path, tmp_path: Path
+) -> None:
+    renamed = tmp_path / "renamed"
+    shutil.copytree(photographs / "sad", renamed / "Sad")
+    for path in (renamed / "Sad").iterdir():
+        path.rename(path.with_name(f"{9 - int(path.stem[-1])}.jpg"))
+    shutil.copytree(photographs / "sad", tmp_path / "first" / "sad")
+    for source in ("first", "renamed"):
+        done = command("fer-train", "crop", tmp_path / source, tmp_path / f"{source} faces", "--validation", 0.4)
+        assert done.returncode == 0, done.stderr
+    first, second = (load_dataset(tmp_path / f"{source} faces", "validation") for source in ("first", "renamed"))
+    assert len(first) == 2
+    assert {face.tobytes() for face in first.images} == {face.tobytes() for face in second.images}
+
+
+def test_photographs_without_a_face_with_several_or_broken(command: Run, photographs: Path, tmp_path: Path) -> None:
+    source = tmp_path / "photographs" / "happy"
+    (source / "holiday").mkdir(parents=True)
+    one, other = (cv2.imread(str(photographs / "happy" / f"IMG {index}.jpg")) for index in (0, 3))
+    assert one is not None
+    assert other is not None
+    small = cv2.resize(one, None, fx=0.6, fy=0.6)
+    both = np.full((480, 1100, 3), 110, np.uint8)
+    both[: small.shape[0], : small.shape[1]] = small
+    both[:, 460:] = other
+    pictures = (("one.png", one), ("same.png", one), ("two.png", both), ("none.png", one[:60]))
+    for name, image in (*pictures, ("holiday/one.png", other), ("../outside.png", one)):
+        cv2.imwrite(str(source / name), image)
+    (source / "phone.heic").write_bytes(b"ftypheic")
+    (source / ".DS_Store").write_bytes(b"not a photograph")
+    done = command("fer-train", "crop", tmp_path / "photographs", tmp_path / "faces")
+    assert done.returncode == 0, done.stderr
+    assert "1 files lie in no class and are left out, the first is outside.png" in done.stderr
+    written = sorted((tmp_path / "faces").glob("*/happy/*.png"))
+    assert [path.parts[-3] for path in written] == ["train", "train", "validation"]
+    assert sorted(path.name[:7] for path in written) == ["one.png", "one.png", "two.png"], "of two folders, by one name"
+    findings = told(tmp_path / "faces")
+    assert {name: finding for name, (finding, _) in findings.items()} == {
+        "one.png": "one face",
+        "same.png": "twice",
+        "two.png": "several faces",
+        "none.png": "no face",
+        "phone.heic": "cannot be read",
+    }
+    assert f"{source / 'two.png'}: several faces, the largest was taken" in done.stdout
+    assert f"{source / 'none.png'}: no face" in done.stdout
+    taken = cv2.imread(str(next((tmp_path / "faces").glob("*/happy/two.png.*.png"))), cv2.IMREAD_GRAYSCALE)
+    alone = cv2.imread(str(photographs / "happy" / "IMG 3.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert taken is not None
+    assert alone is not None
+    face = cv2.resize(alone[120:336, 240:456], (48, 48), interpolation=cv2.INTER_AREA)
+    assert cv2.matchTemplate(face, taken[8:-8, 8:-8], cv2.TM_CCOEFF_NORMED).max() > 0.9, "the larger is taken"
+
+
+@pytest.mark.parametrize(
+    ("names", "telling"),
+    [
+        ([], "no photographs"),
+        (["bored/a.png"], "unknown class folder 'bored'"),
+        (["happy/a.png"], "no face in any of 1 photographs"),
+    ],
+)
+def test_what_cannot_be_cropped_is_one_line_and_leaves_nothing(
+    command: Run, tmp_path: Path, names: list[str], telling: str
+) -> None:
+    source = tmp_path / "photographs"
+    source.mkdir()
+    for name in names:
+        (source / name).parent.mkdir()
+        cv2.imwrite(str(source / name), np.full((90, 90), 128, np.uint8))
+    done = command("fer-train", "crop", source, tmp_path / "faces")
+    assert done.returncode == 2
+    assert telling in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["photographs"]
+    done = command("fer-train", "crop", source, source.parent)
+    assert done.returncode == 2
+    assert "is not an empty folder" in done.stderr
+
+
+def test_real_portraits(command: Run, tmp_path: Path) -> None:
+    media = Path(os.environ.get("FER_MEDIA", "/nonexistent"))
+    if not (media / "portrait_a.jpg").is_file():
+        pytest.skip("FER_MEDIA is not set to a folder with portrait_a.jpg")
+    (tmp_path / "photographs" / "happy").mkdir(parents=True)
+    for photograph in media.glob("*.jpg"):
+        shutil.copy(photograph, tmp_path / "photographs" / "happy")
+    done = command("fer-train", "crop", tmp_path / "photographs", tmp_path / "faces")
+    assert done.returncode == 0, done.stderr
+    assert {name: finding for name, (finding, _) in told(tmp_path / "faces").items()} == {
+        "portrait_a.jpg": "one face",
+        "portrait_b.jpg": "one face",
+        "two_people.jpg": "several faces",
+    }

@@ -1,0 +1,105 @@
+"""Teachers that are asked about every batch as the student sees it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.conftest import Run
+
+from fer_edge.errors import ConfigError, ModelError
+from fer_train.backend import load_keras
+from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
+
+load_keras()
+
+import keras  # noqa: E402 - quiet only when it is loaded so
+
+from fer_train.architectures import build  # noqa: E402
+from fer_train.keras_models import predict  # noqa: E402
+from fer_train.recipes import Recipe  # noqa: E402
+from fer_train.training.batches import Batches, join  # noqa: E402
+from fer_train.training.distillation import TeacherEnsemble  # noqa: E402
+
+Images = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def faces(tiny_data: Path) -> LabelledFaces:
+    return load_dataset(tiny_data, "train")
+
+
+def teacher(folder: Path, scheme: str, seed: int, trunk: keras.Model | None = None) -> keras.Model:
+    """Save an untrained model as a training would."""
+    keras.utils.set_random_seed(seed)
+    model = build("mini-xception", len(LABELS[scheme]))  # type: ignore[index]
+    for layer, other in zip(model.layers[:-1], trunk.layers if trunk else model.layers, strict=False):
+        layer.set_weights(other.get_weights())
+    folder.mkdir(parents=True)
+    model.save(folder / "model.keras")
+    (folder / "training.json").write_text(json.dumps({"scheme": scheme}))
+    return model
+
+
+def test_they_answer_with_the_mean_of_all_that_know_the_labels(faces: LabelledFaces, tmp_path: Path) -> None:
+    seven = teacher(tmp_path / "one", "ferplus7", 0)
+    eight = teacher(tmp_path / "one" / "ferplus8", "ferplus8", 1, seven)
+    other = teacher(tmp_path / "other", "ferplus7", 2)
+    panel = TeacherEnsemble([tmp_path / "one", tmp_path / "other"], ["ferplus7", "ferplus8", "fer2013"])
+    assert panel.schemes == ("ferplus7", "ferplus8")
+    answers = panel.answer(faces.images)
+    mean = (predict(seven, faces.images) + predict(other, faces.images)) / 2
+    assert answers["ferplus7"] == pytest.approx(mean, abs=1e-4)
+    assert answers["ferplus8"] == pytest.approx(predict(eight, faces.images), abs=1e-4)
+    with pytest.raises(ConfigError, match="no teacher knows the labels fer2013"):
+        TeacherEnsemble([tmp_path / "one"], ["fer2013"])
+
+
+def test_teachers_of_other_makes_answer_as_they_do_alone(faces: LabelledFaces, tmp_path: Path) -> None:
+    """One that is a sequence of layers, and one that ends in an operation and not in a layer."""
+    layers = [keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
+    sequence = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Rescaling(1 / 255), *layers])
+    inputs = keras.Input((48, 48, 1))
+    scores = keras.layers.Dense(7)(keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs)))
+    operation = keras.Model(inputs, keras.ops.softmax(scores))
+    for name, model in (("sequence", sequence), ("operation", operation)):
+        (tmp_path / name).mkdir()
+        model.save(tmp_path / name / "model.keras")
+        (tmp_path / name / "training.json").write_text('{"scheme": "fer2013"}')
+    answers = TeacherEnsemble([tmp_path / "sequence", tmp_path / "operation"], ["fer2013"]).answer(faces.images)
+    mean = (predict(sequence, faces.images) + predict(operation, faces.images)) / 2
+    assert answers["fer2013"] == pytest.approx(mean, abs=1e-4)
+    (tmp_path / "sequence" / "training.json").write_text('{"scheme": "ferplus8"}')
+    with pytest.raises(ModelError, match="tells 7 classes apart, ferplus8 has 8"):
+        TeacherEnsemble([tmp_path / "sequence"], ["ferplus8"])
+
+
+def test_they_see_the_faces_as_the_student_does(faces: LabelledFaces) -> None:
+    seen: list[Images] = []
+
+    def ask(images: Images) -> dict[str, npt.NDArray[np.float32]]:
+        seen.append(images)
+        return {"soft_fer2013": np.full((len(images), 7), 1 / 7, np.float32)}
+
+    batches = Batches(join([faces]), Recipe(batch_size=50, mixup=0.3, mixup_share=1), ask=ask)
+    for index in range(len(batches)):
+        images, targets, weights = batches[index]
+        assert np.array_equal(images[..., 0], seen[-1])
+        assert targets["soft_fer2013"].shape == (len(images), 7)
+        assert weights["soft_fer2013"].all()
+
+
+def test_a_student_is_taught_batch_by_batch(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "edge-tiny", "--labels", "ferplus7")
+    taught, student = tmp_path / "teacher", tmp_path / "student"
+    done = command("fer-train", "fit", *shared, "--epochs", 1, "--out", taught, timeout=300)
+    assert done.returncode == 0, done.stderr
+    options = ("--teacher", taught, "--set", "teaching=consistent", "--set", "mixup=0.2", "--epochs", 2)
+    done = command("fer-train", "distill", *shared, *options, "--out", student, timeout=300)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((student / "training.json").read_text())
+    assert record["recipe"]["teaching"] == "consistent"
+    assert [teacher["model"] for teacher in record["teachers"]] == ["teacher/model.keras"]
+    assert not list(taught.glob("*.npy"))
+    assert "soft_loss" in (student / "history.csv").read_text().splitlines()[0]

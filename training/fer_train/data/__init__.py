@@ -1,0 +1,1 @@
+"""Labelled faces: data sets, augmentation, corruptions, duplicates."""

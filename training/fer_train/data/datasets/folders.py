@@ -1,0 +1,198 @@
+"""Folders of `<split>/<class>/<image>` or `<class>/<image>`, with or without `images/` above, as on Kaggle."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from fer_edge.errors import DataError, reason
+from fer_edge.images import IMAGE_SUFFIXES, read_image
+from fer_edge.labels import FER2013
+from fer_edge.preprocess import MODEL_SIZE, resize
+from fer_train.data.datasets.faces import LabelledFaces, Split
+
+log = logging.getLogger(__name__)
+
+# In any case.
+_FOLDERS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "publictest", "test"),
+    "test": ("test", "privatetest"),
+}
+
+# Of each class, where no folders say what is validated on.
+_VALIDATION_SHARE = 0.2
+
+
+def splits_of_folders(root: Path) -> tuple[Split, ...]:
+    """The splits that have a folder of their own, or can be made. Raises DataError if there are none."""
+    found: dict[Path, Split] = {}
+    for split, folder in _split_folders(root).items():
+        found.setdefault(folder, split)
+    if found:
+        return tuple(found.values())
+    if _unsplit(root):
+        return ("train", "validation")
+    raise DataError(
+        f"{root}: neither fer2013.csv nor folders of images. "
+        f"Expected {root}/train/<class>/<image>, or {root}/<class>/<image>"
+    )
+
+
+def read_folders(root: Path, split: Split) -> LabelledFaces:
+    """Read one split: images of any size, colour or grey. What is not readable is skipped and counted.
+
+    Where there are folders of classes alone, a fifth of each class is validated on, chosen by `held_out`.
+
+    Raises:
+        DataError: there is no folder for the split, or a folder in it is no class.
+    """
+    folders = _split_folders(root)
+    unsplit = _unsplit(root) if not folders and split != "test" else None
+    folder = folders.get(split, unsplit)
+    if folder is None:
+        raise DataError(f"{root}: no folder for the {split} split. Expected {' or '.join(_FOLDERS[split])}")
+    listing = _list_images(folder)
+    if unsplit:
+        listing = _part(listing, split)
+    files = tuple(file for file, _ in listing)
+    images = [read_image(file, grey=True) for file in files]
+    readable = np.array([image is not None for image in images], bool)
+    skipped = tuple(file for file, image in zip(files, images, strict=True) if image is None)
+    if skipped:
+        log.warning(
+            "%s: %d of %d images cannot be read and are left out, the first is %s. fer-train explore lists them",
+            folder,
+            len(skipped),
+            len(files),
+            skipped[0].relative_to(folder),
+        )
+    classes = np.array([label for _, label in listing], np.int64)[readable]
+    return LabelledFaces(
+        images=np.array([resize(image) for image in images if image is not None], np.uint8).reshape(
+            -1, MODEL_SIZE, MODEL_SIZE
+        ),
+        targets=np.eye(len(FER2013), dtype=np.float32)[classes],
+        rows=np.flatnonzero(readable).astype(np.int64),
+        scheme="fer2013",
+        source=root.absolute(),
+        split=split,
+        files=files,
+        skipped=skipped,
+    )
+
+
+def class_folders(folder: Path) -> list[tuple[Path, int]]:
+    """The folders in a folder with the class that each stands for, in order. Raises DataError for one that is none."""
+    found = _folders_in(folder)
+    unknown = [path for path in found if path.name.lower() not in FER2013]
+    if unknown:
+        raise DataError(f"{unknown[0]}: unknown class folder '{unknown[0].name}'. Expected {', '.join(FER2013)}")
+    return [(path, FER2013.index(path.name.lower())) for path in found]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file in a folder and the folders in it, in order, without hidden ones."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def held_out(files: Iterable[tuple[str, int]], share: float) -> set[str]:
+    """Choose files to validate on by their content: the same files are always split the same way, whatever their names.
+
+    Args:
+        files: digest and class of each.
+        share: of each class, 0..1; at least one file where there are two.
+
+    Returns:
+        The digests of those to validate on: in each class the smallest.
+    """
+    digests: dict[int, list[str]] = {}
+    for digest, label in files:
+        digests.setdefault(label, []).append(digest)
+    chosen: set[str] = set()
+    for mine in digests.values():
+        count = round(len(mine) * share)
+        if share > 0 and len(mine) > 1:
+            count = max(count, 1)
+        chosen.update(sorted(mine)[:count])
+    return chosen
+
+
+def _split_folders(root: Path) -> dict[Split, Path]:
+    """The folder of each split that has one, under `images/` or else at the top."""
+    for base in _bases(root):
+        inside = _by_name(base)
+        found = {
+            split: next(inside[name] for name in names if name in inside)
+            for split, names in _FOLDERS.items()
+            if any(name in inside for name in names)
+        }
+        if found:
+            return found
+    return {}
+
+
+def _unsplit(root: Path) -> Path | None:
+    """The folder that holds folders of classes itself."""
+    return next((base for base in _bases(root) if not set(FER2013).isdisjoint(_by_name(base))), None)
+
+
+def _bases(root: Path) -> list[Path]:
+    images = _by_name(root).get("images")
+    return [images, root] if images else [root]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """Folders by their name in small letters."""
+    return {path.name.lower(): path for path in _folders_in(folder)}
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({reason(error)})") from error
+
+
+def _list_images(folder: Path) -> list[tuple[Path, int]]:
+    """Images with their class, in order; files that are not read are counted."""
+    listing = [
+        (file, label)
+        for path, label in class_folders(folder)
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() in IMAGE_SUFFIXES
+    ]
+    read = {file for file, _ in listing}
+    ignored = [file for file in files_below(folder) if file not in read]
+    if ignored:
+        log.warning(
+            "%s: %d files are ignored, the first is %s. Read are %s in <class>/",
+            folder,
+            len(ignored),
+            ignored[0].relative_to(folder),
+            ", ".join(sorted(IMAGE_SUFFIXES)),
+        )
+    return listing
+
+
+def _part(listing: list[tuple[Path, int]], split: Split) -> list[tuple[Path, int]]:
+    digests = [_digest(file) for file, _ in listing]
+    apart = held_out(((digest, label) for digest, (_, label) in zip(digests, listing, strict=True)), _VALIDATION_SHARE)
+    return [
+        entry for entry, digest in zip(listing, digests, strict=True) if (digest in apart) == (split == "validation")
+    ]
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:  # it will be skipped and counted
+        return ""

@@ -1,0 +1,1 @@
+"""What a data set holds, and faces cut out of photographs."""

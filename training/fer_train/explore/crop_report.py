@@ -1,0 +1,40 @@
+"""What became of the photographs, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from fer_edge.labels import FER2013
+from fer_train.explore.crop import Photograph
+
+# Findings that are told of each photograph, and their headings.
+_TROUBLES = {"several faces": "several", "no face": "no face", "cannot be read": "broken", "twice": "twice"}
+
+
+def with_progress(paths: list[Path]) -> Iterable[Path]:
+    """Go through the photographs with a bar, if standard error is a terminal."""
+    console = Console(stderr=True)
+    return track(paths, "finding faces", console=console, disable=not console.is_terminal)
+
+
+def print_photographs(found: Sequence[Photograph]) -> None:
+    """Print the faces a class, then the photographs without one or with several."""
+    table = Table(title="faces")
+    for heading in ("class", "photos", "train", "validation", *_TROUBLES.values()):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label in FER2013:
+        mine = [photograph for photograph in found if photograph.label == label]
+        splits = [sum(photograph.split == split for photograph in mine) for split in ("train", "validation")]
+        troubles = [sum(photograph.finding == trouble for photograph in mine) for trouble in _TROUBLES]
+        table.add_row(label, *map(str, (len(mine), *splits, *troubles)))
+    console = Console()
+    console.print(table)
+    for photograph in found:
+        if photograph.finding in _TROUBLES:
+            taken = ", the largest was taken" if photograph.face is not None else ""
+            console.print(f"{photograph.path}: {photograph.finding}{taken}", highlight=False, soft_wrap=True)

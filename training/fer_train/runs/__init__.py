@@ -1,0 +1,1 @@
+"""The folder of a training: its record, and how it is resumed."""

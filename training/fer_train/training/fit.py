@@ -1,0 +1,236 @@
+"""Train a model: the standard Keras loop, resumable, with the recipe and the results written beside the model."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fer_edge.model.bundle import sha256
+from fer_train.architectures import build
+from fer_train.data.datasets import LABELS, LabelledFaces, Scheme
+from fer_train.recipes import Recipe
+from fer_train.runs.resume import UNFINISHED, check, claim, compare
+from fer_train.training.artifacts import circumstances, describe_faces, refresh_batch_norm, save
+from fer_train.training.batches import Ask, Batches, Examples, Floats, join
+from fer_train.training.callbacks import (
+    Checkpoint,
+    History,
+    KeepBest,
+    StartEpoch,
+    epochs_done,
+    has_stopped,
+    load_weights,
+    restore,
+)
+from fer_train.training.distillation import TeacherEnsemble, describe, soft_labels
+from fer_train.training.distributed import SINGLE_PROCESS, Coordinator, Share, assert_same_config, shutdown
+from fer_train.training.losses import add_heads, losses, soft, soften
+from fer_train.training.precision import Precision
+from fer_train.training.torch_kernels import fuse_layers
+from fer_train.training.transfer import initialise, initialise_heads
+
+_BEST = "best.weights.h5"
+_HISTORY = "history.csv"
+
+
+def fit(
+    train: Sequence[LabelledFaces],
+    validation: Sequence[LabelledFaces],
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    precision: Precision = "float32",
+    teachers: Sequence[Path] = (),
+    init: Path | None = None,
+    freeze: Sequence[str] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    coordinator: Coordinator | None = None,
+) -> keras.Model | None:
+    """Train on one split, watch another, and write a folder.
+
+    `out` receives `model.keras` (float32), `history.csv`, `training.json` (recipe, data, versions, results) and a
+    report; a folder in it by the name of each further label scheme receives the same for that head. While it trains,
+    `out/unfinished` holds what `resume` needs.
+
+    Args:
+        train: what to learn from, once for each of the recipe's label schemes.
+        validation: what to report on, alike; it decides nothing unless the recipe says so.
+        recipe: how.
+        out: a folder that does not exist yet, or that of an unfinished run with `resume`.
+        resume: go on from the last finished epoch.
+        precision: Keras' policy while training; `mixed_bfloat16` is about a third faster on a CPU that has it.
+        teachers: models, or folders of runs, whose answers are learnt besides the labels.
+        init: a model of the same architecture whose weights to start from.
+        freeze: layers that keep them; see `transfer.initialise`.
+        callbacks: Keras' own, told of each epoch.
+        coordinator: of the workers that train together; all but the first write nothing. To resume, all must see `out`.
+
+    Returns:
+        The model of the main labels; None on the workers that write nothing.
+
+    Raises:
+        ConfigError: `out` is in the way, there is nothing to resume, a teacher or layer is unknown, or the workers do
+            not meet or differ.
+        ModelError: a teacher or `init` cannot be used.
+        DataError: the label schemes do not label the same faces.
+    """
+    examples, watched = join(train), join(validation)
+    check(out, resume)
+    share = coordinator.join(recipe.batch_size) if coordinator else SINGLE_PROCESS
+    if coordinator:
+        begun = epochs_done(out / UNFINISHED) if resume else None
+        facts = [describe_faces(faces) for faces in (*train, *validation)]
+        assert_same_config(recipe.model_dump(mode="json"), precision, facts, begun)
+    ask, taught = _teach(teachers, examples, recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy(precision)
+    model = _network(recipe, taught, init, freeze)
+    record = _record(recipe, precision, [*train, *validation], teachers, init, freeze)
+    if resume:
+        compare(out, record)
+    elif share.writes:
+        claim(out, record)
+    for scheme in taught:
+        watched.targets[soft(scheme)] = np.zeros((len(watched), len(LABELS[scheme])), np.float32)
+    batches = Batches(examples, recipe, share, ask)
+    model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets, taught))
+    first_epoch = restore(model, out / UNFINISHED) if resume else 0
+    is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
+    model.fit(
+        batches,
+        shuffle=False,  # the batches are, in an order that a resumed training has too
+        initial_epoch=first_epoch,
+        epochs=first_epoch if is_over else recipe.epochs,
+        validation_data=watched.validation(share),
+        validation_batch_size=share.divisible(512),
+        callbacks=[*_callbacks(recipe, out, batches, first_epoch, share), *callbacks],
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    if coordinator:
+        shutdown()
+    if not share.writes:
+        return None
+    trunk, model = _copy(model, recipe, taught)
+    if recipe.keep == "best":
+        load_weights(model, out / UNFINISHED / _BEST)
+    if recipe.ema:
+        refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
+    saved = save(trunk, model, record, validation, recipe, out, out / _HISTORY)
+    shutil.rmtree(out / UNFINISHED)
+    return saved
+
+
+def _teach(teachers: Sequence[Path], examples: Examples, recipe: Recipe) -> tuple[Ask | None, tuple[Scheme, ...]]:
+    """Ask the teachers now, which adds their answers to the examples' targets, or return whom to ask of each batch.
+
+    Returns:
+        What the batches ask, if anything, and the schemes that are taught.
+    """
+    if not teachers:
+        return None, ()
+    if recipe.teaching == "fixed":
+        taught = soft_labels(teachers, examples.images, recipe.schemes)
+        examples.targets.update(_soft_targets(taught, recipe.temperature))
+        return None, tuple(taught)
+    panel = TeacherEnsemble(teachers, recipe.schemes)
+    return lambda images: _soft_targets(panel.answer(images), recipe.temperature), panel.schemes
+
+
+def _soft_targets(answers: Mapping[Scheme, Floats], temperature: float) -> dict[str, Floats]:
+    return {soft(scheme): soften(answer, temperature) for scheme, answer in answers.items()}
+
+
+def _network(recipe: Recipe, taught: Sequence[Scheme], init: Path | None, freeze: Sequence[str]) -> keras.Model:
+    """Build the network with all its heads, and let it start from another's weights."""
+    trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
+    if init:
+        initialise(trunk, init, freeze)
+    model = add_heads(trunk, recipe, taught)
+    if init:
+        initialise_heads(model, init, tuple(recipe.also))
+    fuse_layers(model)
+    return model
+
+
+def _callbacks(
+    recipe: Recipe, out: Path, batches: Batches, first_epoch: int, share: Share
+) -> list[keras.callbacks.Callback]:
+    """The order matters: averaged weights are swapped in first, and the checkpoint is the last to be told."""
+    ema = keras.callbacks.SwapEMAWeights() if recipe.ema else None
+    watching: list[keras.callbacks.Callback] = []
+    if recipe.schedule == "plateau":
+        watching.append(
+            keras.callbacks.ReduceLROnPlateau(factor=recipe.plateau_factor, patience=recipe.plateau_patience)
+        )
+    if recipe.stop_patience:
+        watching.append(keras.callbacks.EarlyStopping(patience=recipe.stop_patience))
+    history = History(out / _HISTORY, recipe.labels, first_epoch, watching, writes=share.writes)
+    best = [KeepBest(out / UNFINISHED / _BEST, history, ema, writes=share.writes)] if recipe.keep == "best" else []
+    checkpoint = [Checkpoint(out / UNFINISHED)] if share.writes else []
+    return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, *checkpoint]
+
+
+def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimizers.Optimizer:
+    options: dict[str, Any] = {
+        "learning_rate": _rate(recipe, steps),
+        "weight_decay": recipe.weight_decay or None,
+        "use_ema": recipe.ema > 0,
+        "ema_momentum": max(min(recipe.ema, 1 - 5 / (recipe.epochs * steps)), 0.0),
+    }
+    optimizer: keras.optimizers.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **options)
+    else:
+        optimizer = keras.optimizers.Adam(**options)
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay(
+            var_list=[weight for weight in model.trainable_variables if len(weight.shape) == 1]
+        )
+    return optimizer
+
+
+def _rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if recipe.schedule != "cosine":
+        return recipe.learning_rate
+    warmup = round(recipe.warmup_epochs * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=recipe.learning_rate if not warmup else recipe.learning_rate / warmup,
+        decay_steps=max(recipe.epochs * steps - warmup, 1),
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _record(
+    recipe: Recipe,
+    precision: Precision,
+    parts: Sequence[LabelledFaces],
+    teachers: Sequence[Path],
+    init: Path | None,
+    freeze: Sequence[str],
+) -> dict[str, Any]:
+    """What a reader needs to repeat the training."""
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "precision": precision,
+        "teachers": describe(teachers),
+        "init": {"model": init.name, "sha256": sha256(init.read_bytes()), "freeze": list(freeze)} if init else None,
+    } | circumstances(recipe, parts)
+
+
+def _copy(model: keras.Model, recipe: Recipe, taught: Sequence[Scheme]) -> tuple[keras.Model, keras.Model]:
+    """Copy a trained model into float32 and this process' own memory: the classifier, and the same with all heads."""
+    keras.config.set_dtype_policy("float32")
+    trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
+    copy = add_heads(trunk, recipe, taught)
+    for fresh, layer in zip(copy.layers, model.layers, strict=True):
+        fresh.set_weights(layer.get_weights())
+        fresh.trainable = layer.trainable  # a frozen batch norm is not measured again
+    return trunk, copy

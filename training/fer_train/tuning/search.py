@@ -1,0 +1,209 @@
+"""Search for better values of a recipe: many short trainings with Optuna, the hopeless ones given up early."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from fer_edge.cli.console import tell
+from fer_edge.errors import ConfigError, FerError
+from fer_train.data.datasets import LabelledFaces
+from fer_train.files import make_folder, require_new_folder
+from fer_train.recipes import Recipe
+from fer_train.training.precision import Precision
+from fer_train.tuning.search_space import SearchSpace
+from fer_train.tuning.trial import Job, train_apart
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+_STUDY_FILE = "study.db"
+_SETTINGS = "settings"
+# Trials that may fail one after the other before the search gives up.
+_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every trial does.
+
+    Attributes:
+        space: the recipe, and what is tried instead of its values.
+        train: what to learn from, once for each of the recipe's label schemes.
+        held_out: what to measure on, alike.
+        precision: Keras' policy.
+        out: the folder of the search.
+    """
+
+    space: SearchSpace
+    train: list[LabelledFaces]
+    held_out: list[LabelledFaces]
+    precision: Precision
+    out: Path
+
+
+@contextmanager
+def open_study(task: Task) -> Iterator[optuna.Study]:
+    """Begin a search in a new folder, or go on with the one that is in it; no other process may do so meanwhile.
+
+    Trials that a killed process left behind count as failed.
+
+    Raises:
+        ConfigError: the folder holds something else, or a search over other values, data or precision, or another
+            process is at it.
+    """
+    path = task.out / _STUDY_FILE
+    if not path.is_file():
+        require_new_folder(task.out)
+    make_folder(task.out)
+    with _alone(task.out):
+        study = _load(path, task.space.recipe({}))
+        _compare(study, task)
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):
+            study.tell(trial.number, state=TrialState.FAIL)
+            _forget_weights(_folder(task.out, trial.number))
+        yield study
+
+
+def run_trials(study: optuna.Study, task: Task, trials: int) -> None:
+    """Try values until so many trials are finished, given up early ones counted; the recipe's own values come first.
+
+    Raises:
+        FerError: nothing but failures.
+    """
+    start = task.space.start
+    if start and not study.get_trials(states=(*FINISHED, TrialState.WAITING)):
+        study.enqueue_trial(start)
+    failures = 0
+    while len(study.get_trials(states=FINISHED)) < trials:
+        number = _run_trial(study, task)
+        trial = study.trials[number]
+        tell(_describe(trial))
+        failures = failures + 1 if trial.state == TrialState.FAIL else 0
+        if failures == _FAILURES:
+            raise FerError(f"{task.out}: gave up after {failures} failures in a row. Mend the cause, then run it again")
+
+
+def epochs_done(trial: FrozenTrial) -> int:
+    """How many epochs a trial was trained for."""
+    return len(trial.intermediate_values)
+
+
+def _run_trial(study: optuna.Study, task: Task) -> int:
+    """Train once and write the result into the study; return the trial's number."""
+    trial = study.ask(task.space.distributions)
+    folder = _folder(task.out, trial.number)
+    try:
+        study.tell(trial, _train(trial, task, folder))
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except (FerError, KeyboardInterrupt) as error:
+        trial.set_user_attr("error", str(error) or "interrupted")
+        study.tell(trial, state=TrialState.FAIL)
+        if isinstance(error, KeyboardInterrupt):
+            tell(f"trial {trial.number}: interrupted. The same command goes on with the search")
+            raise
+    finally:
+        _forget_weights(folder)
+    return trial.number
+
+
+def _train(trial: optuna.Trial, task: Task, folder: Path) -> float:
+    """Return the accuracy on the faces held out, 0..1. Raises TrialPruned where it is below the median of others."""
+    job = Job(task.space.recipe(trial.params), task.train, task.held_out, task.precision, folder)
+    with closing(train_apart(job)) as reports:
+        for epoch, report in enumerate(reports):
+            if report.last:
+                return report.accuracy
+            trial.report(report.accuracy, epoch)
+            if trial.should_prune():
+                break
+    raise optuna.TrialPruned
+
+
+def _load(path: Path, recipe: Recipe) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(
+            storage=URL.create("sqlite", database=str(path)).render_as_string(),
+            study_name="tune",
+            direction="maximize",
+            load_if_exists=True,
+            # Averaged weights lag behind at first: what the epochs of the first third show decides nothing.
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=recipe.epochs // 3),
+        )
+        # A sampler with the same seed again would repeat, after a restart, the values of its first trials.
+        study.sampler = optuna.samplers.TPESampler(seed=recipe.seed + len(study.trials))
+    except SQLAlchemyError as error:
+        raise ConfigError(f"{path}: cannot be used ({str(error).splitlines()[0]}). Choose another folder") from error
+    return study
+
+
+def _compare(study: optuna.Study, task: Task) -> None:
+    """Write what the search is about into a new study; raise ConfigError if that of one begun is another."""
+    settings = {
+        "recipe": task.space.recipe({}).model_dump(mode="json"),
+        "search space": {key: distribution_to_json(value) for key, value in task.space.distributions.items()},
+        "precision": task.precision,
+        "data": [part.fingerprint for part in (*task.train, *task.held_out)],
+    }
+    begun = study.user_attrs.get(_SETTINGS)
+    if begun is None:
+        study.set_user_attr(_SETTINGS, settings)
+        return
+    for part, value in settings.items():
+        if begun.get(part) != value:
+            raise ConfigError(
+                f"{task.out}: was begun with another {part}. Go on with the same, or choose another folder"
+            )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder; the system lets go of it when the process ends, however that happens."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: another search is running in it. Wait for it, or choose another") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _folder(out: Path, number: int) -> Path:
+    return out / f"trial-{number:03d}"
+
+
+def _forget_weights(folder: Path) -> None:
+    """Leave the history and the record of a training, and nothing that is large."""
+    for path in folder.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix == ".keras":
+            path.unlink()
+
+
+def _describe(trial: FrozenTrial) -> str:
+    values = ", ".join(f"{key} {shown(value)}" for key, value in trial.params.items())
+    if trial.state == TrialState.FAIL:
+        return f"trial {trial.number}: failed ({trial.user_attrs['error']}); {values}"
+    given_up = "given up at " if trial.state == TrialState.PRUNED else ""
+    accuracy = f"{100 * (trial.value or 0):.2f} %"
+    return f"trial {trial.number}: {given_up}{accuracy} after epoch {epochs_done(trial)}; {values}"
+
+
+def shown(value: object) -> str:
+    """A value of a recipe, short."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
