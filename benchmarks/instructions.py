@@ -14,7 +14,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import cv2
@@ -82,12 +82,13 @@ def _work(counts: list[int]) -> None:
     with DemoSource() as source:
         image = source.render(scene)
     detector = open_detector(DetectorConfig())
+    shares = range(len(detector.regions(image.shape[1], image.shape[0])))
     classifier = Classifier(load_bundle(find_bundle(DEFAULT_MODEL)), detector.framing)
     prediction = classifier.predict(np.zeros((classifier.input_size, classifier.input_size), np.uint8))
     following = _following(image, scene.box, classifier.labels, prediction)
     track = (Track(1, scene.box, 1.0, 0.0),)
     stages: dict[str, Callable[[int], object]] = {
-        "a whole scan": lambda _: [detector.detect(image, share) for share in range(detector.shares)],
+        "a whole scan": lambda _: [detector.detect(image, share) for share in shares],
         "a look": lambda _: detector.detect_near(image, scene.box),
         "crop and classify": lambda index: classifier.classify(Frame(image, 0.0, index), track),
         "follow and steady": following,
@@ -114,12 +115,14 @@ def _following(image: Image, box: FaceBox, labels: tuple[str, ...], prediction: 
 class _Certain:
     """A detector that costs nothing, so that what is left is the loop's own."""
 
-    shares = 1
     credible, certain = 0.0, 0.0
     framing = CropCalibration()
 
     def __init__(self, box: FaceBox) -> None:
         self._box = box
+
+    def regions(self, width: int, height: int) -> Sequence[FaceBox]:
+        return (FaceBox(0, 0, width, height),)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002
         return [self._box]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from fer_edge.detectors import Detector
@@ -52,10 +53,13 @@ class TimedDetector:
 
     def __init__(self, detector: Detector, stopwatch: Stopwatch) -> None:
         self.framing = detector.framing
-        self.shares = detector.shares
         self.credible, self.certain = detector.credible, detector.certain
         self._detector = detector
         self._stopwatch = stopwatch
+
+    def regions(self, width: int, height: int) -> Sequence[FaceBox]:
+        """As the detector has them."""
+        return self._detector.regions(width, height)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """As the detector does."""

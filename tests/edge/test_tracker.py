@@ -1,6 +1,6 @@
 """Tracks over rendered scenes, found by the real cascade."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -46,10 +46,13 @@ class Counting:
     def __init__(self) -> None:
         self._detector: Detector = open_detector(DetectorConfig())
         self.framing = self._detector.framing
-        self.shares = self._detector.shares
+        self.shares = len(self._detector.regions(640, 480))
         self.credible, self.certain = self._detector.credible, self._detector.certain
         self.scanned: list[int | None] = []
         self.looks = 0
+
+    def regions(self, width: int, height: int) -> Sequence[FaceBox]:
+        return self._detector.regions(width, height)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         self.scanned.append(share)

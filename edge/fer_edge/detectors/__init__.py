@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,16 +17,25 @@ class Detector(Protocol):
     framing: CropCalibration
     """How its boxes become the crop that the model was trained on."""
 
-    shares: int
-    """In how many shares, of about equal work, a whole scan can be done."""
-
     credible: float
     """Scores of a scan and of a look at the same place, together, below which it is no face;"""
     certain: float
     """and from which on it is one without doubt."""
 
+    def regions(self, width: int, height: int) -> Sequence[FaceBox]:
+        """The shares of a whole scan, of about equal cost: the rectangle that each searches in a frame of this size.
+
+        A share may search the whole frame, as the first always does, or a tile of it.
+        """
+        ...
+
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """Search a whole picture, shape (H, W, 3), BGR, uint8; or do one share of it, 0 to `shares` - 1."""
+        """Search a picture.
+
+        Args:
+            image: shape (H, W, 3), BGR, uint8.
+            share: a share of a scan, an index into `regions`; if left out, the picture is searched fully.
+        """
         ...
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
@@ -55,13 +64,19 @@ def open_detector(config: DetectorConfig) -> Detector:
 
 
 def scan(detector: Detector, frame: Frame, share: int | None = None) -> list[FaceBox]:
-    """Search a whole frame, in the small picture if the camera made one; boxes in pixels of the frame."""
-    if frame.small is None:
+    """Search a frame fully, or do one share of a scan; boxes in pixels of the frame.
+
+    Where the camera made a small picture as well, that one is searched, except for tiles: they look for small faces.
+    """
+    height, width = frame.image.shape[:2]
+    small = frame.small
+    is_tile = share is not None and detector.regions(width, height)[share] != FaceBox(0, 0, width, height)
+    if small is None or is_tile:
         return detector.detect(frame.image, share)
-    x, y = (frame.image.shape[axis] / frame.small.shape[axis] for axis in (1, 0))
+    x, y = width / small.shape[1], height / small.shape[0]
     return [
         replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y)
-        for box in detector.detect(frame.small, share)
+        for box in detector.detect(small, share)
     ]
 
 

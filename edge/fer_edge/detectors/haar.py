@@ -61,7 +61,6 @@ _SAME = 0.5
 class HaarDetector:
     """Frontal faces by Haar cascade."""
 
-    shares = len(_SHARES)
     # Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop.
     framing = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
 
@@ -78,6 +77,10 @@ class HaarDetector:
         self._config = config
         self._cascade = _load(find_cascade(config.cascade))
         self._quick_cascade = _load(find_cascade(config.cascade, QUICK_CASCADE))
+
+    def regions(self, width: int, height: int) -> Sequence[FaceBox]:
+        """Each share searches the whole frame, for faces of other sizes."""
+        return (FaceBox(0, 0, width, height),) * len(_SHARES)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """Search the whole picture, scaled to the configured width, or do one share of a quicker search.

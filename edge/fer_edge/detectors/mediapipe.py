@@ -31,7 +31,6 @@ _SHORT, _FULL = 0, 1
 class MediaPipeDetector:
     """Faces by BlazeFace, with the tilt of each head from its eyes."""
 
-    shares = 1
     # Its networks answer nothing below `min_score`; no score was measured that is never wrong.
     credible, certain = 0.0, math.inf
     # Between the medians over pasted Training faces (1.20 and 1.15 for its two models) and those against the cascade's
@@ -57,6 +56,10 @@ class MediaPipeDetector:
         with quiet():
             for network in {self._far, self._near}:
                 network.close()
+
+    def regions(self, width: int, height: int) -> Sequence[FaceBox]:
+        """The whole frame at once."""
+        return (FaceBox(0, 0, width, height),)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002 - all at once
         """Search the whole picture, scaled to the configured width."""

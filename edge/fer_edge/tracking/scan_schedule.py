@@ -38,15 +38,16 @@ class ScanSchedule:
         if frame.still:
             return scan(detector, frame)
         now = frame.captured_at
+        shares = len(detector.regions(frame.image.shape[1], frame.image.shape[0]))
         if not self._shares_left and self._is_due(frame, seen, everybody=everybody):
             self._began = now
             self._scene.remember(frame.image)
-            self._shares_left = list(range(detector.shares))
+            self._shares_left = list(range(shares))
         count = len(self._shares_left)
         since = now - self._last_frame
         self._last_frame = now
         if since < self._config.scan_spread:
-            count = min(math.ceil(detector.shares * since / self._config.scan_spread - 1e-6), count)
+            count = min(math.ceil(shares * since / self._config.scan_spread - 1e-6), count)
         due, self._shares_left = self._shares_left[:count], self._shares_left[count:]
         return [box for share in due for box in scan(detector, frame, share)]
 
