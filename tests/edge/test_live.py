@@ -13,10 +13,10 @@ import pytest
 
 from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
-from fer_edge.sources import live, open_source
+from fer_edge.sources import open_source
 from fer_edge.sources.camera import possible_cameras
 from fer_edge.sources.frame_health import FrameHealthMonitor
-from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.sources.live import Capture, LiveSource, Shot, Timeouts
 from fer_edge.sources.log_limiter import LogRateLimiter
 
 
@@ -39,19 +39,11 @@ class Pictures:
         self.released = True
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All in tenths of seconds: 0.4 for a hang, 3 until it is hopeless."""
-    monkeypatch.setattr(live, "_HANGS", 0.4)
-    monkeypatch.setattr(live, "_LONGEST_HANG", 1.6)
-    monkeypatch.setattr(live, "_HOPELESS", 3.0)
-    monkeypatch.setattr(live, "_ENDING", 0.1)
-    monkeypatch.setattr(live, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(live, "_LONGEST_PAUSE", 0.1)
+IMPATIENT = Timeouts(hang=0.4, longest_hang=1.6, hopeless=3, end=0.1, first_pause=0.05, longest_pause=0.1)
 
 
 def camera(open_capture: Callable[[], Capture | None]) -> LiveSource:
-    return LiveSource("the camera", open_capture, fps=30, wait=True)
+    return LiveSource("the camera", open_capture, fps=30, wait=True, timeouts=IMPATIENT)
 
 
 def taken(source: LiveSource, seconds: float) -> Iterator[int]:
@@ -61,7 +53,6 @@ def taken(source: LiveSource, seconds: float) -> Iterator[int]:
             yield frame.index
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_camera_that_is_slow_to_open_is_used_when_it_is_open() -> None:
     captures: list[Pictures] = []
 
@@ -75,7 +66,6 @@ def test_a_camera_that_is_slow_to_open_is_used_when_it_is_open() -> None:
     assert captures[1].released, "the second reader finds that the first was quicker"
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_camera_that_is_slow_to_be_found_absent_is_waited_for() -> None:
     def find_nothing() -> None:
         time.sleep(1)
@@ -83,7 +73,6 @@ def test_a_camera_that_is_slow_to_be_found_absent_is_waited_for() -> None:
     assert not list(taken(camera(find_nothing), 5))
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_camera_that_hangs_for_good_is_given_up() -> None:
     for_good = threading.Event()
     attempts = iter((Pictures(20),))
@@ -115,7 +104,6 @@ def test_a_camera_that_is_not_as_configured_is_refused_and_not_waited_for(
     assert not caplog.records
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     opened: list[Pictures] = []

@@ -17,21 +17,27 @@ from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 0.5
-# Seconds between attempts to open a camera that is gone: doubled each time.
-_LONGEST_PAUSE = 10.0
-# Seconds of frames after which a camera that vanishes is tried soon again.
-_STEADY = 10.0
-# Seconds without a sign of life after which a reader is given up: opening a stream may take 11.
-_HANGS = 15.0
-# Doubled each time up to this, until there is a frame: some cameras are slow to open, slower to be found absent.
-_LONGEST_HANG = 60.0
-# Seconds after which a camera that hung is not waited for any more: only a new process lets go of all that it held.
-_HOPELESS = 120.0
 # Seconds after which whoever waits looks around.
 _POLL = 0.2
-# Seconds for a reader to end: as long as opening or reading a stream may take.
-_ENDING = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a live source waits for its camera, in seconds."""
+
+    # Before a camera that is gone is opened again; doubled after each attempt, up to the longest.
+    first_pause: float = 0.5
+    longest_pause: float = 10.0
+    # A camera that delivered for this long before it vanished is opened again after the first pause.
+    steady: float = 10.0
+    # A reader without a sign of life for this long is left behind: opening a stream may take 11.
+    # Doubled after each one up to the longest, until there is a frame: a missing camera can take long to be noticed.
+    hang: float = 15.0
+    longest_hang: float = 60.0
+    # A camera that hung for this long is given up: only a new process lets go of all that it held.
+    hopeless: float = 120.0
+    # For a reader to end: as long as opening or reading a stream may take.
+    end: float = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class LiveSource:
         fps: float,
         wait: bool = False,
         observer: Observer | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         """Prepare.
 
@@ -91,6 +98,7 @@ class LiveSource:
             fps: what to assume of a camera that does not say.
             wait: wait for a camera that is not there at the start, instead of raising.
             observer: is told how the camera does.
+            timeouts: how long to wait for the camera.
         """
         self.description = description
         self.fps = fps
@@ -98,6 +106,7 @@ class LiveSource:
         self._open_capture = open_capture
         self._wait = wait
         self._observer = observer
+        self._timeouts = timeouts or Timeouts()
         self._picture = FrameHealthMonitor(description, observer)
         self._fresh = threading.Condition()
         self._newest: Frame | None = None
@@ -108,19 +117,19 @@ class LiveSource:
         """What is wrong, while no frames come."""
         self._is_said = False
         self._sparing = LogRateLimiter()
-        self._patience = _HANGS
+        self._patience = self._timeouts.hang
         self._hung_at: float | None = None
         self._reader: _Reader
         self._left_behind: list[_Reader] = []
 
     def __enter__(self) -> Self:
         """Open the camera. Raises SourceError where it gives no picture, unless it is to be waited for."""
-        self._start_reader(_FIRST_PAUSE)
+        self._start_reader(self._timeouts.first_pause)
         while not self._wait and self._newest is None:
             with self._fresh:
                 self._fresh.wait(_POLL)
             self._raise_refusal()
-            if self._reader.refused or self._reader.silent_for() > _HANGS:
+            if self._reader.refused or self._reader.silent_for() > self._timeouts.hang:
                 self.stop()
                 raise SourceError(
                     f"{self.description} cannot be opened or gives no picture. "
@@ -130,7 +139,7 @@ class LiveSource:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._reader.thread.join(_ENDING)
+        self._reader.thread.join(self._timeouts.end)
         self.hangs = any(reader.thread.is_alive() for reader in (self._reader, *self._left_behind))
 
     def __iter__(self) -> Iterator[Frame]:
@@ -182,7 +191,7 @@ class LiveSource:
             self._reader = reader  # one that was left behind may be the first to deliver after all
             self._newest = Frame(shot.image, shot.taken_at or now, self._count, live=True, small=shot.small)
             self._count += 1
-            self._hung_at, self._patience = None, _HANGS
+            self._hung_at, self._patience = None, self._timeouts.hang
             self._missing = ""
             was_said, self._is_said = self._is_said, False
             self._fresh.notify_all()
@@ -201,7 +210,7 @@ class LiveSource:
             raise self._refusal
 
     def _start_reader(self, pause: float) -> None:
-        self._reader = _Reader(self, pause)
+        self._reader = _Reader(self, self._timeouts, pause)
         self._reader.thread.start()
 
     def _miss(self, reader: _Reader) -> None:
@@ -224,13 +233,13 @@ class LiveSource:
             if self._reader.silent_for() > self._patience:
                 self._missing = self._missing or "hangs: opening it anew"
                 self._hung_at = self._hung_at or now
-                self._patience = min(2 * self._patience, _LONGEST_HANG)
+                self._patience = min(2 * self._patience, self._timeouts.longest_hang)
                 self._left_behind = [reader for reader in self._left_behind if reader.thread.is_alive()]
                 self._left_behind.append(self._reader)
                 self._start_reader(self._reader.pause)
         self._complain()
         hung_at = self._hung_at
-        if hung_at is not None and now - hung_at > _HOPELESS:
+        if hung_at is not None and now - hung_at > self._timeouts.hopeless:
             raise SourceError(f"{self.description} hangs and cannot be opened anew by this process. Start it again")
         if self._missing and self._observer:
             self._observer.waiting(self.description)
@@ -239,8 +248,9 @@ class LiveSource:
 class _Reader:
     """A thread that opens the camera and reads it, over and over, until its source no longer wants it."""
 
-    def __init__(self, source: LiveSource, pause: float) -> None:
+    def __init__(self, source: LiveSource, timeouts: Timeouts, pause: float) -> None:
         self.pause = pause
+        self._timeouts = timeouts
         self.refused = False
         self._source = source
         self._alive_at = time.monotonic()
@@ -267,12 +277,12 @@ class _Reader:
             self._alive_at = time.monotonic()
         capture.release()
         self._alive_at = time.monotonic()
-        if self._alive_at - started_at > _STEADY:
-            self.pause = _FIRST_PAUSE
+        if self._alive_at - started_at > self._timeouts.steady:
+            self.pause = self._timeouts.first_pause
 
     def _rest(self) -> None:
         end = time.monotonic() + self.pause
-        self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+        self.pause = min(2 * self.pause, self._timeouts.longest_pause)
         while self._source.is_current(self) and time.monotonic() < end:
             time.sleep(_POLL)
             self._alive_at = time.monotonic()
