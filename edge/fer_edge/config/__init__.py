@@ -1,0 +1,25 @@
+"""The run configuration."""
+
+from fer_edge.config.loading import load_config
+from fer_edge.config.sections import (
+    CameraConfig,
+    DetectorConfig,
+    JsonLinesConfig,
+    MqttConfig,
+    RunConfig,
+    ScreenConfig,
+    SmoothingConfig,
+    TrackerConfig,
+)
+
+__all__ = [
+    "CameraConfig",
+    "DetectorConfig",
+    "JsonLinesConfig",
+    "MqttConfig",
+    "RunConfig",
+    "ScreenConfig",
+    "SmoothingConfig",
+    "TrackerConfig",
+    "load_config",
+]

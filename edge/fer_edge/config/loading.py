@@ -1,0 +1,63 @@
+"""Reading the configuration: a TOML file, then what the command line overrides."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fer_edge.config.sections import RunConfig
+from fer_edge.errors import ConfigError, reason
+from fer_edge.validation import first_problem
+
+
+def load_config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
+    """Read the configuration.
+
+    Args:
+        path: a TOML file; the defaults if left out.
+        overrides: values by dotted key (`detector.name`); None means not given.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; names the key.
+    """
+    values = _read_toml(path) if path else {}
+    config = _validate(values, f"{path}: " if path else "")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not given:
+        return config
+    for key, value in given.items():
+        _put(values, key, value)
+    return _validate(values, "")
+
+
+def _validate(values: dict[str, Any], where: str) -> RunConfig:
+    """Validate strictly: "2" is not a number, nor is true. As JSON, in which a path is a string."""
+    try:
+        text = json.dumps(values, default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{where}{error.object!r}: a name is not UTF-8, which OpenCV cannot open") from error
+    try:
+        return RunConfig.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        field, problem = first_problem(error)
+        raise ConfigError(f"{where}{field}: {problem}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _put(values: dict[str, Any], key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[name] = str(value) if isinstance(value, Path) else value
