@@ -1,10 +1,9 @@
 """Facial expression recognition on small computers.
 
-    import cv2
-    from fer_edge import Frame, Pipeline
+    from fer_edge import Pipeline, load_frame
 
     with Pipeline() as pipeline:
-        for face in pipeline.process(Frame(cv2.imread("portrait.jpg"), still=True)).faces:
+        for face in pipeline.process(load_frame("portrait.jpg")).faces:
             print(face.label, face.confidence, face.box)
 
 The main loop, which `Pipeline.run` is:
@@ -25,8 +24,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_edge.config import RunConfig, load_config
+    from fer_edge.config import (
+        CameraConfig,
+        DetectorConfig,
+        JsonLinesConfig,
+        MqttConfig,
+        RunConfig,
+        ScreenConfig,
+        SmoothingConfig,
+        TrackerConfig,
+        load_config,
+    )
     from fer_edge.detectors import Detector
+    from fer_edge.detectors.base import BaseDetector
     from fer_edge.errors import (
         ConfigError,
         DataError,
@@ -36,7 +46,7 @@ if TYPE_CHECKING:
         ModelError,
         SourceError,
     )
-    from fer_edge.images import read_image
+    from fer_edge.images import load_frame
     from fer_edge.model.bundle import Bundle, find_bundle, load_bundle
     from fer_edge.model.classifier import Classifier
     from fer_edge.pipeline import Pipeline
@@ -44,20 +54,31 @@ if TYPE_CHECKING:
     from fer_edge.run_stats import RunStats
     from fer_edge.sinks import Sink, StopRun
     from fer_edge.sources import Source, open_source
-    from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
+    from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Probabilities, Track, TrackedFace
 
-# Before OpenCV is imported anywhere: a small file may claim to be a picture of gigabytes. 134 megapixels.
+# OpenCV reads these when it is imported. A small file may claim to hold gigabytes: 134 megapixels is the most.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
-# What it cannot open or read is said in our own words.
+# Our own messages say what cannot be opened or read.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 __version__ = version("fer-edge")
 
-# Where each public name is defined. It is imported when it is first used, so that `import fer_edge` takes no time.
+# Where each public name is defined. A module is imported when its name is first used, so `import fer_edge` is quick.
 _HOMES = {
-    "config": ("RunConfig", "load_config"),
+    "config": (
+        "CameraConfig",
+        "DetectorConfig",
+        "JsonLinesConfig",
+        "MqttConfig",
+        "RunConfig",
+        "ScreenConfig",
+        "SmoothingConfig",
+        "TrackerConfig",
+        "load_config",
+    ),
     "detectors": ("Detector",),
+    "detectors.base": ("BaseDetector",),
     "errors": (
         "ConfigError",
         "DataError",
@@ -67,7 +88,7 @@ _HOMES = {
         "ModelError",
         "SourceError",
     ),
-    "images": ("read_image",),
+    "images": ("load_frame",),
     "model.bundle": ("Bundle", "find_bundle", "load_bundle"),
     "model.classifier": ("Classifier",),
     "pipeline": ("Pipeline",),
@@ -75,38 +96,48 @@ _HOMES = {
     "run_stats": ("RunStats",),
     "sinks": ("Sink", "StopRun"),
     "sources": ("Source", "open_source"),
-    "types": ("FaceBox", "Frame", "FrameResult", "Prediction", "Track", "TrackedFace"),
+    "types": ("FaceBox", "Frame", "FrameResult", "Image", "Prediction", "Probabilities", "Track", "TrackedFace"),
 }
 
 __all__ = [
+    "BaseDetector",
     "Bundle",
+    "CameraConfig",
     "Classifier",
     "ConfigError",
     "CropCalibration",
     "DataError",
     "Detector",
+    "DetectorConfig",
     "FaceBox",
     "FerError",
     "Frame",
     "FrameResult",
+    "Image",
+    "JsonLinesConfig",
     "MissingDependency",
     "MissingExtra",
     "ModelError",
+    "MqttConfig",
     "Pipeline",
     "Prediction",
+    "Probabilities",
     "RunConfig",
     "RunStats",
+    "ScreenConfig",
     "Sink",
+    "SmoothingConfig",
     "Source",
     "SourceError",
     "StopRun",
     "Track",
     "TrackedFace",
+    "TrackerConfig",
     "find_bundle",
     "load_bundle",
     "load_config",
+    "load_frame",
     "open_source",
-    "read_image",
 ]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_edge.types import Image
+from fer_edge.errors import SourceError
+from fer_edge.types import Frame, Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,6 +29,14 @@ def read_image(path: Path, *, grey: bool = False) -> Image | None:
     except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
         return None
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def load_frame(path: str | Path) -> Frame:
+    """Read one picture as a still frame: shape (H, W, 3), BGR, uint8. Raises SourceError if it cannot be read."""
+    image = read_image(Path(path))
+    if image is None:
+        raise SourceError(f"{path}: is not a readable image")
+    return Frame(image, still=True, name=Path(path).name)
 
 
 def _chunks_fit(content: bytes) -> bool:

@@ -48,6 +48,13 @@ class FaceBox:
     # Degrees by which the head is tilted clockwise in the picture; 0 where the detector cannot tell.
     roll: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Turn NumPy numbers, which detectors like to give, into Python's: results then work with json and the like."""
+        for name in ("x", "y", "width", "height", "score", "roll"):
+            value = getattr(self, name)
+            if type(value) is not float:
+                object.__setattr__(self, name, float(value))
+
 
 @dataclass(frozen=True, slots=True)
 class Track:

@@ -101,28 +101,6 @@ def test_bench_takes_the_configured_source(command: Run, tmp_path: Path) -> None
     assert "nosuch.mp4" in done.stderr
 
 
-def test_a_wheel_works_away_from_the_checkout(demo_video: Path, tmp_path: Path) -> None:
-    """The wheel alone, with the packages that are installed here, from an empty folder."""
-    root = Path(__file__).resolve().parents[2]
-    pip: list[str | Path] = [sys.executable, "-m", "pip"]
-    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, root]
-    subprocess.run(build, check=True, capture_output=True)
-    wheel = next(tmp_path.glob("*.whl"))
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--target", tmp_path / "site", wheel], check=True)
-    script = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import fer_edge; "
-        "from fer_edge.cli.app import run; assert 'site' in fer_edge.__file__, fer_edge.__file__; run()"
-    )
-    arguments = ["run", "--source", str(demo_video), "--json", "-"]
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(lines) == 90
-    assert sum(bool(line["faces"]) for line in lines) > 80
-
-
 def test_doctor_finds_a_working_installation(command: Run) -> None:
     done = command("fer-edge", "doctor", env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stdout

@@ -27,11 +27,11 @@ class _Section(BaseModel):
 class CameraConfig(_Section):
     """What is asked of a camera; it may answer with something else."""
 
-    width: int = Field(640, ge=64, le=7680)
+    width: int = Field(default=640, ge=64, le=7680)
     """Pixels."""
-    height: int = Field(480, ge=48, le=4320)
+    height: int = Field(default=480, ge=48, le=4320)
     """Pixels."""
-    fps: float = Field(30, gt=0, le=240)
+    fps: float = Field(default=30, gt=0, le=240)
     pixel_format: Literal["MJPG", "YUYV"] | None = None
     """How a USB camera sends its pictures. Left out: the first that OpenCV can read, which is not compressed as a rule,
     and so large that many cameras give 720p only ten times a second."""
@@ -49,18 +49,18 @@ class DetectorConfig(_Section):
     """How faces are found."""
 
     name: Literal["haar", "mediapipe"] = "haar"
-    scan_width: int = Field(320, ge=80, le=3840)
+    scan_width: int = Field(default=320, ge=80, le=3840)
     """A whole frame is scaled to this many pixels in width before it is searched. Half of it, half the cost and
     twice the smallest face."""
-    min_face: int = Field(24, ge=20, le=3840)
+    min_face: int = Field(default=24, ge=20, le=3840)
     """Haar: smallest face that a scan finds, in pixels of the scaled frame."""
-    min_neighbours: int = Field(0, ge=0, le=100)
+    min_neighbours: int = Field(default=0, ge=0, le=100)
     """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
     cascade: Path | None = None
     """Haar: a cascade file of your own."""
     range: Literal["short", "full"] = "short"
     """MediaPipe: which of its own models, for faces within 2 or within 5 metres."""
-    min_score: float = Field(0.5, ge=0, le=1)
+    min_score: float = Field(default=0.5, ge=0, le=1)
     """MediaPipe: how sure it must be that something is a face."""
     model: Path | None = None
     """MediaPipe: a model file of your own; version 1 brings none."""
@@ -69,34 +69,34 @@ class DetectorConfig(_Section):
 class TrackerConfig(_Section):
     """How faces are followed."""
 
-    scan_interval: float = Field(1.0, gt=0)
+    scan_interval: float = Field(default=1.0, gt=0)
     """Seconds between whole scans while faces are followed."""
-    idle_scan_interval: float = Field(0.25, gt=0)
+    idle_scan_interval: float = Field(default=0.25, gt=0)
     """Seconds between whole scans while nobody is there, or somebody was lost."""
-    still_scan_interval: float = Field(2.0, gt=0)
+    still_scan_interval: float = Field(default=2.0, gt=0)
     """Seconds between whole scans while nothing but the known faces moves in the picture."""
-    scan_spread: float = Field(0.1, ge=0)
+    scan_spread: float = Field(default=0.1, ge=0)
     """Seconds over which the shares of a whole scan are spread; 0 does them all in one frame."""
-    look_interval: float = Field(0.05, ge=0)
+    look_interval: float = Field(default=0.05, ge=0)
     """Seconds between two looks at a known face, which is moved along between them; 0 looks in every frame."""
-    detect_interval: float = Field(0.2, ge=0)
+    detect_interval: float = Field(default=0.2, ge=0)
     """Seconds for which a face that looks as it did need not be seen by the detector; 0 asks it at each look."""
-    confirm_after: int = Field(3, ge=1, le=100)
+    confirm_after: int = Field(default=3, ge=1, le=100)
     """How often in a row a face is seen before it is shown, unless it is beyond doubt."""
-    max_missed: float = Field(1.0, ge=0)
+    max_missed: float = Field(default=1.0, ge=0)
     """Seconds for which a face that is not seen keeps its id."""
-    min_iou: float = Field(0.3, gt=0, lt=1)
+    min_iou: float = Field(default=0.3, gt=0, lt=1)
     """Overlap at which two boxes are the same face."""
 
 
 class SmoothingConfig(_Section):
     """How labels are steadied."""
 
-    time_constant: float = Field(0.4, ge=0)
+    time_constant: float = Field(default=0.4, ge=0)
     """Seconds after which 63 % of a change has come through."""
-    switch_margin: float = Field(0.1, ge=0, lt=1)
+    switch_margin: float = Field(default=0.1, ge=0, lt=1)
     """How much more probable another label must be before it is shown."""
-    uncertain_below: float = Field(0.35, ge=0, lt=1)
+    uncertain_below: float = Field(default=0.35, ge=0, lt=1)
     """The label is `uncertain` once none is this probable, until one is by `switch_margin` more."""
 
     @model_validator(mode="after")
@@ -113,14 +113,14 @@ class JsonLinesConfig(_Section):
     """Add to a file that is there, rather than replace it."""
     on_change: bool = False
     """Write only when somebody comes, goes or changes expression."""
-    sync_s: float | None = Field(None, ge=0)
+    sync_s: float | None = Field(default=None, ge=0)
     """Seconds after which lines are safe from a power cut at the latest; 0 for each line at once. Left out: as the
     system does it, which is some 30."""
-    max_mb: float = Field(50, gt=0)
+    max_mb: float = Field(default=50, gt=0)
     """Size at which a log is set aside as FILE.1, the one before as FILE.2, and so on."""
-    max_hours: float = Field(24, gt=0)
+    max_hours: float = Field(default=24, gt=0)
     """Age at which a log is set aside, whatever its size."""
-    keep: int = Field(30, ge=1, le=1000)
+    keep: int = Field(default=30, ge=1, le=1000)
     """How many are kept aside."""
 
 
@@ -137,8 +137,8 @@ class MqttConfig(_Section):
     """A broker that is told of every change."""
 
     host: str
-    port: int = Field(1883, ge=1, le=65535)
-    topic: str = Field("fer-edge", min_length=1, pattern=r"^[^#+]*$")
+    port: int = Field(default=1883, ge=1, le=65535)
+    topic: str = Field(default="fer-edge", min_length=1, pattern=r"^[^#+]*$")
     """What the topics begin with."""
     username: str | None = None
     password: str | None = None
@@ -148,24 +148,24 @@ class MqttConfig(_Section):
 class RunConfig(_Section):
     """Everything that `fer-edge run` can be told."""
 
-    source: Annotated[str, BeforeValidator(_as_name)] = Field("auto", min_length=1)
+    source: Annotated[str, BeforeValidator(_as_name)] = Field(default="auto", min_length=1)
     """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
 
     `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo.
     """
     model: str = DEFAULT_MODEL
-    threads: int = Field(1, ge=1, le=64)
+    threads: int = Field(default=1, ge=1, le=64)
     """Threads for the model and for OpenCV, each."""
     display: Literal["none", "window", "hdmi"] = "none"
-    json_path: str | None = Field(None, alias="json")
+    json_path: str | None = Field(default=None, alias="json")
     """File for JSON lines, `-` for standard output."""
     record: Path | None = None
     """Annotated video to write, `.mp4`, or `.mkv`, which outlives a kill; of pictures, a folder of annotated copies."""
     plot: Path | None = None
     """Timeline of the probabilities to draw, `.png`, `.svg` or `.pdf`; for sources that end."""
-    max_frames: int | None = Field(None, ge=1)
+    max_frames: int | None = Field(default=None, ge=1)
     """Stop after this many frames."""
-    max_fps: float | None = Field(None, ge=1, le=240)
+    max_fps: float | None = Field(default=None, ge=1, le=240)
     """Frames a second that are processed at the most; of live sources alone. With fewer than one nobody is
     followed, and a service's watchdog starves."""
     power_save: bool = False

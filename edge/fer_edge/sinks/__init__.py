@@ -13,7 +13,7 @@ class Sink:
     """A context manager that takes results."""
 
     # For people: what it is, and which.
-    description: str
+    description: str = "sink"
     # Whether a result takes it long enough for a thread of its own. A window must stay in the main thread.
     slow = False
     # Why it does not work at the moment; empty while it works.

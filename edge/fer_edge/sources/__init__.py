@@ -62,17 +62,18 @@ class Observer(Protocol):
         ...
 
 
-def open_source(config: RunConfig, *, paced: bool = True, observer: Observer | None = None) -> Source:
+def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observer | None = None) -> Source:
     """Choose the configured source; `auto` is a ribbon-cable camera, another that answers, or the demo.
 
     Args:
-        config: the run's.
+        config: the run's; or only what would be its `source`, such as "0", "clip.mp4" or "demo".
         paced: whether the demo keeps real time; a benchmark wants it as fast as it goes.
         observer: is told how a camera does.
 
     Raises:
         SourceError: there is nothing of that name.
     """
+    config = RunConfig(source=config) if isinstance(config, str) else config
     name = config.source
     if name == "demo":
         return _demo(paced)
