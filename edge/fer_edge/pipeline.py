@@ -58,7 +58,12 @@ class Pipeline:
         self._config = config
         self._finding = Stopwatch()
         self._detector = TimedDetector(detector, self._finding)
-        self._classifier = Classifier(load_bundle(find_bundle(config.model)), detector.framing, threads=config.threads)
+        self._classifier = Classifier(
+            load_bundle(find_bundle(config.model)),
+            detector.framing,
+            threads=config.threads,
+            prior=config.classifier.prior,
+        )
         self._tracker = Tracker(config.tracker, self._finding)
         self._smoother = Smoother(config.smoothing, self._classifier.labels)
         self._outputs: list[Sink] = []

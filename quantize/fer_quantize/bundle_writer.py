@@ -11,6 +11,7 @@ from pathlib import Path
 from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import MANIFEST_FILE, Manifest, sha256
 from fer_edge.model.golden import verify
+from fer_train.files import write_whole
 
 
 def refuse_foreign(out: Path) -> None:
@@ -43,11 +44,11 @@ def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> N
     aside = out.with_name(f".{out.name}.part")
     old = out.with_name(f".{out.name}.old")
     hashes = {name: sha256(files[name]) for name in sorted(files)}
-    complete = manifest.model_copy(update={"files": hashes}).model_dump_json(indent=2) + "\n"
+    complete = as_json(manifest.model_copy(update={"files": hashes}))
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        for name, content in {**files, MANIFEST_FILE: complete.encode()}.items():
+        for name, content in {**files, MANIFEST_FILE: complete}.items():
             (aside / name).write_bytes(content)
         verify(aside)
         if out.exists():
@@ -61,6 +62,16 @@ def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> N
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the `model.json` of a bundle. Raises ConfigError if that cannot be done."""
+    write_whole(folder / MANIFEST_FILE, as_json(manifest))
+
+
+def as_json(manifest: Manifest) -> bytes:
+    """The content of `model.json`."""
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
 
 
 def source_revision() -> str:

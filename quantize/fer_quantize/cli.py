@@ -48,6 +48,9 @@ def quantize(
         list[str] | None,
         typer.Option(help="Only measure this mode: int8, int16x8, float16, dynamic, float32 or all; may be repeated."),
     ] = None,
+    add_prior: Annotated[
+        bool, typer.Option("--add-prior", help="Only write the training prior into the model.json of a bundle.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Convert a Keras model to a full-int8 TFLite bundle, and measure float against int8 on the validation split."""
@@ -69,6 +72,9 @@ def quantize(
 
     limits = Limits(max_drop, max_class_drop) if check else None
     modes = parse_modes(mode or [])
+    if add_prior:
+        _add_prior(model or DEFAULT_MODEL, data, alone=not (labels or layers or modes or int16 or out or check))
+        return
     if not model or not model.endswith((".keras", ".h5")):
         if layers or modes or int16 or out:
             raise ConfigError(
@@ -89,6 +95,14 @@ def quantize(
     print_outcome(outcome)
     if outcome.refusal:
         raise typer.Exit(1)
+
+
+def _add_prior(model: str, data: Path, *, alone: bool) -> None:
+    from fer_quantize.training_prior import add_prior
+
+    if model.endswith((".keras", ".h5")) or not alone:
+        raise ConfigError("--add-prior wants a bundle and --data alone: a conversion writes the prior by itself")
+    typer.echo(f"{add_prior(model, data)}: prior written")
 
 
 def run() -> None:

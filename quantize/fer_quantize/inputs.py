@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_quantize.representative import representative_rows
+from fer_quantize.training_prior import training_prior
 from fer_train.data.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
 from fer_train.data.duplicates import without_duplicates
 from fer_train.evaluation.predictors import refuse_other_outputs
@@ -28,6 +29,7 @@ class Origin:
         training: the training's record; empty if there is none.
         representative: the training faces that set the ranges.
         seed: that chose them.
+        prior: share of each label in the training data.
         labellings: the validation split by the model's own labels, then by FER2013's where the classes are the same.
     """
 
@@ -36,6 +38,7 @@ class Origin:
     training: dict[str, Any]
     representative: LabelledFaces
     seed: int
+    prior: dict[str, float]
     labellings: tuple[LabelledFaces, ...]
 
     @property
@@ -74,9 +77,10 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     scheme = find_scheme(path, labels, training)
     refuse_other_outputs(path, lambda faces: predict(model, faces), scheme)
     labellings = read_labellings(data, scheme)
-    train = without_duplicates(load_dataset(data, "train", scheme), of=labellings[0])
+    learnt = load_dataset(data, "train", scheme)
+    train = without_duplicates(learnt, of=labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
-    return Origin(path, model, training, chosen, seed, labellings)
+    return Origin(path, model, training, chosen, seed, training_prior(training, learnt), labellings)
 
 
 def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:

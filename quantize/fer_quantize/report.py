@@ -149,7 +149,7 @@ def _costs(comparison: Comparison) -> Table:
 def _calibration(done: Calibration) -> str:
     return (
         f"Calibrated at temperature {done.temperature:.3f} on {done.images} faces of {done.split}: calibration error "
-        f"{done.ece_before:.3f} before, {done.ece:.3f} after (cross-fitted, float)."
+        f"{done.ece_before:.3f} before, {done.ece:.3f} after (cross-fitted, float, [classifier] prior {done.prior:g})."
     )
 
 

@@ -51,7 +51,7 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
     """
     out = out.absolute()
     refuse_foreign(out)
-    calibration = calibrate(origin.model, origin.labellings[0])
+    calibration = calibrate(origin.model, origin.labellings[0], origin.prior)
     bundle = Bundle(out, _manifest(origin, out.name, int16_layers, calibration), _convert(origin, int16_layers))
     comparison = compare(origin.model, bundle, origin.labellings)
     recorded = trained_accuracy(origin.training, origin.labellings[0])
@@ -134,6 +134,7 @@ def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibratio
         calibration=calibration,
         accuracy=(),
         reference_distribution={},
+        prior=origin.prior,
         training={"scheme": origin.representative.scheme, **origin.training},
         source_revision=source_revision(),
         licence=_LICENCE,

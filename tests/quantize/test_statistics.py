@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
+from fer_edge.model.prior import reweight
 from fer_quantize.representative import representative_rows
 from fer_quantize.statistics import paired_drop
 from fer_quantize.temperature_scaling import best_temperature, cross_fitted
@@ -51,9 +52,20 @@ def test_the_temperature_that_the_labels_were_drawn_at_is_found() -> None:
     said = rng.dirichlet(np.full(7, 0.3), 4000).astype(np.float32)
     truth = soften(said, 1.6)
     classes = np.array([rng.choice(7, p=row / row.sum()) for row in truth.astype(np.float64)])
-    assert best_temperature(said, classes) == pytest.approx(1.6, abs=0.1)
+    as_it_is = np.ones(7, np.float32)
+    assert best_temperature(said, classes, as_it_is) == pytest.approx(1.6, abs=0.1)
     assert calibration_error(said, classes) > 0.08
-    assert calibration_error(cross_fitted(said, classes), classes) < 0.03
+    assert calibration_error(cross_fitted(said, classes, as_it_is), classes) < 0.03
+
+
+def test_the_temperature_suits_what_the_prior_leaves() -> None:
+    rng = np.random.default_rng(0)
+    said = rng.dirichlet(np.full(7, 0.3), 4000).astype(np.float32)
+    weights = np.array([8, 4, 2, 1, 1, 1, 1], np.float32)
+    truth = reweight(soften(said, 1.6), weights)
+    classes = np.array([rng.choice(7, p=row / row.sum()) for row in truth.astype(np.float64)])
+    assert best_temperature(said, classes, weights) == pytest.approx(1.6, abs=0.1)
+    assert calibration_error(cross_fitted(said, classes, weights), classes) < 0.03
 
 
 @pytest.fixture

@@ -221,6 +221,9 @@ def evaluate(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Also read each face together with its mirror image.")
     ] = False,
+    prior: Annotated[
+        float, typer.Option(min=0, max=1, help="Bundles: as [classifier] prior, which is 0.15 unless told otherwise.")
+    ] = 0.0,
 ) -> None:
     """Measure how good a model is."""
     from fer_train.data.datasets import load_dataset, parse_votes
@@ -228,8 +231,35 @@ def evaluate(
     from fer_train.evaluation.evaluate import parse_split
     from fer_train.evaluation.predictors import open_predictor
 
-    part, opened = parse_split(split), open_predictor(model, labels)
+    part, opened = parse_split(split), open_predictor(model, labels, prior)
     judge(opened, load_dataset(data, part, opened.scheme, parse_votes(votes)), out, mirror=mirror)
+
+
+@app.command("prior")
+def prior_curve(
+    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
+    data: DataPath,
+    labels: Labels = None,
+    split: SplitName = "validation",
+    out: Annotated[Path | None, typer.Option(help="Folder for prior.md and prior.png.")] = None,
+) -> None:
+    """Measure what each value of [classifier] prior gives to rare expressions, and costs the others."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_train.data.datasets import load_dataset
+    from fer_train.evaluation.evaluate import parse_split
+    from fer_train.evaluation.predictors import open_predictor
+    from fer_train.evaluation.prior_curve import cells, headings, measure_curve, write_curve
+
+    part, scheme = parse_split(split), open_predictor(model, labels).scheme
+    curve = measure_curve(model, load_dataset(data, part, scheme))
+    table = Table(*headings(curve), title=curve.title)
+    for point in curve.points:
+        table.add_row(*cells(curve, point))
+    Console().print(table)
+    for path in write_curve(curve, out) if out else ():
+        typer.echo(f"{path}: written")
 
 
 @app.command()

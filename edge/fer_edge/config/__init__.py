@@ -3,6 +3,7 @@
 from fer_edge.config.loading import load_config
 from fer_edge.config.sections import (
     CameraConfig,
+    ClassifierConfig,
     DetectorConfig,
     JsonLinesConfig,
     MqttConfig,
@@ -14,6 +15,7 @@ from fer_edge.config.sections import (
 
 __all__ = [
     "CameraConfig",
+    "ClassifierConfig",
     "DetectorConfig",
     "JsonLinesConfig",
     "MqttConfig",

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fer_edge.model.bundle import DEFAULT_MODEL
+from fer_edge.model.prior import DEFAULT_POWER
 
 _FILE_URL = "file://"
 
@@ -87,6 +88,14 @@ class TrackerConfig(_Section):
     """Seconds for which a face that is not seen keeps its id."""
     min_iou: float = Field(default=0.3, gt=0, lt=1)
     """Overlap at which two boxes are the same face."""
+
+
+class ClassifierConfig(_Section):
+    """How the model's answers are read."""
+
+    prior: float = Field(DEFAULT_POWER, ge=0, le=1)
+    """Power of the training prior that probabilities are divided by: 0 takes them as they are, 1 reads as if all
+    expressions were equally frequent, which finds more of the rare ones and is wrong more often on the others."""
 
 
 class SmoothingConfig(_Section):
@@ -173,6 +182,7 @@ class RunConfig(_Section):
     camera: CameraConfig = CameraConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     json_lines: JsonLinesConfig = JsonLinesConfig()
     screen: ScreenConfig = ScreenConfig()

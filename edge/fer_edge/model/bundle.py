@@ -9,9 +9,9 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fer_edge.errors import ModelError
 from fer_edge.labels import FER2013, FERPLUS8
@@ -22,6 +22,8 @@ MANIFEST_FILE = "model.json"
 MODEL_FILE = "model.tflite"
 DEFAULT_MODEL = "ferplus7"
 
+# The shares are rounded to four places.
+_PRIOR_TOLERANCE = 0.005
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Inside the installed package; beside it in a checkout.
 _SHIPPED = (_PACKAGE / "models", _PACKAGE.parents[1] / "models")
@@ -65,9 +67,11 @@ class Calibration(_Strict):
     """On which it was chosen."""
     images: int
     ece_before: float
-    """Expected calibration error, 0..1, of the float model on those images at temperature 1."""
+    """Expected calibration error, 0..1, of the float model on those images at temperature 1, with that prior."""
     ece: float
     """The same afterwards, each half of the images at the temperature that suits the other half."""
+    prior: float = Field(0.0, ge=0, le=1)
+    """Power of the training prior at which the temperature was chosen, and `ece` was measured."""
 
 
 class Manifest(_Strict):
@@ -90,6 +94,8 @@ class Manifest(_Strict):
     accuracy: tuple[Accuracy, ...]
     reference_distribution: dict[str, float]
     """Mean probability of each label on the validation split: what the model says of people in general."""
+    prior: dict[str, float] | None = None
+    """Share of each label in the training data, in the order of `labels`; older bundles have none."""
     training: dict[str, object]
     """The training run's own record: recipe, data, versions."""
     source_revision: str
@@ -109,6 +115,16 @@ class Manifest(_Strict):
         if shape[0] != shape[1]:
             raise ValueError(f"is not square: {shape}")
         return shape
+
+    @model_validator(mode="after")
+    def _prior_of_these_labels(self) -> Self:
+        if self.prior is None:
+            return self
+        if tuple(self.prior) != self.labels:
+            raise ValueError("prior: does not name the labels in their order")
+        if min(self.prior.values()) < 0 or abs(sum(self.prior.values()) - 1) > _PRIOR_TOLERANCE:
+            raise ValueError("prior: is not shares that sum to one")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

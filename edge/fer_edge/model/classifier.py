@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,20 +12,26 @@ import numpy.typing as npt
 from fer_edge.errors import ModelError
 from fer_edge.model.bundle import Bundle
 from fer_edge.model.interpreter import open_interpreter
+from fer_edge.model.prior import prior_weights, reweight
 from fer_edge.preprocess import CropCalibration, crop_face
 from fer_edge.types import Frame, Image, Prediction, Probabilities, Track
+
+_log = logging.getLogger(__name__)
 
 
 class Classifier:
     """Reads expressions with one model bundle."""
 
-    def __init__(self, bundle: Bundle, framing: CropCalibration | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, bundle: Bundle, framing: CropCalibration | None = None, threads: int = 1, prior: float = 0.0
+    ) -> None:
         """Open the model and compare it with its manifest.
 
         Args:
             bundle: the model.
             framing: the detector's transform from box to crop; the box itself if left out.
             threads: how many the kernels may use.
+            prior: power of the training prior that probabilities are divided by, 0..1; 0 leaves them as they are.
 
         Raises:
             ModelError: the model's shapes or dtypes are not those that the manifest promises.
@@ -42,6 +49,7 @@ class Classifier:
             raise ModelError(f"{bundle.folder}: {error}") from error
         self.input_size = manifest.input_shape[0]
         self._lookup = _grey_to_int8(*self._input["quantization"])
+        self._weights = _weights(bundle, prior)
 
     def classify(self, frame: Frame, tracks: Sequence[Track]) -> dict[int, Prediction]:
         """Return a prediction, by id, of each track that was seen in this frame."""
@@ -58,16 +66,28 @@ class Classifier:
         return Prediction(probabilities, self.labels[best], float(probabilities[best]))
 
     def probabilities(self, crop: Image) -> Probabilities:
-        """Probabilities, shape (C,), that sum to one."""
+        """Probabilities, shape (C,), that sum to one, corrected for the prior if that was asked for."""
         scale, zero_point = self._output["quantization"]
         shares = np.maximum((self.levels(crop).astype(np.float32) - zero_point) * scale, 0)
-        return np.asarray(shares / max(float(shares.sum()), 1e-6), np.float32)
+        return reweight(shares, self._weights)
 
     def levels(self, crop: Image) -> npt.NDArray[np.int8]:
         """The model's output as it is, shape (C,)."""
         self._interpreter.set_tensor(self._input["index"], self._lookup[crop][None, :, :, None])
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output["index"])[0], np.int8)
+
+
+def _weights(bundle: Bundle, power: float) -> npt.NDArray[np.float32]:
+    prior = bundle.manifest.prior
+    if prior is None:
+        if power:
+            _log.warning(
+                "%s: model.json has no prior, so [classifier] prior does nothing. Add it with fer-quantize --add-prior",
+                bundle.folder,
+            )
+        return np.ones(len(bundle.manifest.labels), np.float32)
+    return prior_weights(prior, power)
 
 
 def _only_tensor(details: list[dict[str, Any]], shape: tuple[int, ...], what: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.errors import ModelError, reason
+from fer_edge.errors import ConfigError, ModelError, reason
 from fer_edge.model.bundle import MANIFEST_FILE, find_bundle, load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
@@ -38,21 +38,24 @@ class Predictor:
     predict: Predict
 
 
-def open_predictor(name: str, labels: str | None = None) -> Predictor:
+def open_predictor(name: str, labels: str | None = None, prior: float = 0.0) -> Predictor:
     """Open a model, and find out which labels it learnt.
 
     Args:
         name: a `.keras`, `.h5` or `.tflite` file; the folder of a training; a bundle's folder, or the name of a
             shipped one. It takes grey levels from 0 to 255 and gives probabilities.
         labels: name of the label scheme; the one it was trained on if left out.
+        prior: power of the training prior that probabilities are divided by, as `[classifier] prior` in the runtime.
 
     Raises:
         ModelError: it is missing or cannot be used, or its classes are not those of the labels.
-        ConfigError: it is not known which labels it learnt, or its training is not finished.
+        ConfigError: it is not known which labels it learnt, its training is not finished, or its prior is not known.
     """
     path = Path(name)
     if path.is_dir() and not (path / MANIFEST_FILE).is_file() and model_in(path).is_file():
         path = model_in(path)
+    if prior and path.suffix in {".keras", ".h5", ".tflite"}:
+        raise ConfigError(f"--prior: {path} is no bundle, which knows its prior. Convert it with fer-quantize first")
     if path.suffix in {".keras", ".h5"}:
         record, predict = training_record(path), _open_keras(path)
     elif path.suffix == ".tflite":
@@ -60,7 +63,9 @@ def open_predictor(name: str, labels: str | None = None) -> Predictor:
     else:
         path = find_bundle(name)
         bundle = load_bundle(path)
-        record, predict = bundle.manifest.training, predict_bundle(Classifier(bundle))
+        if prior and bundle.manifest.prior is None:
+            raise ConfigError(f"{path}: model.json has no prior. Add it with fer-quantize --add-prior")
+        record, predict = bundle.manifest.training, predict_bundle(Classifier(bundle, prior=prior))
     scheme = find_scheme(path, labels, record)
     refuse_other_outputs(path, predict, scheme)
     return Predictor(name, scheme, lambda images: _shares(predict(images)))

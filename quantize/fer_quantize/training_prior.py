@@ -1,0 +1,53 @@
+"""How frequent each class was in the training, which the runtime divides by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fer_edge.errors import DataError
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_quantize.bundle_writer import write_manifest
+from fer_train.data.datasets import LabelledFaces, load_dataset
+from fer_train.runs.records import find_scheme
+from fer_train.training.batches import class_shares
+
+
+def training_prior(training: dict[str, Any], train: LabelledFaces) -> dict[str, float]:
+    """Share of each label in the training data, in their order.
+
+    Args:
+        training: the training's own record. Where it made all classes count alike, shares are equal.
+        train: the training split.
+    """
+    recipe = training.get("recipe")
+    imbalance = recipe.get("imbalance", "none") if isinstance(recipe, dict) else "none"
+    if imbalance != "none":
+        return dict.fromkeys(train.labels, 1 / len(train.labels))
+    return {
+        label: round(float(share), 4) for label, share in zip(train.labels, class_shares(train.targets), strict=True)
+    }
+
+
+def add_prior(name: str, data: Path) -> Path:
+    """Write the prior into the `model.json` of a bundle that was made without; return the bundle's folder.
+
+    Raises:
+        ModelError: the bundle cannot be used.
+        DataError: the data cannot be read, or is not what the model was trained on.
+        ConfigError: it is not known which labels it learnt, or `model.json` cannot be written.
+    """
+    folder = find_bundle(name)
+    manifest = load_bundle(folder).manifest
+    train = load_dataset(data, "train", find_scheme(folder, None, manifest.training))
+    if _fingerprint(manifest.training) != train.fingerprint:
+        raise DataError(f"{train.source}: {folder} was not trained on these faces. Give --data its training data")
+    write_manifest(folder, manifest.model_copy(update={"prior": training_prior(manifest.training, train)}))
+    return folder
+
+
+def _fingerprint(training: dict[str, Any]) -> object:
+    try:
+        return training["data"]["train"]["fingerprint"]
+    except (KeyError, TypeError):
+        return None

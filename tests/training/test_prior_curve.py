@@ -1,0 +1,39 @@
+"""Measuring what dividing by the training prior gives, as a user does."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.conftest import Run
+
+RARE = {"disgust", "fear"}
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """The cells of a Markdown table by their first one."""
+    lines = [line.strip("| ").replace("*", "").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+def test_the_curve_agrees_with_the_runtime_at_each_power(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    done = command("fer-train", "prior", "ferplus7", tiny_data, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = rows((tmp_path / "prior.md").read_text())
+    assert table["prior"] == ["accuracy, %", "macro recall, %", "disgust, %", "fear, %", "ECE", "log loss"]
+    assert "| **0.15** |" in (tmp_path / "prior.md").read_text()
+    assert (tmp_path / "prior.png").read_bytes().startswith(b"\x89PNG")
+    for power in ("0", "0.5", "1"):
+        out = tmp_path / power
+        assert command("fer-train", "evaluate", "ferplus7", tiny_data, "--prior", power, "--out", out).returncode == 0
+        scores = json.loads((out / "scores.json").read_text())
+        recall = scores["recall"]
+        expected = [scores["accuracy"], sum(recall.values()) / 7, recall["disgust"], recall["fear"]]
+        assert [float(cell) for cell in table[power][:4]] == pytest.approx([100 * x for x in expected], abs=0.06)
+        assert float(table[power][4]) == pytest.approx(scores["calibration_error"], abs=0.0006)
+    assert table["0"] != table["1"]
+
+
+def test_only_a_bundle_knows_its_prior(command: Run, tiny_data: Path, bundle_dir: Path) -> None:
+    done = command("fer-train", "evaluate", bundle_dir / "model.tflite", tiny_data, "--prior", "0.5")
+    assert done.returncode == 2
+    assert "is no bundle" in done.stderr
