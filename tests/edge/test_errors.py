@@ -31,6 +31,7 @@ def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> N
         ("[tracker]\ndetect_interval = inf", "tracker.detect_interval: Input should be a finite number"),
         ("[tracker]\nscan_interval = 'often'", "tracker.scan_interval"),
         ("[smoothing]\nuncertain_below = 0.9", "smoothing: uncertain_below and switch_margin make 1 or more"),
+        ("[classifier]\nprior = 1.5", "classifier.prior"),
         ("threads = 0", "threads"),
         ("max_fps = 0.5", "max_fps"),
         ("tracker = 5", "tracker"),
