@@ -14,9 +14,10 @@ from fer_quantize.representative import representative_rows
 from fer_quantize.training_prior import training_prior
 from fer_train.data.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
 from fer_train.data.duplicates import without_duplicates
+from fer_train.data.holdout import load_fold
 from fer_train.evaluation.predictors import refuse_other_outputs
 from fer_train.keras_models import load_model, predict
-from fer_train.runs.records import find_scheme, training_record
+from fer_train.runs.records import find_scheme, holds_out, training_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Origin:
         representative: the training faces that set the ranges.
         seed: that chose them.
         prior: share of each label in the training data.
+        fresh: faces that the training did not learn from, to choose the temperature on: those it held out, else the
+            validation split.
         labellings: the validation split by the model's own labels, then by FER2013's where the classes are the same.
     """
 
@@ -39,6 +42,7 @@ class Origin:
     representative: LabelledFaces
     seed: int
     prior: dict[str, float]
+    fresh: LabelledFaces
     labellings: tuple[LabelledFaces, ...]
 
     @property
@@ -77,10 +81,12 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     scheme = find_scheme(path, labels, training)
     refuse_other_outputs(path, lambda faces: predict(model, faces), scheme)
     labellings = read_labellings(data, scheme)
-    learnt = load_dataset(data, "train", scheme)
+    learnt, fresh = load_dataset(data, "train", scheme), labellings[0]
+    if holds_out(training):
+        (learnt,), (fresh,) = load_fold(data, [scheme])
     train = without_duplicates(learnt, of=labellings[0])
     chosen = train.take(representative_rows(train, representative, seed))
-    return Origin(path, model, training, chosen, seed, training_prior(training, learnt), labellings)
+    return Origin(path, model, training, chosen, seed, training_prior(training, learnt), fresh, labellings)
 
 
 def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:

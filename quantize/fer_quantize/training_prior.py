@@ -9,7 +9,8 @@ from fer_edge.errors import DataError
 from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_quantize.bundle_writer import write_manifest
 from fer_train.data.datasets import LabelledFaces, load_dataset
-from fer_train.runs.records import find_scheme
+from fer_train.data.holdout import load_fold
+from fer_train.runs.records import find_scheme, holds_out
 from fer_train.training.batches import class_shares
 
 
@@ -39,7 +40,8 @@ def add_prior(name: str, data: Path) -> Path:
     """
     folder = find_bundle(name)
     manifest = load_bundle(folder).manifest
-    train = load_dataset(data, "train", find_scheme(folder, None, manifest.training))
+    scheme = find_scheme(folder, None, manifest.training)
+    train = load_fold(data, [scheme])[0][0] if holds_out(manifest.training) else load_dataset(data, "train", scheme)
     if _fingerprint(manifest.training) != train.fingerprint:
         raise DataError(f"{train.source}: {folder} was not trained on these faces. Give --data its training data")
     write_manifest(folder, manifest.model_copy(update={"prior": training_prior(manifest.training, train)}))

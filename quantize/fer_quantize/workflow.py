@@ -51,7 +51,7 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
     """
     out = out.absolute()
     refuse_foreign(out)
-    calibration = calibrate(origin.model, origin.labellings[0], origin.prior)
+    calibration = calibrate(origin.model, origin.fresh, origin.prior)
     bundle = Bundle(out, _manifest(origin, out.name, int16_layers, calibration), _convert(origin, int16_layers))
     comparison = compare(origin.model, bundle, origin.labellings)
     recorded = trained_accuracy(origin.training, origin.labellings[0])

@@ -91,10 +91,11 @@ def fit(
     )
     from fer_train.backend import load_keras
     from fer_train.data.datasets import load_both
+    from fer_train.data.holdout import load_fold
     from fer_train.runs.resume import check
 
     check(out, resume)  # at once, not after the seconds that the data and Keras take to load
-    faces, watched = load_both(data, chosen.schemes, chosen.votes)
+    faces, watched = (load_fold if chosen.hold_out else load_both)(data, chosen.schemes, chosen.votes)
     load_keras()
     from fer_train.export import export_h5
     from fer_train.runs.records import model_in
@@ -139,8 +140,9 @@ def average(
     check(out, resume=False)
     from fer_train.backend import load_keras
     from fer_train.data.datasets import load_both
+    from fer_train.data.holdout import load_fold
 
-    learnt, watched = load_both(data, recipe.schemes, recipe.votes)
+    learnt, watched = (load_fold if recipe.hold_out else load_both)(data, recipe.schemes, recipe.votes)
     load_keras()
     from fer_train.training.averaging import average as mean
 
@@ -206,7 +208,7 @@ DataPath = Annotated[Path, typer.Argument(metavar="DATA", envvar="FER_DATA", hel
 Labels = Annotated[
     str | None, typer.Option(help="fer2013, ferplus7 or ferplus8. [default: those the model was trained on]")
 ]
-SplitName = Annotated[str, typer.Option("--split", help="train, validation or test.")]
+SplitName = Annotated[str, typer.Option("--split", help="train, validation, test or held-out.")]
 VotesName = Annotated[str, typer.Option("--votes", help="What FER+'s votes become: soft, plurality or majority.")]
 
 
@@ -226,13 +228,14 @@ def evaluate(
     ] = 0.0,
 ) -> None:
     """Measure how good a model is."""
-    from fer_train.data.datasets import load_dataset, parse_votes
+    from fer_train.data.datasets import parse_votes
+    from fer_train.data.holdout import load_split
     from fer_train.evaluation.evaluate import evaluate as judge
     from fer_train.evaluation.evaluate import parse_split
     from fer_train.evaluation.predictors import open_predictor
 
     part, opened = parse_split(split), open_predictor(model, labels, prior)
-    judge(opened, load_dataset(data, part, opened.scheme, parse_votes(votes)), out, mirror=mirror)
+    judge(opened, load_split(data, part, opened.scheme, parse_votes(votes)), out, mirror=mirror)
 
 
 @app.command("prior")
@@ -247,13 +250,13 @@ def prior_curve(
     from rich.console import Console
     from rich.table import Table
 
-    from fer_train.data.datasets import load_dataset
+    from fer_train.data.holdout import load_split
     from fer_train.evaluation.evaluate import parse_split
     from fer_train.evaluation.predictors import open_predictor
     from fer_train.evaluation.prior_curve import cells, headings, measure_curve, write_curve
 
     part, scheme = parse_split(split), open_predictor(model, labels).scheme
-    curve = measure_curve(model, load_dataset(data, part, scheme))
+    curve = measure_curve(model, load_split(data, part, scheme))
     table = Table(*headings(curve), title=curve.title)
     for point in curve.points:
         table.add_row(*cells(curve, point))
@@ -273,13 +276,14 @@ def robustness(
     seed: Annotated[int, typer.Option(min=0, help="Of noise and directions.")] = 0,
 ) -> None:
     """Measure what a model loses on faces that are small, blurred, noisy, dark, light, compressed, shifted or askew."""
-    from fer_train.data.datasets import load_dataset, parse_votes
+    from fer_train.data.datasets import parse_votes
+    from fer_train.data.holdout import load_split
     from fer_train.evaluation.evaluate import parse_split
     from fer_train.evaluation.predictors import open_predictor
     from fer_train.evaluation.robustness import measure, print_robustness, write_robustness
 
     part, opened = parse_split(split), open_predictor(model, labels)
-    faces = load_dataset(data, part, opened.scheme, parse_votes(votes))
+    faces = load_split(data, part, opened.scheme, parse_votes(votes))
     rows = measure(opened, faces, seed)
     print_robustness(opened, faces, rows)
     if out:
@@ -362,8 +366,7 @@ def tune(
     precision: PrecisionName = "auto",
 ) -> None:
     """Search for better values of a recipe, on training faces held out for it."""
-    from fer_train.data.datasets import load_schemes
-    from fer_train.data.holdout import hold_out
+    from fer_train.data.holdout import load_fold
     from fer_train.training.precision import parse_precision
     from fer_train.tuning.search_space import parse_space
 
@@ -375,8 +378,7 @@ def tune(
 
     load_keras()
     policy = parse_precision(precision)
-    parts = load_schemes(data, "train", chosen.schemes, chosen.votes)
-    train, held_out = hold_out([parts[scheme] for scheme in chosen.schemes], chosen.seed)
+    train, held_out = load_fold(data, chosen.schemes, chosen.votes)
     task = Task(space, train, held_out, policy, out)
     with open_study(task) as study:
         try:

@@ -34,6 +34,10 @@ class Recipe(BaseModel):
     votes: Votes = "soft"
     """What FER+'s votes become: shares, or one label and fewer faces; `datasets.ferplus.targets` says how."""
 
+    hold_out: bool = False
+    """Learn from nine tenths of the training faces, and watch the last tenth instead of the validation split, near
+    duplicates together: for every choice between recipes. The temperature of its bundle comes from there, too."""
+
     epochs: int = Field(60, ge=1)
     batch_size: int = Field(128, ge=1)
 

@@ -55,6 +55,12 @@ def find_scheme(path: Path, labels: str | None, training: dict[str, Any], mend: 
     return parse_scheme(labels or str(recorded))
 
 
+def holds_out(training: dict[str, Any]) -> bool:
+    """Whether a training's record says that it held faces out."""
+    recipe = training.get("recipe")
+    return isinstance(recipe, dict) and bool(recipe.get("hold_out"))
+
+
 def common_recipe(runs: Sequence[Path]) -> Recipe:
     """The recipe of the last of several finished trainings, with those further labels that all have learnt.
 
@@ -66,6 +72,8 @@ def common_recipe(runs: Sequence[Path]) -> Recipe:
         raise ConfigError("a training is named twice. Name each once")
     recipes = [_recipe(run) for run in runs]
     for run, recipe in zip(runs, recipes, strict=True):
+        if recipe.hold_out != recipes[0].hold_out:
+            raise ConfigError(f"{run}: {'holds' if recipe.hold_out else 'does not hold'} faces out, unlike {runs[0]}")
         if (recipe.architecture, recipe.labels) != (recipes[0].architecture, recipes[0].labels):
             raise ConfigError(
                 f"{run}: is a {recipe.architecture} on {recipe.labels}, {runs[0]} a {recipes[0].architecture} on "

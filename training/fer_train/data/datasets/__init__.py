@@ -1,6 +1,7 @@
 """Labelled faces from FER2013's CSV, FER+'s votes or folders of images, into memory.
 
-Splits go by three names: train (FER2013's Training), validation (PublicTest) and test (PrivateTest).
+Splits go by name: train (FER2013's Training), validation (PublicTest) and test (PrivateTest). `held-out` is a tenth of
+train; `data.holdout` reads it.
 """
 
 from __future__ import annotations

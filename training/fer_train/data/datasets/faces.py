@@ -14,7 +14,7 @@ from fer_edge.errors import ConfigError
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_train.data.datasets.records import place
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "held-out"]
 Scheme = Literal["fer2013", "ferplus7", "ferplus8"]
 # How FER+'s votes become a target; see `ferplus.targets`.
 Votes = Literal["soft", "plurality", "majority"]

@@ -1,0 +1,93 @@
+"""A tenth of the training faces is held out for every choice: the same one each time, near duplicates together."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge.errors import DataError
+from fer_train.data.datasets import load_dataset
+from fer_train.data.holdout import load_fold, load_split
+
+
+def write_darker_twins(data: Path, out: Path) -> Path:
+    """Copy a data set with each training face once more, darker: alike, but not the same bytes."""
+    csv.field_size_limit(10**7)
+    out.mkdir()
+    with (data / "fer2013.csv").open() as old, (out / "fer2013.csv").open("w", newline="") as new:
+        rows, writer = list(csv.DictReader(old)), csv.DictWriter(new, ["emotion", "pixels", "Usage"])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row)
+            pixels = " ".join(str(int(int(level) * 0.8)) for level in row["pixels"].split())
+            writer.writerow(row | {"pixels": pixels})
+    head, *votes = (data / "fer2013new.csv").read_text().splitlines()
+    (out / "fer2013new.csv").write_text("\n".join([head, *(vote for vote in votes for _ in range(2))]) + "\n")
+    return out
+
+
+def test_the_fold_is_a_tenth_and_the_rest_is_all_others(tiny_data: Path) -> None:
+    (rest, _), (held, _) = load_fold(tiny_data, ["ferplus7", "fer2013"])
+    every = load_dataset(tiny_data, "train", "ferplus7")
+    assert len(held) == pytest.approx(len(every) / 10, abs=3)
+    assert sorted([*rest.rows, *held.rows]) == every.rows.tolist()
+    assert (rest.split, held.split) == ("train", "held-out")
+    assert not np.array_equal(held.rows, every.rows[: len(held)]), "it is drawn, not the first tenth"
+
+
+def test_near_duplicates_are_on_one_side(tiny_data: Path, tmp_path: Path) -> None:
+    (rest,), (held,) = load_fold(write_darker_twins(tiny_data, tmp_path / "twins"), ["ferplus7"])
+    assert len(held) > 10
+    assert not {row // 2 for row in rest.rows} & {row // 2 for row in held.rows}
+
+
+def test_the_fold_is_the_same_whatever_the_labels(tiny_data: Path, tmp_path: Path) -> None:
+    """A scheme that leaves faces out must not move others from one side to the other."""
+    for name in ("fer2013.csv", "fer2013new.csv"):
+        (tmp_path / name).write_text((tiny_data / name).read_text())
+    lines = (tmp_path / "fer2013new.csv").read_text().splitlines()
+    for index in range(1, len(lines), 5):
+        usage, name, *_ = lines[index].split(",")
+        lines[index] = f"{usage},{name},0,0,0,0,0,0,0,0,0,10"
+    (tmp_path / "fer2013new.csv").write_text("\n".join(lines) + "\n")
+    folds = {scheme: set(load_split(tmp_path, "held-out", scheme).rows.tolist()) for scheme in ("fer2013", "ferplus7")}
+    rest = set(load_fold(tmp_path, ["ferplus7"])[0][0].rows.tolist())
+    assert folds["ferplus7"] < folds["fer2013"]
+    assert not rest & folds["fer2013"]
+
+
+def test_too_few_faces_are_one_line(tmp_path: Path) -> None:
+    grey = " ".join(["7"] * 48**2)
+    (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n3,{grey},Training\n3,{grey},Training\n")
+    with pytest.raises(DataError, match="too few, or too much alike"):
+        load_fold(tmp_path, ["fer2013"])
+
+
+def test_a_training_and_its_bundle_use_the_fold(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ("--set", "hold_out=true", "--architecture", "edge-tiny", "--epochs", 1, "--labels", "ferplus7")
+    done = command("fer-train", "fit", "--data", tiny_data, *options, "--out", out, timeout=300)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((out / "training.json").read_text())
+    (rest,), (held,) = load_fold(tiny_data, ["ferplus7"])
+    assert {split: facts["fingerprint"] for split, facts in record["data"].items()} == {
+        "train": rest.fingerprint,
+        "held-out": held.fingerprint,
+    }
+    done = command("fer-train", "evaluate", out, tiny_data, "--split", "held-out")
+    assert f"on {len(held)} faces of fer2013.csv, held-out split" in done.stdout, done.stderr
+    assert f"{100 * record['results']['held-out']['accuracy']:.1f}" in done.stdout
+    script = f"""
+from pathlib import Path
+from fer_quantize.inputs import open_origin
+origin = open_origin(Path({str(out / "model.keras")!r}), Path({str(tiny_data)!r}), None, 50, 0)
+print(origin.fresh.fingerprint, *origin.representative.rows)
+"""
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    assert printed[0] == held.fingerprint
+    assert {int(row) for row in printed[1:]} <= set(rest.rows.tolist())
