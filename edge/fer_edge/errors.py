@@ -12,6 +12,9 @@ The message is one line: what is wrong and what to do. The command line prints i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class FerError(Exception):
     """Base of all errors that are meant for the user."""
@@ -60,3 +63,19 @@ class ModelError(FerError):
 def reason(error: Exception) -> str:
     """Why the operating system or Python refused, without the path and the number that come with it."""
     return str(getattr(error, "strerror", None) or error)
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant; None where none is close."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
+
+
+def choose(name: str, known: Iterable[str]) -> str:
+    """What to give instead of an unknown name: "Did you mean haar? Choose haar or mediapipe"."""
+    names = list(known)
+    meant = closest(name, names)
+    *others, last = names
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"Did you mean {meant}? Choose {listed}" if meant else f"Choose {listed}"

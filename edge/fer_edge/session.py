@@ -135,6 +135,11 @@ def _refuse_unsuited(config: RunConfig, source: Source) -> None:
         raise ConfigError(f"--record {config.record}: a folder is for pictures; a video is written as .mp4 or .mkv")
 
 
+def _frames(config: RunConfig, source: Source) -> int | None:
+    """How many frames will be processed; None where nobody knows."""
+    return min((count for count in (source.frames, config.max_frames) if count is not None), default=None)
+
+
 def _watchers(config: RunConfig, source: Source) -> list[Sink]:
     """The live line or progress bar on a terminal; without one, a log of changes; a table of pictures."""
     watchers: list[Sink] = []
@@ -144,4 +149,4 @@ def _watchers(config: RunConfig, source: Source) -> list[Sink]:
         return watchers if config.json_path or source.stills else [ChangeLog()]
     shares_terminal = config.json_path == "-" and sys.stdout.isatty()
     wanted = source.frames is not None or config.json_path is None
-    return [*watchers, LiveLine(source.frames)] if wanted and not shares_terminal else watchers
+    return [*watchers, LiveLine(_frames(config, source))] if wanted and not shares_terminal else watchers

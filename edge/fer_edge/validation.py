@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import re
+from collections.abc import Iterable
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+
+from fer_edge.errors import choose, closest
 
 
-def first_problem(error: ValidationError) -> tuple[str, str]:
-    """Return (field, problem) of the first finding; the field is dotted, `(file)` where the whole is malformed."""
-    finding = error.errors(include_url=False)[0]
+def first_problem(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """Describe the first finding: an unknown key if there is one, since a typing mistake explains what is missing.
+
+    Args:
+        error: what pydantic found.
+        model: what it validated, whose keys are suggested in place of unknown ones.
+
+    Returns:
+        The field, dotted, `(file)` where the whole is malformed; and what is wrong with it.
+    """
+    findings = error.errors(include_url=False)
+    finding = next((one for one in findings if one["type"] == "extra_forbidden"), findings[0])
     field = ".".join(str(part) for part in finding["loc"]) or "(file)"
-    problem = "unknown key" if finding["type"] == "extra_forbidden" else finding["msg"].removeprefix("Value error, ")
     given = finding.get("input")
-    if isinstance(given, str | int | float | bool) and finding["type"] != "extra_forbidden" and finding["loc"]:
+    names = re.findall(r"'([^']*)'", finding.get("ctx", {}).get("expected", ""))
+    if finding["type"] == "extra_forbidden":
+        meant = closest(str(finding["loc"][-1]), _keys(model, finding["loc"][:-1]))
+        return field, f"unknown key. Did you mean {meant}?" if meant else "unknown key"
+    if finding["type"] == "literal_error" and names and isinstance(given, str):
+        return field, f"'{given}' is unknown. {choose(given, names)}"[:200]
+    problem = finding["msg"].removeprefix("Value error, ")
+    if isinstance(given, str | int | float | bool) and finding["loc"]:
         problem = f"{problem}, not {given!r}"
     return field, problem[:200]
+
+
+def _keys(model: type[BaseModel], sections: Iterable[int | str]) -> list[str]:
+    """The keys that a section of a model has; none where it is not a model's."""
+    for section in sections:
+        fields = {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+        kind = fields.get(str(section))
+        inner = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return [info.alias or name for name, info in model.model_fields.items()]

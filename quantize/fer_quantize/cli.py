@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.cli.console import Debug, run_app, set_up
+from fer_edge.cli.console import run_app
+from fer_edge.cli.general import Debug, Version, build, new_app
+from fer_edge.cli.options import default
 from fer_edge.errors import ConfigError
 
-app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+app = new_app("Convert a Keras model to int8 and measure it.", no_args_is_help=False)
 
 
 @app.command()
@@ -18,43 +20,69 @@ def quantize(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A .keras file to convert; or a bundle (name or folder) to check as it is. [default: the shipped one]",
+            metavar="MODEL",
+            help=default("A .keras file to convert; or a bundle, by name or folder, to check as it is.", "ferplus7"),
             show_default=False,
         ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(envvar="FER_DATA", help="fer2013.csv, the folder that holds it, or <split>/<class>/<image>."),
+        typer.Option(
+            metavar="PATH",
+            envvar="FER_DATA",
+            help="fer2013.csv, the folder that holds it, or a folder of <split>/<class>/<image>.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the bundle to write. [default: bundle, beside the model]")
+        Path | None,
+        typer.Option(metavar="FOLDER", help=default("Folder of the bundle to write.", "bundle, beside the model")),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="fer2013, ferplus7 or ferplus8. [default: those it was trained on]")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=default("The label set: fer2013, ferplus7 or ferplus8.", "the one that the model was trained on"),
+        ),
     ] = None,
-    representative: Annotated[int, typer.Option(min=1, help="Training faces that set the int8 ranges.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses those faces.")] = 0,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1, and write nothing, if int8 loses too much.")] = False,
-    max_drop: Annotated[float, typer.Option(min=0, help="Percentage points of accuracy that int8 may lose.")] = 0.5,
+    representative: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of training faces in the representative data set.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed that chooses those faces.")] = 0,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing and exit 1 if int8 loses more than --max-drop or --max-class-drop."
+        ),
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, metavar="X", help="Percentage points of accuracy that int8 may lose.")
+    ] = 0.5,
     max_class_drop: Annotated[
         float,
-        typer.Option(min=0, help="Percentage points of recall that a class may lose; a single face never decides."),
+        typer.Option(
+            min=0, metavar="X", help="Percentage points of recall that a class may lose. One face may always be lost."
+        ),
     ] = 2.0,
     int16: Annotated[
-        list[str] | None, typer.Option(metavar="LAYER", help="Give this layer 16-bit activations; may be repeated.")
+        list[str] | None, typer.Option(metavar="LAYER", help="Give this layer 16-bit activations. May be repeated.")
     ] = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Only report which layer int8 hurts most.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Only report the error that int8 adds in each layer.")
+    ] = False,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="Only measure this mode: int8, int16x8, float16, dynamic, float32 or all; may be repeated."),
+        typer.Option(
+            metavar="NAME",
+            help="Only measure this mode: int8, int16x8, float16, dynamic, float32 or all. May be repeated.",
+        ),
     ] = None,
     add_prior: Annotated[
         bool, typer.Option("--add-prior", help="Only write the training prior into the model.json of a bundle.")
     ] = False,
-    debug: Debug = False,
+    _debug: Debug = False,
+    _version: Version = False,
 ) -> None:
-    """Convert a Keras model to a full-int8 TFLite bundle, and measure float against int8 on the validation split."""
-    set_up(debug)
+    """Convert a Keras model to a full-int8 TFLite bundle, and compare float and int8 on the validation split."""
     if data is None:
         raise ConfigError(
             "no data set. Give --data (or FER_DATA) the folder with fer2013.csv, and fer2013new.csv for FER+ labels: "
@@ -83,7 +111,7 @@ def quantize(
         outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits)
     else:
         if (layers or modes) and (check or int16 or out):
-            raise ConfigError("--layers and --mode only report: leave --check, --int16 and --out out")
+            raise ConfigError("--layers and --mode only report: leave out --check, --int16 and --out")
         origin = open_origin(Path(model), data, labels, representative, seed)
         if layers:
             print_layers(origin)
@@ -107,4 +135,4 @@ def _add_prior(model: str, data: Path, *, alone: bool) -> None:
 
 def run() -> None:
     """Entry point."""
-    run_app(app)
+    run_app(build(app))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from fer_edge.errors import ConfigError, ModelError
+from fer_edge.errors import ConfigError, ModelError, choose
 from fer_edge.model.interpreter import open_interpreter
 from fer_edge.silence import quiet
 
@@ -27,7 +27,7 @@ def parse_modes(names: list[str]) -> list[Mode]:
     """Return modes by name, `all` of them too. Raises ConfigError for an unknown one."""
     unknown = [name for name in names if name not in {*MODES, "all"}]
     if unknown:
-        raise ConfigError(f"--mode {unknown[0]}: is unknown. Choose {', '.join(MODES)} or all")
+        raise ConfigError(f"--mode {unknown[0]}: is unknown. {choose(unknown[0], (*MODES, 'all'))}")
     return [mode for mode in MODES if mode in names or "all" in names]
 
 

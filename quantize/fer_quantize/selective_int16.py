@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, closest
 from fer_edge.silence import quiet
 from fer_quantize.convert import convert, refuse_float, samples
 from fer_quantize.layer_error import Trace, layer_of, with_plain_names
@@ -36,10 +36,12 @@ def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_la
     plain, names = with_plain_names(model)
     content = convert(plain, representative, "float32")
     trace = Trace(content)
-    known = {layer_of(trace.name(operation), names) for operation in trace.operations}
+    known = names.keys() & {layer_of(trace.name(operation), names) for operation in trace.operations}
     for layer in int16_layers:
-        if layer not in known & names.keys():
-            raise ModelError(f"no layer '{layer}' in the converted model. Choose from --layers")
+        if layer not in known:
+            meant = closest(layer, known)
+            hint = f"Did you mean {meant}?" if meant else "--layers lists them"
+            raise ModelError(f"no layer '{layer}' in the converted model. {hint}")
     with quiet():
         mixed = _quantize(content, trace, representative, [names[layer] for layer in int16_layers])
     refuse_float(mixed)

@@ -43,7 +43,7 @@ def test_the_shipped_bundle_is_whole(bundle_dir: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_shipped_ones() -> None:
-    with pytest.raises(ModelError, match=r"shipped: .*ferplus7"):
+    with pytest.raises(ModelError, match=r"Choose .*ferplus7"):
         find_bundle("nosuchmodel")
 
 

@@ -15,7 +15,7 @@ from fer_edge.model.bundle import sha256
 
 
 def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
-    done = command("fer-edge", "bench", "--source", demo_video, "--json")
+    done = command("fer-edge", "bench", "--source", demo_video, "--json", "-")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["frames"] == 80
@@ -32,7 +32,7 @@ def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
 
 def test_bench_compares_with_an_older_result_and_gives_a_table_to_paste(command: Run, tmp_path: Path) -> None:
     old = tmp_path / "old.json"
-    old.write_text(command("fer-edge", "bench", "--frames", 5, "--json").stdout)
+    old.write_text(command("fer-edge", "bench", "--frames", 5, "--json", "-").stdout)
     compared = command("fer-edge", "bench", "--frames", 5, "--compare", old)
     assert compared.returncode == 0, compared.stderr
     assert "change" in compared.stdout
@@ -43,11 +43,11 @@ def test_bench_compares_with_an_older_result_and_gives_a_table_to_paste(command:
 
 def test_bench_pastes_a_comparison_and_says_what_else_differs(command: Run, demo_video: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.json"
-    old.write_text(command("fer-edge", "bench", "--source", demo_video, "--frames", 5, "--json").stdout)
+    old.write_text(command("fer-edge", "bench", "--source", demo_video, "--frames", 5, "--json", "-").stdout)
     pasted = command("fer-edge", "bench", "--frames", 5, "--markdown", "--compare", old)
     assert "| stage | mean, ms | p50 | p95 | p99 | before, mean | change |" in pasted.stdout
     assert "(not like with like: another source)" in pasted.stdout
-    refused = command("fer-edge", "bench", "--frames", 5, "--json", "--compare", old)
+    refused = command("fer-edge", "bench", "--frames", 5, "--json", "-", "--compare", old)
     assert refused.returncode == 2
     assert "leave out --compare" in refused.stderr
 
@@ -64,7 +64,7 @@ def test_bench_compares_with_the_reference_machines(command: Run) -> None:
 def test_bench_of_a_camera_reports_the_latency_from_capture_to_label(command: Run) -> None:
     camera = LoopbackCamera()
     try:
-        done = command("fer-edge", "bench", "--source", camera.url(), "--frames", 20, "--json")
+        done = command("fer-edge", "bench", "--source", camera.url(), "--frames", 20, "--json", "-")
     finally:
         camera.unplug()
     assert done.returncode == 0, done.stderr
@@ -76,7 +76,7 @@ def test_bench_refuses_to_compare_with_something_else(command: Run, tmp_path: Pa
     other = tmp_path / "other.json"
     other.write_text("{}")
     nameless = tmp_path / "nameless.json"
-    result = json.loads(command("fer-edge", "bench", "--frames", 5, "--json").stdout)
+    result = json.loads(command("fer-edge", "bench", "--frames", 5, "--json", "-").stdout)
     nameless.write_text(json.dumps({**result, "machine": {}}))
     unusable = ((other, "is no result"), (nameless, "is no result"), (tmp_path / "none.json", "cannot be read"))
     for path, said in unusable:

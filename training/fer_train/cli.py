@@ -8,77 +8,116 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.cli.console import Debug, run_app, set_up
+from fer_edge.cli.console import run_app
+from fer_edge.cli.general import Debug, Version, build, new_app
+from fer_edge.cli.options import default
 from fer_edge.errors import ConfigError
 
-app = typer.Typer(
-    help="Train facial expression models.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+app = new_app("Train facial expression models.")
 
-Data = Annotated[
-    Path,
+_DATA = "fer2013.csv, the folder that holds it, or a folder of <split>/<class>/<image> or <class>/<image>."
+_RECIPES = "the recipe's"
+_LABELS = "The label set: fer2013, ferplus7 or ferplus8."
+
+
+def _recipes(incomplete: str) -> list[str]:
+    from fer_train.recipes import shipped_recipes
+
+    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+
+
+Data = Annotated[Path, typer.Option(metavar="PATH", envvar="FER_DATA", help=_DATA)]
+RecipeName = Annotated[
+    str,
     typer.Option(
-        envvar="FER_DATA", help="fer2013.csv, the folder that holds it, or a folder of <split>/<class>/<image>."
+        metavar="NAME|FILE",
+        help="A shipped recipe (see fer-train recipes), or a TOML file.",
+        autocompletion=_recipes,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change any other value of the recipe. May be repeated."),
+]
+PrecisionName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What a step computes in: auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.",
     ),
 ]
 
 
-RecipeName = Annotated[str, typer.Option(help="A shipped recipe (see fer-train recipes), or a TOML file.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other value of the recipe.")
-]
-
-PrecisionName = Annotated[str, typer.Option(help="auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.")]
-
-
 @app.callback()
-def main(debug: Debug = False) -> None:
+def main(_debug: Debug = False, _version: Version = False) -> None:
     """Train facial expression models."""
-    set_up(debug)
 
 
-@app.command("distill", help="Train a small network by a recipe on what larger ones say, besides the labels.")
+@app.command("distill", help="Train a network by a recipe on the answers of larger networks, besides the labels.")
 @app.command("fit", help="Train a network by a recipe.")
 def fit(
     context: typer.Context,
     data: Data,
-    out: Annotated[Path, typer.Option(help="New folder for the model, its history and its report.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the model, its history and its report.")],
     recipe: RecipeName = "edge",
-    labels: Annotated[str | None, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = None,
-    architecture: Annotated[str | None, typer.Option(help="See fer-train architectures.")] = None,
-    epochs: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    labels: Annotated[str | None, typer.Option(metavar="NAME", help=default(_LABELS, _RECIPES))] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=default("The network: see fer-train architectures.", _RECIPES)),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help=default("Passes over the training faces.", _RECIPES))
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help=default("Faces per step.", _RECIPES))] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="X", help=default("Highest learning rate of the schedule.", _RECIPES))
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help=default("Seed of all random numbers.", _RECIPES))
+    ] = None,
     overrides: Overrides = None,
     precision: PrecisionName = "auto",
     teachers: Annotated[
         list[Path] | None,
-        typer.Option("--teacher", help="A model, or the folder of a training, to learn from; repeat for more."),
+        typer.Option(
+            "--teacher", metavar="PATH", help="A model, or a training's folder, to learn from. May be repeated."
+        ),
     ] = None,
     init: Annotated[
-        Path | None, typer.Option(help="Start from the weights of this model, or training's folder.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help=default("Initialise the weights from this model, or training's folder.", "from scratch"),
+        ),
     ] = None,
     freeze: Annotated[
-        list[str] | None, typer.Option(help="Layers that keep --init's weights: trunk, or names with * and ?.")
+        list[str] | None,
+        typer.Option(
+            metavar="LAYER",
+            help="A layer that keeps the weights of --init: trunk, or a name with * and ?. May be repeated.",
+        ),
     ] = None,
-    h5: Annotated[bool, typer.Option("--export-h5", help="Write the older formats too; see fer-train export.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
-    workers: Annotated[int | None, typer.Option(min=2, help="So many processes train together, on JAX.")] = None,
-    worker: Annotated[int | None, typer.Option(min=0, help="Which of them this one is, from 0.")] = None,
-    coordinator: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where worker 0 is reached.")] = None,
+    h5: Annotated[bool, typer.Option("--export-h5", help="Write the older formats too: see fer-train export.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training after its last finished epoch.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Number of processes that train together, on JAX.")
+    ] = None,
+    worker: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="The number of this process, from 0 to --workers less 1.")
+    ] = None,
+    coordinator: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The address at which process 0 is reached.")
+    ] = None,
 ) -> None:
     """Train a network, with or without teachers."""
     from fer_train.recipes import load_recipe
 
     if context.info_name == "distill" and not teachers:
-        raise ConfigError("distill: nobody to learn from. Give --teacher")
+        raise ConfigError("distill: there is no teacher. Give --teacher")
     if freeze and not init:
-        raise ConfigError("--freeze: fresh weights are not worth keeping. Give --init too")
+        raise ConfigError("--freeze: random weights are not worth keeping. Give --init too")
     chosen = load_recipe(
         recipe,
         overrides or (),
@@ -102,20 +141,23 @@ def fit(
     from fer_train.training.distributed import parse_coordinator
     from fer_train.training.fit import fit as train
     from fer_train.training.precision import parse_precision
+    from fer_train.training.progress import EpochProgress
 
     together = parse_coordinator(workers, worker, coordinator)
-    model = train(
-        faces,
-        watched,
-        chosen,
-        out,
-        resume=resume,
-        precision=parse_precision(precision),
-        teachers=teachers or (),
-        init=model_in(init) if init and init.is_dir() else init,
-        freeze=freeze or (),
-        coordinator=together,
-    )
+    with EpochProgress(chosen.labels) as progress:
+        model = train(
+            faces,
+            watched,
+            chosen,
+            out,
+            resume=resume,
+            precision=parse_precision(precision),
+            teachers=teachers or (),
+            init=model_in(init) if init and init.is_dir() else init,
+            freeze=freeze or (),
+            callbacks=[progress],
+            coordinator=together,
+        )
     if model is None:
         typer.echo(f"worker {worker}: done. Worker 0 saves the model")
         return
@@ -126,16 +168,18 @@ def fit(
 
 @app.command()
 def average(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished trainings.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of two or more finished trainings.")
+    ],
     data: Data,
-    out: Annotated[Path, typer.Option(help="New folder for the model and its report.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the model and its report.")],
 ) -> None:
-    """Average the weights of trainings that began with one another's, all heads; often better than each of them."""
+    """Average the weights of trainings that were initialised from one another. Often better than each of them."""
     from fer_train.runs.records import common_recipe
     from fer_train.runs.resume import check
 
     if len(runs) == 1:
-        raise ConfigError("average: one training is its own mean. Name another")
+        raise ConfigError("average: there is only one training. Name two or more")
     recipe = common_recipe(runs)
     check(out, resume=False)
     from fer_train.backend import load_keras
@@ -152,7 +196,7 @@ def average(
 
 @app.command()
 def architectures() -> None:
-    """List the networks with their size and work."""
+    """List the networks with their parameters and multiply-accumulates (MACs) per face."""
     from rich.console import Console
     from rich.table import Table
 
@@ -161,7 +205,7 @@ def architectures() -> None:
     load_keras()
     from fer_train.architectures import ARCHITECTURES, build, count_macs
 
-    table = Table("name", "parameters", "million MACs a face", "source")
+    table = Table("name", "parameters", "million MACs per face", "source")
     for name, architecture in ARCHITECTURES.items():
         model = build(name, classes=7)
         table.add_row(name, f"{model.count_params():,}", f"{count_macs(model) / 1e6:.1f}", architecture.source)
@@ -181,11 +225,13 @@ def recipes() -> None:
 @app.command()
 def composites(
     data: Data,
-    out: Annotated[Path, typer.Option(help="PNG to write: seven grey faces side by side.")],
-    labels: Annotated[str, typer.Option(help="fer2013 or ferplus7.")] = "fer2013",
-    most_similar: Annotated[int, typer.Option(min=2, help="Faces of a class that are averaged.")] = 200,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="PNG to write: seven grey faces side by side.")],
+    labels: Annotated[str, typer.Option(metavar="NAME", help="The label set: fer2013 or ferplus7.")] = "fer2013",
+    most_similar: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Faces per class that are averaged: those most alike.")
+    ] = 200,
 ) -> None:
-    """Average the training faces of each class into pictures of nobody, for the demo."""
+    """Average the training faces of each class, for the demo: pictures of nobody."""
     from fer_train.data.composites import composite_atlas, write_atlas
     from fer_train.data.datasets import load_dataset, parse_scheme
 
@@ -201,15 +247,25 @@ def composites(
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A .keras, .h5 or .tflite file, a training's folder, a bundle's folder or name."
+        metavar="MODEL", help="A .keras, .h5 or .tflite file, a training's folder, or a bundle's folder or name."
     ),
 ]
-DataPath = Annotated[Path, typer.Argument(metavar="DATA", envvar="FER_DATA", help="As for fit.")]
+DataPath = Annotated[Path, typer.Argument(metavar="DATA", envvar="FER_DATA", help=_DATA)]
 Labels = Annotated[
-    str | None, typer.Option(help="fer2013, ferplus7 or ferplus8. [default: those the model was trained on]")
+    str | None, typer.Option(metavar="NAME", help=default(_LABELS, "the one that the model was trained on"))
 ]
-SplitName = Annotated[str, typer.Option("--split", help="train, validation, test or held-out.")]
-VotesName = Annotated[str, typer.Option("--votes", help="What FER+'s votes become: soft, plurality or majority.")]
+SplitName = Annotated[
+    str, typer.Option("--split", metavar="NAME", help="The faces to measure on: train, validation, test or held-out.")
+]
+VotesName = Annotated[
+    str,
+    typer.Option(
+        "--votes",
+        metavar="NAME",
+        help="How FER+'s votes become labels: soft (shares of the votes), plurality (the class with most votes), or "
+        "majority (the class with more than half of them; other faces are left out).",
+    ),
+]
 
 
 @app.command()
@@ -219,15 +275,21 @@ def evaluate(
     labels: Labels = None,
     split: SplitName = "validation",
     votes: VotesName = "soft",
-    out: Annotated[Path | None, typer.Option(help="Folder for a report with pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write a report with pictures there.")] = None,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Also read each face together with its mirror image.")
+        bool, typer.Option("--mirror", help="Also measure the mean of each face and its mirror image.")
     ] = False,
     prior: Annotated[
-        float, typer.Option(min=0, max=1, help="Bundles: as [classifier] prior, which is 0.15 unless told otherwise.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="X",
+            help="Bundles only: the power of the training prior, as \\[classifier] prior of fer-edge.",
+        ),
     ] = 0.0,
 ) -> None:
-    """Measure how good a model is."""
+    """Measure a model: accuracy, recall per class, confusion matrix and calibration error."""
     from fer_train.data.datasets import parse_votes
     from fer_train.data.holdout import load_split
     from fer_train.evaluation.evaluate import evaluate as judge
@@ -240,13 +302,13 @@ def evaluate(
 
 @app.command("prior")
 def prior_curve(
-    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
+    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, by name or folder.")],
     data: DataPath,
     labels: Labels = None,
     split: SplitName = "validation",
-    out: Annotated[Path | None, typer.Option(help="Folder for prior.md and prior.png.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write prior.md and prior.png there.")] = None,
 ) -> None:
-    """Measure what each value of [classifier] prior gives to rare expressions, and costs the others."""
+    """Measure what each power of the training prior gives to rare expressions and costs the others."""
     from rich.console import Console
     from rich.table import Table
 
@@ -272,10 +334,12 @@ def robustness(
     labels: Labels = None,
     split: SplitName = "validation",
     votes: VotesName = "soft",
-    out: Annotated[Path | None, typer.Option(help="Folder for the table as Markdown and CSV.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of noise and directions.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the table there, as Markdown and CSV.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the noise and the directions.")] = 0,
 ) -> None:
-    """Measure what a model loses on faces that are small, blurred, noisy, dark, light, compressed, shifted or askew."""
+    """Measure how much accuracy a model loses on corrupted faces: small, blurred, noisy, dark, shifted, tilted ..."""
     from fer_train.data.datasets import parse_votes
     from fer_train.data.holdout import load_split
     from fer_train.evaluation.evaluate import parse_split
@@ -293,10 +357,12 @@ def robustness(
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="A .keras or .h5 file.")],
-    out: Annotated[Path, typer.Argument(help="Folder for model.h5, architecture.json and model.weights.h5.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras or .h5 file.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for model.h5, architecture.json and model.weights.h5.")
+    ],
 ) -> None:
-    """Write a Keras model as .h5, and as architecture and weights apart."""
+    """Write a Keras model as .h5, and as separate files of architecture and weights."""
     from fer_train.backend import load_keras
 
     load_keras()
@@ -309,14 +375,15 @@ def export(
 
 @app.command()
 def explore(
-    data: Annotated[Path, typer.Argument(envvar="FER_DATA", help="As for fit's --data.", show_default=False)],
-    labels: Annotated[str, typer.Option(help="fer2013, ferplus7 or ferplus8.")] = "fer2013",
+    data: Annotated[Path, typer.Argument(metavar="DATA", envvar="FER_DATA", help=_DATA)],
+    labels: Annotated[str, typer.Option(metavar="NAME", help=_LABELS)] = "fer2013",
     votes: VotesName = "soft",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for a contact sheet, a histogram and the list of what is odd.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a contact sheet, a histogram and the list of odd pictures there."),
     ] = None,
 ) -> None:
-    """Show what a data set holds: images a class, duplicates, pictures that are odd or cannot be read."""
+    """Show what a data set holds: images per class, duplicates, odd pictures and files that cannot be read."""
     from fer_train.data.datasets import parse_scheme, parse_votes
     from fer_train.explore.exploration import explore as look
     from fer_train.explore.report import print_exploration, write_exploration
@@ -329,11 +396,15 @@ def explore(
 
 @app.command()
 def crop(
-    photographs: Annotated[Path, typer.Argument(help="Folder that holds a folder of photographs for each class.")],
-    out: Annotated[Path, typer.Argument(help="New folder for the faces, which fit reads.")],
-    validation: Annotated[float, typer.Option(min=0, max=0.5, help="Share of the faces to validate on.")] = 0.2,
+    photographs: Annotated[
+        Path, typer.Argument(metavar="PHOTOGRAPHS", help="Folder with a folder of photographs for each class.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder for the faces: the data of fit.")],
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.5, metavar="X", help="Fraction of the faces to validate on.")
+    ] = 0.2,
 ) -> None:
-    """Cut the faces out of your own photographs, as the runtime will, to train on them."""
+    """Crop the faces of your own photographs as fer-edge does, to train on them."""
     from fer_edge.model.bundle import DEFAULT_MODEL, find_bundle
     from fer_train.explore.crop import crop_photographs
     from fer_train.explore.crop_report import print_photographs, with_progress
@@ -355,17 +426,23 @@ def crop(
 @app.command()
 def tune(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the search; one that was begun goes on.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the search. An interrupted search continues.")
+    ],
     recipe: RecipeName = "edge",
-    trials: Annotated[int, typer.Option(min=1, help="Until so many are finished, those given up early counted.")] = 20,
+    trials: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Trials to finish. Those that are stopped early count too.")
+    ] = 20,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUES", help="What to search: KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A,B,C."),
+        typer.Option(
+            metavar="KEY=VALUES", help="What to search: KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A,B,C. May be repeated."
+        ),
     ] = None,
     overrides: Overrides = None,
     precision: PrecisionName = "auto",
 ) -> None:
-    """Search for better values of a recipe, on training faces held out for it."""
+    """Search for better values of a recipe, measured on held-out training faces."""
     from fer_train.data.holdout import load_fold
     from fer_train.training.precision import parse_precision
     from fer_train.tuning.search_space import parse_space
@@ -396,4 +473,4 @@ def _quantize(run: Path, data: Path) -> str:
 
 def run() -> None:
     """Entry point."""
-    run_app(app)
+    run_app(build(app))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fer_edge.errors import ConfigError, reason
+from fer_edge.errors import ConfigError, choose, reason
 from fer_edge.validation import first_problem
 from fer_train.data.augmentation import Augmentation
 from fer_train.data.datasets import Scheme, Votes
@@ -124,7 +124,7 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = (), **options: obj
     try:
         return Recipe.model_validate(values | given)
     except ValidationError as error:
-        field, problem = first_problem(error)
+        field, problem = first_problem(error, Recipe)
         where = origins.get(field, str(path) if field == "(file)" else f"{path}: {field}")
         raise ConfigError(f"{where}: {problem}") from error
 
@@ -133,8 +133,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        known = ", ".join(shipped_recipes())
-        raise ConfigError(f"recipe '{path}' is neither a file nor a shipped recipe (shipped: {known})") from None
+        fix = choose(str(path), shipped_recipes())
+        raise ConfigError(f"recipe '{path}' is neither a file nor a shipped recipe. {fix}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

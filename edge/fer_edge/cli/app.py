@@ -7,80 +7,104 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_edge.cli.console import Debug, exit_at_once, run_app, set_up, tell
+from fer_edge.cli.console import exit_at_once, run_app
+from fer_edge.cli.general import Debug, Version, build, new_app
 from fer_edge.cli.models import models
-from fer_edge.cli.options import ConfigOption, ModelOption, SourceOption, ThreadsOption
+from fer_edge.cli.options import (
+    BenchSourceArgument,
+    ConfigOption,
+    DetectorOption,
+    DisplayOption,
+    ModelOption,
+    SourceArgument,
+    SourceOption,
+    ThreadsOption,
+    default,
+    load,
+    one_source,
+)
 from fer_edge.cli.service import service
 from fer_edge.cli.signals import StopSignals
+from fer_edge.terminal import tell
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
     from fer_edge.session import Session
 
-app = typer.Typer(
-    help="Facial expression recognition on small computers.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-
-app.add_typer(models, name="models")
-app.add_typer(service, name="service")
+app = new_app("Facial expression recognition on small computers.")
 
 
 @app.callback()
-def main(debug: Debug = False) -> None:
+def main(_debug: Debug = False, _version: Version = False) -> None:
     """Facial expression recognition on small computers."""
-    set_up(debug)
 
 
 @app.command("run")
 def run_command(
-    source: SourceOption = None,
+    source: SourceArgument = None,
+    source_option: SourceOption = None,
     model: ModelOption = None,
-    detector: Annotated[str | None, typer.Option(help="haar or mediapipe.")] = None,
-    display: Annotated[str | None, typer.Option(help="none, window or hdmi.")] = None,
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="FILE|-", help="Write a JSON line a frame; - is standard output.")
+    detector: DetectorOption = None,
+    display: DisplayOption = None,
+    json_lines: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="Write one JSON line per frame; - is standard output."),
     ] = None,
     on_change: Annotated[
-        bool | None, typer.Option("--on-change", help="JSON lines only when faces or labels change.")
+        bool | None,
+        typer.Option(
+            "--on-change",
+            help="With --json: write a line only when a face comes, goes or changes its label.",
+        ),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(help="Write the annotated video, .mp4 or .mkv; pictures: a folder.")
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help="Write the annotated video (.mp4 or .mkv), or the annotated pictures (a folder).",
+        ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the probabilities over time, .png, .svg or .pdf.")] = None,
-    mqtt: Annotated[str | None, typer.Option(metavar="HOST", help="Tell this MQTT broker of every change.")] = None,
-    max_frames: Annotated[int | None, typer.Option(help="Stop after this many frames.")] = None,
-    max_fps: Annotated[float | None, typer.Option(help="Process at most this many frames a second.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw a video's probabilities over time (.png, .svg or .pdf)."),
+    ] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Send every change of faces and labels to this MQTT broker.")
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(metavar="N", help=default("Stop after this many frames.", "no limit"))
+    ] = None,
+    max_fps: Annotated[
+        float | None,
+        typer.Option(metavar="N", help=default("Process at most this many frames per second of a camera.", "no limit")),
+    ] = None,
     power_save: Annotated[
-        bool | None, typer.Option("--power-save", help="Two frames a second while nobody is there.")
+        bool | None,
+        typer.Option("--power-save", help="Process two frames per second of a camera while nobody is in view."),
     ] = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Find faces, follow them and read their expressions."""
     stop = StopSignals()
-    options = {
-        "source": source,
-        "model": model,
-        "detector.name": detector,
-        "display": display,
-        "json": json_path,
-        "json_lines.on_change": on_change,
-        "record": record,
-        "plot": plot,
-        "mqtt.host": mqtt,
-        "max_frames": max_frames,
-        "max_fps": max_fps,
-        "power_save": power_save,
-        "threads": threads,
-    }
     try:
-        from fer_edge.config import load_config
-
-        _run(load_config(config, options), stop, config)
+        settings = load(
+            config,
+            source=one_source(source, source_option),
+            model=model,
+            detector=detector,
+            display=display,
+            json=json_lines,
+            on_change=on_change,
+            record=record,
+            plot=plot,
+            mqtt=mqtt,
+            max_frames=max_frames,
+            max_fps=max_fps,
+            power_save=power_save,
+            threads=threads,
+        )
+        _run(settings, stop, config)
     except KeyboardInterrupt:  # it was ended, and something blocked
         if not stop.requested:
             raise
@@ -88,47 +112,66 @@ def run_command(
 
 @app.command()
 def bench(
-    source: SourceOption = None,
+    source: BenchSourceArgument = None,
+    source_option: SourceOption = None,
     model: ModelOption = None,
-    frames: Annotated[int, typer.Option(min=1, help="Measure at most this many.")] = 300,
+    detector: DetectorOption = None,
+    frames: Annotated[int, typer.Option(min=1, metavar="N", help="Measure at most this many frames.")] = 300,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table to paste.")] = False,
-    compare: Annotated[Path | None, typer.Option(metavar="OLD.JSON", help="Show the change since this result.")] = None,
+    json_path: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="Write the result as JSON; - is standard output."),
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table as Markdown, to paste into a report.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show the change since this result, which --json wrote.")
+    ] = None,
 ) -> None:
-    """Measure frames a second, and the time of each stage: on the demo unless a source is given or configured."""
-    from fer_edge.config import load_config
+    """Measure frames per second and the time of each stage, on the demo unless a source is given or configured."""
     from fer_edge.errors import ConfigError
     from fer_edge.opencv import require_opencv
 
-    if as_json and (markdown or compare):
-        raise ConfigError(f"--json gives the numbers alone: leave out {'--markdown' if markdown else '--compare'}")
-    settings = load_config(config, {"source": source, "model": model, "threads": threads})
-    if settings.source == "auto" and not source:
+    if json_path == "-" and (markdown or compare):
+        raise ConfigError(f"--json - prints JSON alone: leave out {'--markdown' if markdown else '--compare'}")
+    named = one_source(source, source_option)
+    settings = load(config, source=named, model=model, detector=detector, threads=threads)
+    if settings.source == "auto" and not named:
         settings = settings.model_copy(update={"source": "demo"})
     require_opencv()
-    from fer_edge.cli.bench import read_result, run_bench
+    from fer_edge.cli.bench import read_result, run_bench, write_result
     from fer_edge.cli.tables import bench_markdown, bench_table
 
     old = read_result(compare) if compare else None
     result = run_bench(settings, frames)
-    if as_json or markdown:
-        typer.echo(result.as_json() if as_json else bench_markdown(result, old))
+    if json_path == "-":
+        typer.echo(result.as_json())
+        return
+    if markdown:
+        typer.echo(bench_markdown(result, old))
     else:
         bench_table(result, old)
+    if json_path:
+        write_result(result, Path(json_path))
 
 
 @app.command()
-def doctor(model: Annotated[str, typer.Option(help="The model to examine.")] = "ferplus7") -> None:
-    """Tell what works on this machine, and how to mend what does not. Exit 1 if something needed is broken."""
+def doctor(model: ModelOption = None) -> None:
+    """Check what works on this machine, and say how to fix the rest. Exit 1 if something needed is broken."""
     from fer_edge.cli.doctor import run_checks
     from fer_edge.cli.tables import doctor_table
+    from fer_edge.model.bundle import DEFAULT_MODEL
 
-    checks = run_checks(model)
+    checks = run_checks(model or DEFAULT_MODEL)
     doctor_table(checks)
     if any(check.needed and not check.works for check in checks):
         raise typer.Exit(1)
+
+
+app.add_typer(models, name="models")
+app.add_typer(service, name="service")
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
@@ -155,13 +198,14 @@ def _summarise(session: Session, *, failed: bool) -> None:
     if not stats.frames:
         tell(f"{source.description}: there was no frame")
         return
+    frames = "1 frame" if stats.frames == 1 else f"{stats.frames} frames"
     faces = "1 face" if stats.faces == 1 else f"{stats.faces} faces"
     tell(
-        f"{source.description}: {stats.frames} frames in {stats.seconds:.1f} s, {stats.fps:.1f} FPS, {faces}, "
+        f"{source.description}: {frames} in {stats.seconds:.1f} s, {stats.fps:.1f} FPS, {faces}, "
         f"latency p50 {stats.latency_ms(50):.1f} ms, p95 {stats.latency_ms(95):.1f} ms"
     )
 
 
 def run() -> None:
     """Entry point."""
-    run_app(app)
+    run_app(build(app))

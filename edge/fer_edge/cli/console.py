@@ -1,4 +1,4 @@
-"""What the three command lines share: errors as one line, exit codes, logging."""
+"""What the three command lines share: logging, errors as one line, exit codes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fer_edge.errors import FerError
 from fer_edge.silence import discard_stdout
+from fer_edge.terminal import log_handler, tell
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXIT_USAGE = 2
 EXIT_FAULT = 5
@@ -24,20 +24,17 @@ EXIT_INTERRUPTED = 130
 
 # cv2.Error.StsNoMem
 _OPENCV_NO_MEMORY = -4
-_PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"}
 
 _debug = False
 _at_once = False
 
 
 def set_up(debug: bool) -> None:
-    """Send log messages to stderr; with `debug`, all of them, and let errors show their traceback."""
+    """Send log messages to standard error; with `debug`, all of them, and let errors show their traceback."""
     global _debug  # noqa: PLW0603 - one process, one command line
     _debug = debug
-    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, stream=sys.stderr, force=True)
     line = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
-    formatter = _JournalFormatter(line) if _is_journal() else logging.Formatter(line)
-    logging.getLogger().handlers[0].setFormatter(formatter)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[log_handler(line)], force=True)
 
 
 def exit_at_once() -> None:
@@ -46,15 +43,19 @@ def exit_at_once() -> None:
     _at_once = True
 
 
-def run_app(app: typer.Typer) -> None:
-    """Run a command line and leave with its exit code; whatever goes wrong becomes one line."""
+def run_app(command: Callable[..., int | None]) -> None:
+    """Run a command line and leave with its exit code; whatever goes wrong becomes one line.
+
+    Args:
+        command: as `general.build` makes it.
+    """
     _open_standard_descriptors()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # fer_edge.cli.sigint
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the caller's shell
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        code = app(standalone_mode=False)
+        code = command(standalone_mode=False)
         sys.stdout.flush()
     except FerError as error:
         code = _complain(str(error), error.exit_code)
@@ -74,29 +75,6 @@ def _open_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
-def tell(message: str, *, error: bool = False) -> None:
-    """Write a line to standard error, if anybody is there to read it."""
-    mark = _PRIORITIES[logging.ERROR if error else logging.INFO] if _is_journal() else ""
-    with suppress(OSError):
-        typer.secho(mark + message, err=True, fg="red" if error else None)
-
-
-class _JournalFormatter(logging.Formatter):
-    """Puts the priority in front of each line, as sd-daemon(3) has it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        mark = _PRIORITIES.get(record.levelno, "<6>")
-        return "\n".join(mark + line for line in super().format(record).splitlines())
-
-
-def _is_journal() -> bool:
-    """Whether standard error goes straight to systemd's journal (systemd.exec(5), JOURNAL_STREAM)."""
-    with suppress(OSError, ValueError):
-        status = os.fstat(sys.stderr.fileno())
-        return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
-    return False
-
-
 def _leave(code: int | None) -> None:
     if _at_once:
         with suppress(OSError):
@@ -113,13 +91,14 @@ def _complain_of(error: Exception) -> int:
         error.show()  # type: ignore[attr-defined]
         return EXIT_USAGE
     if hasattr(error, "format_message"):  # a usage error of the command-line library
-        return _complain(f"{' '.join(error.format_message().split()).rstrip('.')}. See --help", EXIT_USAGE)
+        said = " ".join(error.format_message().split()).rstrip(".")
+        return _complain(f"{said}{'' if said.endswith('?') else '.'} See --help", EXIT_USAGE)
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard_stdout()
         return _complain(f"an output cannot be written ({error.strerror})", EXIT_USAGE)
     fault = (
         f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
-        "Run it with --debug before the command, and report what that shows"
+        "Run it with --debug, and report what that shows"
     )
     shortage = _shortage(error)
     return _complain(shortage or fault, EXIT_USAGE if shortage else EXIT_FAULT)

@@ -6,14 +6,21 @@ from typing import Annotated
 
 import typer
 
-models = typer.Typer(help="List or verify model bundles.", pretty_exceptions_enable=False)
+from fer_edge.cli.general import new_app
+
+models = new_app("List the models, or verify one.", no_args_is_help=False)
 
 
 @models.callback(invoke_without_command=True)
-def list_models(context: typer.Context) -> None:
-    """List the shipped models; with `verify`, verify one."""
-    if context.invoked_subcommand:
-        return
+def main(context: typer.Context) -> None:
+    """List the models, or verify one. Without a command: list."""
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the shipped models with their size, work and accuracy."""
     from fer_edge.cli.tables import models_table
     from fer_edge.model.bundle import find_bundle, load_bundle, shipped_bundles
 
@@ -22,9 +29,11 @@ def list_models(context: typer.Context) -> None:
 
 @models.command("verify")
 def verify_model(
-    model: Annotated[str, typer.Argument(help="A shipped model's name or a folder.")] = "ferplus7",
+    model: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER", help="A shipped model, or a bundle's folder.")
+    ] = "ferplus7",
 ) -> None:
-    """Compare a bundle's hashes, and its answers on this machine with the golden ones."""
+    """Compare a model's files with their hashes, and its answers on this machine with those it was shipped with."""
     from fer_edge.model.bundle import find_bundle
     from fer_edge.model.golden import verify
 

@@ -1,18 +1,117 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the configuration that they make together."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from fer_edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fer_edge.config import RunConfig
+
+# The configuration's key for each option that is not called the same.
+_KEYS = {"detector": "detector.name", "on_change": "json_lines.on_change", "mqtt": "mqtt.host"}
+
+
+def default(text: str, value: object) -> str:
+    """The help of an option whose default stands in the configuration."""
+    return f"{text} \\[default: {value}]"
+
+
+def _sources(incomplete: str) -> list[str]:
+    from fer_edge.config import NAMED_SOURCES
+
+    return [name for name in NAMED_SOURCES if name.startswith(incomplete)]
+
+
+def _models(incomplete: str) -> list[str]:
+    from fer_edge.model.bundle import shipped_bundles
+
+    return [name for name in shipped_bundles() if name.startswith(incomplete)]
+
+
+def _detectors(incomplete: str) -> list[str]:
+    from fer_edge.config import DetectorConfig
+
+    names = get_args(DetectorConfig.model_fields["name"].annotation)
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _displays(incomplete: str) -> list[str]:
+    from fer_edge.config import RunConfig
+
+    names = get_args(RunConfig.model_fields["display"].annotation)
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _source(configured: str) -> Any:  # noqa: ANN401 - as typer has it
+    text = (
+        "A video, a picture, a folder of pictures, a camera's number or /dev path, an rtsp:// or http:// URL, demo, "
+        "picamera2, or auto: the first camera that works, else the demo."
+    )
+    return typer.Argument(metavar="SOURCE", help=default(text, configured), show_default=False, autocompletion=_sources)
+
+
+SourceArgument = Annotated[str | None, _source("auto")]
+BenchSourceArgument = Annotated[str | None, _source("demo")]
 SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="SOURCE", help="The same as SOURCE.", autocompletion=_sources)
+]
+ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="auto, demo, picamera2, a camera's number, a video, an image, a folder, an rtsp:// or http:// URL."
+        metavar="NAME|FOLDER",
+        help=default("The model: a shipped one (see fer-edge models list), or a bundle's folder.", "ferplus7"),
+        autocompletion=_models,
     ),
 ]
-ModelOption = Annotated[str | None, typer.Option(help="A shipped model's name or a bundle's folder.")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file; options given here override it.")]
-ThreadsOption = Annotated[int | None, typer.Option(help="Threads for the model and for OpenCV, each.")]
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=default("How faces are found: haar or mediapipe.", "haar"),
+        autocompletion=_detectors,
+    ),
+]
+DisplayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=default("Where the annotated frames are shown: none, window or hdmi (the full screen).", "none"),
+        autocompletion=_displays,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(metavar="N", help=default("Threads for the model, and as many for OpenCV.", 1))
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="A TOML file with settings. The options given here override it."),
+]
+
+
+def one_source(argument: str | None, option: str | None) -> str | None:
+    """Return the source, however it was given. Raises ConfigError where it was given twice."""
+    if argument is not None and option is not None:
+        raise ConfigError(f"two sources: {argument} and --source {option}. Give one")
+    return argument if option is None else option
+
+
+def load(config: Path | None, **given: object) -> RunConfig:
+    """Read the configuration.
+
+    Args:
+        config: the file, if there is one.
+        given: what the options say, by their names; None means not given.
+
+    Raises:
+        ConfigError: a value is wrong; names the file and key, or the option.
+    """
+    from fer_edge.config import load_config
+
+    keys = {name: _KEYS.get(name, name) for name in given}
+    options = {key: f"--{name.replace('_', '-')}" for name, key in keys.items()}
+    return load_config(config, {keys[name]: value for name, value in given.items()}, options)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from fer_edge.cli.general import new_app
 from fer_edge.cli.options import ConfigOption
 
-service = typer.Typer(
-    help="What a device's service does, and whether it could start.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+service = new_app("Show what the installed service does, or check whether it could start.")
 
 
 @service.command("status")
 def service_status() -> None:
-    """Show what matters on one screen. Exit 1 if the service does not run."""
+    """Show the service's state on one screen. Exit 1 if it does not run."""
     from fer_edge.cli.tables import service_table
     from fer_edge.device.service import service_state
 
@@ -27,7 +24,7 @@ def service_status() -> None:
 
 @service.command("check")
 def service_check(config: ConfigOption = None) -> None:
-    """Read the configuration, open the model and find the packages that outputs need; open no camera or output."""
+    """Check the configuration, the model and the packages that the outputs need. Opens no camera and no output."""
     from fer_edge.config import load_config
     from fer_edge.opencv import require_opencv
 

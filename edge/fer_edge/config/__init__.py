@@ -2,6 +2,7 @@
 
 from fer_edge.config.loading import load_config
 from fer_edge.config.sections import (
+    NAMED_SOURCES,
     CameraConfig,
     ClassifierConfig,
     DetectorConfig,
@@ -14,6 +15,7 @@ from fer_edge.config.sections import (
 )
 
 __all__ = [
+    "NAMED_SOURCES",
     "CameraConfig",
     "ClassifierConfig",
     "DetectorConfig",

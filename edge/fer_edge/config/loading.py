@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,30 @@ from fer_edge.errors import ConfigError, reason
 from fer_edge.validation import first_problem
 
 
-def load_config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
+def load_config(
+    path: Path | None, overrides: Mapping[str, object], options: Mapping[str, str] | None = None
+) -> RunConfig:
     """Read the configuration.
 
     Args:
         path: a TOML file; the defaults if left out.
         overrides: values by dotted key (`detector.name`); None means not given.
+        options: what the user calls the overridden keys, for error messages; the keys themselves if left out.
 
     Raises:
         ConfigError: the file cannot be read, or a key or value is wrong; names the key.
     """
     values = _read_toml(path) if path else {}
-    config = _validate(values, f"{path}: " if path else "")
+    config = _validate(values, f"{path}: " if path else "", {})
     given = {key: value for key, value in overrides.items() if value is not None}
     if not given:
         return config
     for key, value in given.items():
         _put(values, key, value)
-    return _validate(values, "")
+    return _validate(values, "", options or {})
 
 
-def _validate(values: dict[str, Any], where: str) -> RunConfig:
+def _validate(values: dict[str, Any], where: str, options: Mapping[str, str]) -> RunConfig:
     """Validate strictly: "2" is not a number, nor is true. As JSON, in which a path is a string."""
     try:
         text = json.dumps(values, default=str, ensure_ascii=False).encode()
@@ -43,8 +47,8 @@ def _validate(values: dict[str, Any], where: str) -> RunConfig:
     try:
         return RunConfig.model_validate_json(text, strict=True)
     except ValidationError as error:
-        field, problem = first_problem(error)
-        raise ConfigError(f"{where}{field}: {problem}") from error
+        field, problem = first_problem(error, RunConfig)
+        raise ConfigError(f"{where}{options.get(field, field)}: {problem}") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from fer_edge.model.bundle import DEFAULT_MODEL
 from fer_edge.model.prior import DEFAULT_POWER
 
+# The sources that have a name of their own.
+NAMED_SOURCES = ("auto", "demo", "picamera2")
+
 _FILE_URL = "file://"
 
 

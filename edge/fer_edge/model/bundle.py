@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, choose
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_edge.validation import first_problem
 
@@ -149,8 +149,9 @@ def find_bundle(name_or_folder: str) -> Path:
                 return base / name_or_folder
     if os.path.isdir(name_or_folder):  # noqa: PTH112
         return Path(name_or_folder)
-    known = ", ".join(shipped_bundles()) or "none"
-    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped model (shipped: {known})")
+    shipped = shipped_bundles()
+    fix = choose(name_or_folder, shipped) if shipped else "None is shipped"
+    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped model. {fix}")
 
 
 def shipped_bundles() -> list[str]:
@@ -195,7 +196,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        field, problem = first_problem(error)
+        field, problem = first_problem(error, Manifest)
         if field == "schema_version":
             problem = f"this program reads schema {SCHEMA_VERSION}. Convert the model again with fer-quantize"
         raise ModelError(f"{path}: {field}: {problem}") from error

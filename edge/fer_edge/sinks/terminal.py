@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_edge.sinks import Sink
+from fer_edge.terminal import console
 from fer_edge.types import FrameResult, TrackedFace
 
 _log = logging.getLogger(__name__)
@@ -21,15 +21,18 @@ _REDRAW = 0.1
 
 
 class LiveLine(Sink):
-    """One line that is redrawn: faces, labels and frames a second; a progress bar where the end is known."""
+    """One line that is redrawn: faces, labels and frames per second.
+
+    Where the number of frames is known it is a progress bar, which stays when the run has ended.
+    """
 
     description = "the terminal"
 
     def __init__(self, frames: int | None) -> None:
         columns: list[ProgressColumn] = [TextColumn("{task.description}")]
         if frames:
-            columns = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), *columns]
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+            columns = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True), *columns]
+        self._progress = Progress(*columns, console=console(), transient=frames is None, auto_refresh=False)
         self._task = self._progress.add_task("starting", total=frames)
         self._count = 0
         self._drawn_at = 0.0
@@ -41,6 +44,7 @@ class LiveLine(Sink):
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # the terminal may be gone
+            self._progress.update(self._task, completed=self._count, description="", refresh=True)
             self._progress.stop()
 
     def emit(self, result: FrameResult) -> None:

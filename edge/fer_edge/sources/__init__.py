@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, Self
 
-from fer_edge.config import RunConfig
-from fer_edge.errors import SourceError
+from fer_edge.config import NAMED_SOURCES, RunConfig
+from fer_edge.errors import SourceError, closest
 from fer_edge.images import IMAGE_SUFFIXES
 from fer_edge.types import Frame
 
@@ -85,7 +85,9 @@ def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observ
     if name.isdecimal() or "://" in name or name.startswith("/dev/") or _is_device(path):
         return _camera(config, name, observer)
     if not os.path.exists(path):  # noqa: PTH110 - a name too long is no file
-        raise SourceError(f"source '{name}' is no file, folder, camera number or URL. Try --source demo")
+        meant = closest(name, NAMED_SOURCES)
+        fix = f"Did you mean {meant}?" if meant else "Try fer-edge run demo"
+        raise SourceError(f"source '{name}' is no file, folder, camera number or URL. {fix}")
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return _images(path)
     return _video(path)

@@ -9,7 +9,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, choose
 from fer_train.architectures.classic import cnn_3block, cnn_bn, cnn_elu, cnn_small
 from fer_train.architectures.compact import mini_xception, mobile, resnet
 from fer_train.architectures.edge import edge_net
@@ -59,7 +59,7 @@ def build(name: str, classes: int, dropout: float | None = None) -> keras.Model:
         ConfigError: there is none of that name.
     """
     if name not in ARCHITECTURES:
-        raise ConfigError(f"architecture '{name}' is unknown. Choose {', '.join(ARCHITECTURES)}")
+        raise ConfigError(f"architecture '{name}' is unknown. {choose(name, ARCHITECTURES)}")
     options = {} if dropout is None else {"dropout": dropout}
     return ARCHITECTURES[name].build(classes, **options)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, choose
 from fer_train.data.datasets import LabelledFaces, Split
 from fer_train.evaluation.metrics import Score, score
 from fer_train.evaluation.predictors import Predictor
@@ -23,7 +23,7 @@ def parse_split(name: str) -> Split:
     for split in get_args(Split):
         if name == split:
             return split  # type: ignore[no-any-return]
-    raise ConfigError(f"split '{name}' is unknown. Choose {', '.join(get_args(Split))}")
+    raise ConfigError(f"split '{name}' is unknown. {choose(name, get_args(Split))}")
 
 
 def evaluate(model: Predictor, faces: LabelledFaces, out: Path | None, *, mirror: bool) -> None:

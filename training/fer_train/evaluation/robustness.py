@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from fer_edge.terminal import console
 from fer_train.data.corruptions import CORRUPTIONS
 from fer_train.data.datasets import LabelledFaces
 from fer_train.evaluation.metrics import Interval, accuracy_interval
@@ -50,7 +51,7 @@ def measure(model: Predictor, faces: LabelledFaces, seed: int) -> list[Row]:
     cases = [(degradation, level) for degradation in CORRUPTIONS for level in degradation.levels]
     rows = [_row("none", "", model.predict(faces.images), faces)]
     for degradation, level in track(
-        cases, "degradations", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        cases, "corruptions", console=console(), transient=True, disable=not sys.stderr.isatty()
     ):
         spoilt = degradation.apply(faces.images, level, seed)
         rows.append(_row(degradation.name, f"{level:g} {degradation.unit}".strip(), model.predict(spoilt), faces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from fer_edge.labels import FER2013
+from fer_edge.terminal import console
 from fer_train.explore.crop import Photograph
 
 # Findings that are told of each photograph, and their headings.
@@ -18,8 +20,7 @@ _TROUBLES = {"several faces": "several", "no face": "no face", "cannot be read":
 
 def with_progress(paths: list[Path]) -> Iterable[Path]:
     """Go through the photographs with a bar, if standard error is a terminal."""
-    console = Console(stderr=True)
-    return track(paths, "finding faces", console=console, disable=not console.is_terminal)
+    return track(paths, "finding faces", console=console(), disable=not sys.stderr.isatty())
 
 
 def print_photographs(found: Sequence[Photograph]) -> None:
@@ -32,9 +33,9 @@ def print_photographs(found: Sequence[Photograph]) -> None:
         splits = [sum(photograph.split == split for photograph in mine) for split in ("train", "validation")]
         troubles = [sum(photograph.finding == trouble for photograph in mine) for trouble in _TROUBLES]
         table.add_row(label, *map(str, (len(mine), *splits, *troubles)))
-    console = Console()
-    console.print(table)
+    out = Console()
+    out.print(table)
     for photograph in found:
         if photograph.finding in _TROUBLES:
             taken = ", the largest was taken" if photograph.face is not None else ""
-            console.print(f"{photograph.path}: {photograph.finding}{taken}", highlight=False, soft_wrap=True)
+            out.print(f"{photograph.path}: {photograph.finding}{taken}", highlight=False, soft_wrap=True)

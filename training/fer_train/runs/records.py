@@ -94,7 +94,7 @@ def _recipe(run: Path) -> Recipe:
     try:
         return Recipe.model_validate(recorded)
     except ValidationError as error:
-        raise ConfigError(f"{run}: its recipe is of another version ({first_problem(error)[1]})") from error
+        raise ConfigError(f"{run}: its recipe is of another version ({first_problem(error, Recipe)[1]})") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

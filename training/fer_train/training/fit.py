@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,7 @@ def fit(
         validation_data=watched.validation(share),
         validation_batch_size=share.divisible(512),
         callbacks=[*_callbacks(recipe, out, batches, first_epoch, share), *callbacks],
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=0,
     )
     if coordinator:
         shutdown()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, choose
 
 # Keras' policies.
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
@@ -25,7 +25,7 @@ def parse_precision(name: str) -> Precision:
     for precision in get_args(Precision):
         if name == precision:
             return precision  # type: ignore[no-any-return]
-    raise ConfigError(f"precision '{name}' is unknown. Choose auto, {', '.join(get_args(Precision))}")
+    raise ConfigError(f"precision '{name}' is unknown. {choose(name, ('auto', *get_args(Precision)))}")
 
 
 def _has_bfloat16() -> bool:

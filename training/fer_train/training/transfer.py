@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from fer_edge.errors import ConfigError, ModelError
+from fer_edge.errors import ConfigError, ModelError, choose
 from fer_train.architectures.parts import HEAD
 from fer_train.data.datasets import Scheme
 from fer_train.keras_models import load_model
@@ -71,7 +71,7 @@ def _describe(model: keras.Model) -> str:
 def _freeze(model: keras.Model, pattern: str) -> None:
     fitting = [layer for layer in model.layers[:-1] if pattern == "trunk" or fnmatch.fnmatchcase(layer.name, pattern)]
     if not fitting:
-        names = ", ".join(layer.name for layer in model.layers[1:-1] if layer.weights)
-        raise ConfigError(f"--freeze {pattern}: no such layer. Choose trunk, or of {names}")
+        names = [layer.name for layer in model.layers[1:-1] if layer.weights]
+        raise ConfigError(f"--freeze {pattern}: no such layer. {choose(pattern, ('trunk', *names))}")
     for layer in fitting:
         layer.trainable = False

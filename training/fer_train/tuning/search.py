@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from fer_edge.cli.console import tell
 from fer_edge.errors import ConfigError, FerError
+from fer_edge.terminal import console, tell
 from fer_train.data.datasets import LabelledFaces
 from fer_train.files import make_folder, require_new_folder
 from fer_train.recipes import Recipe
@@ -121,10 +121,13 @@ def _run_trial(study: optuna.Study, task: Task) -> int:
 def _train(trial: optuna.Trial, task: Task, folder: Path) -> float:
     """Return the accuracy on the faces held out, 0..1. Raises TrialPruned where it is below the median of others."""
     job = Job(task.space.recipe(trial.params), task.train, task.held_out, task.precision, folder)
-    with closing(train_apart(job)) as reports:
+    with closing(train_apart(job)) as reports, console().status(f"trial {trial.number}") as status:
         for epoch, report in enumerate(reports):
             if report.last:
                 return report.accuracy
+            status.update(
+                f"trial {trial.number}: {100 * report.accuracy:.2f} % after epoch {epoch + 1}/{job.recipe.epochs}"
+            )
             trial.report(report.accuracy, epoch)
             if trial.should_prune():
                 break

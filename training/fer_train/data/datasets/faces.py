@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, choose
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_train.data.datasets.records import place
 
@@ -27,7 +27,7 @@ def parse_scheme(name: str) -> Scheme:
     for scheme in LABELS:
         if name == scheme:
             return scheme
-    raise ConfigError(f"labels '{name}' are unknown. Choose {', '.join(LABELS)}")
+    raise ConfigError(f"labels '{name}' are unknown. {choose(name, LABELS)}")
 
 
 def parse_votes(name: str) -> Votes:
@@ -35,7 +35,7 @@ def parse_votes(name: str) -> Votes:
     for votes in get_args(Votes):
         if name == votes:
             return votes  # type: ignore[no-any-return]
-    raise ConfigError(f"votes '{name}' are unknown. Choose {', '.join(get_args(Votes))}")
+    raise ConfigError(f"votes '{name}' are unknown. {choose(name, get_args(Votes))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.errors import DataError, reason
+from fer_edge.errors import DataError, choose, reason
 from fer_edge.images import IMAGE_SUFFIXES, read_image
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import MODEL_SIZE, resize
@@ -91,7 +91,8 @@ def class_folders(folder: Path) -> list[tuple[Path, int]]:
     found = _folders_in(folder)
     unknown = [path for path in found if path.name.lower() not in FER2013]
     if unknown:
-        raise DataError(f"{unknown[0]}: unknown class folder '{unknown[0].name}'. Expected {', '.join(FER2013)}")
+        name = unknown[0].name
+        raise DataError(f"{unknown[0]}: unknown class folder '{name}'. {choose(name, FER2013)}")
     return [(path, FER2013.index(path.name.lower())) for path in found]
 
 
