@@ -58,8 +58,9 @@ class Pipeline:
         self._config = config
         self._finding = Stopwatch()
         self._detector = TimedDetector(detector, self._finding)
+        self.model = load_bundle(find_bundle(config.model))
         self._classifier = Classifier(
-            load_bundle(find_bundle(config.model)),
+            self.model,
             detector.framing,
             threads=config.threads,
             prior=config.classifier.prior,

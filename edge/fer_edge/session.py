@@ -13,6 +13,9 @@ from fer_edge.config import RunConfig
 from fer_edge.device.sd_notify import open_notifier
 from fer_edge.errors import ConfigError, SourceError
 from fer_edge.images import pictures_in
+from fer_edge.model.bundle import MODEL_FILE, Bundle
+from fer_edge.monitoring.store import ModelIdentity, UsageStore
+from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.pipeline import Pipeline
 from fer_edge.run_stats import RunStats
 from fer_edge.sinks import Sink, open_sinks
@@ -75,21 +78,29 @@ class Session:
                 raise
             interrupt.then(source.stop)
             _refuse_unsuited(self._config, source)
-            sinks = self._open_sinks(source, stack)
+            sinks = self._open_sinks(source, pipeline.model, stack)
             with suppress(KeyboardInterrupt):
                 pipeline.run(source, sinks, self.stats, self._config.max_frames)
             interrupt.is_over()
         for sink, lost in self.stats.lost.items():
             raise ConfigError(f"{sink}: {lost} of {self.stats.frames} frames could not be written")
 
-    def _open_sinks(self, source: Source, stack: ExitStack) -> list[Sink]:
+    def _open_sinks(self, source: Source, model: Bundle, stack: ExitStack) -> list[Sink]:
         notifier = open_notifier()
         sinks = open_sinks(self._config, stack, source.fps)
+        if self._config.usage.path and not source.stills:
+            sinks.append(stack.enter_context(_usage_recorder(self._config.usage.path, model)))
         watchers = [notifier] if notifier else _watchers(self._config, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
         if notifier:
             notifier.source, notifier.outputs = source.description, sinks
         return sinks
+
+
+def _usage_recorder(path: Path, model: Bundle) -> UsageRecorder:
+    manifest = model.manifest
+    identity = ModelIdentity(manifest.name, manifest.version, manifest.files[MODEL_FILE])
+    return UsageRecorder(UsageStore(path, identity), str(path))
 
 
 def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
@@ -100,7 +111,12 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
     taken |= {_real(picture): "source" for picture in _pictures_in(Path(config.source))}
     model = _real(config.model)
     folder = str(Path(_real(config.source)).parent)
-    outputs = (("--record", config.record), ("--plot", config.plot), ("--json", config.json_path))
+    outputs = (
+        ("--record", config.record),
+        ("--plot", config.plot),
+        ("--json", config.json_path),
+        ("usage.path", config.usage.path),
+    )
     for option, name in outputs:
         if name is None or name == "-" or "\0" in str(name):
             continue

@@ -76,6 +76,8 @@ class Prediction:
     label: str
     # The probability of `label`, 0..1.
     confidence: float
+    # The grey crop that the model read, shape (48, 48), uint8; None for what was smoothed over several.
+    crop: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)

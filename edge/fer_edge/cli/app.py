@@ -25,6 +25,7 @@ from fer_edge.cli.options import (
 )
 from fer_edge.cli.service import service
 from fer_edge.cli.signals import StopSignals
+from fer_edge.cli.stats import stats
 from fer_edge.terminal import tell
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ def doctor(model: ModelOption = None) -> None:
 
 app.add_typer(models, name="models")
 app.add_typer(service, name="service")
+app.command()(stats)
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:

@@ -12,6 +12,7 @@ from fer_edge.config.sections import (
     ScreenConfig,
     SmoothingConfig,
     TrackerConfig,
+    UsageConfig,
 )
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "ScreenConfig",
     "SmoothingConfig",
     "TrackerConfig",
+    "UsageConfig",
     "load_config",
 ]

@@ -157,6 +157,13 @@ class MqttConfig(_Section):
     tls: bool = False
 
 
+class UsageConfig(_Section):
+    """A record of what was seen: counts alone, no picture, no place, no identity."""
+
+    path: Path | None = None
+    """SQLite file, 20 MB at most: one row per minute for 7 days, one per hour for 400 days. Left out: no record."""
+
+
 class RunConfig(_Section):
     """Everything that `fer-edge run` can be told."""
 
@@ -190,3 +197,4 @@ class RunConfig(_Section):
     json_lines: JsonLinesConfig = JsonLinesConfig()
     screen: ScreenConfig = ScreenConfig()
     mqtt: MqttConfig | None = None
+    usage: UsageConfig = UsageConfig()

@@ -63,7 +63,7 @@ class Classifier:
         """Read one grey crop of shape (H, W), uint8, in the model's input size."""
         probabilities = self.probabilities(crop)
         best = int(probabilities.argmax())
-        return Prediction(probabilities, self.labels[best], float(probabilities[best]))
+        return Prediction(probabilities, self.labels[best], float(probabilities[best]), crop)
 
     def probabilities(self, crop: Image) -> Probabilities:
         """Probabilities, shape (C,), that sum to one, corrected for the prior if that was asked for."""

@@ -1,0 +1,102 @@
+"""`fer-edge stats`: what the usage record says."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fer_edge.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fer_edge.monitoring.stats import Group
+
+# Characters of the longest bar.
+_BAR = 24
+
+
+def stats(
+    record: Annotated[
+        Path | None, typer.Argument(help="A usage record; usage.path of the configuration unless given.")
+    ] = None,
+    since: Annotated[str, typer.Option(help="How far back: 7d, 36h, 2w, or a date.")] = "7d",
+    by: Annotated[Literal["hour", "day", "week"], typer.Option(help="One row per hour, day or week.")] = "day",
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw labels and faces over time, .png, .svg or .pdf.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show who was seen with which expression, how fast frames were read, and how the camera did."""
+    from fer_edge.config import load_config
+    from fer_edge.errors import ConfigError
+    from fer_edge.monitoring.stats import as_csv, group_rows, parse_since
+    from fer_edge.monitoring.store import read_rows
+
+    path = record or load_config(config, {}).usage.path
+    if path is None:
+        raise ConfigError("no usage record is configured. Give its file, or --config with usage.path set")
+    begin = parse_since(since, datetime.now().astimezone())
+    groups = group_rows(read_rows(path, int(begin.timestamp())), by)
+    if csv_file is not None:
+        _write(csv_file, as_csv(groups))
+    if plot is not None:
+        from fer_edge.monitoring.stats_plot import draw_stats
+
+        draw_stats(groups, plot)
+    if as_json:
+        typer.echo(json.dumps([group.as_dict() for group in groups], indent=2))
+    elif csv_file is None and plot is None:
+        _print_table(groups, path, since)
+
+
+def _write(path: Path, text: str) -> None:
+    from fer_edge.errors import ConfigError, reason
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--csv {path}: cannot be written ({reason(error)})") from error
+
+
+def _print_table(groups: Sequence[Group], path: Path, since: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_edge.monitoring.stats import ordered_labels
+
+    if not groups:
+        typer.echo(f"{path}: nothing was recorded since {since}")
+        return
+    table = Table()
+    for heading in ("from", "people", "face time", "labels", "FPS", "dropped", "hottest", "camera lost"):
+        table.add_column(heading, justify="left" if heading in {"from", "labels"} else "right")
+    longest = max(sum(group.period.face_s.values()) for group in groups)
+    for group in groups:
+        period = group.period
+        seen = sum(period.face_s.values())
+        bar = "█" * round(_BAR * seen / longest) if longest else ""
+        parts = [f"{label} {period.face_s[label] / seen:.0%}" for label in ordered_labels([group]) if seen]
+        table.add_row(
+            group.start.strftime("%Y-%m-%d %H:%M"),
+            str(period.people),
+            _duration(seen),
+            "\n".join([bar, ", ".join(parts)]) if parts else "nobody",
+            f"{period.frames / group.seconds:.1f}",
+            f"{period.dropped / max(period.dropped + period.frames, 1):.0%}",
+            "-" if period.hottest is None else f"{period.hottest:.0f} °C",
+            f"{period.camera_losses}x, {_duration(period.camera_lost_s)}" if period.camera_losses else "-",
+        )
+    Console().print(table)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,200 @@
+"""Counts what is seen, minute by minute, and writes it where frames do not wait for it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+import cv2
+import numpy as np
+
+from fer_edge.device.thermal import read_heat
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import MINUTE, UsageStore
+from fer_edge.sinks import Sink
+from fer_edge.types import FrameResult, TrackedFace
+
+_log = logging.getLogger(__name__)
+
+# Seconds between two samples of one face's features: its pictures resemble one another.
+_SAMPLE_INTERVAL = 1.0
+# The longest time that one frame stands for: after a gap nobody knows who was there.
+_LONGEST_FRAME_S = 1.0
+# Seconds by which the clock may drift from the monotonic one before it counts as set.
+_CLOCK_STEP = 30.0
+# Minutes that wait while the disk is full or the file locked: an hour. After that, new ones are added to the last.
+_MOST_WAITING = 60
+
+
+class UsageRecorder(Sink):
+    """A sink that keeps counts alone: no picture, no box, no identity."""
+
+    def __init__(self, store: UsageStore, description: str, *, wall_clock: Callable[[], float] = time.time) -> None:
+        """Prepare.
+
+        Args:
+            store: takes a minute's counts.
+            description: for people.
+            wall_clock: seconds since 1970, UTC; may be set while this runs.
+        """
+        self.description = description
+        self._store = store
+        self._wall_clock = wall_clock
+        self._writer = _Writer(self, store)
+        self._period = Period()
+        self._anchor = wall_clock() - time.monotonic()
+        self._minute = self._minute_now()
+        self._last_index = -1
+        self._last_at = math.inf
+        self._known: dict[int, set[str]] = {}
+        self._sampled: dict[int, float] = {}
+        self._lost_since: float | None = None
+
+    def __enter__(self) -> Self:
+        self._store.__enter__()
+        self._writer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_minute()
+        self._writer.finish()
+        self._store.__exit__()
+
+    def emit(self, result: FrameResult) -> None:
+        """Count one frame."""
+        self._turn_minute()
+        self._camera_is_back()
+        period, frame = self._period, result.frame
+        elapsed = frame.captured_at - self._last_at
+        elapsed = min(elapsed, _LONGEST_FRAME_S) if elapsed > 0 else 0.0
+        period.frames += 1
+        if frame.live:
+            period.dropped += max(int(frame.index - self._last_index - 1), 0) if self._last_index >= 0 else 0
+            period.observe("latency", 1000 * (time.monotonic() - frame.captured_at))
+        self._last_index, self._last_at = frame.index, frame.captured_at
+        for face in result.faces:
+            self._count_face(face, elapsed, frame.captured_at)
+        here = {face.id for face in result.faces}
+        self._known = {identity: labels for identity, labels in self._known.items() if identity in here}
+        self._sampled = {identity: at for identity, at in self._sampled.items() if identity in here}
+
+    def waiting(self, _what: str) -> None:
+        """Count the time without a camera."""
+        self._turn_minute()
+        if self._lost_since is None:
+            self._period.camera_losses += 1
+            self._lost_since = time.monotonic()
+
+    def _count_face(self, face: TrackedFace, elapsed: float, now: float) -> None:
+        period = self._period
+        period.face_s[face.label] += elapsed
+        if face.id not in self._known:
+            period.people += 1
+            self._known[face.id] = set()
+        if face.label not in self._known[face.id]:
+            self._known[face.id].add(face.label)
+            period.visits[face.label] += 1
+        if face.track.missed_s == 0 and now - self._sampled.get(face.id, -math.inf) >= _SAMPLE_INTERVAL:
+            self._sampled[face.id] = now
+            for name, value in face_features(face).items():
+                period.observe(name, value)
+
+    def _minute_now(self) -> int:
+        return int((time.monotonic() + self._anchor) // MINUTE) * MINUTE
+
+    def _turn_minute(self) -> None:
+        if self._minute_now() != self._minute:
+            self._close_minute()
+            self._follow_clock()
+            self._minute = self._minute_now()
+
+    def _follow_clock(self) -> None:
+        """Within a run time goes on evenly; where the clock was set, that is marked, and followed from then on."""
+        step = self._wall_clock() - time.monotonic() - self._anchor
+        if abs(step) > _CLOCK_STEP:
+            self._period.clock_step_s = step
+            self._anchor += step
+
+    def _close_minute(self) -> None:
+        now = time.monotonic()
+        if self._lost_since is not None:
+            self._period.camera_lost_s += now - self._lost_since
+            self._lost_since = now
+        if not self._period.is_empty:
+            self._writer.put(self._minute, self._period)
+        self._period = Period()
+
+    def _camera_is_back(self) -> None:
+        if self._lost_since is not None:
+            self._period.camera_lost_s += time.monotonic() - self._lost_since
+            self._lost_since = None
+
+
+class _Writer(threading.Thread):
+    """Writes minutes in order; keeps them while that fails, and says so once."""
+
+    def __init__(self, sink: Sink, store: UsageStore) -> None:
+        super().__init__(name="usage record", daemon=True)
+        self._sink = sink
+        self._store = store
+        self._new: queue.Queue[tuple[int, Period] | None] = queue.Queue()
+        self._waiting: list[tuple[int, Period]] = []
+
+    def put(self, start: int, period: Period) -> None:
+        """Take one minute."""
+        self._new.put((start, period))
+
+    def finish(self) -> None:
+        """Write what waits, if that is possible, and end."""
+        self._new.put(None)
+        self.join(timeout=10)
+
+    def run(self) -> None:
+        """Write until the end."""
+        while (item := self._new.get()) is not None:
+            start, period = item
+            period.hottest = read_heat().celsius
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.append((start, period))
+            else:
+                self._waiting[-1][1].add(period)
+            self._write()
+
+    def _write(self) -> None:
+        while self._waiting:
+            try:
+                self._store.append(*self._waiting[0])
+            except OSError as error:
+                if not self._sink.trouble:
+                    _log.error(
+                        "%s: cannot be written (%s). Counts are kept in memory meanwhile", self._sink.description, error
+                    )
+                self._sink.trouble = str(error)
+                return
+            del self._waiting[0]
+            if self._sink.trouble:
+                _log.warning("%s is written again", self._sink.description)
+            self._sink.trouble = ""
+
+
+def face_features(face: TrackedFace) -> dict[str, float]:
+    """What is recorded of a face that was seen in this frame, by feature; `monitoring.histograms` has the units."""
+    probabilities = face.smoothed.probabilities.astype(np.float64)
+    known = probabilities[probabilities > 0]
+    features = {
+        "confidence": face.confidence,
+        "entropy": float(-(known * np.log(known)).sum() / math.log(len(probabilities))),
+        "size": max(face.box.width, face.box.height),
+        "score": face.box.score,
+    }
+    crop = face.raw.crop
+    if crop is not None:
+        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(crop))
+        _, laplacian = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_32F))
+        features |= {"brightness": mean, "contrast": deviation, "sharpness": float(laplacian[0, 0]) ** 2}
+    return features

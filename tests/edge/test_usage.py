@@ -1,0 +1,305 @@
+"""The usage record: counts over months, safe on the disk, never in the way of a frame."""
+
+import csv
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import Run, wait_until
+
+from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
+from fer_edge.errors import ConfigError
+from fer_edge.monitoring.histograms import FEATURES
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.stats import group_rows, parse_since
+from fer_edge.monitoring.store import DAY, HOUR, MAX_BYTES, MINUTE, ModelIdentity, UsageStore, read_rows
+from fer_edge.monitoring.usage import UsageRecorder, face_features
+
+MODEL = ModelIdentity("ferplus7", "1.0.0", "0" * 64)
+MONDAY = int(datetime(2026, 6, 1, 0, 0).astimezone().timestamp())
+
+
+def face(identity: int = 1, label: str = "happy", missed_s: float = 0.0) -> TrackedFace:
+    crop = np.full((48, 48), 100, np.uint8)
+    crop[:, 24:] = 140
+    raw = Prediction(np.array([0.75, 0.25], np.float32), label, 0.75, crop)
+    return TrackedFace(Track(identity, FaceBox(0, 0, 40, 50, 0.65), 1.0, missed_s), raw, raw)
+
+
+def frame(index: int, at: float, *faces: TrackedFace, live: bool = False) -> FrameResult:
+    return FrameResult(Frame(np.zeros((4, 4, 3), np.uint8), at, index, live=live), faces, {})
+
+
+def record(path: Path, *results: FrameResult) -> Period:
+    """What the record says after these frames."""
+    with UsageRecorder(UsageStore(path, MODEL), "the record") as recorder:
+        for result in results:
+            recorder.emit(result)
+    total = Period()
+    for row in read_rows(path):
+        total.add(row.period)
+    return total
+
+
+def test_counts_of_a_run(tmp_path: Path) -> None:
+    results = [frame(index, index / 10, face(1), face(2, "sad")) for index in range(21)]
+    results += [frame(21 + index, 2.1 + index / 10, face(1, "sad")) for index in range(10)]
+    total = record(tmp_path / "usage.sqlite", *results)
+    assert (total.frames, total.dropped, total.people) == (31, 0, 2)
+    assert total.face_s == pytest.approx({"happy": 2.0, "sad": 2.0 + 1.0})
+    assert total.visits == {"happy": 1, "sad": 2}
+
+
+def test_features_are_sampled_once_per_second_in_their_bins(tmp_path: Path) -> None:
+    total = record(tmp_path / "usage.sqlite", *(frame(index, index / 10, face()) for index in range(25)))
+    assert {name: sum(counts.values()) for name, counts in total.histograms.items()} == {
+        **dict.fromkeys(FEATURES, 3),
+        "latency": 0,  # a file has none
+    }
+    for name, value in (("size", 50), ("confidence", 0.75), ("brightness", 120), ("contrast", 20), ("score", 0.65)):
+        assert total.histograms[name] == {FEATURES[name].bin_of(value): 3}
+
+
+def test_features_are_in_their_units() -> None:
+    features = face_features(face())
+    assert features["entropy"] == pytest.approx(0.8113, abs=1e-4)  # of 0.75 and 0.25, in bits: log2 of two classes is 1
+    assert features["brightness"] == pytest.approx(120)
+    assert features["contrast"] == pytest.approx(20)
+    blurred, sharp = face(), face()
+    assert blurred.raw.crop is not None
+    assert sharp.raw.crop is not None
+    blurred.raw.crop[:] = np.tile(np.linspace(100, 140, 48), (48, 1)).astype(np.uint8)
+    assert face_features(sharp)["sharpness"] > 4 * face_features(blurred)["sharpness"]
+
+
+def test_a_face_that_is_not_seen_gives_no_features(tmp_path: Path) -> None:
+    total = record(tmp_path / "usage.sqlite", frame(0, 0.0, face(missed_s=0.2)), frame(1, 0.1, face(missed_s=0.3)))
+    assert not any(total.histograms.values())
+    assert total.face_s["happy"] == pytest.approx(0.1)
+
+
+def test_a_live_source_tells_of_dropped_frames_and_latency(tmp_path: Path) -> None:
+    now = time.monotonic()
+    total = record(tmp_path / "usage.sqlite", *(frame(index, now, live=True) for index in (5, 6, 9)))
+    assert (total.frames, total.dropped) == (3, 2)
+    assert sum(total.histograms["latency"].values()) == 3
+
+
+def test_time_after_a_gap_counts_for_one_second_at_most(tmp_path: Path) -> None:
+    total = record(tmp_path / "usage.sqlite", frame(0, 0.0, face()), frame(1, 500.0, face()))
+    assert total.face_s["happy"] == pytest.approx(1.0)
+
+
+def test_a_lost_camera_is_counted_once_with_its_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    with UsageRecorder(UsageStore(path, MODEL), "the record") as recorder:
+        recorder.emit(frame(0, 0.0))
+        recorder.waiting("the camera")
+        time.sleep(0.2)
+        recorder.waiting("the camera")
+        recorder.emit(frame(1, 0.1))
+    (row,) = read_rows(path)
+    assert row.period.camera_losses == 1
+    assert row.period.camera_lost_s >= 0.2
+
+
+def test_a_clock_that_is_set_back_by_a_day_is_marked_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, wall, passed = tmp_path / "usage.sqlite", float(MONDAY + DAY), 0.0
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
+    with UsageRecorder(UsageStore(path, MODEL), "the record", wall_clock=lambda: wall) as recorder:
+        for minute in range(3):
+            recorder.emit(frame(minute, float(minute), face()))
+            wall += 60.0 - (float(DAY) if minute == 1 else 0.0)
+            passed += 60.0
+        recorder.emit(frame(3, 3.0, face()))
+    rows = read_rows(path)
+    assert sum(row.period.frames for row in rows) == 4
+    assert [round(row.period.clock_step_s) for row in rows if row.period.clock_step_s] == [-DAY]
+    assert min(row.start for row in rows) < MONDAY + DAY - HOUR
+
+
+def busy_period() -> Period:
+    """A period in which every bin and label is in use: the largest row there can be."""
+    rng = np.random.default_rng(0)
+    period = Period(frames=1800, dropped=12, people=31, camera_losses=1, camera_lost_s=0.125, hottest=61.7)
+    for label in ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt", "uncertain"):
+        period.face_s[label], period.visits[label] = 123.4, 17
+    for name, feature in FEATURES.items():
+        period.histograms[name] = Counter({index: int(rng.integers(1, 400)) for index in range(len(feature.edges) + 1)})
+    return period
+
+
+def test_two_busy_years_stay_below_20_megabytes(tmp_path: Path) -> None:
+    """Minutes are sparse but in the last two weeks, to save time: what stays of the others is one row per hour."""
+    path = tmp_path / "usage.sqlite"
+    with UsageStore(path, MODEL) as store:
+        store.append(MONDAY, busy_period())
+        with sqlite3.connect(path) as database:
+            (text,) = database.execute("SELECT counts FROM periods").fetchone()
+        for week in range(104):
+            first = MONDAY + week * 7 * DAY
+            with sqlite3.connect(path) as database:
+                minutes = range(0, 7 * DAY // MINUTE, 30 if week < 102 else 1)
+                added = [(first + minute * MINUTE, MINUTE, 1, text) for minute in minutes]
+                database.executemany("INSERT INTO periods (start, seconds, model, counts) VALUES (?, ?, ?, ?)", added)
+            store.tidy(first + 7 * DAY)
+            assert path.stat().st_size <= MAX_BYTES
+    rows = read_rows(path)
+    end = MONDAY + 104 * 7 * DAY
+    assert all(row.seconds == (MINUTE if row.start >= end - 7 * DAY else HOUR) for row in rows)
+    hours = [row for row in rows if row.seconds == HOUR]
+    assert all(row.period.frames == 2 * 1800 for row in hours[1:1000])
+    assert len(hours) == 393 * 24
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database" * 500, b"SQLite format 3\0" + bytes(4000)])
+def test_a_damaged_record_is_kept_and_a_new_one_begins(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "usage.sqlite"
+    path.write_bytes(content)
+    assert record(path, frame(0, 0.0, face())).frames == 1
+    if content:
+        assert path.with_name("usage.sqlite.damaged-1").read_bytes() == content
+        assert caplog.text.count("is damaged") == 1
+
+
+def test_a_record_of_a_newer_version_is_kept_and_a_new_one_begins(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    record(path, frame(0, 0.0))
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigError, match="newer version"):
+        read_rows(path)
+    assert record(path, frame(0, 0.0)).frames == 1
+    assert path.with_name("usage.sqlite.newer-1").exists()
+
+
+def test_two_processes_do_not_write_one_record(tmp_path: Path) -> None:
+    with (
+        UsageStore(tmp_path / "usage.sqlite", MODEL),
+        pytest.raises(ConfigError, match="another process writes"),
+        UsageStore(tmp_path / "usage.sqlite", MODEL),
+    ):
+        pass
+
+
+def test_what_cannot_be_written_to_a_full_disk_is_written_later(small_disk: Path) -> None:
+    path = small_disk / "usage.sqlite"
+    with UsageRecorder(UsageStore(path, MODEL), "the record") as recorder:
+        filling = small_disk / "filling"
+        with filling.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(bytes(4096))
+        recorder.emit(frame(0, 0.0, face()))
+        recorder._close_minute()
+        wait_until(lambda: bool(recorder.trouble), 20)
+        filling.unlink()
+        recorder.emit(frame(1, 0.1, face()))
+    assert sum(row.period.frames for row in read_rows(path)) == 2
+    assert not recorder.trouble
+
+
+def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    script = (
+        "import sys; from pathlib import Path; from tests.edge.test_usage import *\n"
+        "with UsageStore(Path(sys.argv[1]), MODEL) as store:\n"
+        "    for minute in range(100000): store.append(MONDAY + 60 * minute, busy_period()); print(minute, flush=True)"
+    )
+    for attempt in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        written = [int(process.stdout.readline()) for _ in range(5 + attempt)]
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        rows = read_rows(path)
+        assert len(rows) >= len(written)
+        assert all(row.period == busy_period() for row in rows)
+        path.unlink()
+
+
+def test_run_and_stats(command: Run, tmp_path: Path) -> None:
+    config, usage = tmp_path / "config.toml", tmp_path / "state" / "usage.sqlite"
+    config.write_text(f'[usage]\npath = "{usage}"\n')
+    run = command("fer-edge", "run", "--source", "demo", "--max-frames", 60, "--config", config, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    shown = command("fer-edge", "stats", "--config", config, cwd=tmp_path)
+    assert "happy" in shown.stdout
+    assert shown.returncode == 0
+    (day,) = json.loads(command("fer-edge", "stats", usage, "--json", cwd=tmp_path).stdout)
+    assert day["frames"] == 60
+    assert day["model"].startswith("ferplus7@")
+    assert 1 < sum(day["face_s"].values()) <= 3
+    table = tmp_path / "stats.csv"
+    assert command("fer-edge", "stats", usage, "--by", "hour", "--csv", table, cwd=tmp_path).returncode == 0
+    (row,) = csv.DictReader(table.open())
+    assert int(row["frames"]) == 60
+    assert float(row["face_s_happy"]) == pytest.approx(day["face_s"]["happy"])
+    picture = tmp_path / "stats.png"
+    assert command("fer-edge", "stats", usage, "--plot", picture, cwd=tmp_path).returncode == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_stats_without_a_record(command: Run, tmp_path: Path) -> None:
+    missing = command("fer-edge", "stats", tmp_path / "none.sqlite", cwd=tmp_path)
+    assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
+    assert "there is no usage record" in missing.stderr
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE x (y)")
+    refused = command("fer-edge", "stats", other, cwd=tmp_path)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+
+
+def test_periods_are_added_up_by_local_day_and_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        path = tmp_path / "usage.sqlite"
+        # The clocks go back on Sunday, 25 October 2026: that day has 25 hours.
+        midnight = int(datetime(2026, 10, 25).astimezone().timestamp())
+        with UsageStore(path, MODEL) as store:
+            for hour in range(-1, 26):
+                store.append(midnight + hour * HOUR, Period(frames=1))
+        rows = read_rows(path)
+        days = {group.start.date().isoformat(): group.period.frames for group in group_rows(rows, "day")}
+        assert days == {"2026-10-24": 1, "2026-10-25": 25, "2026-10-26": 1}
+        weeks = {group.start.date().isoformat(): group.period.frames for group in group_rows(rows, "week")}
+        assert weeks == {"2026-10-19": 26, "2026-10-26": 1}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_since_is_a_span_or_a_date() -> None:
+    now = datetime(2026, 11, 27, 12).astimezone()
+    assert (now - parse_since("36h", now)).total_seconds() == 36 * HOUR
+    assert parse_since("2026-11-20", now).date().isoformat() == "2026-11-20"
+    for wrong in ("7", "7y", "yesterday", "-3d"):
+        with pytest.raises(ConfigError, match="--since"):
+            parse_since(wrong, now)
+
+
+def test_a_period_survives_json() -> None:
+    assert Period.from_json(busy_period().as_json()) == busy_period()
+    for wrong in ("[]", "{", '{"histograms": {"nose": {}}}', '{"face_s": 3}'):
+        with pytest.raises(ValueError, match=r".+"):
+            Period.from_json(wrong)
+
+
+def test_no_port_no_picture_no_record_unless_asked_for(command: Run, tmp_path: Path) -> None:
+    done = command("fer-edge", "run", "--source", "demo", "--max-frames", 3, cwd=tmp_path)
+    assert done.returncode == 0
+    assert not list(tmp_path.iterdir())
