@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Run
 
 import fer_quantize.cli
-import fer_train.cli
+import fer_train.cli.app
 from fer_edge import __version__
 from fer_edge.cli import app as edge
 from fer_edge.cli.general import build
@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 
 ROOTS = {
     "fer-edge": build(edge.app),
-    "fer-train": build(fer_train.cli.app),
+    "fer-train": build(fer_train.cli.app.app),
     "fer-quantize": build(fer_quantize.cli.app),
 }
 

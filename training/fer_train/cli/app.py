@@ -1,0 +1,44 @@
+"""`fer-train`: from labelled faces to a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fer_edge.cli.console import run_app
+from fer_edge.cli.general import Debug, Version, build, new_app
+from fer_train.cli import data, listing, measure, train, tune
+
+_DISTILL = "Train a network by a recipe on the answers of larger networks, besides the labels."
+
+# The panel of the help, the name and what runs, in the order of the help.
+_COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
+    ("Data", "explore", data.explore),
+    ("Data", "crop", data.crop),
+    ("Data", "composites", data.composites),
+    ("Training", "fit", train.fit),
+    ("Training", "distill", train.fit),
+    ("Training", "average", train.average),
+    ("Training", "tune", tune.tune),
+    ("Training", "recipes", listing.recipes),
+    ("Training", "architectures", listing.architectures),
+    ("Models", "evaluate", measure.evaluate),
+    ("Models", "robustness", measure.robustness),
+    ("Models", "prior", measure.prior_curve),
+    ("Models", "export", listing.export),
+)
+
+app = new_app("Train facial expression models.")
+
+
+@app.callback()
+def main(_debug: Debug = False, _version: Version = False) -> None:
+    """Train facial expression models."""
+
+
+for panel, name, command in _COMMANDS:
+    app.command(name, help=_DISTILL if name == "distill" else None, rich_help_panel=panel)(command)
+
+
+def run() -> None:
+    """Entry point."""
+    run_app(build(app))

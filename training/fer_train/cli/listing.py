@@ -1,0 +1,51 @@
+"""`fer-train recipes`, `architectures` and `export`: what there is, and a model in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def recipes() -> None:
+    """List the shipped recipes."""
+    from fer_train.recipes import shipped_recipes
+
+    for name, path in shipped_recipes().items():
+        comment = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        typer.echo(f"{name}: {comment}")
+
+
+def architectures() -> None:
+    """List the networks with their parameters and multiply-accumulates (MACs) per face."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_train.backend import load_keras
+
+    load_keras()
+    from fer_train.architectures import ARCHITECTURES, build, count_macs
+
+    table = Table("name", "parameters", "million MACs per face", "source")
+    for name, architecture in ARCHITECTURES.items():
+        model = build(name, classes=7)
+        table.add_row(name, f"{model.count_params():,}", f"{count_macs(model) / 1e6:.1f}", architecture.source)
+    Console().print(table)
+
+
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras or .h5 file.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for model.h5, architecture.json and model.weights.h5.")
+    ],
+) -> None:
+    """Write a Keras model as .h5, and as separate files of architecture and weights."""
+    from fer_train.backend import load_keras
+
+    load_keras()
+    from fer_train.export import export_h5
+    from fer_train.keras_models import load_model
+
+    export_h5(load_model(model), out)
+    typer.echo(f"{out}: written")
