@@ -68,7 +68,7 @@ def reason(error: Exception) -> str:
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant; None where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    found = get_close_matches(name.lower(), by_lower, n=1)
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[found[0]] if found else None
 
 

@@ -242,12 +242,12 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
         (
             "--labels",
             "ferminus",
-            "error: --labels: Input should be 'fer2013', 'ferplus7' or 'ferplus8', not 'ferminus'",
+            "error: --labels: 'ferminus' is unknown. Choose fer2013, ferplus7 or ferplus8",
         ),
-        ("--architecture", "vgg", "architecture 'vgg' is unknown"),
+        ("--architecture", "edge-tny", "architecture 'edge-tny' is unknown. Did you mean edge-tiny?"),
         ("--recipe", "no-such", "neither a file nor a shipped recipe"),
         ("--set", "epochs", "expected key=value"),
-        ("--set", "epoch=3", "--set epoch=3: unknown key"),
+        ("--set", "epoch=3", "--set epoch=3: unknown key. Did you mean epochs?"),
         ("--set", "augmentation.erase=2", "augmentation.erase=2: Input should be less than or equal to 1, not 2"),
         ("--set", "also={fer2013=1}", "fer2013 stands under labels already. Leave it out, as in --set also={}"),
         ("--init", "/no/such.keras", "/no/such.keras: no such file"),
@@ -257,7 +257,7 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
         ("--learning-rate", "-1", "error: --learning-rate: Input should be greater than 0"),
         ("--set", "learning_rate=inf", "error: --set learning_rate=inf: Input should be a finite number"),
         ("--seed", "99999999999999999999", "--seed: Input should be less than 4294967296"),
-        ("--set", "votes=most", "votes=most: Input should be 'soft', 'plurality' or 'majority'"),
+        ("--set", "votes=most", "votes=most: 'most' is unknown. Choose soft, plurality or majority"),
     ],
 )
 def test_wrong_options_are_one_line(
