@@ -1,8 +1,10 @@
 """The conventions of the three command lines: help, version, suggestions, completion, and what the docs say of them."""
 
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -155,6 +157,28 @@ def test_a_close_miss_in_a_configuration(command: Run, tmp_path: Path) -> None:
         done = command("fer-edge", "service", "check", "--config", config)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_json_goes_to_standard_output_or_to_a_file_and_replaces_nothing_else(
+    command: Run, demo_video: Path, tmp_path: Path
+) -> None:
+    for arguments in (("--json",), ("--json", "-"), ("--json", "--threads", 1)):
+        printed = command("fer-edge", "bench", "--frames", 2, *arguments)
+        assert printed.returncode == 0, printed.stderr
+        assert json.loads(printed.stdout)["frames"] == 2
+    out, clip = tmp_path / "out.json", Path(shutil.copy(demo_video, tmp_path / "clip.mp4"))
+    for frames in (2, 3):
+        written = command("fer-edge", "bench", "--json", out, "--frames", frames)
+        assert "stage" in written.stdout
+        assert json.loads(out.read_text())["frames"] == frames
+    refused = command("fer-edge", "bench", "--json", clip)
+    assert refused.returncode == 2
+    assert "holds something else than JSON" in refused.stderr
+    assert clip.read_bytes() == demo_video.read_bytes()
+    lost = command("fer-edge", "bench", "--frames", 2, "--json", tmp_path / "none" / "x.json")
+    assert lost.returncode == 2
+    assert "x.json: cannot be written (No such file or directory)" in lost.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.json"]
 
 
 def test_debug_may_stand_behind_the_command(command: Run) -> None:

@@ -16,7 +16,16 @@ def test_a_training_with_several_heads_leaves_one_line_per_epoch(tiny_data: Path
         assert sum("━" in line for line in lines) <= 1
         return False
 
-    options = ["--recipe", "multi-head", "--architecture", "edge-tiny", "--epochs", "2", "--out", tmp_path / "run"]
+    options: list[str | Path] = [
+        "--recipe",
+        "multi-head",
+        "--architecture",
+        "edge-tiny",
+        "--epochs",
+        "2",
+        "--out",
+        tmp_path / "run",
+    ]
     code, screen = run_in_terminal([FER_TRAIN, "fit", "--data", tiny_data, *options], watch, columns=80, seconds=300)
     assert code == 0, screen.lines
     text = "\n".join(screen.lines)

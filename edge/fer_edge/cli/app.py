@@ -9,6 +9,7 @@ import typer
 
 from fer_edge.cli.console import exit_at_once, run_app
 from fer_edge.cli.general import Debug, Version, build, new_app
+from fer_edge.cli.json_output import JsonCommand, JsonOption, require_json_target, write_json
 from fer_edge.cli.models import models
 from fer_edge.cli.options import (
     BenchSourceArgument,
@@ -111,7 +112,7 @@ def run_command(
             raise
 
 
-@app.command()
+@app.command(cls=JsonCommand)
 def bench(
     source: BenchSourceArgument = None,
     source_option: SourceOption = None,
@@ -120,10 +121,7 @@ def bench(
     frames: Annotated[int, typer.Option(min=1, metavar="N", help="Measure at most this many frames.")] = 300,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
-    json_path: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write the result as JSON; - is standard output."),
-    ] = None,
+    json_target: JsonOption = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table as Markdown, to paste into a report.")
     ] = False,
@@ -135,27 +133,26 @@ def bench(
     from fer_edge.errors import ConfigError
     from fer_edge.opencv import require_opencv
 
-    if json_path == "-" and (markdown or compare):
-        raise ConfigError(f"--json - prints JSON alone: leave out {'--markdown' if markdown else '--compare'}")
+    if json_target == "-" and (markdown or compare):
+        raise ConfigError(f"--json prints JSON alone: leave out {'--markdown' if markdown else '--compare'}")
+    if json_target:
+        require_json_target(json_target)
     named = one_source(source, source_option)
     settings = load(config, source=named, model=model, detector=detector, threads=threads)
     if settings.source == "auto" and not named:
         settings = settings.model_copy(update={"source": "demo"})
     require_opencv()
-    from fer_edge.cli.bench import read_result, run_bench, write_result
+    from fer_edge.cli.bench import read_result, run_bench
     from fer_edge.cli.tables import bench_markdown, bench_table
 
     old = read_result(compare) if compare else None
     result = run_bench(settings, frames)
-    if json_path == "-":
-        typer.echo(result.as_json())
-        return
     if markdown:
         typer.echo(bench_markdown(result, old))
-    else:
+    elif json_target != "-":
         bench_table(result, old)
-    if json_path:
-        write_result(result, Path(json_path))
+    if json_target:
+        write_json(result.as_json(), json_target)
 
 
 @app.command()
@@ -173,7 +170,7 @@ def doctor(model: ModelOption = None) -> None:
 
 app.add_typer(models, name="models")
 app.add_typer(service, name="service")
-app.command()(stats)
+app.command(cls=JsonCommand)(stats)
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:

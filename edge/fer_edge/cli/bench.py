@@ -91,17 +91,6 @@ def read_result(path: Path) -> BenchResult:
     return result
 
 
-def write_result(result: BenchResult, path: Path) -> None:
-    """Write a result as JSON, whole or not at all. Raises ConfigError where that cannot be done."""
-    aside = path.with_name(path.name + ".part")
-    try:
-        aside.write_text(result.as_json() + "\n", encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise ConfigError(f"{path}: cannot be written ({reason(error)})") from error
-
-
 def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
     """Measure at most `frames` frames after `warm_up` others.
 

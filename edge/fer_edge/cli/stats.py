@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.options import ConfigOption
+from fer_edge.cli.json_output import JsonOption, write_json
+from fer_edge.cli.options import ConfigOption, default
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,19 @@ _BAR = 24
 
 def stats(
     record: Annotated[
-        Path | None, typer.Argument(help="A usage record; usage.path of the configuration unless given.")
+        Path | None,
+        typer.Argument(
+            metavar="RECORD", help=default("A usage record.", "usage.path of the configuration"), show_default=False
+        ),
     ] = None,
-    since: Annotated[str, typer.Option(help="How far back: 7d, 36h, 2w, or a date.")] = "7d",
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: 7d, 36h, 2w, or a date.")] = "7d",
     by: Annotated[Literal["hour", "day", "week"], typer.Option(help="One row per hour, day or week.")] = "day",
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw labels and faces over time, .png, .svg or .pdf.")] = None,
+    json_target: JsonOption = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw labels and faces over time (.png, .svg or .pdf)."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Show who was seen with which expression, how fast frames were read, and how the camera did."""
@@ -48,8 +55,8 @@ def stats(
         from fer_edge.monitoring.stats_plot import draw_stats
 
         draw_stats(groups, plot)
-    if as_json:
-        typer.echo(json.dumps([group.as_dict() for group in groups], indent=2))
+    if json_target is not None:
+        write_json(json.dumps([group.as_dict() for group in groups], indent=2), json_target)
     elif csv_file is None and plot is None:
         _print_table(groups, path, since)
 
