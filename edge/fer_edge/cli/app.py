@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli.console import exit_at_once, run_app
+from fer_edge.cli.drift import drift
 from fer_edge.cli.general import Debug, Version, build, new_app
 from fer_edge.cli.json_output import JsonCommand, JsonOption, require_json_target, write_json
 from fer_edge.cli.models import models
@@ -171,6 +172,7 @@ def doctor(model: ModelOption = None) -> None:
 app.add_typer(models, name="models")
 app.add_typer(service, name="service")
 app.command(cls=JsonCommand)(stats)
+app.add_typer(drift, name="drift")
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fer_edge.cli.drift import RecordArgument, usage_path
 from fer_edge.cli.json_output import JsonOption, write_json
-from fer_edge.cli.options import ConfigOption, default
+from fer_edge.cli.options import ConfigOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +23,7 @@ _BAR = 24
 
 
 def stats(
-    record: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="RECORD", help=default("A usage record.", "usage.path of the configuration"), show_default=False
-        ),
-    ] = None,
+    record: RecordArgument = None,
     since: Annotated[str, typer.Option(metavar="TIME", help="How far back: 7d, 36h, 2w, or a date.")] = "7d",
     by: Annotated[Literal["hour", "day", "week"], typer.Option(help="One row per hour, day or week.")] = "day",
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")] = None,
@@ -39,14 +35,10 @@ def stats(
     config: ConfigOption = None,
 ) -> None:
     """Show who was seen with which expression, how fast frames were read, and how the camera did."""
-    from fer_edge.config import load_config
-    from fer_edge.errors import ConfigError
     from fer_edge.monitoring.stats import as_csv, group_rows, parse_since
     from fer_edge.monitoring.store import read_rows
 
-    path = record or load_config(config, {}).usage.path
-    if path is None:
-        raise ConfigError("no usage record is configured. Give its file, or --config with usage.path set")
+    path = usage_path(record, config)
     begin = parse_since(since, datetime.now().astimezone())
     groups = group_rows(read_rows(path, int(begin.timestamp())), by)
     if csv_file is not None:

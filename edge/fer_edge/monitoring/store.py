@@ -35,6 +35,7 @@ CREATE TABLE periods (
     model INTEGER NOT NULL REFERENCES models (id),
     counts BLOB NOT NULL       -- JSON under zlib: fer_edge.monitoring.period
 );
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE INDEX periods_by_start ON periods (start);
 """
 
@@ -69,7 +70,7 @@ class UsageStore:
     """A context manager that writes a usage record. One process at a time: the file is locked meanwhile."""
 
     def __init__(self, path: Path, model: ModelIdentity) -> None:
-        self._path = path
+        self.path = path
         self._model = model
         self._lock: IO[bytes] | None = None
         self._tidied_at: float | None = None
@@ -81,17 +82,17 @@ class UsageStore:
             ConfigError: it cannot be written, or another process writes it.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self._path.with_name(self._path.name + ".lock").open("wb")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = self.path.with_name(self.path.name + ".lock").open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._close_lock()
             raise ConfigError(
-                f"{self._path}: another process writes this record. Give each its own usage.path"
+                f"{self.path}: another process writes this record. Give each its own usage.path"
             ) from error
         except (OSError, ValueError) as error:
             self._close_lock()
-            raise ConfigError(f"{self._path}: cannot be written ({reason(error)})") from error
+            raise ConfigError(f"{self.path}: cannot be written ({reason(error)})") from error
         with suppress(sqlite3.OperationalError):  # locked or no space left: tried again with the first minute
             self._prepare()
         return self
@@ -138,16 +139,16 @@ class UsageStore:
 
     def _set_aside(self, why: str) -> int:
         number = 1
-        while (aside := self._path.with_name(f"{self._path.name}.{why}-{number}")).exists():
+        while (aside := self.path.with_name(f"{self.path.name}.{why}-{number}")).exists():
             number += 1
-        self._path.replace(aside)
-        self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
-        _log.warning("%s: is %s. It is kept as %s, and a new record begins", self._path, _WHY[why], aside.name)
+        self.path.replace(aside)
+        self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
+        _log.warning("%s: is %s. It is kept as %s, and a new record begins", self.path, _WHY[why], aside.name)
         return 0
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=2)) as database:
+        with closing(sqlite3.connect(self.path, timeout=2)) as database:
             database.execute("PRAGMA auto_vacuum = FULL")
             database.execute("PRAGMA synchronous = FULL")  # survives a power cut
             with database:
@@ -172,7 +173,7 @@ class UsageStore:
         with self._connection() as database:
             _merge_old_minutes(database, now - MINUTES_KEPT)
             database.execute("DELETE FROM periods WHERE start < ?", (now - HOURS_KEPT,))
-        while self._path.stat().st_size > MAX_BYTES:
+        while self.path.stat().st_size > MAX_BYTES:
             with self._connection() as database:
                 database.execute("DELETE FROM periods WHERE id IN (SELECT id FROM periods ORDER BY start LIMIT 500)")
 

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from fer_edge.device.thermal import read_heat
+from fer_edge.monitoring.drift import DriftReport
+from fer_edge.monitoring.drift_watch import DriftWatch
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import MINUTE, UsageStore
 from fer_edge.sinks import Sink
@@ -64,6 +66,11 @@ class UsageRecorder(Sink):
         self._close_minute()
         self._writer.finish()
         self._store.__exit__()
+
+    @property
+    def drift(self) -> DriftReport:
+        """How the last two days compare with the reference week, as of the last hour."""
+        return self._writer.drift.report
 
     def emit(self, result: FrameResult) -> None:
         """Count one frame."""
@@ -144,6 +151,7 @@ class _Writer(threading.Thread):
         self._store = store
         self._new: queue.Queue[tuple[int, Period] | None] = queue.Queue()
         self._waiting: list[tuple[int, Period]] = []
+        self.drift = DriftWatch(store.path)
 
     def put(self, start: int, period: Period) -> None:
         """Take one minute."""
@@ -164,6 +172,7 @@ class _Writer(threading.Thread):
             else:
                 self._waiting[-1][1].add(period)
             self._write()
+            self.drift.update()
 
     def _write(self) -> None:
         while self._waiting:

@@ -1,0 +1,102 @@
+"""Drift of a device against its own first week, read from its usage record."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from fer_edge.errors import ConfigError
+from fer_edge.monitoring.drift import DriftReport, State, compare
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import DAY, HOUR, Row, read_rows
+
+_log = logging.getLogger(__name__)
+
+# The reference is the first week of a model on this device; the last two days are compared with it.
+REFERENCE_DAYS = 7
+_RECENT_DAYS = 2
+_BASELINE = "baseline_start"
+
+
+def set_baseline(path: Path, start: int) -> None:
+    """Let the reference week begin at `start`, seconds since 1970, UTC. Raises ConfigError."""
+    read_rows(path, start)  # says what is wrong with a file that is no record
+    try:
+        with closing(sqlite3.connect(path, timeout=5)) as database, database:
+            database.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_BASELINE, str(start)))
+    except sqlite3.Error as error:
+        raise ConfigError(f"{path}: cannot be written ({error})") from error
+
+
+def read_drift(path: Path, now: int, before: State = "ok") -> DriftReport:
+    """Compare the last two days with the reference week.
+
+    Args:
+        path: a usage record.
+        now: seconds since 1970, UTC.
+        before: the state until now.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    rows = read_rows(path, _baseline_start(path))
+    if not rows:
+        return DriftReport("too little data", (), "nothing was recorded yet")
+    model = rows[-1].model  # what another model read cannot be compared
+    rows = [row for row in rows if row.model == model]
+    start = rows[0].start
+    end = start + REFERENCE_DAYS * DAY
+    recent_start = now - _RECENT_DAYS * DAY
+    if recent_start < end:
+        hours = -(-(end + _RECENT_DAYS * DAY - now) // HOUR)
+        return DriftReport("too little data", (), f"the reference week and two days more end in {hours} hours")
+    reference = _days(rows, start, REFERENCE_DAYS)
+    return compare([day for day in reference if not day.is_empty], _days(rows, recent_start, _RECENT_DAYS), before)
+
+
+class DriftWatch:
+    """Reads the drift once per hour, and logs each change of state."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.report = DriftReport("too little data", (), "not read yet")
+        self._path = path
+        self._clock = clock
+        self._read_at: float | None = None
+
+    def update(self) -> None:
+        """Read the drift if an hour has passed. A record that cannot be read at the moment is read next time."""
+        now = self._clock()
+        if self._read_at is not None and 0 <= now - self._read_at < HOUR:
+            return
+        self._read_at = now
+        before = self.report.state
+        try:
+            self.report = read_drift(self._path, int(now), before)
+        except ConfigError as error:
+            _log.debug("drift: %s", error)
+            return
+        if self.report.state != before and "too little data" not in {before, self.report.state}:
+            level = logging.INFO if self.report.state == "ok" else logging.WARNING
+            _log.log(level, "drift: %s, was %s: %s", self.report.state, before, self.report.reason)
+
+
+def _days(rows: Sequence[Row], start: int, count: int) -> list[Period]:
+    days = [Period() for _ in range(count)]
+    for row in rows:
+        index = (row.start - start) // DAY
+        if 0 <= index < count:
+            days[index].add(row.period)
+    return days
+
+
+def _baseline_start(path: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            row = database.execute("SELECT value FROM settings WHERE key = ?", (_BASELINE,)).fetchone()
+    except sqlite3.Error:
+        return 0
+    return int(row[0]) if row else 0

@@ -1,0 +1,133 @@
+"""Drift: a change of what is seen is named with its direction, and chance alone is none."""
+
+import logging
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+from tests.conftest import Run
+from tests.visitors import Scene, month
+
+from fer_edge.monitoring.drift import compare, js_distance, psi
+from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, set_baseline
+from fer_edge.monitoring.histograms import FEATURES
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import DAY, HOUR, ModelIdentity, UsageStore
+
+MODEL = ModelIdentity("ferplus7", "1.0.0", "0" * 64)
+START = 1_780_000_000 // DAY * DAY
+
+
+def write(path: Path, hours: list[Period], model: ModelIdentity = MODEL, start: int = START) -> int:
+    """A record of these hours; returns its end."""
+    with UsageStore(path, model) as store:
+        for index, hour in enumerate(hours):
+            store.append(start + index * HOUR, hour)
+    return start + len(hours) * HOUR
+
+
+def test_distances_are_those_of_the_literature() -> None:
+    one, other = np.array([40.0, 30, 20, 10]), np.array([10.0, 20, 30, 40])
+    smoothed = [(counts + 0.5) / (counts + 0.5).sum() for counts in (one, other)]
+    assert js_distance(one, other) == pytest.approx(jensenshannon(*smoothed, base=2))
+    assert psi(one, other) == pytest.approx(sum((p - q) * np.log(p / q) for p, q in zip(*smoothed, strict=True)))
+    assert psi(one, one) == js_distance(one, one) == 0
+    assert js_distance(np.array([1e9, 0.0]), np.array([0.0, 1e9])) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_quiet_month_is_no_drift(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    hours = month(seed=1, days=12)
+    write(path, hours)
+    for day in range(9, 13):
+        assert read_drift(path, START + day * DAY).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        (Scene(light=0.5), "faces are darker"),
+        (Scene(light=1.6), "faces are brighter"),
+        (Scene(size=2.5), "faces are larger"),
+        (Scene(sharpness=0.15), "faces are less sharp"),
+    ],
+)
+def test_a_change_is_named_with_its_direction(scene: Scene, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    end = write(path, month(seed=2, days=12, changes={9: scene}))
+    report = read_drift(path, end)
+    assert report.state == "drifted"
+    assert report.reason.startswith(sentence), report.reason
+    assert read_drift(path, START + 10 * DAY).state == "ok", "one day is too short for an alarm"
+
+
+def test_the_state_is_left_later_than_it_is_reached() -> None:
+    def day(dark: int) -> Period:
+        period = Period(people=100_000)
+        for name, feature in FEATURES.items():
+            period.histograms[name] = Counter(dict.fromkeys(range(len(feature.edges) + 1), 20000))
+        period.histograms["brightness"] = Counter({2: 20_000 + dark, 6: 20_000, 9: 20_000, 13: 20_000 - dark // 4})
+        return period
+
+    reference = [day(0)] * 7
+    high, middle = (compare(reference, [day(dark)] * 2) for dark in (60_000, 26_000))
+    assert (high.state, middle.state) == ("drifted", "watch")
+    assert compare(reference, [day(26_000)] * 2, before="drifted").state == "drifted"
+    assert compare(reference, [day(0)] * 2, before="drifted").state == "ok"
+
+
+def test_too_little_data_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    end = write(path, [*month(seed=3, days=8), *[Period(frames=1)] * 48])
+    assert read_drift(path, START + 5 * DAY).reason == "the reference week and two days more end in 96 hours"
+    report = read_drift(path, end)
+    assert (report.state, report.features) == ("too little data", ())
+    assert "0 samples of 0 people" in report.reason
+
+
+def test_another_model_is_compared_with_itself_alone(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    end = write(path, month(seed=4, days=9))
+    write(path, month(seed=5, days=1), ModelIdentity("ferplus7", "2.0.0", "1" * 64), end)
+    assert read_drift(path, end + DAY).state == "too little data"
+
+
+def test_a_new_baseline_begins_a_new_reference_week(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    end = write(path, month(seed=6, days=20, changes={9: Scene(light=0.5)}))
+    assert read_drift(path, end).state == "drifted"
+    set_baseline(path, START + 10 * DAY)
+    assert read_drift(path, end).state == "ok"
+    done = command("fer-edge", "drift", "baseline", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was recorded yet" in command("fer-edge", "drift", "show", path, cwd=tmp_path).stdout
+
+
+def test_drift_show_exits_with_1_when_something_drifted(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    hours = month(seed=7, days=12, changes={9: Scene(light=0.4)})
+    write(path, hours, start=int(time.time()) - len(hours) * HOUR)
+    done = command("fer-edge", "drift", "show", path, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "drift: drifted (faces are darker" in done.stdout
+    assert "brightness" in done.stdout
+
+
+def test_each_change_of_state_is_one_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "usage.sqlite"
+    now = float(write(path, month(seed=8, days=10)))
+    watch = DriftWatch(path, clock=lambda: now)
+    watch.update()
+    assert watch.report.state == "ok"
+    write(path, month(seed=9, days=4, changes={0: Scene(light=0.5)}), start=int(now))
+    with caplog.at_level(logging.INFO):
+        for _ in range(4 * 24 * 4):
+            now += HOUR / 4
+            watch.update()
+    lines = [line.message for line in caplog.records if line.message.startswith("drift:")]
+    assert "drifted" in lines[-1]
+    assert len(lines) <= 3
+    assert lines[-1].count("faces are darker") == 1
