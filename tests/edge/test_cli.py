@@ -171,9 +171,10 @@ def test_json_goes_to_standard_output_or_to_a_file_and_replaces_nothing_else(
         written = command("fer-edge", "bench", "--json", out, "--frames", frames)
         assert "stage" in written.stdout
         assert json.loads(out.read_text())["frames"] == frames
-    refused = command("fer-edge", "bench", "--json", clip)
-    assert refused.returncode == 2
-    assert "holds something else than JSON" in refused.stderr
+    for name in ("bench", "run"):
+        refused = command("fer-edge", name, "--json", clip)
+        assert refused.returncode == 2
+        assert "holds something else than JSON" in refused.stderr
     assert clip.read_bytes() == demo_video.read_bytes()
     lost = command("fer-edge", "bench", "--frames", 2, "--json", tmp_path / "none" / "x.json")
     assert lost.returncode == 2

@@ -210,22 +210,22 @@ def test_a_detectors_model_is_never_overwritten(command: Run, tmp_path: Path) ->
 
 def test_an_earlier_output_is_kept_until_there_is_a_frame(command: Run, tmp_path: Path) -> None:
     old = tmp_path / "old.jsonl"
-    old.write_text("kept, without an end")
+    old.write_text("{kept, without an end")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "x.png").write_bytes(b"no picture")
     done = command("fer-edge", "run", "--source", tmp_path / "broken", "--json", old)
     assert done.returncode == 3
-    assert old.read_text() == "kept, without an end"
+    assert old.read_text() == "{kept, without an end"
     assert command("fer-edge", "run", "--source", "demo", "--max-frames", 2, "--json", old).returncode == 0
     assert len(read_lines(old)) == 2
 
 
 def test_an_earlier_output_survives_when_another_cannot_be_opened(command: Run, tmp_path: Path) -> None:
     old = tmp_path / "old.jsonl"
-    old.write_text("kept")
+    old.write_text("{kept")
     done = command("fer-edge", "run", "--source", "demo", "--json", old, "--record", tmp_path / "no" / "x.mp4")
     assert done.returncode == 2
-    assert old.read_text() == "kept"
+    assert old.read_text() == "{kept"
 
 
 def test_a_slow_source_keeps_its_ids(command: Run, demo_video: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def run_command(
             power_save=power_save,
             threads=threads,
         )
-        _run(settings, stop, config)
+        _run(settings, stop, config, json_lines)
     except KeyboardInterrupt:  # it was ended, and something blocked
         if not stop.requested:
             raise
@@ -175,13 +175,15 @@ app.command(cls=JsonCommand)(stats)
 app.add_typer(drift, name="drift")
 
 
-def _run(settings: RunConfig, stop: StopSignals, config: Path | None) -> None:
+def _run(settings: RunConfig, stop: StopSignals, config: Path | None, json_lines: str | None) -> None:
     from fer_edge.opencv import require_opencv
 
     require_opencv()
     from fer_edge.session import Session
 
     session = Session(settings, config)
+    if json_lines is not None:
+        require_json_target(json_lines)
     failed = True
     try:
         session.run(stop)

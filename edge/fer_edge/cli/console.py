@@ -91,7 +91,7 @@ def _complain_of(error: Exception) -> int:
         error.show()  # type: ignore[attr-defined]
         return EXIT_USAGE
     if hasattr(error, "format_message"):  # a usage error of the command-line library
-        said = " ".join(error.format_message().split()).rstrip(".")
+        said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
         return _complain(f"{said}{'' if said.endswith('?') else '.'} See --help", EXIT_USAGE)
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard_stdout()

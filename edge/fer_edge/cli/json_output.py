@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,10 +38,12 @@ class JsonCommand(TyperCommand):
 
 def require_json_target(target: str) -> None:
     """Refuse to replace what is not JSON: `--json clip.mp4` may have been meant otherwise. Raises ConfigError."""
-    with suppress(OSError, ValueError):  # then it is not there, or writing will say why not
-        begin = "" if target == "-" else Path(target).read_text(encoding="utf-8", errors="replace")[:1]
-        if begin not in {"", "{", "["}:
-            raise ConfigError(f"--json {target}: exists and holds something else than JSON. Choose another file")
+    begin = b""
+    if target != "-" and os.path.isfile(target):  # noqa: PTH113 - a name too long is no file
+        with suppress(OSError), Path(target).open("rb") as file:  # writing will say what is wrong
+            begin = file.read(1)
+    if begin not in {b"", b"{", b"["}:
+        raise ConfigError(f"--json {target}: exists and holds something else than JSON. Choose another file")
 
 
 def write_json(text: str, target: str) -> None:
