@@ -107,7 +107,11 @@ def test_a_model_without_a_record_wants_its_labels_named(
     ("arguments", "code", "telling"),
     [
         (("ferplus7", "DATA", "--labels", "ferplus8"), 4, "has 7 classes, but ferplus8 has 8"),
-        (("ferplus7", "DATA", "--split", "exam"), 2, "split 'exam' is unknown. Choose train, validation or test"),
+        (
+            ("ferplus7", "DATA", "--split", "exam"),
+            2,
+            "split 'exam' is unknown. Choose train, validation, test or held-out",
+        ),
         (("ferplus7", "DATA", "--labels", "mine"), 2, "labels 'mine' are unknown"),
         (("ferplus7", "TMP/none"), 2, "none: no such file or folder"),
         (("ferplus9", "DATA"), 4, "model 'ferplus9' is neither a folder nor a shipped model"),

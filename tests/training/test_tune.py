@@ -98,7 +98,7 @@ def test_trials_are_measured_on_training_faces_and_leave_no_weights(search: tupl
         assert (folder / "history.csv").read_text().count("\n") == 2
         assert not [path for path in folder.iterdir() if path.is_dir() or path.suffix in {".keras", ".h5"}]
         record = json.loads((folder / "training.json").read_text())
-        assert {split: part["images"] for split, part in record["data"].items()} == {"train": 252, "validation": 28}
+        assert {split: part["images"] for split, part in record["data"].items()} == {"train": 252, "held-out": 28}
     assert list((out / "trial-001").iterdir()) == []
 
 
