@@ -24,6 +24,7 @@ from fer_edge.model.classifier import Classifier
 from fer_edge.opencv import set_threads
 from fer_edge.run_stats import RunStats
 from fer_edge.sinks import Sink, StopRun
+from fer_edge.sinks.blur import FaceBlur
 from fer_edge.sinks.fault_tolerant import FaultTolerantSink
 from fer_edge.sinks.queued import QueuedSink
 from fer_edge.sources import Source
@@ -67,6 +68,7 @@ class Pipeline:
         )
         self._tracker = Tracker(config.tracker, self._finding)
         self._smoother = Smoother(config.smoothing, self._classifier.labels)
+        self._blur = FaceBlur() if config.blur else None
         self._outputs: list[Sink] = []
 
     def __enter__(self) -> Self:
@@ -128,9 +130,10 @@ class Pipeline:
             for frame in source:
                 started = frame.captured_at if source.live else time.monotonic()
                 result = self.process(frame)
+                shown = self._blur.apply(result) if self._blur else result
                 stats.count(result, time.monotonic() - started)
                 for output in self._outputs:
-                    output.emit(result)
+                    output.emit(shown)
                 if stats.frames == max_frames:
                     break
                 if source.live:

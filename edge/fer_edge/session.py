@@ -11,9 +11,10 @@ from typing import Protocol
 
 from fer_edge.config import RunConfig
 from fer_edge.device.sd_notify import open_notifier
-from fer_edge.errors import ConfigError, SourceError
+from fer_edge.errors import ConfigError, MissingExtra, SourceError
 from fer_edge.images import pictures_in
 from fer_edge.model.bundle import MODEL_FILE, Bundle
+from fer_edge.monitoring.prometheus import Metrics
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.pipeline import Pipeline
@@ -88,13 +89,36 @@ class Session:
     def _open_sinks(self, source: Source, model: Bundle, stack: ExitStack) -> list[Sink]:
         notifier = open_notifier()
         sinks = open_sinks(self._config, stack, source.fps)
-        if self._config.usage.path and not source.stills:
-            sinks.append(stack.enter_context(_usage_recorder(self._config.usage.path, model)))
+        sinks += [stack.enter_context(sink) for sink in _monitors(self._config, model, source)]
         watchers = [notifier] if notifier else _watchers(self._config, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
+        for sink in sinks:
+            sink.watch(sinks)
         if notifier:
             notifier.source, notifier.outputs = source.description, sinks
         return sinks
+
+
+def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:
+    """What watches the run over time: the usage record, metrics, the live page; of still pictures none."""
+    monitors: list[Sink] = []
+    if source.stills:
+        return monitors
+    if config.usage.path:
+        monitors.append(_usage_recorder(config.usage.path, model))
+    if config.prometheus.textfile:
+        monitors.append(Metrics(model.manifest, config.prometheus.textfile))
+    if config.web.listen:
+        monitors.append(_web_sink(config, model, source))
+    return monitors
+
+
+def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:
+    try:
+        from fer_edge.web.server import WebSink  # noqa: PLC0415 - only what is asked for is loaded
+    except ImportError as error:
+        raise MissingExtra("the web server", "web") from error
+    return WebSink(config.web, model.manifest, source.description)
 
 
 def _usage_recorder(path: Path, model: Bundle) -> UsageRecorder:

@@ -28,6 +28,7 @@ from fer_edge.cli.options import (
 from fer_edge.cli.service import service
 from fer_edge.cli.signals import StopSignals
 from fer_edge.cli.stats import stats
+from fer_edge.cli.web import web
 from fer_edge.terminal import tell
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def run_command(
     mqtt: Annotated[
         str | None, typer.Option(metavar="HOST", help="Send every change of faces and labels to this MQTT broker.")
     ] = None,
+    web_address: Annotated[
+        str | None,
+        typer.Option(
+            "--web", metavar="[HOST:]PORT", help="Serve the live page there, as in 8080: http://localhost:8080"
+        ),
+    ] = None,
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", help=default("Stop after this many frames.", "no limit"))
     ] = None,
@@ -102,6 +109,7 @@ def run_command(
             record=record,
             plot=plot,
             mqtt=mqtt,
+            web=web_address,
             max_frames=max_frames,
             max_fps=max_fps,
             power_save=power_save,
@@ -173,6 +181,7 @@ app.add_typer(models, name="models")
 app.add_typer(service, name="service")
 app.command(cls=JsonCommand)(stats)
 app.add_typer(drift, name="drift")
+app.add_typer(web, name="web")
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None, json_lines: str | None) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fer_edge.config import RunConfig
 
 # The configuration's key for each option that is not called the same.
-_KEYS = {"detector": "detector.name", "on_change": "json_lines.on_change", "mqtt": "mqtt.host"}
+_KEYS = {"detector": "detector.name", "on_change": "json_lines.on_change", "mqtt": "mqtt.host", "web": "web.listen"}
 
 
 def default(text: str, value: object) -> str:

@@ -8,11 +8,13 @@ from fer_edge.config.sections import (
     DetectorConfig,
     JsonLinesConfig,
     MqttConfig,
+    PrometheusConfig,
     RunConfig,
     ScreenConfig,
     SmoothingConfig,
     TrackerConfig,
     UsageConfig,
+    WebConfig,
 )
 
 __all__ = [
@@ -22,10 +24,12 @@ __all__ = [
     "DetectorConfig",
     "JsonLinesConfig",
     "MqttConfig",
+    "PrometheusConfig",
     "RunConfig",
     "ScreenConfig",
     "SmoothingConfig",
     "TrackerConfig",
     "UsageConfig",
+    "WebConfig",
     "load_config",
 ]

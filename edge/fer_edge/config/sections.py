@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from fer_edge.model.bundle import DEFAULT_MODEL
 from fer_edge.model.prior import DEFAULT_POWER
@@ -157,6 +157,53 @@ class MqttConfig(_Section):
     tls: bool = False
 
 
+class WebConfig(_Section):
+    """The live page. No port is opened unless `listen` is set."""
+
+    listen: str | None = None
+    """[HOST:]PORT, as in 8080 or 0.0.0.0:8080. The host is 127.0.0.1 unless given: this machine alone."""
+    picture: Literal["annotated", "blurred", "boxes", "none"] = "annotated"
+    """What viewers see: the picture, the picture with hidden faces, boxes on black, or none at all."""
+    fps: float = Field(default=10, gt=0, le=30)
+    """Pictures per second for viewers, at most."""
+    password: str | None = None
+    """Hash of the password, made by `fer-edge web password`. Needed if other machines can reach the page."""
+    token: str | None = Field(default=None, min_length=16)
+    """For programs, which send `Authorization: Bearer TOKEN`."""
+    hosts: tuple[str, ...] = ()
+    """Names by which browsers may ask for the page, besides the address, localhost and this machine's name."""
+    certificate: Path | None = None
+    """TLS certificate (PEM), with its chain."""
+    key: Path | None = None
+    """Private key of the certificate (PEM)."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = (self.listen or "").rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not (value.rpartition(":")[2].isdecimal() and int(value.rpartition(":")[2]) < 65536):
+            raise ValueError("expected [HOST:]PORT, as in 8080 or 0.0.0.0:8080")
+        return value
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: give both or none")
+        return self
+
+
+class PrometheusConfig(_Section):
+    """Metrics without a port; with the live page they are at /metrics, too."""
+
+    textfile: Path | None = None
+    """File for node_exporter's textfile collector, NAME.prom; written every ten seconds."""
+
+
 class UsageConfig(_Section):
     """A record of what was seen: counts alone, no picture, no place, no identity."""
 
@@ -198,3 +245,7 @@ class RunConfig(_Section):
     screen: ScreenConfig = ScreenConfig()
     mqtt: MqttConfig | None = None
     usage: UsageConfig = UsageConfig()
+    web: WebConfig = WebConfig()
+    prometheus: PrometheusConfig = PrometheusConfig()
+    blur: bool = False
+    """Hide every face in recordings, copies, screen and page. An unblurred picture is then never written or sent."""

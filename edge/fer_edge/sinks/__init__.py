@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -25,6 +26,10 @@ class Sink:
 
     def __exit__(self, _kind: object, _error: BaseException | None, _traceback: object, /) -> None:
         """Finish and close it."""
+        return
+
+    def watch(self, _outputs: Sequence[Sink]) -> None:
+        """Learn of all outputs of the run, to show how they do."""
         return
 
     def emit(self, result: FrameResult) -> None:

@@ -1,0 +1,112 @@
+// Shows the state that /api/events sends; comes back by itself when the service restarts.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const SVG = "http://www.w3.org/2000/svg";
+const STEPS = 120;
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function shape(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+}
+
+function showFaces(faces) {
+  const summary = faces.length ? faces.map((face) => face.label).join(", ") : "nobody";
+  if (byId("summary").textContent !== summary) byId("summary").textContent = summary;
+  byId("faces").replaceChildren(...faces.map((face) => {
+    const item = element("li");
+    item.append(element("strong", face.label), " ",
+      element("span", `#${face.id}, ${Math.round(100 * face.confidence)} %, for ${duration(face.in_view_s)}`));
+    for (const [label, value] of Object.entries(face.probabilities)) {
+      const row = element("div", undefined, { class: "bar" });
+      row.append(element("span", label), element("meter", `${Math.round(100 * value)} %`,
+        { value, min: 0, max: 1, "aria-label": label }));
+      item.append(row);
+    }
+    return item;
+  }));
+}
+
+function showTimeline(timeline) {
+  const steps = timeline.steps.slice(-STEPS);
+  const labels = [...new Set(steps.flatMap((step) => Object.keys(step)))];
+  const most = Math.max(timeline.step_s, ...steps.map((step) => Object.values(step).reduce((a, b) => a + b, 0)));
+  const bars = [];
+  steps.forEach((step, index) => {
+    let top = 40;
+    for (const label of labels) {
+      const height = 40 * (step[label] || 0) / most;
+      top -= height;
+      if (height) bars.push(shape("rect", { x: STEPS - steps.length + index, y: top, width: 1, height, class: label }));
+    }
+  });
+  byId("timeline").replaceChildren(...bars);
+  byId("legend").replaceChildren(...labels.map((label) => {
+    const item = element("li");
+    const swatch = shape("svg", { viewBox: "0 0 1 1", "aria-hidden": "true" });
+    swatch.append(shape("rect", { width: 1, height: 1, class: label }));
+    item.append(swatch, label);
+    return item;
+  }));
+}
+
+function showDevice(state) {
+  const rows = [
+    ["camera", state.camera_remark ? `${state.camera}: ${state.camera_remark}` : state.camera],
+    ["source", state.source],
+    ["frames per second", state.fps],
+    ["latency", `${state.latency_ms} ms`],
+    ["temperature", state.temperature_celsius === null ? "unknown" : `${state.temperature_celsius} \u00b0C`],
+    ["model", `${state.model.name} ${state.model.version}`],
+    ["fer-edge", state.version],
+    ...state.outputs.map((output) => [output.name, output.trouble || "works"]),
+  ];
+  byId("device").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+}
+
+function show(state) {
+  showFaces(state.faces);
+  showTimeline(state.timeline);
+  showDevice(state);
+}
+
+function setPicture(isThere) {
+  byId("picture").hidden = !isThere;
+  byId("no-picture").hidden = isThere;
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch("/api/state");
+    if (answer.status === 401) location.assign("/login");
+    else if (answer.ok) show(await answer.json());
+  } catch { /* the event source says that the link is lost */ }
+}
+
+byId("picture").addEventListener("error", () => setPicture(false));
+byId("picture").addEventListener("load", () => setPicture(true));
+
+const events = new EventSource("/api/events");
+events.addEventListener("open", () => {
+  byId("link").textContent = "connected";
+  byId("picture").src = `/stream.mjpg?${Date.now()}`;
+});
+events.addEventListener("error", () => {
+  byId("link").textContent = "connection lost, trying again";
+  if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
+});
+events.addEventListener("message", (event) => show(JSON.parse(event.data)));
+setInterval(refresh, 2000);
