@@ -81,6 +81,16 @@ def test_json_lines_have_the_terminal_for_themselves(demo_video: Path) -> None:
     assert not any("━" in line for line in screen.lines)
 
 
+def test_json_lines_in_a_file_leave_the_terminal_to_the_bar(demo_video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    code, screen = run_in_terminal(["/bin/sh", "-c", f"{FER_EDGE} run {demo_video} --json - > {out}"], columns=160)
+    bar, summary = screen.lines
+    assert code == 0
+    assert " 90/90 " in bar
+    assert summary.startswith(f"{demo_video}: 90 frames")
+    assert len(out.read_text().splitlines()) == 90
+
+
 def test_pictures_give_a_bar_a_table_and_the_summary(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         cv2.imwrite(str(tmp_path / name), np.pad(load_composites()["happy"], 60, mode="edge"))
