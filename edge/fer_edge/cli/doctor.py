@@ -1,4 +1,4 @@
-"""What works on this machine and what does not, with the mend."""
+"""What works on this machine, what does not, and how to fix it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _camera() -> str:
         raise FerError("no /dev/video*. Connect a camera; --source demo runs without one")
     unreadable = [path for path in found if not os.access(path, os.R_OK | os.W_OK)]
     if unreadable:
-        raise FerError(f"{unreadable[0]} may not be opened. Mend: sudo usermod -aG video $USER, then log in again")
+        raise FerError(f"{unreadable[0]} may not be opened. Fix: sudo usermod -aG video $USER, then log in again")
     raise FerError(f"{', '.join(found)}: none delivers a picture. In use elsewhere?")
 
 
@@ -144,7 +144,7 @@ def _screen(settings: dict[str, str]) -> str:
     if done.returncode == 0:
         return done.stdout.strip()
     said = (done.stderr.strip().splitlines() or ["no answer"])[-1].removeprefix("pygame.error: ")
-    raise FerError(f"{said}. Is a screen connected? Mend: sudo usermod -aG video,render,input $USER, then log in again")
+    raise FerError(f"{said}. Is a screen connected? Fix: sudo usermod -aG video,render,input $USER, then log in again")
 
 
 def _plot() -> str:
