@@ -52,8 +52,7 @@ PHOTOS = {
 }
 CONFIGS = {
     "haar": DetectorConfig(),
-    "mediapipe short": DetectorConfig(name="mediapipe"),
-    "mediapipe full": DetectorConfig(name="mediapipe", range="full"),
+    "mediapipe": DetectorConfig(name="mediapipe"),
 }
 # Of stage_clip.mp4: frames, and the rectangle (left, top, right, bottom) in which the man's face has its centre.
 SCENES = {

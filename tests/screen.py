@@ -40,6 +40,7 @@ def run_in_terminal(
     columns: int = 100,
     rows: int = 30,
     seconds: float = 120,
+    data_home: Path = Path("/nonexistent"),
 ) -> tuple[int, Screen]:
     """Run a command to its end; return its exit code and the screen.
 
@@ -48,6 +49,7 @@ def run_in_terminal(
         ctrl_c_when: is asked about the screen's lines; Ctrl-C is pressed once, when it says so.
         columns: of the terminal.
         rows: of the terminal.
+        data_home: where a user's data are; by default there are none, such as detectors' models.
         seconds: after which it is killed, and the test fails.
     """
     screen = Screen(columns, rows)
@@ -56,7 +58,7 @@ def run_in_terminal(
         try:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            environment = {**os.environ, "TERM": "xterm-256color"}
+            environment = {**os.environ, "TERM": "xterm-256color", "XDG_DATA_HOME": str(data_home)}
             os.execve(arguments[0], [str(word) for word in arguments], environment)  # noqa: S606 - our own program
         finally:
             os._exit(127)

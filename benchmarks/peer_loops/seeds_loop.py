@@ -10,12 +10,12 @@ import numpy as np
 from benchmarks.peer_loops.measure import measure, read_clip
 from keras.models import load_model
 
-from fer_edge.detectors.haar import find_cascade
+from fer_edge.detectors.cascades import find_cascade
 
 # Pixels: the smallest face looked for, as `fer` has it.
 SMALLEST = 50
 
-cascade = cv2.CascadeClassifier(str(find_cascade()))
+cascade = cv2.CascadeClassifier(str(find_cascade("haarcascade_frontalface_default.xml")))
 model = load_model(sys.argv[4], compile=False)
 
 

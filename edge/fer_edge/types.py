@@ -66,6 +66,8 @@ class Track:
     age_s: float
     # Seconds since it was last seen; 0 when it was seen in this frame.
     missed_s: float
+    # Whether to show it: not where it was lost some time ago, and only its id waits for it to come back.
+    visible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +118,8 @@ class FrameResult:
     frame: Frame
     faces: tuple[TrackedFace, ...]
     timings_ms: Mapping[str, float]
+
+    @property
+    def visible_faces(self) -> tuple[TrackedFace, ...]:
+        """The faces to show: without those that were lost some time ago, whose ids wait for them to come back."""
+        return tuple(face for face in self.faces if face.track.visible)

@@ -108,7 +108,7 @@ def test_a_sink_without_a_description_ends_a_run() -> None:
 def _require_plain(value: object, where: str) -> None:
     if is_dataclass(value):
         for field in fields(value):
-            if field.name not in {"image", "small", "probabilities", "timings_ms"}:
+            if field.name not in {"image", "small", "crop", "probabilities", "timings_ms"}:
                 _require_plain(getattr(value, field.name), f"{where}.{field.name}")
     elif isinstance(value, tuple):
         for item in value:

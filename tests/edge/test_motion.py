@@ -22,51 +22,80 @@ def with_something(image: Image, x: int, y: int, side: int) -> Image:
     return changed
 
 
-def test_nothing_is_known_of_the_first_picture() -> None:
-    assert not MotionDetector().is_still(room(1), [])
+def moves(*images: Image, faces: list[FaceBox] | None = None) -> bool:
+    """Whether something has moved since the first of these pictures, one per second."""
+    motion = MotionDetector()
+    for now, image in enumerate(images):
+        motion.update(image, float(now), faces or [])
+    return motion.has_moved(0.0)
+
+
+def test_the_first_picture_is_news() -> None:
+    motion = MotionDetector()
+    motion.update(room(1), 5.0)
+    assert motion.has_moved(4.9)
+    assert not motion.has_moved(5.0)
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0, 12.0])
 def test_noise_and_a_change_of_the_light_are_no_changes(noise: float) -> None:
-    scene = MotionDetector()
-    scene.remember(room(1, noise=noise))
-    assert all(scene.is_still(room(seed, noise=noise), []) for seed in range(2, 30))
-    assert scene.is_still(room(2, noise=noise, light=1.06), [])
+    assert not moves(*(room(seed, noise=noise) for seed in range(1, 30)), room(40, noise=noise, light=1.06))
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 @pytest.mark.parametrize("side", [60, 200, 440])
 def test_somebody_who_comes_is_a_change(noise: float, side: int) -> None:
-    scene = MotionDetector()
-    scene.remember(room(1, noise=noise))
-    assert not scene.is_still(with_something(room(2, noise=noise), 20, 30, side), [])
+    assert moves(room(1, noise=noise), with_something(room(2, noise=noise), 20, 30, side))
 
 
-def test_another_picture_altogether_is_a_change() -> None:
-    scene = MotionDetector()
-    scene.remember(room(1))
-    assert not scene.is_still(np.asarray(255 - room(1)[:, ::-1], np.uint8), [])
+def test_a_change_is_told_by_its_time_and_place() -> None:
+    motion = MotionDetector()
+    motion.update(room(1), 0.0)
+    motion.update(with_something(room(1), 20, 30, 100), 1.0)
+    motion.update(with_something(room(1), 20, 30, 100), 2.0)
+    assert motion.has_moved(0.5)
+    assert not motion.has_moved(1.0)
+    assert motion.has_moved(0.5, FaceBox(0, 0, 200, 200))
+    assert not motion.has_moved(0.5, FaceBox(320, 240, 320, 240))
 
 
-def test_what_a_known_face_does_is_no_change() -> None:
-    scene = MotionDetector()
-    scene.remember(room(1))
+def test_another_picture_altogether_is_a_cut_and_a_person_in_front_is_none() -> None:
+    motion = MotionDetector()
+    motion.update(room(1), 0.0)
+    motion.update(with_something(room(1), 100, 100, 300), 1.0)
+    assert not motion.is_cut
+    motion.update(np.asarray(255 - room(1)[:, ::-1], np.uint8), 2.0)
+    assert motion.is_cut
+    motion.update(np.asarray(255 - room(1)[:, ::-1], np.uint8), 3.0)
+    assert not motion.is_cut
+
+
+def test_a_covered_lens_is_no_cut() -> None:
+    motion = MotionDetector()
+    for now, image in enumerate((room(1), np.zeros_like(room(1)), room(1))):
+        motion.update(image, float(now))
+        assert not motion.is_cut
+
+
+def test_what_a_known_face_does_is_no_change_until_it_is_lost() -> None:
     moved = with_something(room(1), 300, 200, 80)
-    assert scene.is_still(moved, [FaceBox(290, 190, 100, 100)])
-    assert not scene.is_still(moved, [FaceBox(500, 190, 100, 100)])
-    assert scene.is_still(moved, [FaceBox(290, 190, 100, 100), FaceBox(-900, 5000, 10, 10)])
+    assert not moves(room(1), moved, faces=[FaceBox(290, 190, 100, 100)])
+    assert moves(room(1), moved, faces=[FaceBox(500, 190, 100, 100)])
+    assert not moves(room(1), moved, faces=[FaceBox(290, 190, 100, 100), FaceBox(-900, 5000, 10, 10)])
+    motion = MotionDetector()
+    for now, image in enumerate((room(1), moved)):
+        motion.update(image, float(now), [FaceBox(290, 190, 100, 100)])
+    assert motion.has_moved(0.0, with_faces=True)
 
 
 @pytest.mark.parametrize(
     "gone", [FaceBox(-250, 190, 100, 100), FaceBox(290, -250, 100, 100), FaceBox(700, 190, 10, 10)]
 )
 def test_who_has_left_the_picture_hides_nobody_else(gone: FaceBox) -> None:
-    scene = MotionDetector()
-    scene.remember(room(1))
-    assert not scene.is_still(with_something(room(1), 300, 200, 80), [gone])
+    assert moves(room(1), with_something(room(1), 300, 200, 80), faces=[gone])
 
 
 def test_a_grey_picture_is_as_good() -> None:
-    scene = MotionDetector()
-    scene.remember(room(1)[:, :, 0])
-    assert scene.is_still(room(1)[:, :, 0], [])
+    grey = room(1)[:, :, 0]
+    assert not moves(grey, grey)
+    assert moves(grey, with_something(grey, 20, 30, 100))

@@ -42,7 +42,7 @@ def test_a_warning_during_a_run_is_a_line_above_the_bar(demo_video: Path) -> Non
 def test_a_long_line_is_not_cut_in_a_narrow_terminal(demo_video: Path) -> None:
     code, screen = run_in_terminal([FER_EDGE, "run", demo_video, "--json", "/dev/full"], columns=40)
     assert code == 2
-    assert screen.lines[0] == "/dev/full fails: No space left on device"
+    assert "/dev/full fails: No space left on device" in screen.lines
     whole = "".join(screen.lines).replace(" ", "")  # a line's end may have been a space
     assert whole.endswith("error:/dev/full:90of90framescouldnotbewritten")
 

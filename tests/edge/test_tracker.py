@@ -46,16 +46,22 @@ class Counting:
     def __init__(self) -> None:
         self._detector: Detector = open_detector(DetectorConfig())
         self.framing = self._detector.framing
-        self.shares = len(self._detector.regions(640, 480))
+        regions = self._detector.regions(640, 480)
+        self.whole = [share for share, region in enumerate(regions) if region == FaceBox(0, 0, 640, 480)]
+        self.shares = len(self.whole)
         self.credible, self.certain = self._detector.credible, self._detector.certain
         self.scanned: list[int | None] = []
+        self.tiles: list[int] = []
         self.looks = 0
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         return self._detector.regions(width, height)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        self.scanned.append(share)
+        if share is None or share in self.whole:
+            self.scanned.append(share)
+        else:
+            self.tiles.append(share)
         return self._detector.detect(image, share)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
@@ -119,7 +125,7 @@ def test_between_scans_only_regions_are_searched_and_not_in_every_frame() -> Non
     tracker, detector = Tracker(TrackerConfig(scan_interval=1.0, look_interval=0.06)), Counting()
     for index in range(60):
         tracks = tracker.update(detector, Frame(picture((200 + index, 150)), index / 30, index))
-        assert len(tracks) == 1
+        assert len(tracks) == (index > 0), "confirmed by the second frame"
     assert len(detector.scanned) <= 3 * detector.shares
     assert 8 <= detector.looks <= 16
     assert abs(tracks[0].box.x + tracks[0].box.width / 2 - (259 + SIDE / 2)) < 12
@@ -136,6 +142,29 @@ def test_a_scan_is_spread_over_frames() -> None:
     assert a_frame[1:9] == [[]] * 8
     assert a_frame[9:12] == [[0], [1], [2]]
     assert a_frame[12:18] == [[]] * 6
+
+
+def test_tiles_are_searched_in_turns_and_never_beside_a_whole_scan() -> None:
+    tracker, detector = Tracker(TrackerConfig(tile_interval=0.1)), Counting()
+    for index in range(90):
+        before = len(detector.scanned), len(detector.tiles)
+        tracker.update(detector, Frame(restless(index), index / 30, index))
+        whole, tiles = len(detector.scanned) - before[0], len(detector.tiles) - before[1]
+        assert not (whole and tiles)
+        assert tiles <= 1
+    assert set(detector.tiles) == set(range(len(detector.regions(640, 480)))) - set(detector.whole)
+
+
+def test_tiles_where_something_moves_come_before_those_where_nothing_does() -> None:
+    tracker, detector = Tracker(TrackerConfig(still_scan_interval=100)), Counting()
+    for index in range(150):
+        image = picture()
+        cv2.circle(image, (60 + index % 40, 60), 25, (200, 200, 200), -1)
+        tracker.update(detector, Frame(image, index / 30, index))
+    regions = detector.regions(640, 480)
+    late = [regions[share] for share in detector.tiles[len(regions) :]]
+    assert late
+    assert all(region.x < 160 and region.y < 130 for region in late)
 
 
 def test_two_people_have_two_ids_and_one_who_leaves_is_forgotten() -> None:
@@ -163,6 +192,27 @@ def test_who_is_hidden_for_a_moment_keeps_the_id() -> None:
     assert {track.id for tracks in shown for track in tracks} == {1}
     assert shown[-1][0].missed_s < 0.1
     assert shown[49][0].missed_s == pytest.approx(20 / 30, abs=0.05)
+
+
+def test_a_lost_face_does_not_fly_on_and_is_hidden_soon() -> None:
+    scenes = [picture(*([(60 + 8 * index, 150)] if index < 30 else [])) for index in range(55)]
+    shown = follow(Tracker(TrackerConfig(hide_after=0.3)), scenes)
+    last = shown[29][0].box.x
+    assert last == pytest.approx(60 + 8 * 29, abs=25)
+    lost = [tracks[0] for tracks in shown[31:] if tracks]
+    assert all(track.box.x - last < 60 for track in lost), "240 pixels per second for a fifth of a second at most"
+    assert {track.visible for track in lost if track.missed_s <= 0.3} == {True}
+    assert {track.visible for track in lost if track.missed_s > 0.35} == {False}
+
+
+def test_a_cut_forgets_who_is_not_there_any_more() -> None:
+    rng = np.random.default_rng(1)
+    scenes = [picture((200, 150))] * 30
+    other = np.asarray(cv2.resize(rng.integers(0, 255, (9, 12), np.uint8), (640, 480)), np.uint8)
+    scenes += [np.asarray(cv2.cvtColor(other, cv2.COLOR_GRAY2BGR), np.uint8)] * 3
+    shown = follow(Tracker(TrackerConfig()), scenes)
+    assert len(shown[29]) == 1
+    assert shown[30] == ()
 
 
 def test_who_comes_back_later_is_somebody_new() -> None:

@@ -112,7 +112,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
             got_at = time.perf_counter()
             result = pipeline.process(frame)
             samples.append(_sample(result, got_at - asked_at, time.perf_counter() - got_at))
-            faces.append(len(result.faces))
+            faces.append(len(result.visible_faces))
             asked_at = time.perf_counter()
             if len(samples) == frames:
                 break

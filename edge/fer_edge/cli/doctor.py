@@ -59,10 +59,11 @@ def _opencv() -> str:
 def _cascade() -> str:
     _opencv()
     from fer_edge.config import DetectorConfig
-    from fer_edge.detectors.haar import HaarDetector, find_cascade
+    from fer_edge.detectors.cascades import find_cascade
+    from fer_edge.detectors.haar import HaarDetector
 
     HaarDetector(DetectorConfig())
-    return str(find_cascade())
+    return str(find_cascade("haarcascade_frontalface_alt.xml"))
 
 
 def _runtime() -> str:
@@ -100,9 +101,10 @@ def _mediapipe() -> str:
     _opencv()
     from fer_edge.config import DetectorConfig
     from fer_edge.detectors.mediapipe import MediaPipeDetector
+    from fer_edge.detectors.mediapipe_files import FULL_RANGE, find_models
 
     MediaPipeDetector(DetectorConfig(name="mediapipe")).close()
-    return f"{version('mediapipe')} with its own models"
+    return f"{find_models()[FULL_RANGE].parent}: --detector mediapipe finds more faces than haar"
 
 
 def _ribbon_camera() -> str:

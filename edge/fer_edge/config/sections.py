@@ -54,20 +54,19 @@ class DetectorConfig(_Section):
 
     name: Literal["haar", "mediapipe"] = "haar"
     scan_width: int = Field(default=320, ge=80, le=3840)
-    """A whole frame is scaled to this many pixels in width before it is searched. Half of it, half the cost and
-    twice the smallest face."""
-    min_face: int = Field(default=24, ge=20, le=3840)
-    """Haar: smallest face that a scan finds, in pixels of the scaled frame."""
+    """Haar: a whole frame is scaled to this many pixels in width before it is searched, and tiles of it, which show
+    small faces, twice as finely. It decides the smallest face that is found: a 32nd of the frame's width at 320."""
+    min_face: int = Field(default=20, ge=20, le=3840)
+    """Smallest face that is looked for, in pixels of the frame: larger saves time."""
     min_neighbours: int = Field(default=0, ge=0, le=100)
     """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
     cascade: Path | None = None
     """Haar: a cascade file of your own."""
-    range: Literal["short", "full"] = "short"
-    """MediaPipe: which of its own models, for faces within 2 or within 5 metres."""
-    min_score: float = Field(default=0.5, ge=0, le=1)
-    """MediaPipe: how sure it must be that something is a face."""
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    """MediaPipe: how sure it must be that something is a face. Left out: 0.6, as MediaPipe has it, and 0.5 where a face
+    is expected."""
     model: Path | None = None
-    """MediaPipe: a model file of your own; version 1 brings none."""
+    """MediaPipe: a folder with its models, or one .tflite file. Left out: those that `fer-edge models fetch` got."""
 
 
 class TrackerConfig(_Section):
@@ -81,6 +80,8 @@ class TrackerConfig(_Section):
     """Seconds between whole scans while nothing but the known faces moves in the picture."""
     scan_spread: float = Field(default=0.1, ge=0)
     """Seconds over which the shares of a whole scan are spread; 0 does them all in one frame."""
+    tile_interval: float = Field(default=0.1, ge=0)
+    """Seconds between two tiles, parts of the frame that are searched for small faces in turns."""
     look_interval: float = Field(default=0.05, ge=0)
     """Seconds between two looks at a known face, which is moved along between them; 0 looks in every frame."""
     detect_interval: float = Field(default=0.2, ge=0)
@@ -89,6 +90,8 @@ class TrackerConfig(_Section):
     """How often in a row a face is seen before it is shown, unless it is beyond doubt."""
     max_missed: float = Field(default=1.0, ge=0)
     """Seconds for which a face that is not seen keeps its id."""
+    hide_after: float = Field(default=0.3, ge=0)
+    """Seconds after which a face that is not seen is not shown any more."""
     min_iou: float = Field(default=0.3, gt=0, lt=1)
     """Overlap at which two boxes are the same face."""
 

@@ -1,186 +1,220 @@
-"""OpenCV's Haar cascade (Viola & Jones, 2001): old, quick, no model to download."""
+"""OpenCV's Haar cascades: nothing to download, quick, best with upright faces that look at the camera.
+
+Four cascades share the work. `alt2` scans, for its first stages cost the least. `alt` was trained apart from it and
+decides what is believed and followed; turned by 20 degrees, and `profileface`, go on where a known head tilts or turns.
+`default` searches still pictures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from fer_edge.config import DetectorConfig
-from fer_edge.errors import ConfigError, MissingDependency
-from fer_edge.geometry import clip, distinct, expand
+from fer_edge.detectors.cascades import Cascade, even_light, find_cascade, hits_of, score_of
+from fer_edge.geometry import clip, distinct, expand, overlap
 from fer_edge.preprocess import CropCalibration, scaled, to_grey
 from fer_edge.types import FaceBox, Image
 
-# Looks at known faces and searches still pictures.
-CASCADE = "haarcascade_frontalface_default.xml"
-# Scans videos: its first stages cost half as much, and what both cascades take for a face seldom is none.
-QUICK_CASCADE = "haarcascade_frontalface_alt2.xml"
-
-_DEBIAN = Path("/usr/share/opencv4/haarcascades")
-_SCALE_STEP = 1.1
-# From one size to the next in a quick scan: half as dear as `_SCALE_STEP`, and it finds as many faces where a single
-# hit is enough.
-_QUICK_STEP = 2 ** (1 / 3)
-_SMALLEST, _LARGEST = 24, 36
-# A quick scan in three shares. Each names the scale of a picture in which the smallest face looked for has `_SMALLEST`
-# pixels, and the sizes that are searched there: those of 25 and 32 pixels, and in a picture half as large, for larger
-# faces, those of 20, 25 and 32. OpenCV searches windows beyond twice the cascade's own size, 20 pixels, in steps half
-# as long, at four times the cost.
-_SHARES = (
-    ((1.0, _SMALLEST, 28),),
-    ((1.0, 28, _LARGEST),),
-    ((0.5, 20, _LARGEST), (0.25, 20, _LARGEST), (0.125, 20, _LARGEST)),
-)
-_DARK, _BRIGHTEST = 7.0, 224
-# Grey levels by their logarithm, all but linear below `_DARK`, for quick scans: a face keeps its contrast in the dark.
-# OpenCV passes over windows whose levels differ by less than 10, so that the highest level decides what is worth its
-# search: up to 255 it found no more faces, and twice as much else. A levelled histogram is three times as dear.
-_BY_RATIO = np.rint(_BRIGHTEST * np.log1p(np.arange(256) / _DARK) / np.log1p(255 / _DARK)).astype(np.uint8)
-
-# Sizes in pixels to which a known face is scaled. Most are found again at the coarse one; one that is not is looked for
-# at the fine one, where the cascade takes shorter steps: three times as dear.
-_COARSE, _FINE = 36.0, 60.0
-# The region searched at the fine scale at the most, in multiples of the box.
-_NEAR = 1.4
-# Hits beside a hit that confirm a face which is expected there.
-_EXPECTED_NEIGHBOURS = 1
-# Hits beside a hit that make a face where no later frame can confirm it.
-_ALONE_NEIGHBOURS = 5
-# Hits that make a score of one half.
-_HALF_SURE = 5
-# How far hits on one face may differ, as a part of their size: OpenCV's own measure.
-_GROUP_SPREAD = 0.2
+# From one size to the next in a scan: half the cost of 1.1, and as many faces where a single hit is enough.
+_SCAN_STEP = 2 ** (1 / 3)
+_NEAR_STEP = 1.1
+# Sides of the windows that are searched in one picture, pixels: OpenCV takes steps half as long, at four times the
+# cost, for windows beyond twice the cascade's own size, 20 pixels. Larger faces are searched in smaller pictures.
+_WINDOWS = (20, 36)
+# The smallest face of a whole frame's scan, in pixels of the scaled frame; tiles look for those below.
+_COARSE = 24
+# How much finer tiles are scaled than whole frames; their side and how far they overlap, in pixels of that scale.
+_FINER, _TILE, _OVERLAP = 2.0, 200, 40
+# Side to which a known face is scaled, pixels.
+_NEAR_SIDE = 36.0
+# Degrees between two tilts that are tried, and the largest.
+_TILT, _MOST_TILT = 20.0, 60.0
+# A score of less than four hits: another cascade is asked as well.
+_WEAK = 0.44
 # Boxes that share more than this part of the smaller are one face.
 _SAME = 0.5
 
 
 class HaarDetector:
-    """Frontal faces by Haar cascade."""
+    """Faces by Haar cascades."""
 
     # Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop.
     framing = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
 
     # What faces and other things scored: docs/performance.md.
-    credible, certain = 0.55, 0.9
+    credible, certain = 0.57, 0.9
 
     def __init__(self, config: DetectorConfig) -> None:
-        """Load the cascade.
+        """Load the cascades.
 
         Raises:
             MissingDependency: this OpenCV has no cascades.
             ConfigError: the configured cascade file cannot be used.
         """
         self._config = config
-        self._cascade = _load(find_cascade(config.cascade))
-        self._quick_cascade = _load(find_cascade(config.cascade, QUICK_CASCADE))
+        self._scanner = Cascade(find_cascade("haarcascade_frontalface_alt2.xml"))
+        self._near = Cascade(find_cascade("haarcascade_frontalface_alt.xml", config.cascade))
+        self._profile = Cascade(find_cascade("haarcascade_profileface.xml"))
+        self._full = Cascade(find_cascade("haarcascade_frontalface_default.xml", config.cascade))
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
-        """Each share searches the whole frame, for faces of other sizes."""
-        return (FaceBox(0, 0, width, height),) * len(_SHARES)
+        """Three shares search the whole frame, for faces of three sizes; tiles are searched for small ones."""
+        whole = FaceBox(0, 0, width, height)
+        return (whole,) * len(_SHARES) + tuple(self._tiles(width, height))
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """Search the whole picture, scaled to the configured width, or do one share of a quicker search.
+        """Search the whole picture, or do one share of a quicker scan.
 
-        The quick search misses a third of the faces at a time: enough for a video, where the next scan comes soon.
+        The quick scan misses a third of the faces at a time: enough for a video, where the next one comes soon.
         """
-        grey = to_grey(image)
-        scale = min(self._config.scan_width / grey.shape[1], 1.0)
+        height, width = image.shape[:2]
         if share is None:
-            sides = (self._config.min_face, max(grey.shape))
-            return self._search(grey, scale, sides, max(self._config.min_neighbours, _ALONE_NEIGHBOURS))
-        scale *= _SMALLEST / self._config.min_face
-        found = [box for part, *sides in _SHARES[share] for box in self._scan(grey, scale * part, sides)]
-        return distinct(found, _SAME)
+            return self._search_fully(image)
+        if share < len(_SHARES):
+            return self._scan_whole(image, share)
+        return self._scan_tile(image, list(self._tiles(width, height))[share - len(_SHARES)])
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Look around the expected place, at a coarse scale first; only if nothing is there, nearer at a fine one."""
-        return self._look(image, expected, reach, _COARSE) or self._look(image, expected, min(reach, _NEAR), _FINE)
+        """Look around the expected place: as the head was tilted, then tilted more and less, then turned."""
+        growth = (reach - 1) / 3
+        sides = (_NEAR_SIDE * (1 - growth), _NEAR_SIDE * (1 + growth))
+        for roll, side_on in _poses(expected.roll):
+            view = _View(image, expected, reach, roll, mirrored=side_on > 0)
+            cascade = self._profile if side_on else self._near
+            found = cascade.find(view.picture, sides, _NEAR_STEP, neighbours=1) if view.picture.size else []
+            if found:
+                best = max(found, key=lambda box: box.score)
+                return [view.placed(self._second_opinion(view, best, sides) if best.score < _WEAK else best)]
+        return []
+
+    def _second_opinion(self, view: _View, box: FaceBox, sides: tuple[float, float]) -> FaceBox:
+        """The same box with the mean hits of two cascades, where that is more."""
+        levelled = np.asarray(cv2.equalizeHist(view.picture), np.uint8)
+        others = self._full.find(levelled, sides, _NEAR_STEP, neighbours=1)
+        score = max((other.score for other in others if overlap(box, other) > _SAME), default=0.0)
+        return replace(box, score=max(box.score, score_of((hits_of(box.score) + hits_of(score)) / 2)))
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _look(self, image: Image, expected: FaceBox, reach: float, scaled_width: float) -> list[FaceBox]:
-        region = clip(expand(expected, reach), image.shape[1], image.shape[0])
+    def _scale(self, width: int, finer: float = 1.0) -> float:
+        return min(finer * self._config.scan_width / width, 1.0)
+
+    def _smallest_coarse(self, width: int) -> float:
+        """Side of the smallest face that a whole frame's scan finds, in pixels of the frame."""
+        return max(_COARSE / self._scale(width), float(self._config.min_face))
+
+    def _scan_whole(self, image: Image, share: int) -> list[FaceBox]:
+        grey = to_grey(image)
+        scale = _COARSE / self._smallest_coarse(grey.shape[1])
+        found: list[FaceBox] = []
+        for smallest, largest in _SHARES[share]:
+            found += self._scan(grey, scale, (smallest, largest))
+        return distinct(found, _SAME)
+
+    def _scan(self, grey: Image, scale: float, sides: tuple[float, float]) -> list[FaceBox]:
+        """Search for faces of two sides in pixels of the scaled picture, in as many pictures as that takes."""
+        found: list[FaceBox] = []
+        smallest, largest = sides
+        while smallest >= 2 * _WINDOWS[0]:
+            scale, smallest, largest = scale / 2, smallest / 2, largest / 2
+        while smallest <= largest and smallest / scale <= max(grey.shape):
+            picture = even_light(scaled(grey, scale))
+            sizes = (smallest, min(largest, _WINDOWS[1]))
+            boxes = self._scanner.find(picture, sizes, _SCAN_STEP, self._config.min_neighbours)
+            found += [_unscaled(box, picture, grey) for box in boxes]
+            scale, smallest, largest = scale / 2, _WINDOWS[0], largest / 2
+        return found
+
+    def _tiles(self, width: int, height: int) -> Iterable[FaceBox]:
+        """Overlapping parts of the frame; none where only larger faces are wanted."""
+        scale = self._scale(width, _FINER)
+        if max(_WINDOWS[0] / scale, self._config.min_face) * _SCAN_STEP > self._smallest_coarse(width):
+            return
+        columns, rows = (max(math.ceil((side * scale - _OVERLAP) / (_TILE - _OVERLAP)), 1) for side in (width, height))
+        overlap = _OVERLAP / scale
+        tile_width, tile_height = (width - overlap) / columns + overlap, (height - overlap) / rows + overlap
+        for row in range(rows):
+            for column in range(columns):
+                yield FaceBox(column * (tile_width - overlap), row * (tile_height - overlap), tile_width, tile_height)
+
+    def _scan_tile(self, image: Image, tile: FaceBox) -> list[FaceBox]:
+        left, top = int(tile.x), int(tile.y)
+        part = to_grey(image[top : math.ceil(tile.y + tile.height), left : math.ceil(tile.x + tile.width)])
+        scale = self._scale(image.shape[1], _FINER)
+        smallest = max(_WINDOWS[0], self._config.min_face * scale)
+        largest = self._smallest_coarse(image.shape[1]) * scale / _SCAN_STEP
+        found = self._scan(part, scale, (smallest, min(largest, _WINDOWS[1])))
+        return [replace(box, x=box.x + left, y=box.y + top) for box in distinct(found, _SAME)]
+
+    def _search_fully(self, image: Image) -> list[FaceBox]:
+        grey = to_grey(image)
+        scale = self._scale(grey.shape[1])
+        picture = np.asarray(cv2.equalizeHist(scaled(grey, scale)), np.uint8)
+        sides = (self._config.min_face * scale, max(picture.shape))
+        return [_unscaled(box, picture, grey) for box in self._full.find(picture, sides, 1.1, 5)]
+
+
+# Sides of the faces that each share of a whole frame's scan looks for, in pixels of the scaled frame.
+_SHARES = (((_COARSE, 28.0),), ((28.0, 36.0),), ((40.0, math.inf),))
+
+
+def _poses(roll: float) -> Iterable[tuple[float, int]]:
+    """Tilts in degrees, and 0 for a face seen from the front, -1 or 1 for one that looks left or right."""
+    yield roll, 0
+    for other in (roll + _TILT, roll - _TILT):
+        if abs(other) <= _MOST_TILT:
+            yield other, 0
+    yield 0.0, -1
+    yield 0.0, 1
+
+
+class _View:
+    """The surroundings of a box, grey, scaled so that it has `_NEAR_SIDE`, and turned so that the head is upright."""
+
+    def __init__(self, image: Image, expected: FaceBox, reach: float, roll: float, *, mirrored: bool) -> None:
+        # A turned square needs what is around it, too.
+        around = reach * (1 if roll == 0 else abs(math.sin(math.radians(roll))) + abs(math.cos(math.radians(roll))))
+        region = clip(expand(expected, around), image.shape[1], image.shape[0])
         left, top = int(region.x), int(region.y)
         part = image[top : int(region.y + region.height), left : int(region.x + region.width)]
+        self._roll, self._mirrored = roll, mirrored
+        self.picture: Image = np.zeros((0, 0), np.uint8)
         if min(part.shape[:2]) < expected.width / 2:
-            return []
-        growth = (reach - 1) / 3
-        sides = (scaled_width * (1 - growth), scaled_width * (1 + growth))
-        found = self._search(to_grey(part), scaled_width / expected.width, sides, _EXPECTED_NEIGHBOURS)
-        return [replace(box, x=box.x + left, y=box.y + top) for box in found]
+            return
+        grey = to_grey(part)
+        small = scaled(grey, _NEAR_SIDE / expected.width)
+        self._scale = (grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0])
+        self._corner = (left, top)
+        self._turn: npt.NDArray[np.float64] = np.eye(2, 3)
+        if roll != 0:
+            side = round(_NEAR_SIDE * reach)
+            middle = (small.shape[1] / 2, small.shape[0] / 2)
+            self._turn = np.asarray(cv2.getRotationMatrix2D(middle, roll, 1.0), np.float64)
+            self._turn[:, 2] += side / 2 - np.array(middle)
+            small = np.asarray(
+                cv2.warpAffine(small, self._turn, (side, side), borderMode=cv2.BORDER_REPLICATE), np.uint8
+            )
+        picture = even_light(small)
+        self.picture = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
 
-    def _scan(self, grey: Image, scale: float, sides: Sequence[float]) -> list[FaceBox]:
-        lit = np.asarray(cv2.LUT(scaled(grey, scale), _BY_RATIO), np.uint8)
-        return _hits(self._quick_cascade, lit, sides, self._config.min_neighbours, grey, _QUICK_STEP)
-
-    def _search(self, grey: Image, scale: float, sides: Sequence[float], neighbours: int) -> list[FaceBox]:
-        level = np.asarray(cv2.equalizeHist(scaled(grey, scale)), np.uint8)
-        return _hits(self._cascade, level, sides, neighbours, grey)
-
-
-def find_cascade(configured: Path | None = None, name: str = CASCADE) -> Path:
-    """Return the cascade's file: the configured one, OpenCV's own, or Debian's.
-
-    Raises:
-        MissingDependency: there is none; names the package.
-        ConfigError: the configured file is missing.
-    """
-    if configured is not None:
-        if not configured.is_file():
-            raise ConfigError(f"detector.cascade: {configured}: no such file")
-        return configured
-    if not hasattr(cv2, "CascadeClassifier"):
-        raise MissingDependency(
-            f"OpenCV {cv2.__version__} has no Haar cascades. Mend: pip install 'opencv-python>=4.11,<5'"
-        )
-    own = getattr(getattr(cv2, "data", None), "haarcascades", None)
-    for folder in (own, _DEBIAN):
-        if folder and (Path(folder) / name).is_file():
-            return Path(folder) / name
-    raise MissingDependency(f"{name} is not installed. Mend: sudo apt install opencv-data")
+    def placed(self, box: FaceBox) -> FaceBox:
+        """A box of this view in pixels of the frame."""
+        x, y = box.x + box.width / 2, box.y + box.height / 2
+        x = self.picture.shape[1] - x if self._mirrored else x
+        x, y = np.linalg.solve(self._turn[:, :2], np.array((x, y)) - self._turn[:, 2])
+        width, height = box.width * self._scale[0], box.height * self._scale[1]
+        x, y = x * self._scale[0] + self._corner[0] - width / 2, y * self._scale[1] + self._corner[1] - height / 2
+        return FaceBox(float(x), float(y), width, height, box.score, self._roll)
 
 
-def _load(path: Path) -> cv2.CascadeClassifier:
-    try:
-        cascade = cv2.CascadeClassifier(str(path))
-    except (cv2.error, SystemError) as error:
-        raise ConfigError(f"{path}: is not a Haar cascade") from error
-    if cascade.empty():
-        raise ConfigError(f"{path}: is not a Haar cascade")
-    return cascade
-
-
-def _hits(
-    cascade: cv2.CascadeClassifier,
-    picture: Image,
-    sides: Sequence[float],
-    neighbours: int,
-    whole: Image,
-    step: float = _SCALE_STEP,
-) -> list[FaceBox]:
-    """Boxes in pixels of `whole`, whose scaled copy is searched; `sides` are of the smallest and largest face there."""
-    smallest, largest = ((round(side), round(side)) for side in sides)
-    if min(picture.shape) < smallest[0]:
-        return []
-    if neighbours:
-        boxes, hits = cascade.detectMultiScale2(picture, step, neighbours, minSize=smallest, maxSize=largest)
-    else:
-        boxes, hits = _grouped(cascade.detectMultiScale(picture, step, 0, minSize=smallest, maxSize=largest))
-    scale = (whole.shape[1] / picture.shape[1], whole.shape[0] / picture.shape[0])
-    return [_face(box, int(count), scale) for box, count in zip(boxes, hits, strict=True)]
-
-
-def _grouped(hits: Sequence[Sequence[int]]) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
-    """Boxes and their numbers of hits. OpenCV drops a hit without another beside it: it is given each of them twice."""
-    boxes, counts = cv2.groupRectangles([*hits, *hits], 1, _GROUP_SPREAD)
-    return boxes, [count // 2 for count in counts]
-
-
-def _face(box: Sequence[int], hits: int, scale: tuple[float, float]) -> FaceBox:
-    x, y, width, height = box
-    return FaceBox(x * scale[0], y * scale[1], width * scale[0], height * scale[1], score=hits / (hits + _HALF_SURE))
+def _unscaled(box: FaceBox, picture: Image, whole: Image) -> FaceBox:
+    """A box of a scaled copy in pixels of the whole picture."""
+    x, y = whole.shape[1] / picture.shape[1], whole.shape[0] / picture.shape[0]
+    return replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y)

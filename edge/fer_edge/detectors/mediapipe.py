@@ -1,165 +1,119 @@
-"""MediaPipe's BlazeFace (Bazarevsky et al., 2019): a small network that also finds tilted and half-turned faces."""
+"""MediaPipe's face detection models, run by the TFLite runtime: they also find small, tilted and turned faces."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from fer_edge.config import DetectorConfig
-from fer_edge.errors import ConfigError, MissingDependency, MissingExtra
-from fer_edge.geometry import clip, expand
+from fer_edge.detectors.blazeface import BlazeFace
+from fer_edge.detectors.mediapipe_files import FULL_RANGE, SHORT_RANGE, find_models
+from fer_edge.detectors.tiles import tiles, whole_in
+from fer_edge.errors import ConfigError, ModelError, reason
+from fer_edge.geometry import clip, distinct, expand
 from fer_edge.preprocess import CropCalibration
-from fer_edge.silence import quiet
 from fer_edge.types import FaceBox, Image
 
-# How much larger a region is than the tracker asks for: the network wants to see what is around a face.
-_CONTEXT = 1.8
-# That region is scaled to this many pixels at most: no network in use takes more.
-_NEAR_SIDE = 192
-# mediapipe's numbers for the models it brings: for faces within 2 and within 5 metres.
-_SHORT, _FULL = 0, 1
+# Sides of the tiles, and what neighbours share at least, as parts of the picture's longer side. The whole picture shows
+# faces from 7.5 % of it on, the first tiles those from 4.2 % on, the second those from 2.5 % on.
+_TILES = ((9 / 16, 1 / 9), (1 / 3, 1 / 12))
+# Of still pictures, further tiles, as long as the network does not enlarge them, and what makes a face there.
+_FINE_TILES = ((1 / 4, 1 / 16), (2 / 11, 1 / 22))
+_FINE_SCORE = 0.7
+# What makes a face in a scan, as in MediaPipe, and where one is expected.
+_SCORE, _NEAR_SCORE = 0.6, 0.5
+# The region searched around an expected face is larger than asked for by this: the network wants the surroundings.
+_CONTEXT = 3.3
+# Part of a still picture's sides that is added around it, for faces that fill it.
+_BORDER = 0.25
+# Boxes that share more than this part of the smaller are one face.
+_SAME = 0.5
 
 
 class MediaPipeDetector:
-    """Faces by BlazeFace, with the tilt of each head from its eyes."""
+    """Faces by BlazeFace, with the roll of each head from its eyes.
 
-    # Its networks answer nothing below `min_score`; no score was measured that is never wrong.
+    Whole frames and tiles are searched by the full-range model. The short-range model, which wants large faces,
+    searches around known faces and finds those that fill a still picture.
+    """
+
     credible, certain = 0.0, math.inf
-    # Between the medians over pasted Training faces (1.20 and 1.15 for its two models) and those against the cascade's
-    # crops in a real video (1.09 and 1.06): the box is tighter than FER2013's crop, and sits lower.
     framing = CropCalibration(scale=1.16, dx=0.0, dy=-0.09)
 
     def __init__(self, config: DetectorConfig) -> None:
-        """Load the network.
+        """Open the models.
 
         Raises:
-            MissingExtra: mediapipe is not installed.
-            MissingDependency: this mediapipe brings no model, and none is configured.
-            ConfigError: the configured model cannot be used.
+            MissingDependency: the models or the TFLite runtime are not installed.
+            ConfigError: the configured models cannot be used.
         """
-        self._scan_width = config.scan_width
-        with quiet():
-            self._far, self._near = _open(config)
-            for network in (self._far, self._near):
-                network.find(np.zeros((64, 64, 3), np.uint8))  # the first pass says much on stderr
+        paths = find_models(config.model)
+        self._full, self._short = (_open(paths[name]) for name in (FULL_RANGE, SHORT_RANGE))
+        self._score = _SCORE if config.min_score is None else config.min_score
+        self._near_score = _NEAR_SCORE if config.min_score is None else config.min_score
 
     def close(self) -> None:
-        """Close the networks: left to the end of Python, mediapipe 1 complains."""
-        with quiet():
-            for network in {self._far, self._near}:
-                network.close()
+        """Nothing is held."""
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
-        """The whole frame at once."""
-        return (FaceBox(0, 0, width, height),)
+        """The whole frame, then tiles: each is one run of the full-range model."""
+        return _regions(width, height)
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002 - all at once
-        """Search the whole picture, scaled to the configured width."""
-        return _search(self._far, image, min(self._scan_width / image.shape[1], 1.0))
+    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+        """Search the picture, or one tile of it; fully searched, it is given finer tiles and a border as well."""
+        height, width = image.shape[:2]
+        if share is not None:
+            return self._search(image, self.regions(width, height)[share], self._score)
+        found = [box for region in self.regions(width, height) for box in self._search(image, region, self._score)]
+        for region in _fine_tiles(width, height, self._full.side):
+            found += self._search(image, region, max(self._score, _FINE_SCORE))
+        return distinct(found + self._search_close_up(image), _SAME)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Search where a face should be; one far away is large there, so the short-range model does."""
+        """Search around the place by the short-range model."""
         region = clip(expand(expected, reach * _CONTEXT), image.shape[1], image.shape[0])
-        left, top = int(region.x), int(region.y)
-        part = image[top : int(region.y + region.height), left : int(region.x + region.width)]
-        if not part.size:
+        if min(region.width, region.height) < 1:
             return []
-        found = _search(self._near, part, min(_NEAR_SIDE / max(part.shape[:2]), 1.0))
-        return [replace(box, x=box.x + left, y=box.y + top) for box in found]
+        return self._short.find(image, region, self._near_score)
+
+    def _search(self, image: Image, region: FaceBox, min_score: float) -> list[FaceBox]:
+        height, width = image.shape[:2]
+        found = self._full.find(image, region, min_score)
+        return found if (region.width, region.height) == (width, height) else whole_in(region, found, width, height)
+
+    def _search_close_up(self, image: Image) -> list[FaceBox]:
+        """Find faces that all but fill the picture: the network wants to see some surroundings."""
+        height, width = image.shape[:2]
+        above, beside = int(height * _BORDER), int(width * _BORDER)
+        bordered = cv2.copyMakeBorder(image, above, above, beside, beside, cv2.BORDER_REPLICATE)
+        everything = FaceBox(0, 0, bordered.shape[1], bordered.shape[0])
+        found = self._short.find(np.asarray(bordered, np.uint8), everything, self._near_score)
+        return [replace(box, x=box.x - beside, y=box.y - above) for box in found]
 
 
-def _search(network: _Solutions | _Tasks, image: Image, scale: float) -> list[FaceBox]:
-    """Search a picture after scaling it; boxes in pixels of the picture given."""
-    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    rgb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8)
-    x, y = image.shape[1] / size[0], image.shape[0] / size[1]
-    return [
-        replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y) for box in network.find(rgb)
-    ]
+@cache
+def _regions(width: int, height: int) -> tuple[FaceBox, ...]:
+    longer = max(width, height)
+    parts = [tile for side, overlap in _TILES for tile in tiles(width, height, side * longer, overlap * longer)]
+    return (FaceBox(0, 0, width, height), *parts)
 
 
-def _open(config: DetectorConfig) -> tuple[_Solutions | _Tasks, _Solutions | _Tasks]:
-    """Open what searches whole pictures and what searches near: one configured model, or two bundled ones."""
-    if find_spec("mediapipe") is None:
-        raise MissingExtra("mediapipe", "mediapipe")
+def _fine_tiles(width: int, height: int, network_side: int) -> list[FaceBox]:
+    longer = max(width, height)
+    levels = [(side * longer, overlap * longer) for side, overlap in _FINE_TILES]
+    return [tile for side, overlap in levels if side >= network_side for tile in tiles(width, height, side, overlap)]
+
+
+def _open(path: Path) -> BlazeFace:
     try:
-        import mediapipe  # noqa: PLC0415 - an optional part
-    except ImportError as error:
-        raise MissingDependency(
-            f"mediapipe cannot be imported ({error}). Mend: pip install --force-reinstall 'fer-edge[mediapipe]'"
-        ) from error
-    if config.model is not None:
-        configured = _Tasks(mediapipe, config.model, config.min_score)
-        return configured, configured
-    if not hasattr(mediapipe, "solutions"):
-        raise MissingDependency(
-            f"mediapipe {mediapipe.__version__} brings no face model. Mend: pip install 'mediapipe==0.10.18' "
-            "(Python 3.12 at the latest), or set detector.model to a .tflite file of BlazeFace"
-        )
-    near = _Solutions(mediapipe, _SHORT, config.min_score)
-    return (_Solutions(mediapipe, _FULL, config.min_score) if config.range == "full" else near), near
-
-
-class _Solutions:
-    """The interface of mediapipe 0.10, which brings its models along."""
-
-    def __init__(self, mediapipe: Any, model: int, min_score: float) -> None:  # noqa: ANN401 - it ships no types
-        self._network = mediapipe.solutions.face_detection.FaceDetection(
-            model_selection=model, min_detection_confidence=min_score
-        )
-
-    def find(self, rgb: Image) -> list[FaceBox]:
-        height, width = rgb.shape[:2]
-        faces = []
-        for found in self._network.process(rgb).detections or ():
-            box, eyes = found.location_data.relative_bounding_box, found.location_data.relative_keypoints
-            sides = (box.xmin * width, box.ymin * height, box.width * width, box.height * height)
-            faces.append(FaceBox(*sides, score=found.score[0], roll=_roll(eyes, width, height)))
-        return faces
-
-    def close(self) -> None:
-        self._network.close()
-
-
-class _Tasks:
-    """The interface that mediapipe 1 has alone: it takes the model from a file."""
-
-    def __init__(self, mediapipe: Any, model: Path, min_score: float) -> None:  # noqa: ANN401 - it ships no types
-        from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415
-
-        if not model.is_file():
-            raise ConfigError(f"detector.model: {model}: no such file")
-        try:
-            base = BaseOptions(model_asset_buffer=model.read_bytes())
-            options = vision.FaceDetectorOptions(base_options=base, min_detection_confidence=min_score)
-            self._network = vision.FaceDetector.create_from_options(options)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ConfigError(f"detector.model: {model}: is no face detector that mediapipe can use") from error
-        self._picture = partial(mediapipe.Image, mediapipe.ImageFormat.SRGB)
-
-    def find(self, rgb: Image) -> list[FaceBox]:
-        height, width = rgb.shape[:2]
-        faces = []
-        for found in self._network.detect(self._picture(rgb)).detections:
-            box = found.bounding_box
-            roll = _roll(found.keypoints, width, height)
-            score = found.categories[0].score
-            faces.append(FaceBox(box.origin_x, box.origin_y, box.width, box.height, score, roll))
-        return faces
-
-    def close(self) -> None:
-        self._network.close()
-
-
-def _roll(eyes: Sequence[Any], width: int, height: int) -> float:
-    """Degrees by which the line of the eyes, the first two key points, is turned clockwise."""
-    return math.degrees(math.atan2((eyes[1].y - eyes[0].y) * height, (eyes[1].x - eyes[0].x) * width))
+        return BlazeFace(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"detector.model: {path}: cannot be read ({reason(error)})") from error
+    except ModelError as error:
+        raise ConfigError(f"detector.model: {path}: {error}") from error

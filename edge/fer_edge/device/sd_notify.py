@@ -57,7 +57,7 @@ class Notifier(Sink):
         elapsed = now - self._told_at
         if self._ready and elapsed < _INTERVAL:
             return
-        faces = "1 face" if len(result.faces) == 1 else f"{len(result.faces)} faces"
+        faces = "1 face" if len(result.visible_faces) == 1 else f"{len(result.visible_faces)} faces"
         remark = f"; {self._remark}" if self._remark else ""
         self._tell(f"{self._frames / max(elapsed, 1e-3):.1f} FPS, {faces}, {self.source}{remark}")
         self._reported_frames += self._frames

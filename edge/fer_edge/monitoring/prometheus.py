@@ -86,8 +86,8 @@ class Metrics(Sink):
                 self._frames.labels("dropped").inc(max(frame.index - self._last[0] - 1, 0))
         self._last = (frame.index, frame.captured_at)
         self._frames.labels("processed").inc()
-        self._faces.set(len(result.faces))
-        for face in result.faces:
+        self._faces.set(len(result.visible_faces))
+        for face in result.visible_faces:
             self._face_seconds.labels(face.label).inc(elapsed)
         self._source_up.set(1)
         self._refresh()

@@ -84,7 +84,7 @@ class UsageRecorder(Sink):
             period.dropped += max(int(frame.index - self._last_index - 1), 0) if self._last_index >= 0 else 0
             period.observe("latency", 1000 * (time.monotonic() - frame.captured_at))
         self._last_index, self._last_at = frame.index, frame.captured_at
-        for face in result.faces:
+        for face in result.visible_faces:
             self._count_face(face, elapsed, frame.captured_at)
         here = {face.id for face in result.faces}
         self._known = {identity: labels for identity, labels in self._known.items() if identity in here}

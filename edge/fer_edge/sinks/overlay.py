@@ -49,7 +49,7 @@ def draw(result: FrameResult, size: tuple[int, int] | None = None, *, mirror: bo
     if mirror:
         image = np.asarray(cv2.flip(image, 1), np.uint8)
     unit = max(image.shape[0] / 480, 0.5)
-    for face in result.faces:
+    for face in result.visible_faces:
         _draw_face(image, face, _placed(face.track.box, scale, image.shape[1] if mirror else None), unit)
     if status:
         _outlined(image, status, (round(8 * unit), image.shape[0] - round(10 * unit)), 0.7 * unit)

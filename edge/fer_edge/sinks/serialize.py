@@ -29,7 +29,7 @@ def camera_record(state: Literal["online", "offline"]) -> dict[str, Any]:
 
 def shown(result: FrameResult) -> list[tuple[int, str]]:
     """Who is there with which label: what counts as a change."""
-    return [(face.track.id, face.smoothed.label) for face in result.faces]
+    return [(face.track.id, face.smoothed.label) for face in result.visible_faces]
 
 
 def _now() -> str:
@@ -41,7 +41,9 @@ def _face(face: TrackedFace) -> dict[str, Any]:
     return {
         "id": face.track.id,
         "box": [round(side, 1) for side in (box.x, box.y, box.width, box.height)],
+        "score": round(box.score, 3),
         "missed_s": round(face.track.missed_s, 3),
+        "visible": face.track.visible,
         "label": face.smoothed.label,
         "confidence": round(face.smoothed.confidence, 4),
         "raw": _shares(face.raw),

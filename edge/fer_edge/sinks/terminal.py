@@ -57,7 +57,10 @@ class LiveLine(Sink):
         fps = (self._count - self._drawn_count) / elapsed
         self._drawn_at, self._drawn_count = now, self._count
         self._progress.update(
-            self._task, completed=self._count, description=f"{fps:5.1f} fps  {_sentence(result.faces)}", refresh=True
+            self._task,
+            completed=self._count,
+            description=f"{fps:5.1f} fps  {_sentence(result.visible_faces)}",
+            refresh=True,
         )
 
 
@@ -71,7 +74,7 @@ class ChangeLog(Sink):
 
     def emit(self, result: FrameResult) -> None:
         """Log, if something changed."""
-        now = ", ".join(f"#{face.track.id} {face.smoothed.label}" for face in result.faces)
+        now = ", ".join(f"#{face.track.id} {face.smoothed.label}" for face in result.visible_faces)
         if now != self._last:
             _log.info("%s", now or "nobody")
         self._last = now

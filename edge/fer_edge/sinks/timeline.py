@@ -82,10 +82,10 @@ class Timeline(Sink):
     def emit(self, result: FrameResult) -> None:
         """Note each face's probabilities."""
         self._end = result.frame.captured_at
-        here = {face.track.id for face in result.faces}
+        here = {face.track.id for face in result.visible_faces}
         if not here <= self._seen.keys():
             self._forget_all_but(here)
-        for face in result.faces:
+        for face in result.visible_faces:
             self._seen.setdefault(face.track.id, _Face()).add(result.frame.captured_at, face.smoothed)
 
     def _longest(self) -> list[int]:

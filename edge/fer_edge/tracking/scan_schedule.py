@@ -1,9 +1,9 @@
-"""When a whole frame is worth its scan, and the scan in shares, so that no frame is late."""
+"""Which part of a scan is done in which frame, so that no frame is late and no work is wasted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fer_edge.config import TrackerConfig
 from fer_edge.detectors import Detector, scan
@@ -12,22 +12,36 @@ from fer_edge.types import FaceBox, Frame
 
 # Seconds by which something may be done early: cameras are not punctual.
 EARLY = 0.005
+# Seconds between two tiles until each was searched once: at the start, and after a cut.
+_FIRST_TILES = 1 / 30
+# Tiles in one frame at most, where frames come slowly.
+_MOST_TILES = 3
 
 
 class ScanSchedule:
-    """Scans whole frames now and then: seldom while the picture stands still, and then for what was missed."""
+    """Scans whole frames now and then, and the tiles of a frame, which show small faces, in turns.
+
+    Where nothing has moved since the last time, both wait longer.
+    """
 
     def __init__(self, config: TrackerConfig) -> None:
         self.pace = 1.0
         """How often, as a part of the configured rate: less where the board is hot."""
         self._config = config
-        self._scene = MotionDetector()
+        self._motion = MotionDetector()
         self._began = -math.inf
         self._shares_left: list[int] = []
         self._last_frame = -math.inf
+        self._searched: dict[int, float] = {}
+        self._tiles_due = 0.0
 
-    def scan(self, detector: Detector, frame: Frame, seen: Iterable[FaceBox], *, everybody: bool) -> list[FaceBox]:
-        """Go on with a scan, or begin one if it is due; a still picture is searched thoroughly.
+    @property
+    def is_cut(self) -> bool:
+        """Whether the latest frame shows another scene than the one before."""
+        return self._motion.is_cut
+
+    def scan(self, detector: Detector, frame: Frame, seen: Sequence[FaceBox], *, everybody: bool) -> list[FaceBox]:
+        """Do what is due in this frame; a still picture is searched fully.
 
         Args:
             detector: searches.
@@ -38,22 +52,55 @@ class ScanSchedule:
         if frame.still:
             return scan(detector, frame)
         now = frame.captured_at
-        shares = len(detector.regions(frame.image.shape[1], frame.image.shape[0]))
-        if not self._shares_left and self._is_due(frame, seen, everybody=everybody):
-            self._began = now
-            self._scene.remember(frame.image)
-            self._shares_left = list(range(shares))
-        count = len(self._shares_left)
-        since = now - self._last_frame
-        self._last_frame = now
-        if since < self._config.scan_spread:
-            count = min(math.ceil(shares * since / self._config.scan_spread - 1e-6), count)
-        due, self._shares_left = self._shares_left[:count], self._shares_left[count:]
+        self._motion.update(frame.image, now, seen)
+        if self.is_cut:
+            self._began = self._last_frame = -math.inf
+            self._searched, self._shares_left = {}, []
+        since, self._last_frame = now - self._last_frame, now
+        height, width = frame.image.shape[:2]
+        regions = detector.regions(width, height)
+        tiles = {share: region for share, region in enumerate(regions) if region != FaceBox(0, 0, width, height)}
+        whole = [share for share in range(len(regions)) if share not in tiles]
+        due = self._due_shares(whole, now, since, everybody=everybody)
+        due = due or self._due_tiles(tiles, now, since)  # one or the other: no frame is late
         return [box for share in due for box in scan(detector, frame, share)]
 
-    def _is_due(self, frame: Frame, seen: Iterable[FaceBox], *, everybody: bool) -> bool:
-        pause = (frame.captured_at - self._began + EARLY) * self.pace
+    def _due_shares(self, whole: list[int], now: float, since: float, *, everybody: bool) -> list[int]:
+        if not self._shares_left and self._is_due(now, everybody=everybody):
+            self._began, self._shares_left = now, whole
+        count = len(self._shares_left)
+        if since < self._config.scan_spread:
+            count = min(math.ceil(len(whole) * since / self._config.scan_spread - 1e-6), count)
+        due, self._shares_left = self._shares_left[:count], self._shares_left[count:]
+        return due
+
+    def _is_due(self, now: float, *, everybody: bool) -> bool:
+        pause = (now - self._began + EARLY) * self.pace
         interval = self._config.scan_interval if everybody else self._config.idle_scan_interval
         if pause < interval:
             return False
-        return pause >= self._config.still_scan_interval or not self._scene.is_still(frame.image, seen)
+        return pause >= self._config.still_scan_interval or self._motion.has_moved(
+            self._began, with_faces=not everybody
+        )
+
+    def _due_tiles(self, tiles: dict[int, FaceBox], now: float, since: float) -> list[int]:
+        """The tiles whose turn it is: those where something moved, then those not searched for the longest time."""
+        if not tiles:
+            return []
+        is_new = len(self._searched) < len(tiles)
+        interval = _FIRST_TILES if is_new else self._config.tile_interval / self.pace
+        self._tiles_due = min(self._tiles_due + since / interval + EARLY, _MOST_TILES) if interval else _MOST_TILES
+        if self._tiles_due < 1:
+            return []
+        due = sorted(self._worth_searching(tiles, now), key=lambda share: self._searched.get(share, -math.inf))
+        due = due[: int(self._tiles_due)]
+        self._tiles_due = self._tiles_due - len(due) if due else 1.0
+        self._searched |= dict.fromkeys(due, now)
+        return due
+
+    def _worth_searching(self, tiles: dict[int, FaceBox], now: float) -> Iterable[int]:
+        for share, region in tiles.items():
+            searched = self._searched.get(share, -math.inf)
+            is_late = (now - searched) * self.pace >= self._config.still_scan_interval
+            if is_late or self._motion.has_moved(searched, region):
+                yield share

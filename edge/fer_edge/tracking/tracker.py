@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fer_edge.config import TrackerConfig
 from fer_edge.detectors import Detector
-from fer_edge.geometry import centred_between, clip, distinct, iou, overlap
+from fer_edge.geometry import centred_between, distinct, iou, overlap
 from fer_edge.timing import Stopwatch
 from fer_edge.tracking.assignment import assign
+from fer_edge.tracking.known_face import SAME_FACE, KnownFace, new_face
 from fer_edge.tracking.scan_schedule import EARLY, ScanSchedule
 from fer_edge.tracking.template import Template
 from fer_edge.types import FaceBox, Frame, Track
 
-# Two boxes of one frame that share more than this part of the smaller are one face: people do not overlap so.
-_SAME_FACE = 0.5
 # Seconds without a frame after which nobody is followed on: still pictures stand further apart.
 _LONGEST_GAP = 5.0
-# Seconds after which 63 % of a change of speed has come through: boxes jitter by a few percent from frame to frame.
-_STEADY_MOTION = 0.25
 # The region searched for a face that was seen at the last look, in multiples of its box;
 _REACH = 1.5
 # how much larger it is for one that was not, for each second unseen, and where that ends, for a whole scan is due.
@@ -28,48 +25,11 @@ _REACH_GROWTH, _LONGEST_REACH = 3.0, 2.0
 _JUST_LOST = 0.2
 # Seconds between two looks for it thereafter: whole scans are likelier to find it.
 _LOST_PAUSE = 0.15
-
-
-@dataclass(slots=True)
-class _Known:
-    box: FaceBox
-    first_seen: float
-    last_seen: float
-    last_looked: float
-    # How it looked when a detector last saw it,
-    template: Template
-    # and when that was.
-    detected: float
-    # Whether a single frame left no doubt.
-    certain: bool
-    # Where it was recognised in this frame.
-    alike: FaceBox | None = None
-    # By the scan, and by a look each.
-    sightings: int = 2
-    # 0 until it is confirmed.
-    id: int = 0
-    # Pixels a second.
-    speed: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def is_in_sight(self) -> bool:
-        """Whether the last look at it saw it."""
-        return self.last_looked == self.last_seen
-
-    def expected(self, now: float) -> FaceBox:
-        """Where it should be, had it moved on as it did."""
-        elapsed = now - self.last_seen
-        return replace(self.box, x=self.box.x + self.speed[0] * elapsed, y=self.box.y + self.speed[1] * elapsed)
-
-    def see(self, box: FaceBox, now: float) -> None:
-        elapsed = now - self.last_seen
-        if elapsed > 0:
-            gain = 1 - math.exp(-elapsed / _STEADY_MOTION)
-            moved = (_centre(box)[axis] - _centre(self.box)[axis] for axis in (0, 1))
-            x, y = (old + gain * (new / elapsed - old) for old, new in zip(self.speed, moved, strict=True))
-            self.speed = (x, y)
-        self.box, self.last_seen = box, now
-        self.sightings += 1
+# Seconds for which a face that the detector does not see, but that looks as it did, is taken for one, and the mean
+# score from which on it is.
+_PATIENCE, _PATIENT_FROM = 1.0, 0.5
+# Two known faces share more than this part of the smaller: one of them passes before the other.
+_CROWDED = 0.1
 
 
 class Tracker:
@@ -83,14 +43,14 @@ class Tracker:
         """Begin with nobody; the stopwatch, if given, counts the recognising of faces."""
         self._config = config
         self._finding = finding or Stopwatch()
-        self._scanner = ScanSchedule(config)
-        self._known: list[_Known] = []
+        self._schedule = ScanSchedule(config)
+        self._known: list[KnownFace] = []
         self._next_id = 1
         self._last_frame = -math.inf
 
     def pace_scans(self, pace: float) -> None:
         """Do whole scans at a part of the configured rate: where the board is hot."""
-        self._scanner.pace = pace
+        self._schedule.pace = pace
 
     @property
     def is_idle(self) -> bool:
@@ -103,14 +63,27 @@ class Tracker:
         if frame.still or now - self._last_frame > _LONGEST_GAP:
             self._known = []
         scanned = self._scan(detector, frame)
+        if self._schedule.is_cut:
+            self._known = [face for face in self._known if self._is_still_there(face, frame)]
         recognised, looked = self._look(detector, frame)
-        unmatched = self._match(frame, distinct(recognised + looked + scanned, _SAME_FACE), recognised)
+        unmatched = self._match(frame, distinct(recognised + looked + scanned, SAME_FACE), recognised)
         self._known = [face for face in self._known if self._is_kept(face, frame)]
         self._add(detector, frame, [box for box in unmatched if box in scanned])
         self._confirm()
         self._last_frame = now
         shown = sorted((face for face in self._known if face.id), key=lambda face: face.id)
-        return tuple(Track(face.id, face.expected(now), now - face.first_seen, now - face.last_seen) for face in shown)
+        return tuple(self._track(face, now) for face in shown)
+
+    def _track(self, face: KnownFace, now: float) -> Track:
+        missed_s = now - face.last_seen
+        box = replace(face.expected(now), score=face.score)
+        return Track(face.id, box, now - face.first_seen, missed_s, visible=missed_s <= self._config.hide_after + EARLY)
+
+    def _is_still_there(self, face: KnownFace, frame: Frame) -> bool:
+        """Whether a face looks as it did, where it was, after a cut."""
+        face.stop()
+        with self._finding:
+            return face.id > 0 and face.template.find(frame.image, face.box) is not None
 
     def _look(self, detector: Detector, frame: Frame) -> tuple[list[FaceBox], list[FaceBox]]:
         """Look for the known faces whose turn it is; for one that is doubtful or was just lost, in every frame.
@@ -134,10 +107,19 @@ class Tracker:
             if face.alike and now - face.detected < self._config.detect_interval - EARLY:
                 recognised.append(face.alike)
                 continue
-            looked += detector.detect_near(frame.image, place, reach)
+            found = [] if self._is_crowded(face, now) else detector.detect_near(frame.image, place, reach)
+            face.judge(max((box.score for box in found), default=0.0))
+            if not found and face.alike and now - face.detected < _PATIENCE and face.score >= _PATIENT_FROM:
+                recognised.append(face.alike)
+            looked += found
         return recognised, looked
 
-    def _pause(self, face: _Known, now: float) -> float:
+    def _is_crowded(self, face: KnownFace, now: float) -> bool:
+        """Whether another face is so near that the detector would take it for this one: whole scans tell them apart."""
+        place = face.expected(now)
+        return any(overlap(place, other.expected(now)) > _CROWDED for other in self._known if other is not face)
+
+    def _pause(self, face: KnownFace, now: float) -> float:
         """Seconds from one look at a face to the next."""
         if not face.id:
             return 0.0
@@ -148,50 +130,50 @@ class Tracker:
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
         seen = [face for face in self._known if face.id and face.is_in_sight]
         places = [face.expected(frame.captured_at) for face in seen]
-        return self._scanner.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
+        return self._schedule.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
 
     def _match(self, frame: Frame, found: list[FaceBox], recognised: list[FaceBox]) -> list[FaceBox]:
         """Give the boxes to the known faces; return those left over."""
         now = frame.captured_at
-        expected = [face.expected(now) for face in self._known]
-        shared = [[iou(place, box) for box in found] for place in expected]
+        shared = [
+            [max(iou(face.expected(now), box), iou(face.moved_on(now), box)) for box in found] for face in self._known
+        ]
         pairs = assign([[part if part >= self._config.min_iou else 0.0 for part in row] for row in shared])
         for row, column in pairs:
             face, box = self._known[row], found[column]
             is_new = box not in recognised
-            if is_new and face.alike and overlap(face.alike, box) > _SAME_FACE:
+            if is_new and face.alike and overlap(face.alike, box) > SAME_FACE:
                 box = centred_between(face.alike, box)  # the detector's boxes jitter, the template's place does not
             face.see(box, now)
-            face.last_looked = now
             if is_new:
                 with self._finding:
                     face.template, face.detected = Template(frame.image, box), now
         taken = {column for _, column in pairs}
         return [box for column, box in enumerate(found) if column not in taken]
 
-    def _is_kept(self, face: _Known, frame: Frame) -> bool:
+    def _is_kept(self, face: KnownFace, frame: Frame) -> bool:
         now = frame.captured_at
         if face.is_in_sight:  # as a doubtful one must be each time
             return True
         height, width = frame.image.shape[:2]
-        place = clip(face.expected(now), width, height)
-        has_left = not (place.width and place.height)  # it only moves further away: no box would ever be given to it
-        return bool(face.id) and not has_left and now - face.last_seen <= self._config.max_missed
+        return (
+            bool(face.id) and not face.has_left(width, height, now) and now - face.last_seen <= self._config.max_missed
+        )
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
         """Add newcomers whom a look in the same frame finds as well."""
         places = [face.expected(frame.captured_at) for face in self._known if face.is_in_sight]
         for box in boxes:
-            if any(overlap(place, box) > _SAME_FACE for place in places):
+            if any(overlap(place, box) > SAME_FACE for place in places):
                 continue
             if frame.still:  # searched thoroughly, and no later frame could confirm it
-                self._known.append(_known(frame, box, certain=True))
+                self._known.append(new_face(frame, box, certain=True))
                 continue
             looked = detector.detect_near(frame.image, box, _REACH)
-            same = [other for other in looked if overlap(box, other) > _SAME_FACE]
+            same = [other for other in looked if overlap(box, other) > SAME_FACE]
             best = max(same, key=lambda other: other.score, default=None)
             if best and box.score + best.score >= detector.credible:
-                self._known.append(_known(frame, best, certain=box.score + best.score >= detector.certain))
+                self._known.append(new_face(frame, best, certain=box.score + best.score >= detector.certain))
 
     def _confirm(self) -> None:
         """Give an id to those seen often enough, or beyond doubt; forget who was lost where they are now."""
@@ -199,17 +181,4 @@ class Tracker:
             if not face.id and (face.certain or face.sightings >= self._config.confirm_after):
                 face.id = self._next_id
                 self._next_id += 1
-                self._known = [other for other in self._known if other.is_in_sight or not _at_one_place(other, face)]
-
-
-def _at_one_place(lost: _Known, seen: _Known) -> bool:
-    return overlap(lost.expected(seen.last_seen), seen.box) > _SAME_FACE
-
-
-def _known(frame: Frame, box: FaceBox, *, certain: bool) -> _Known:
-    now = frame.captured_at
-    return _Known(box, now, now, now, Template(frame.image, box), now, certain)
-
-
-def _centre(box: FaceBox) -> tuple[float, float]:
-    return box.x + box.width / 2, box.y + box.height / 2
+                self._known = [other for other in self._known if other.is_in_sight or not other.is_at(face)]

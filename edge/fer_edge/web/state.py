@@ -62,9 +62,9 @@ class LiveState:
             self._times.append(now)
             if result.frame.live:
                 self._latency_ms = 1000 * (now - result.frame.captured_at)
-            shown = [(face.id, face.label) for face in result.faces]
+            shown = [(face.id, face.label) for face in result.visible_faces]
             before = [(face["id"], face["label"]) for face in self._faces]
-            self._since = {face.id: self._since.get(face.id, now) for face in result.faces}
+            self._since = {face.id: self._since.get(face.id, now) for face in result.visible_faces}
             self._faces = [
                 {
                     "id": face.id,
@@ -76,7 +76,7 @@ class LiveState:
                     },
                     "in_view_s": round(now - self._since[face.id], 1),
                 }
-                for face in result.faces
+                for face in result.visible_faces
             ]
             self._add_to_timeline(elapsed)
             self._set(shown != before, "online", self._remark)
