@@ -1,6 +1,6 @@
 # make run    start fer-edge: on a camera if there is one, else on the built-in demo
 # make test   all checks and tests
-# make test-mediapipe  the tests of the MediaPipe detector, which conflicts with TensorFlow: environments of their own
+# make test-mediapipe  compares our use of MediaPipe's models with the mediapipe package (Python 3.12 or older)
 # make clean  remove the environments
 
 PYTHON ?= python3
@@ -15,11 +15,9 @@ run: .venv/installed
 test: lint
 	.venv-dev/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Version 1 is given the model that 0.10 brings, which Python 3.13 and later have not.
-test-mediapipe: .venv-mediapipe0/installed .venv-mediapipe1/installed
-	.venv-mediapipe0/bin/python -m pytest tests/edge/test_mediapipe.py
-	FER_BLAZEFACE=$$(echo $(CURDIR)/.venv-mediapipe0/lib/python3*/site-packages/mediapipe/modules/face_detection/face_detection_short_range.tflite) \
-		.venv-mediapipe1/bin/python -m pytest tests/edge/test_mediapipe.py
+# The mediapipe package conflicts with TensorFlow, so the comparison with it has an environment of its own.
+test-mediapipe: .venv-mediapipe/installed
+	.venv-mediapipe/bin/python -m pytest tests/edge/test_mediapipe.py -k mediapipe_package
 
 lint: .venv-dev/installed
 	.venv-dev/bin/ruff check .
@@ -37,10 +35,10 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install --quiet --editable '.[dev]'
 	touch $@
 
-.venv-mediapipe0/installed .venv-mediapipe1/installed: pyproject.toml
+.venv-mediapipe/installed: pyproject.toml
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --editable . pytest 'opencv-contrib-python<5' 'mediapipe$(if $(findstring 1,$(@D)),>=1.2,==0.10.18)'
+	$(@D)/bin/pip install --quiet --editable . pytest pyte 'opencv-contrib-python<5' 'mediapipe==0.10.18'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-mediapipe0 .venv-mediapipe1
+	rm -rf .venv .venv-dev .venv-mediapipe

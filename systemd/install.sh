@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Install fer-edge from this checkout as a service that starts at boot: Raspberry Pi OS and Debian, Bookworm or Trixie.
 #
-#     sudo systemd/install.sh [--extras mqtt,display] [--dry-run]
+#     sudo systemd/install.sh [--extras mqtt,display] [--no-fetch] [--dry-run]
 #     sudo systemd/install.sh --uninstall [--dry-run]
 #
 # Run it again to upgrade. The new version goes beside the old one and takes its place only when it can read
 # /etc/fer-edge/config.toml, which is never changed, and open the model; else the old one goes on. If the service does not
 # get ready with the new version, the old one is put back.
 # --extras adds packages; mqtt comes without asking, and an upgrade keeps those of before.
+# --no-fetch leaves MediaPipe's models (2 MB, for --detector mediapipe) out.
 # --dry-run prints what would be done; --uninstall keeps the configuration and what was recorded.
 set -euo pipefail
 
@@ -20,12 +21,13 @@ SYSUSERS=/etc/sysusers.d/fer-edge.conf
 COMMAND=/usr/local/bin/fer-edge
 
 main() {
-    dry_run=false uninstall=false extras=$(cat "$PREFIX/current/extras" 2>/dev/null || echo mqtt)
+    dry_run=false uninstall=false fetch=true extras=$(cat "$PREFIX/current/extras" 2>/dev/null || echo mqtt)
     local added
     while [ $# -gt 0 ]; do
         case $1 in
             --dry-run) dry_run=true ;;
             --uninstall) uninstall=true ;;
+            --no-fetch) fetch=false ;;
             --extras)
                 added=$(tr -d '[:space:]' <<<"${2:-}")
                 [[ $added =~ ^[a-z0-9][a-z0-9,-]*$ ]] || fail "--extras needs a list such as mqtt,display, not '${2:-}'"
@@ -33,7 +35,7 @@ main() {
                 shift
                 ;;
             -h | --help) sed -n '2,/^set/{s/^# \?//p}' "$0"; exit ;;
-            *) fail "unknown option $1. Known: --extras LIST, --dry-run, --uninstall, --help" ;;
+            *) fail "unknown option $1. Known: --extras LIST, --no-fetch, --dry-run, --uninstall, --help" ;;
         esac
         shift
     done
@@ -49,6 +51,7 @@ install_all() {
     run install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge
     [ -e "$CONFIG" ] || run install -m 640 -g fer-edge -D "$HERE/config.toml" "$CONFIG"
     install_program
+    fetch_models
     keep_unit
     trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
     switch_to "$new"
@@ -99,6 +102,12 @@ install_program() {
     $dry_run || echo "$extras" >"$new/extras"
     run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service"
     run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
+}
+
+fetch_models() { # for the detector that finds more faces; the service goes on without
+    $fetch || return 0
+    run "$new/bin/fer-edge" models fetch mediapipe --folder /var/lib/fer-edge/mediapipe ||
+        say "MediaPipe's models were not downloaded, and haar needs none. Later: sudo fer-edge models fetch mediapipe"
 }
 
 keep_unit() { # of an old version that did not bring its own, to be able to go back

@@ -7,6 +7,10 @@ from dataclasses import replace
 
 from fer_edge.types import FaceBox
 
+# A box lies within another with at least this part of its area; it is far smaller if the other has this many times its
+# area; and the other's score is nearly the same from this factor on.
+_INSIDE, _PART, _NEARLY = 0.9, 2.5, 0.75
+
 
 def iou(a: FaceBox, b: FaceBox) -> float:
     """Intersection over union of two boxes, 0..1."""
@@ -20,12 +24,25 @@ def overlap(a: FaceBox, b: FaceBox) -> float:
 
 
 def distinct(boxes: Iterable[FaceBox], most_shared: float) -> list[FaceBox]:
-    """Leave out each box that shares more than a part `most_shared` with one of a higher score; the best first."""
+    """Leave out each box that shares more than a part `most_shared` of the smaller one with a better box.
+
+    The better one has the higher score; but a box that lies within a far larger one of nearly the same score is an eye
+    or a mouth of that face. The best comes first.
+    """
     kept: list[FaceBox] = []
     for box in sorted(boxes, key=lambda box: box.score, reverse=True):
-        if all(overlap(box, other) <= most_shared for other in kept):
+        rivals = [other for other in kept if overlap(box, other) > most_shared]
+        if all(_is_part_of(other, box) for other in rivals):
+            kept = [other for other in kept if other not in rivals]
             kept.append(box)
     return kept
+
+
+def _is_part_of(inner: FaceBox, outer: FaceBox) -> bool:
+    """Whether a box is so much smaller than one around it that it is a part of that face, unless it is far surer."""
+    is_inside = overlap(inner, outer) >= _INSIDE
+    is_small = inner.width * inner.height * _PART < outer.width * outer.height
+    return is_inside and is_small and outer.score >= _NEARLY * inner.score
 
 
 def clip(box: FaceBox, frame_width: int, frame_height: int) -> FaceBox:

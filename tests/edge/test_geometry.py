@@ -1,6 +1,6 @@
 import pytest
 
-from fer_edge.geometry import clip, expand, iou, overlap, square
+from fer_edge.geometry import clip, distinct, expand, iou, overlap, square
 from fer_edge.types import FaceBox
 
 
@@ -25,3 +25,19 @@ def test_square_and_expand_keep_the_centre() -> None:
     box = expand(square(FaceBox(10, 20, 30, 50)), 2)
     assert (box.width, box.height) == (100, 100)
     assert (box.x + 50, box.y + 50) == (25, 45)
+
+
+def test_a_mouth_does_not_replace_the_face_around_it() -> None:
+    face, mouth = FaceBox(100, 100, 120, 120, 0.6), FaceBox(130, 160, 60, 60, 0.7)
+    assert distinct([face, mouth], 0.5) == distinct([mouth, face], 0.5) == [face]
+
+
+def test_a_sure_small_face_replaces_a_doubtful_box_around_it() -> None:
+    around, face = FaceBox(100, 100, 120, 120, 0.3), FaceBox(130, 160, 60, 60, 0.9)
+    assert distinct([around, face], 0.5) == [face]
+
+
+def test_of_two_boxes_of_one_size_the_better_stays() -> None:
+    one, other = FaceBox(100, 100, 100, 100, 0.6), FaceBox(105, 102, 98, 98, 0.7)
+    far = FaceBox(400, 100, 50, 50, 0.2)
+    assert distinct([one, other, far], 0.5) == [other, far]
