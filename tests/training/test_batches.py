@@ -13,7 +13,7 @@ from fer_train.recipes import Recipe
 load_keras()
 
 from fer_train.training.batches import Batch, Batches, join  # noqa: E402 - Keras is quiet only when it is loaded first
-from fer_train.training.losses import AdjustedCrossentropy  # noqa: E402
+from fer_train.training.losses import AdjustedCrossentropy, losses  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,34 @@ def test_an_epoch_has_the_same_batches_whenever_it_begins(faces: LabelledFaces) 
         assert np.array_equal(one[1]["fer2013"], other[1]["fer2013"])
     resumed.start_epoch(1)
     assert not np.array_equal(through[0][0], resumed[0][0])
+
+
+def test_the_end_is_soft(faces: LabelledFaces) -> None:
+    """Without turns and shifts what is left of the augmentation is its damage."""
+    damage = {"soften": 1.0, "erase": 1.0, "noise": 1.0, "compress": 1.0}
+    still = dict.fromkeys(("rotate_degrees", "scale", "shift", "contrast", "brightness"), 0.0) | {"mirror": False}
+    options = {"batch_size": len(faces), "epochs": 10, "mixup": 5, "mixup_share": 1, "augmentation": still | damage}
+    batches = Batches(join([faces]), Recipe.model_validate(options | {"soft_end": 0.2}))
+    known = {face.tobytes() for face in faces.images}
+    for epoch, is_soft in ((0, False), (7, False), (8, True), (9, True)):
+        batches.start_epoch(epoch)
+        ((images, targets, _),) = all_of(batches)
+        same = [image.tobytes() in known for image in images]
+        assert all(same) if is_soft else not any(same)
+        assert (targets["fer2013"].max(axis=1) == 1).all() == is_soft
+    never = Batches(join([faces]), Recipe.model_validate(options))
+    never.start_epoch(never.last_epoch + 1)  # as when batch norms are measured again
+    assert not any(image.tobytes() in known for image in never[0][0])
+
+
+def test_the_parts_of_a_loss_weigh_one_with_teachers_and_without() -> None:
+    recipe = Recipe(labels="ferplus7", also={"fer2013": 0.5}, soft_share=0.8, temperature=2)
+    alone = losses(recipe, {})["loss_weights"]
+    assert alone == pytest.approx({"ferplus7": 2 / 3, "fer2013": 1 / 3})
+    taught = losses(recipe, {}, ["ferplus7"])["loss_weights"]
+    assert sum(taught.values()) == pytest.approx(1)
+    assert taught["soft_ferplus7"] / taught["ferplus7"] == pytest.approx(0.8 * 2**2 / 0.2)
+    assert taught["fer2013"] / taught["ferplus7"] == pytest.approx(0.5 / 0.2)
 
 
 def test_schemes_are_joined_face_by_face(faces: LabelledFaces, tiny_data: Path) -> None:

@@ -157,6 +157,26 @@ def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Pa
     assert "was begun with another teacher. Resume" in done.stderr
 
 
+def test_clipped_gradients_move_the_weights_no_further(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    shared = ("--data", tiny_data, "--architecture", "edge-tiny", "--epochs", 1, "--set", "weight_decay=0")
+    start = tmp_path / "start"
+    assert command("fer-train", "fit", *shared, "--out", start, timeout=300).returncode == 0
+    runs = []
+    for clip in ("0", "1e-6"):
+        options = ("--init", start, "--set", f"clip_norm={clip}", "--out", tmp_path / clip)
+        assert command("fer-train", "fit", *shared, *options, timeout=300).returncode == 0
+        runs.append(str(tmp_path / clip / "model.keras"))
+    script = f"""
+import keras, numpy as np
+start, *runs = (keras.saving.load_model(path).trainable_weights for path in {[str(start / "model.keras"), *runs]})
+for run in runs:
+    print(max(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in zip(start, run, strict=True)))
+"""
+    checked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    free, clipped = map(float, checked.stdout.split())
+    assert clipped < 1e-5 < 1e-3 < free
+
+
 def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "mini-xception", "--epochs", 1)
     first, second = tmp_path / "first", tmp_path / "second"

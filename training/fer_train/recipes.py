@@ -48,6 +48,9 @@ class Recipe(BaseModel):
     weight_decay: float = Field(5e-3, ge=0)
     """Decoupled from the gradient, times the learning rate; not on batch norms and biases."""
 
+    clip_norm: float = Field(0.0, ge=0)
+    """Gradients whose norm, over all weights, is larger are scaled down to it; 0 turns that off."""
+
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     """`cosine` is half a cosine down to zero (Loshchilov & Hutter, arXiv:1608.03983); `plateau` multiplies the rate by
     `plateau_factor` whenever the validation loss has not fallen for `plateau_patience` epochs."""
@@ -71,6 +74,9 @@ class Recipe(BaseModel):
     """Parameter of the Beta distribution by which pairs of faces are mixed (Zhang et al., arXiv:1710.09412); 0: not."""
     mixup_share: float = Field(0.5, ge=0, le=1)
     """Share of the batches that are mixed."""
+    soft_end: float = Field(0.0, ge=0, lt=1)
+    """Share of the epochs, the last ones, without mixup, erased patches, coarse pictures, noise and JPEG: what is left
+    is what the model will see."""
     imbalance: Literal["none", "class_weights", "balanced_sampling", "logit_adjustment"] = "none"
     """Against rare classes: weights in the loss, as many faces of each class, or the logarithm of the class' share
     added to the logits while training (Menon et al., arXiv:2007.07314)."""

@@ -54,6 +54,10 @@ class Augmentation(BaseModel):
             out[index] = jpeg(out[index], rng.uniform(10, 60), rng)
         return out
 
+    def undamaged(self) -> Augmentation:
+        """The same without what damages a picture: coarseness, patches, noise and JPEG."""
+        return self.model_copy(update=dict.fromkeys(("soften", "erase", "noise", "compress"), 0.0))
+
     def _warps(self, count: int, height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """Affine matrices about the centre, shape (N, 2, 3)."""
         angle = np.deg2rad(rng.uniform(-self.rotate_degrees, self.rotate_degrees, count))

@@ -102,10 +102,10 @@ def _save_head(
 def refresh_batch_norm(model: keras.Model, batches: Batches, full: int) -> None:
     """Measure the batch norms' statistics again: averaged weights have others (Izmailov et al., arXiv:1803.05407).
 
-    Fifty batches let nothing remain of the old ones. The first `full` of an epoch are of the whole size: no others are
-    used, unless there are none.
+    Fifty batches, augmented as in the last epoch, let nothing remain of the old ones. The first `full` of an epoch are
+    of the whole size: no others are used, unless there are none.
     """
     for step in range(50):
         epoch, index = divmod(step, max(full, 1))
-        batches.start_epoch(epoch)
+        batches.start_epoch(batches.last_epoch + epoch)
         model(batches[index][0], training=True)

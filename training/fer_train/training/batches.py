@@ -98,9 +98,18 @@ class Batches(keras.utils.PyDataset):
         self._weights = examples.weights
         self.start_epoch(0)
 
+    @property
+    def last_epoch(self) -> int:
+        """Number of the training's last epoch, from 0."""
+        return self._recipe.epochs - 1
+
     def start_epoch(self, epoch: int) -> None:
         """Shuffle anew for this epoch."""
         self._epoch = epoch
+        soft_epochs = round(self._recipe.epochs * self._recipe.soft_end)
+        is_soft = soft_epochs > 0 and epoch >= self._recipe.epochs - soft_epochs
+        self._augmentation = self._recipe.augmentation.undamaged() if is_soft else self._recipe.augmentation
+        self._mixup = 0.0 if is_soft else self._recipe.mixup
         rng = np.random.default_rng((self._recipe.seed, epoch))
         count = len(self._images)
         order = rng.permutation(count) if self._chance is None else rng.choice(count, count, p=self._chance)
@@ -113,10 +122,10 @@ class Batches(keras.utils.PyDataset):
         size = self._recipe.batch_size
         chosen = self._order[index * size : (index + 1) * size]
         rng = np.random.default_rng((self._recipe.seed, self._epoch, index))
-        images = self._recipe.augmentation.apply(self._images[chosen], rng)
+        images = self._augmentation.apply(self._images[chosen], rng)
         targets, weights = _take(self._targets, chosen), _take(self._weights, chosen)
-        if self._recipe.mixup and rng.random() < self._recipe.mixup_share:
-            images, targets = _mix(images, targets, float(rng.beta(self._recipe.mixup, self._recipe.mixup)), rng)
+        if self._mixup and rng.random() < self._recipe.mixup_share:
+            images, targets = _mix(images, targets, float(rng.beta(self._mixup, self._mixup)), rng)
         rows = self._share.rows
         images, targets, weights = images[rows], _take(targets, rows), _take(weights, rows)
         if self._ask:

@@ -181,6 +181,7 @@ def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimize
         "learning_rate": _rate(recipe, steps),
         "weight_decay": recipe.weight_decay or None,
         "use_ema": recipe.ema > 0,
+        "global_clipnorm": recipe.clip_norm or None,
         "ema_momentum": max(min(recipe.ema, 1 - 5 / (recipe.epochs * steps)), 0.0),
     }
     optimizer: keras.optimizers.Optimizer

@@ -74,15 +74,20 @@ def soften(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.ND
 def losses(
     recipe: Recipe, targets: Mapping[str, npt.NDArray[np.float32]], taught: Collection[Scheme] = ()
 ) -> dict[str, Any]:
-    """Keras' `loss`, `loss_weights` and `weighted_metrics` by head; those of the labels sum to one without teachers."""
-    total = 1 + sum(recipe.also.values())
+    """Keras' `loss`, `loss_weights` and `weighted_metrics` by head.
+
+    The weights sum to one, with teachers and without, so that a learning rate means the same in both. A teacher's part
+    weighs T² more than its share says, since gradients at a temperature T are as much smaller (Hinton et al., 2015).
+    """
     weights: dict[str, float] = {}
     for scheme in recipe.schemes:
-        weight = recipe.also.get(scheme, 1.0) / total
+        weight = recipe.also.get(scheme, 1.0)
         share = recipe.soft_share if scheme in taught else 0.0
         weights[scheme] = weight * (1 - share)
         if share:
             weights[soft(scheme)] = weight * share * recipe.temperature**2
+    total = sum(weights.values())
+    weights = {head: weight / total for head, weight in weights.items()}
     loss: dict[str, Any] = dict.fromkeys(weights, "categorical_crossentropy")
     if recipe.imbalance == "logit_adjustment":
         loss[recipe.labels] = AdjustedCrossentropy(class_shares(targets[recipe.labels]))
