@@ -174,7 +174,8 @@ for run in runs:
 """
     checked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     free, clipped = map(float, checked.stdout.split())
-    assert clipped < 1e-5 < 1e-3 < free
+    assert clipped < 1e-5
+    assert free > 1e-3
 
 
 def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_data: Path, tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ _WEAK = 0.44
 # Boxes that share more than this part of the smaller are one face.
 _SAME = 0.5
 
+# A still picture: its longer side in pixels, the part of its sides that is added around it, the step from one size of
+# face to the next, and how many hits beside it make a hit a face.
+_STILL_WIDTH, _STILL_BORDER, _STILL_STEP, _STILL_NEIGHBOURS = 1280.0, 0.2, 1.1, 7
+
 
 class HaarDetector:
     """Faces by Haar cascades."""
@@ -154,11 +158,16 @@ class HaarDetector:
         return [replace(box, x=box.x + left, y=box.y + top) for box in distinct(found, _SAME)]
 
     def _search_fully(self, image: Image) -> list[FaceBox]:
+        """Search a still picture in detail; faces may touch its edges."""
         grey = to_grey(image)
-        scale = self._scale(grey.shape[1])
-        picture = np.asarray(cv2.equalizeHist(scaled(grey, scale)), np.uint8)
-        sides = (self._config.min_face * scale, max(picture.shape))
-        return [_unscaled(box, picture, grey) for box in self._full.find(picture, sides, 1.1, 5)]
+        scale = min(_STILL_WIDTH / max(grey.shape), 1.0)
+        small = scaled(grey, scale)
+        above, beside = (round(side * _STILL_BORDER) for side in small.shape)
+        picture = np.asarray(cv2.copyMakeBorder(small, above, above, beside, beside, cv2.BORDER_REPLICATE), np.uint8)
+        sides = (max(self._config.min_face * scale, _WINDOWS[0]), float(max(small.shape)))
+        found = self._full.find(picture, sides, _STILL_STEP, _STILL_NEIGHBOURS)
+        placed = [replace(box, x=box.x - beside, y=box.y - above) for box in found]
+        return distinct([_unscaled(box, small, grey) for box in placed], _SAME)
 
 
 # Sides of the faces that each share of a whole frame's scan looks for, in pixels of the scaled frame.
