@@ -61,6 +61,8 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
 # Our own messages say what cannot be opened or read.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# Packets of other streams that OpenCV reads before it takes a video for ended: its 4096 are 90 seconds of sound.
+os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(2**24))
 
 __version__ = version("fer-edge")
 

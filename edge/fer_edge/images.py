@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from fer_edge.errors import SourceError
+from fer_edge.picture_formats import is_picture, kind_of, orientation
 from fer_edge.types import Frame, Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -15,20 +17,49 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return a folder's pictures in order of name. Raises OSError where it cannot be listed."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    """Return a folder's pictures, whatever their names end with, in order of name. Raises OSError."""
+    return sorted(file for file in folder.iterdir() if is_picture(file))
 
 
 def read_image(path: Path, *, grey: bool = False) -> Image | None:
     """Return a picture, shape (H, W, 3) BGR or (H, W) grey, uint8; None where the file is no readable picture."""
     try:
         content = path.read_bytes()
+        if kind_of(content[:32]) == "heif":
+            return _read_heif(content, grey=grey)
         if not _chunks_fit(content):
             return None
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+        colours = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), colours | cv2.IMREAD_IGNORE_ORIENTATION)
     except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
         return None
-    return None if image is None else np.asarray(image, np.uint8)
+    return None if image is None else _upright(np.asarray(image, np.uint8), orientation(content))
+
+
+def has_heif() -> bool:
+    """Whether HEIC and AVIF pictures can be read."""
+    return find_spec("pillow_heif") is not None
+
+
+def _read_heif(content: bytes, *, grey: bool) -> Image | None:
+    """Read a HEIC or AVIF picture; the library turns it upright. None where it is damaged or the library is absent."""
+    if not has_heif():
+        return None
+    from pillow_heif import open_heif  # noqa: PLC0415 - few need it
+
+    try:
+        picture = np.asarray(open_heif(content, convert_hdr_to_8bit=True, bgr_mode=True), np.uint8)
+    except (ValueError, RuntimeError, EOFError, OSError):
+        return None
+    if grey:
+        return np.asarray(cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.ascontiguousarray(picture[:, :, :3])
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Undo how the camera was held: EXIF orientation 1 to 8."""
+    mirrored = flipped(image, left_right=orientation in {2, 4, 5, 7}, above_below=False)
+    return turned(mirrored, {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}.get(orientation, 0))
 
 
 def load_frame(path: str | Path) -> Frame:

@@ -4,8 +4,12 @@ import logging
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -95,7 +99,7 @@ def test_a_folder_gives_its_pictures_in_order_and_skips_bad_ones(
 
 
 def test_an_empty_folder_and_a_bad_picture_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no images"):
+    with pytest.raises(SourceError, match="holds no pictures"):
         opened(tmp_path)
     (tmp_path / "x.png").write_bytes(b"")
     with pytest.raises(SourceError, match=r"x.png: is not a readable image"):
@@ -200,3 +204,33 @@ def test_a_stream_that_dies_is_opened_again_when_it_returns(
         assert next(frames).image.shape == (480, 640, 3)
     assert caplog.text.count("is gone") == 1
     assert caplog.text.count("is back") == 1
+
+
+@pytest.mark.parametrize("bad", [b"", b"no picture at all" * 100])
+def test_a_bad_picture_of_a_stream_is_skipped_and_is_no_loss(bad: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Every tenth part of an MJPEG stream is empty, or something else."""
+    good = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+
+    class Stream(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=part")
+            self.end_headers()
+            with suppress(OSError):
+                for number in count(1):
+                    body = bad if number % 10 == 0 else good
+                    head = f"--part\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
+                    self.wfile.write(head.encode() + body + b"\r\n")
+                    time.sleep(0.02)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stream) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/cam.mjpg"
+        with open_source(RunConfig(source=url)) as source, caplog.at_level("WARNING"):
+            assert sum(1 for _ in islice(source, 60)) == 60
+        server.shutdown()
+    assert not [line for line in caplog.messages if "is back" in line or "waiting" in line]

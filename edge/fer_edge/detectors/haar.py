@@ -42,7 +42,7 @@ _SAME = 0.5
 
 # A still picture: its longer side in pixels, the part of its sides that is added around it, the step from one size of
 # face to the next, and how many hits beside it make a hit a face.
-_STILL_WIDTH, _STILL_BORDER, _STILL_STEP, _STILL_NEIGHBOURS = 1280.0, 0.2, 1.1, 7
+_STILL_WIDTH, _STILL_BORDER, _STILL_STEP, _STILL_NEIGHBOURS = 1280.0, 0.2, 1.1, 6
 
 
 class HaarDetector:

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from fer_edge.config import NAMED_SOURCES, RunConfig
 from fer_edge.errors import SourceError, closest
-from fer_edge.images import IMAGE_SUFFIXES
+from fer_edge.picture_formats import is_picture
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observ
         meant = closest(name, NAMED_SOURCES)
         fix = f"Did you mean {meant}?" if meant else "Try fer-edge run demo"
         raise SourceError(f"source '{name}' is no file, folder, camera number or URL. {fix}")
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.is_dir() or is_picture(path):
         return _images(path)
     return _video(path)
 

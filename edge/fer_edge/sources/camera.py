@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,11 @@ from fer_edge.sources import Observer
 from fer_edge.sources.live import Capture, LiveSource, Shot
 from fer_edge.types import Image
 
+_log = logging.getLogger(__name__)
+
+# Pictures in a row that may be undecodable, and seconds that they may take: a dead stream fails at once, a frozen one
+# after the time-out.
+_MOST_SKIPPED, _SKIP_S = 10, 1.0
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 3000
 # How the kernel names a Raspberry Pi's decoders and image processors.
@@ -36,12 +43,23 @@ class OpenCvCapture:
         self._capture = capture
         self._config = config
         self.fps = float(capture.get(cv2.CAP_PROP_FPS))
+        self._skipped = 0
 
     def read(self) -> Shot | None:
-        """Wait for a picture, and set it upright; None when the camera is gone."""
+        """Wait for a picture, and set it upright; None when the camera is lost.
+
+        Single pictures that cannot be decoded are skipped: only a run of them, or silence, is a loss.
+        """
+        started_at = time.monotonic()
         image = _read(self._capture)
+        while image is None and self._skipped < _MOST_SKIPPED and time.monotonic() - started_at < _SKIP_S:
+            self._skipped += 1
+            image = _read(self._capture)
         if image is None:
             return None
+        if self._skipped:
+            _log.debug("%d pictures in a row could not be decoded", self._skipped)
+        self._skipped = 0
         image = flipped(image, left_right=self._config.hflip, above_below=self._config.vflip)
         return Shot(turned(image, self._config.rotation))
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Self
 
 from fer_edge.errors import SourceError, reason
-from fer_edge.images import IMAGE_SUFFIXES, pictures_in, read_image
+from fer_edge.images import has_heif, pictures_in, read_image
+from fer_edge.picture_formats import picture_kind
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
 
 # Still pictures are so far apart in time that no face is followed from one to the next.
 _SECONDS_PER_PICTURE = 10.0
+# Of the other files of a folder, how many are named.
+_MOST_NAMED = 5
 
 
 class PictureSource:
@@ -35,15 +38,25 @@ class PictureSource:
         if self._path.is_dir():
             try:
                 self._files = pictures_in(self._path)
+                self._tell_others()
             except OSError as error:
                 raise SourceError(f"{self._path}: cannot be listed ({reason(error)})") from error
         if not self._files:
-            raise SourceError(f"{self._path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            raise SourceError(f"{self._path}: holds no pictures (JPEG, PNG, WebP, BMP, TIFF, HEIC)")
         self.frames: int | None = len(self._files)
         return self
 
     def __exit__(self, *_: object) -> None:
         return None
+
+    def _tell_others(self) -> None:
+        """Name what else the folder holds, or count it: nothing is left out without a word."""
+        taken = set(self._files)
+        others = sorted(path.name for path in self._path.iterdir() if path not in taken and path.name[0] != ".")
+        if others:
+            named = ", ".join(map(repr, others[:_MOST_NAMED]))
+            more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+            _log.warning("%s: left out, since they are no pictures: %s%s", self._path, named, more)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures; in a folder, one that cannot be read is skipped and named."""
@@ -57,9 +70,15 @@ class PictureSource:
                 continue
             unreadable += 1
             if unreadable == len(self._files):
-                raise SourceError(f"{file}: is not a readable image" + (", nor is any other" if index else ""))
-            _log.warning("%s: is not a readable image: skipped", file)
+                raise SourceError(f"{file}: {_why_unreadable(file)}" + (", nor is any other readable" if index else ""))
+            _log.warning("%s: %s: skipped", file, _why_unreadable(file))
 
     def stop(self) -> None:
         """End the iteration."""
         self._stopped = True
+
+
+def _why_unreadable(file: Path) -> str:
+    if picture_kind(file) == "heif" and not has_heif():
+        return "HEIC and AVIF need the package pillow-heif. Fix: pip install '.[heif]'"
+    return "is not a readable image"

@@ -16,6 +16,11 @@ from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
 
+# Part of the frames, or of the time, that a header promises, from which on a video is complete: headers are not exact.
+_ENOUGH = 0.9
+# Frames per second that no camera delivers.
+_FASTEST = 10_000.0
+
 
 class VideoSource:
     """A video file."""
@@ -40,6 +45,9 @@ class VideoSource:
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
+        if self.fps > _FASTEST:  # FFmpeg's clock for a picture that is attached to sound
+            raise SourceError(f"{self._path}: is a sound file with a picture, not a video")
+        self._counts_frames = self._path.is_file() and _counts_frames(self._path)
         self._is_cut = self._path.is_file() and _is_cut(self._path)  # a pipe opens only once
         return self
 
@@ -52,7 +60,7 @@ class VideoSource:
         while not self._stopped:
             read, image = self._capture.read()
             if not read:
-                self._refuse_truncated(index)
+                self._refuse_early_end(index, seconds)
                 return
             stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index:
@@ -64,12 +72,27 @@ class VideoSource:
         """End the iteration."""
         self._stopped = True
 
-    def _refuse_truncated(self, read: int) -> None:
-        """Raise SourceError if the file lost its end; a container's count of frames is only a hint."""
+    def _refuse_early_end(self, read: int, seconds: float) -> None:
+        """Raise SourceError if frames are missing at the end.
+
+        MP4, QuickTime and AVI files count their frames. For others OpenCV multiplies the duration of the longest
+        stream, which may be sound, by the rate: then it is only said.
+        """
         if self._is_cut and not (self.frames and read >= self.frames):
             raise SourceError(f"{self._path}: broke off after {read} frames: the file is truncated")
-        if self.frames and read < 0.9 * self.frames:
-            _log.warning("%s: had %d frames where its header says %d", self._path, read, self.frames)
+        if self.frames is None or read >= _ENOUGH * self.frames or seconds >= _ENOUGH * self.frames / self.fps:
+            return
+        message = f"{self._path}: had {read} frames where its header says {self.frames}"
+        if self._counts_frames:
+            raise SourceError(f"{message}: the rest cannot be read")
+        _log.warning("%s", message)
+
+
+def _counts_frames(path: Path) -> bool:
+    """Whether this kind of file holds the exact number of its frames."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" or (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
 
 
 def _is_cut(path: Path) -> bool:

@@ -1,0 +1,179 @@
+"""Pictures by their content: whatever a file is called, and however the camera was held."""
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge.images import pictures_in, read_image
+from fer_edge.picture_formats import orientation, picture_kind
+from fer_edge.types import Image
+
+
+def sample() -> Image:
+    """A picture without any symmetry: 30 wide, 20 high."""
+    image = np.full((20, 30, 3), 40, np.uint8)
+    image[:10, :15] = 250
+    image[:5, :5] = 120
+    return image
+
+
+def exif(value: int, order: str = ">") -> bytes:
+    mark = b"MM" if order == ">" else b"II"
+    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, value, 0)
+    return mark + struct.pack(f"{order}HIH", 42, 8, 1) + entry + struct.pack(f"{order}I", 0)
+
+
+def encoded(suffix: str, image: Image) -> bytes:
+    quality = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 100], ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101]}.get(suffix, [])
+    return cv2.imencode(suffix, image, quality)[1].tobytes()
+
+
+def with_exif(suffix: str, content: bytes, blob: bytes) -> bytes:
+    if suffix == ".jpg":
+        return content[:2] + b"\xff\xe1" + struct.pack(">H", len(blob) + 8) + b"Exif\0\0" + blob + content[2:]
+    if suffix == ".png":
+        import zlib
+
+        chunk = b"eXIf" + blob
+        return content[:33] + struct.pack(">I", len(blob)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+    body = content[12:] + b"EXIF" + struct.pack("<I", len(blob)) + blob + b"\0" * (len(blob) % 2)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def stored(upright: Image, value: int) -> Image:
+    """What a camera that is held so writes: by the table of EXIF 2.32, row and column 0 are which sides."""
+    table = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }
+    return np.ascontiguousarray(table[value])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("value", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_every_way_to_hold_a_camera_gives_an_upright_picture(
+    suffix: str, value: int, order: str, tmp_path: Path
+) -> None:
+    upright = sample()
+    # Undo of 6 is a quarter turn clockwise: stored is the upright picture turned back.
+    path = tmp_path / "photo"
+    path.write_bytes(with_exif(suffix, encoded(suffix, stored(upright, value)), exif(value, order)))
+    assert orientation(path.read_bytes()) == value
+    read = read_image(path)
+    assert read is not None
+    assert read.shape == upright.shape
+    assert np.abs(read.astype(int) - upright).mean() < 8, "JPEG blurs colour edges a little"
+    grey = read_image(path, grey=True)
+    assert grey is not None
+    assert grey.shape == upright.shape[:2]
+
+
+@pytest.mark.parametrize("name", ["photo.jfif", "photo", "photo.mp4", "photo.JPG.bak", "2024"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
+def test_a_picture_is_known_by_its_content(suffix: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(encoded(suffix, sample()))
+    assert picture_kind(path) == {".jpg": "jpeg"}.get(suffix, suffix[1:])
+    assert pictures_in(tmp_path) == [path]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"BM", b"BMW is a car", b"GIF89a", b"RIFF\0\0\0\0AVI ", b"\0\0\0\x20ftypisom"]
+)
+def test_other_files_are_no_pictures(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file.jpg").write_bytes(content)
+    assert picture_kind(tmp_path / "file.jpg") is None
+
+
+@pytest.mark.parametrize(
+    "blob", [b"", b"MM", b"II*\0\xff\xff\xff\xff", exif(9), exif(0), exif(6)[:12], b"XX" + exif(6)[2:]]
+)
+def test_damaged_exif_data_leave_the_picture_as_it_is(blob: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(with_exif(".jpg", encoded(".jpg", sample()), blob))
+    assert orientation(path.read_bytes()) == 1
+    read = read_image(path)
+    assert read is not None
+    assert read.shape == (20, 30, 3)
+
+
+def test_a_pipe_in_a_folder_does_not_block_and_what_is_left_out_is_named(command: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "a").write_bytes(encoded(".jpg", sample()))
+    (folder / "IMG.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    done = command("fer-edge", "run", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "left out, since they are no pictures: 'notes.txt', 'pipe.jpg', 'sub'" in done.stderr
+    assert "IMG.HEIC: " in done.stderr
+
+
+@pytest.mark.skipif(
+    subprocess.run(["which", "ffmpeg"], capture_output=True, check=False).returncode != 0,
+    reason="no ffmpeg: sudo apt install ffmpeg",
+)
+class TestFilms:
+    """What a video is, and when it has ended."""
+
+    def ffmpeg(self, *arguments: object) -> None:
+        subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
+
+    def frames(self, path: Path) -> tuple[int, int, str]:
+        """Frames read, exit code, and what was said."""
+        program = [sys.executable, "-m", "fer_edge", "run", str(path), "--json", "-"]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        return len(done.stdout.splitlines()), done.returncode, done.stderr
+
+    def test_a_pause_in_the_picture_with_sound_does_not_end_it(self, tmp_path: Path) -> None:
+        """150 seconds of sound between two frames: some 6500 packets."""
+        path = tmp_path / "pause.mkv"
+        video = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2")
+        sound = ("-f", "lavfi", "-i", "sine=frequency=300:duration=160")
+        self.ffmpeg(*video, *sound, "-vf", "setpts='if(lt(N,10),N/10,150+N/10)/TB'", "-fps_mode", "vfr", path)
+        count, code, said = self.frames(path)
+        assert (count, code) == (20, 0), said
+
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.ts"])
+    def test_ordinary_files_raise_no_alarm(self, name: str, tmp_path: Path) -> None:
+        path = tmp_path / name
+        video = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=2")
+        sound = ("-f", "lavfi", "-i", "sine=duration=3")
+        self.ffmpeg(*video, *sound, path)
+        count, code, _ = self.frames(path)
+        assert (count, code) == (50, 0)
+
+    def test_frames_that_are_missing_at_the_end_are_an_error(self, tmp_path: Path) -> None:
+        path = tmp_path / "lost.avi"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=4", "-c:v", "mjpeg", path)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        count, code, said = self.frames(path)
+        assert 20 < count < 80
+        assert code == 3
+        assert "where its header says 100" in said
+
+    def test_sound_with_a_picture_is_no_video(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "cover.png"), sample())
+        sound = ("-f", "lavfi", "-i", "sine=duration=2", "-i", tmp_path / "cover.png")
+        self.ffmpeg(
+            *sound, "-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v", "attached_pic", tmp_path / "a.mp3"
+        )
+        count, code, said = self.frames(tmp_path / "a.mp3")
+        assert (count, code) == (0, 3)
+        assert "is a sound file with a picture" in said
