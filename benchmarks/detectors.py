@@ -186,7 +186,7 @@ def scene_table(detectors: dict[str, Detector], images: Sequence[Image]) -> Tabl
 def time_table(detectors: dict[str, Detector], images: Sequence[Image]) -> Table:
     """Milliseconds of processor time: medians of three rounds that alternate between the detectors."""
     table = _table(
-        "stage_clip.mp4, 640x360: processor time, ms a frame", ("detector", "whole scan", "as run, scans and looks")
+        "stage_clip.mp4, 640x360: processor time, ms per frame", ("detector", "whole scan", "as run, scans and looks")
     )
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in detectors}
     for _ in range(3):
@@ -250,7 +250,7 @@ def _within(box: FaceBox, place: tuple[int, int, int, int]) -> bool:
 
 
 def _follow(detector: Detector, images: Sequence[Image]) -> list[list[FaceBox]]:
-    """Boxes seen lately, by the tracker's scans and looks, at 30 frames a second."""
+    """Boxes seen lately, by the tracker's scans and looks, at 30 frames per second."""
     tracker = Tracker(TrackerConfig())
     runs = []
     for index, image in enumerate(images):

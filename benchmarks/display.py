@@ -35,11 +35,11 @@ def main(clip: Path, rounds: int = 3) -> None:
             measured.append(measure(clip, kind == "hdmi"))
     for kind, measured in figures.items():
         fps, cpu = np.median(measured, axis=0)
-        typer.echo(f"--display {kind}: {fps:.1f} FPS, {cpu:.2f} ms of processor time a frame")
+        typer.echo(f"--display {kind}: {fps:.1f} FPS, {cpu:.2f} ms of processor time per frame")
 
 
 def measure(clip: Path, shown: bool) -> tuple[float, float]:
-    """Frames a second, and processor milliseconds a frame, over the whole video."""
+    """Frames a second, and processor milliseconds per frame, over the whole video."""
     pipeline, summary = Pipeline(RunConfig()), RunStats()
     sinks: list[Sink] = []
     with ExitStack() as stack:

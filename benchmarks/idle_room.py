@@ -38,7 +38,7 @@ def main(seconds: float = 20.0) -> None:
             start = time.thread_time()
             faces += len(pipeline.process(frame).faces)
             spent += time.thread_time() - start
-        typer.echo(f"{name}: CPU ms a frame mean {1000 * spent / count:.2f}, {faces / count:.2f} faces a frame")
+        typer.echo(f"{name}: CPU ms per frame mean {1000 * spent / count:.2f}, {faces / count:.2f} faces per frame")
 
 
 def _camera(wall: npt.NDArray[np.float32], rng: np.random.Generator, index: int) -> Image:

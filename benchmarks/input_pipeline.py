@@ -91,7 +91,7 @@ def consume(batch: Callable[[], tuple[npt.NDArray[np.float32], npt.NDArray[np.fl
 def report(speeds: dict[str, list[float]]) -> None:
     """Print medians, and the ratios of each round."""
     table = Table(title=f"faces of 48x48, {ROUNDS} rounds of {BATCHES * BATCH}, one thread")
-    for heading in ("input", "images a second of CPU, median", "times Keras'", "in all rounds"):
+    for heading in ("input", "images per second of CPU, median", "times Keras'", "in all rounds"):
         table.add_column(heading, justify="left" if heading == "input" else "right")
     keras = np.array(next(iter(speeds.values())))
     for name, rounds in speeds.items():

@@ -33,7 +33,7 @@ from fer_edge.tracking.smoothing import Smoother
 from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image, Prediction, Track
 
-# How often each stage is done at 30 frames a second while one face is followed.
+# How often each stage is done at 30 frames per second while one face is followed.
 A_SECOND = {"a whole scan": 1.0, "a look": 5.0, "crop and classify": FPS / 2, "follow and steady": FPS}
 # Clock in hertz, and instructions a cycle as assumed: docs/performance.md says why.
 BOARDS = {"Pi 4 (Cortex-A72)": (1.8e9, 1.0), "Pi 5 (Cortex-A76)": (2.4e9, 1.7)}
@@ -56,7 +56,7 @@ def main(count: Annotated[str, typer.Option(hidden=True)] = "") -> None:
         table.add_row(stage, f"{instructions / 1e6:.2f}", f"{A_SECOND[stage]:g}", *times)
     a_frame = sum(counts[stage] * often for stage, often in A_SECOND.items()) / FPS
     times = (f"{1000 * a_frame / (clock * ipc):.2f}" for clock, ipc in BOARDS.values())
-    table.add_row("a frame, in the mean", f"{a_frame / 1e6:.2f}", f"{FPS:g}", *times)
+    table.add_row("a frame, on average", f"{a_frame / 1e6:.2f}", f"{FPS:g}", *times)
     Console(width=140).print(table)
 
 

@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "ferplus7" / "model.keras"
 ROWS = (
     ("start_up_s", "start-up to first result, s", ".1f"),
-    ("fps", "frames a second", ".1f"),
-    ("cpu_ms", "CPU ms a frame", ".2f"),
+    ("fps", "frames per second", ".1f"),
+    ("cpu_ms", "CPU ms per frame", ".2f"),
     ("peak_mb", "peak memory, MB", ".0f"),
     ("found", "frames with a face", ".1%"),
 )

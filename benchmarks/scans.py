@@ -1,4 +1,4 @@
-"""What one quick scan of a video's frame finds, by the light: faces found, other boxes, processor time.
+"""What one fast scan of a video's frame finds, by the light: faces found, other boxes, processor time.
 
     python -m benchmarks.scans DATA
 

@@ -43,7 +43,7 @@ def main(seconds: float = 20.0) -> None:
         ids.update(face.track.id for face in result.faces)
     p50, p95, p99 = np.percentile(spent, [50, 95, 99])
     typer.echo(
-        f"{len(spent)} frames, {np.mean(counts):.2f} faces a frame, {len(ids)} ids: CPU ms a frame mean "
+        f"{len(spent)} frames, {np.mean(counts):.2f} faces per frame, {len(ids)} ids: CPU ms per frame mean "
         f"{np.mean(spent):.2f}, p50 {p50:.2f}, p95 {p95:.2f}, p99 {p99:.2f}"
     )
 

@@ -3,7 +3,7 @@
     python benchmarks/soak.py --frames 200000 --out soak.csv --plot docs/soak.png
     python benchmarks/soak.py --hours 24 --source 0
 
-Runs the pipeline with the JSON sink as a service uses it: a log that is set aside and thrown away in the end. The
+Runs the pipeline with the JSON sink as a service uses it: a log that is rotated and thrown away in the end. The
 demo is run as fast as it goes. The plot wants matplotlib.
 """
 
@@ -134,7 +134,7 @@ def draw(samples: list[Sample], path: Path) -> None:
     panels[1].legend(loc="center right")
     panels[2].plot(thousands, [one.p99_ms for one in samples], color="#D55E00", label="99 %")
     panels[2].plot(thousands, [one.p50_ms for one in samples], color="#0072B2", label="median")
-    panels[2].set(ylabel="ms a frame", xlabel="thousand frames", ylim=(0, None))
+    panels[2].set(ylabel="ms per frame", xlabel="thousand frames", ylim=(0, None))
     panels[2].legend()
     figure.savefig(path, dpi=110, metadata={"Software": None})
 

@@ -70,14 +70,14 @@ def main(minutes: float = 2.0, noise: float = 12.0, flicker: float = 0.1, shake:
     reading = _usual_reading()
     results = _read(track(_camera(count, noise, flicker, shake), total=count, transient=True))
     table = Table(title=f"{minutes:g} minutes, noise {noise:g}, flicker {flicker:.0%}, shake {shake:g} px")
-    for heading in ("smoothing", "changes a minute", "right", "uncertain", "delay p50, s", "longest, s"):
+    for heading in ("smoothing", "changes per minute", "right", "uncertain", "delay p50, s", "longest, s"):
         table.add_column(heading, justify="right")
     for name, setting in SETTINGS.items():
         result = judge(_labels(setting, results), reading)
         delays = [f"{np.median(result.delays):.2f}", f"{max(result.delays):.2f}"] if result.delays else ["", ""]
         table.add_row(name, f"{result.changes:.0f}", f"{result.right:.1%}", f"{result.uncertain:.1%}", *delays)
     truth = len([1 for index in range(1, count) if _expected(index, reading) != _expected(index - 1, reading)])
-    Console().print(table, f"The truth changes {truth / minutes:.0f} times a minute, as this model reads the faces.")
+    Console().print(table, f"The truth changes {truth / minutes:.0f} times per minute, as this model reads the faces.")
 
 
 def judge(shown: Sequence[str | None], reading: dict[str, str]) -> Steadiness:

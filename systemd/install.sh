@@ -92,11 +92,11 @@ install_program() {
     run python3 -m venv ${environment[@]+"${environment[@]}"} "$new"
     if ! run "$new/bin/pip" install --quiet --disable-pip-version-check "${PROJECT}[$extras]" ${numpy[@]+"${numpy[@]}"}; then
         rm -rf "$new"
-        fail "pip cannot install the program (why: above). ${old:+The old version goes on. }Mend that and run this again"
+        fail "pip cannot install the program (why: above). ${old:+The old version goes on. }Fix that and run this again"
     fi
     if ! run "$new/bin/fer-edge" service check --config "$CONFIG"; then
         rm -rf "$new"
-        fail "the new version does not start with $CONFIG (why: above). ${old:+The old version goes on. }Mend that and run" \
+        fail "the new version does not start with $CONFIG (why: above). ${old:+The old version goes on. }Fix that and run" \
             "this again; a package that is missing comes by --extras"
     fi
     $dry_run || echo "$extras" >"$new/extras"

@@ -3,7 +3,7 @@
     FerError                 exit code 1
     ├── ConfigError          2   a wrong option, configuration file or output path
     ├── DataError            2   a data set that cannot be used: names file, row and field
-    ├── MissingDependency    2   a package or system library is absent: names the command that mends it
+    ├── MissingDependency    2   a package or system library is absent: names the command that fixes it
     ├── SourceError          3   a camera, stream, video or image that cannot be read
     └── ModelError           4   a model or bundle that cannot be used
 
@@ -45,7 +45,7 @@ class MissingExtra(MissingDependency):
 
     def __init__(self, part: str, extra: str, hint: str = "") -> None:
         also = f" ({hint})" if hint else ""
-        super().__init__(f"{part} is not installed. Mend: pip install 'fer-edge[{extra}]'{also}")
+        super().__init__(f"{part} is not installed. Fix: pip install 'fer-edge[{extra}]'{also}")
 
 
 class SourceError(FerError):

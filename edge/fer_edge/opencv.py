@@ -11,16 +11,16 @@ def require_opencv() -> str:
     """Import OpenCV and return its version.
 
     Raises:
-        MissingDependency: it is absent, or a system library that it needs is; names the command that mends it.
+        MissingDependency: it is absent, or a system library that it needs is; names the command that fixes it.
     """
     try:
         import cv2  # noqa: PLC0415 - to catch what its import raises
     except ImportError as error:
         library = re.match(r"(\S+\.so[.\d]*): cannot open shared object", str(error))
         if library:  # libXCB, libGL or libglib, whichever it misses first: the same packages bring them all
-            raise MissingDependency(f"OpenCV needs {library[1]}. Mend: sudo apt install libgl1 libglib2.0-0") from error
+            raise MissingDependency(f"OpenCV needs {library[1]}. Fix: sudo apt install libgl1 libglib2.0-0") from error
         raise MissingDependency(
-            f"OpenCV cannot be imported ({error}). Mend: pip install 'opencv-python>=4.11,<5'"
+            f"OpenCV cannot be imported ({error}). Fix: pip install 'opencv-python>=4.11,<5'"
         ) from error
     return cv2.__version__
 

@@ -87,7 +87,7 @@ class Pipeline:
         self._detector.close()
 
     def waiting(self, what: str) -> None:
-        """Tell the sinks that there is no frame, since the camera is gone."""
+        """Tell the sinks that there is no frame, since the camera is lost."""
         for output in self._outputs:
             output.waiting(what)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 # A picture: shape (H, W) grey or (H, W, 3) BGR, dtype uint8.
 Image = npt.NDArray[np.uint8]
 
-# One probability a class, in the order of the model's labels: shape (C,), dtype float32.
+# One probability per class, in the order of the model's labels: shape (C,), dtype float32.
 Probabilities = npt.NDArray[np.float32]
 
 

@@ -39,8 +39,8 @@ class Measurement:
         interval_float: 95 % confidence interval of the float model's accuracy.
         interval_int8: that of the int8 model's.
         drop: what int8 lost, paired face by face.
-        net_losses: faces a class that int8 lost, less those it gained.
-        class_images: faces a class.
+        net_losses: faces per class that int8 lost, less those it gained.
+        class_images: faces per class.
         agreement: share of faces that both give the same label.
         mean_difference: of a probability, absolute.
         max_difference: the largest.

@@ -70,7 +70,7 @@ def print_modes(origin: Origin, modes: Sequence[Mode]) -> None:
     """Print size, accuracy and latency of each mode."""
     faces = origin.labellings[0]
     table = Table(title=f"{origin.path} on {len(faces)} faces of {faces.split}, {faces.scheme}")
-    for heading in ("mode", "kB", "accuracy, %", "ms a face, one thread here"):
+    for heading in ("mode", "kB", "accuracy, %", "ms per face, one thread here"):
         table.add_column(heading, justify="left" if heading == "mode" else "right")
     for result in compare_modes(origin.model, origin.faces, faces, modes):
         accuracy = f"{100 * result.accuracy:.2f} {_percent(result.interval)}"
@@ -138,8 +138,8 @@ def _recalls(measured: Measurement) -> Table:
 
 
 def _costs(comparison: Comparison) -> Table:
-    table = Table(title=f"{comparison.macs / 1e6:.1f} million multiply-accumulates a face")
-    for heading in ("", "kB", "ms a face, one thread here"):
+    table = Table(title=f"{comparison.macs / 1e6:.1f} million multiply-accumulates per face")
+    for heading in ("", "kB", "ms per face, one thread here"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, spent in (("float32", comparison.float32), ("int8", comparison.int8)):
         table.add_row(name, f"{spent.bytes / 1000:.0f}", f"{spent.latency_ms:.3f}")

@@ -49,7 +49,7 @@ def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_la
 
 
 def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8], plain_names: Sequence[str]) -> bytes:
-    from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415 - slow to load, and seldom needed
+    from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415 - slow to load, and rarely needed
 
     every = qtyping.TFLOperationName.ALL_SUPPORTED
     aeq = quantizer.Quantizer(content)

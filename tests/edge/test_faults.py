@@ -49,13 +49,13 @@ def test_a_camera_that_freezes_is_opened_again(camera: LoopbackCamera, tmp_path:
     run = Recognition(tmp_path, "--source", camera.url(), "--json", out)
     wait_until(lambda: lines(out) > 5)
     camera.freeze()
-    run.wait_for("is gone: waiting for it", 20)
+    run.wait_for("is lost, waiting for it", 20)
     camera.thaw()
     run.wait_for("is back")
     before = lines(out)
     wait_until(lambda: lines(out) > before + 5)
     assert run.end() == 0
-    assert run.said().count("is gone") == 1
+    assert run.said().count("is lost") == 1
 
 
 def test_a_read_that_hangs_is_left_behind(demo_video: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_camera_that_another_program_uses_is_refused_in_one_line_or_waited_for
     config.write_text("[camera]\nwait = true\n")
     (tmp_path / "third").mkdir()
     third = Recognition(tmp_path / "third", "--source", camera.url(), "--config", config)
-    third.wait_for("is not there: waiting for it")
+    third.wait_for("is not there, waiting for it")
     assert first.end() == 0
     third.wait_for("is back")
     assert third.end() == 0

@@ -115,7 +115,7 @@ def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCa
     assert list(taken(camera(loose_contact), 3))
     assert len(opened) > 5
     assert [record.message for record in caplog.records] == [
-        "the camera is gone: waiting for it",
+        "the camera is lost, waiting for it",
         "the camera is back",
     ]
 

@@ -73,7 +73,7 @@ def test_a_camera_that_is_absent_is_waited_for_and_told(
     camera.plug()
     wait_until(lambda: systemd.hears("FPS, 1 face"))
     said = end(process).splitlines()
-    assert ["is not there: waiting for it" in said[0], "is back" in said[1]] == [True, True]
+    assert ["is not there, waiting for it" in said[0], "is back" in said[1]] == [True, True]
 
 
 def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tm
     config.write_text("[camera]\nwait = true\n")
     process = start(systemd, "--config", str(config))
     wait_until(lambda: systemd.hears("STATUS=waiting for the camera"))
-    assert "the camera is not there: waiting for it" in end(process)
+    assert "the camera is not there, waiting for it" in end(process)
     assert not systemd.hears("FPS")
 
 

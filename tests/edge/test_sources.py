@@ -202,7 +202,7 @@ def test_a_stream_that_dies_is_opened_again_when_it_returns(
         while "is back" not in caplog.text and time.monotonic() < deadline:
             next(frames)
         assert next(frames).image.shape == (480, 640, 3)
-    assert caplog.text.count("is gone") == 1
+    assert caplog.text.count("is lost") == 1
     assert caplog.text.count("is back") == 1
 
 

@@ -73,7 +73,7 @@ class Counting:
 
 
 def follow(tracker: Tracker, scenes: Iterable[Image], begin: int = 0) -> list[tuple[Track, ...]]:
-    """The tracks of each picture, shown at 30 frames a second."""
+    """The tracks of each picture, shown at 30 frames per second."""
     detector = open_detector(DetectorConfig())
     return [
         tracker.update(detector, Frame(scene, index / 30, index)) for index, scene in enumerate(scenes, start=begin)

@@ -218,17 +218,17 @@ def test_the_layer_report_finds_the_layer_and_16_bits_there_mend_it(
     assert report.returncode == 0, report.stderr
     assert f"Most is lost in {names[1]}." in report.stdout
     plain = command("fer-quantize", *options, "--out", tmp_path / "plain", timeout=300)
-    mended = command(
-        "fer-quantize", *options, "--out", tmp_path / "mended", "--int16", names[0], "--int16", names[1], timeout=300
+    fixed = command(
+        "fer-quantize", *options, "--out", tmp_path / "fixed", "--int16", names[0], "--int16", names[1], timeout=300
     )
-    assert plain.returncode == mended.returncode == 0, plain.stderr + mended.stderr
+    assert plain.returncode == fixed.returncode == 0, plain.stderr + fixed.stderr
     drops = [
         json.loads((tmp_path / name / "quantization.json").read_text())["measurements"][0]["mean_difference"]
-        for name in ("plain", "mended")
+        for name in ("plain", "fixed")
     ]
     assert drops[1] < drops[0] / 2
-    assert load_bundle(tmp_path / "mended").manifest.quantization.int16_layers == tuple(names)
-    verify_files(tmp_path / "mended")
+    assert load_bundle(tmp_path / "fixed").manifest.quantization.int16_layers == tuple(names)
+    verify_files(tmp_path / "fixed")
 
 
 def test_modes_are_measured_side_by_side(command: Run, trained: Path, tiny_data: Path) -> None:

@@ -215,11 +215,11 @@ def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Corru
     before = FACES.copy()
     distances = []
     for level in degradation.levels:
-        spoilt = degradation.apply(FACES, level, seed=3)
-        assert spoilt.shape == FACES.shape
-        assert spoilt.dtype == np.uint8
-        assert np.array_equal(spoilt, degradation.apply(FACES, level, seed=3))
-        distances.append(float(np.abs(spoilt.astype(int) - FACES).mean()))
+        corrupted = degradation.apply(FACES, level, seed=3)
+        assert corrupted.shape == FACES.shape
+        assert corrupted.dtype == np.uint8
+        assert np.array_equal(corrupted, degradation.apply(FACES, level, seed=3))
+        distances.append(float(np.abs(corrupted.astype(int) - FACES).mean()))
     assert distances == sorted(distances)
     assert distances[0] > 0
     assert np.array_equal(FACES, before)

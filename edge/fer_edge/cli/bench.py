@@ -45,7 +45,7 @@ class BenchResult:
         stages: by name; `source` is the wait for a frame and its decoding, `frame` all the rest together: `detect` is
             the finding of faces, by the detector or by how they looked, `track` the tracker without it, `classify` and
             `smooth`. Of a live source also `latency`: from a frame's capture to its labels.
-        fps: frames a second, the source included.
+        fps: frames per second, the source included.
         fps_sustained: in the slowest tenth of the run.
         overhead_percent: share of a frame, source included, that is neither source, detection nor classification.
         cpu_percent: processor time over wall time, of one core; more than 100 where several are busy.
@@ -177,7 +177,7 @@ def _overhead(sample: dict[str, float]) -> float:
 
 
 def _slowest_part(totals: list[float]) -> float:
-    """Frames a second in the slowest part of the run, from milliseconds a frame."""
+    """Frames a second in the slowest part of the run, from milliseconds per frame."""
     parts = np.array_split(np.array(totals), min(_PARTS, len(totals)))
     return 1000 / max(float(part.mean()) for part in parts)
 

@@ -38,7 +38,7 @@ class CameraConfig(_Section):
     fps: float = Field(default=30, gt=0, le=240)
     pixel_format: Literal["MJPG", "YUYV"] | None = None
     """How a USB camera sends its pictures. Left out: the first that OpenCV can read, which is not compressed as a rule,
-    and so large that many cameras give 720p only ten times a second."""
+    and so large that many cameras give 720p only ten times per second."""
     wait: bool = False
     """Wait for a camera that is not there at the start, instead of ending or showing the demo: for a service."""
     rotation: Literal[0, 90, 180, 270] = 0
@@ -87,7 +87,7 @@ class TrackerConfig(_Section):
     detect_interval: float = Field(default=0.2, ge=0)
     """Seconds for which a face that looks as it did need not be seen by the detector; 0 asks it at each look."""
     confirm_after: int = Field(default=3, ge=1, le=100)
-    """How often in a row a face is seen before it is shown, unless it is beyond doubt."""
+    """How often in a row per face is seen before it is shown, unless it is beyond doubt."""
     max_missed: float = Field(default=1.0, ge=0)
     """Seconds for which a face that is not seen keeps its id."""
     hide_after: float = Field(default=0.3, ge=0)
@@ -132,9 +132,9 @@ class JsonLinesConfig(_Section):
     """Seconds after which lines are safe from a power cut at the latest; 0 for each line at once. Left out: as the
     system does it, which is some 30."""
     max_mb: float = Field(default=50, gt=0)
-    """Size at which a log is set aside as FILE.1, the one before as FILE.2, and so on."""
+    """Size at which a log is rotated to FILE.1, the one before as FILE.2, and so on."""
     max_hours: float = Field(default=24, gt=0)
-    """Age at which a log is set aside, whatever its size."""
+    """Age at which a log is rotated, whatever its size."""
     keep: int = Field(default=30, ge=1, le=1000)
     """How many are kept aside."""
 
@@ -238,7 +238,7 @@ class RunConfig(_Section):
     """Frames a second that are processed at the most; of live sources alone. With fewer than one nobody is
     followed, and a service's watchdog starves."""
     power_save: bool = False
-    """While nobody is there, look at two frames a second; of live sources alone."""
+    """While nobody is there, look at two frames per second; of live sources alone."""
     camera: CameraConfig = CameraConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()

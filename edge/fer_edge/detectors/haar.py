@@ -75,7 +75,7 @@ class HaarDetector:
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """Search the whole picture, or do one share of a quicker scan.
 
-        The quick scan misses a third of the faces at a time: enough for a video, where the next one comes soon.
+        The fast scan misses a third of the faces at a time: enough for a video, where the next one comes soon.
         """
         height, width = image.shape[:2]
         if share is None:

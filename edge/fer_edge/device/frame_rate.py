@@ -1,4 +1,4 @@
-"""How many frames a second are worth the current."""
+"""How many frames per second are worth the current."""
 
 from __future__ import annotations
 

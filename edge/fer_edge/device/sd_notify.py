@@ -1,6 +1,6 @@
 """systemd is told that the service is ready, what it does, and that it still does it: sd_notify(3).
 
-The watchdog is fed by processed frames, or by the wait for a camera that is gone; never by a clock of its own.
+The watchdog is fed by processed frames, or by the wait for a camera that is lost; never by a clock of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Notifier(Sink):
             self._reported_frames, self._reported_at = 0, now
 
     def waiting(self, what: str) -> None:
-        """Tell, if it is time, that there is no frame because the camera is gone."""
+        """Tell, if it is time, that there is no frame because the camera is lost."""
         now = time.monotonic()
         if self._ready and now - self._told_at < _INTERVAL:
             return

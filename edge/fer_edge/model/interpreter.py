@@ -70,15 +70,15 @@ def _find_runtime() -> tuple[str, Any]:
             factory = import_module(module).Interpreter
         except ModuleNotFoundError as error:
             if error.name != module.partition(".")[0]:
-                raise MissingDependency(f"{name} cannot be imported ({error}). Mend: pip install {name}") from error
+                raise MissingDependency(f"{name} cannot be imported ({error}). Fix: pip install {name}") from error
             continue
         except (ImportError, OSError) as error:
-            raise MissingDependency(f"{name} cannot be imported ({_first_line(error)}). Mend: {_MEND}") from error
+            raise MissingDependency(f"{name} cannot be imported ({_first_line(error)}). Fix: {_MEND}") from error
         if name == "tflite-runtime" and not np.__version__.startswith("1."):
             # Built for numpy 1: it imports with numpy 2, and fails only when it is used.
-            raise MissingDependency(f"{name} does not work with numpy {np.__version__}. Mend: pip install 'numpy<2'")
+            raise MissingDependency(f"{name} does not work with numpy {np.__version__}. Fix: pip install 'numpy<2'")
         return name, factory
-    raise MissingDependency(f"no TFLite runtime is installed. Mend: {_MEND}")
+    raise MissingDependency(f"no TFLite runtime is installed. Fix: {_MEND}")
 
 
 def _first_line(error: Exception) -> str:

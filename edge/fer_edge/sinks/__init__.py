@@ -37,7 +37,7 @@ class Sink:
         raise NotImplementedError
 
     def waiting(self, _what: str) -> None:
-        """There is no frame, since this camera is gone; said again and again. Raises as `emit` does."""
+        """There is no frame, since this camera is lost; said again and again. Raises as `emit` does."""
         return
 
     def remark(self, _what: str) -> None:
@@ -58,7 +58,7 @@ def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
     Args:
         config: the run's.
         stack: takes over the closing.
-        fps: the source's frames a second, for recordings.
+        fps: the source's frames per second, for recordings.
 
     Raises:
         MissingExtra: a package that one needs is not installed.

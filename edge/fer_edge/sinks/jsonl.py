@@ -1,4 +1,4 @@
-"""JSON lines: one object a frame, or a change."""
+"""JSON lines: one object per frame, or a change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class JsonLines(Sink):
         self._shown = now
 
     def waiting(self, _what: str) -> None:
-        """Write once that the camera is gone."""
+        """Write once that the camera is lost."""
         if self._is_waiting:
             self._sync()
             return

@@ -20,7 +20,7 @@ class Mqtt(Sink):
     """Publishes retained messages.
 
     - `<topic>/faces`: the record of a frame (as a JSON line) each time somebody comes, goes or changes expression;
-    - `<topic>/camera`: `online` while there are frames, `offline` while the camera is gone;
+    - `<topic>/camera`: `online` while there are frames, `offline` while the camera is lost;
     - `<topic>/availability`: `online`, or `offline` after the end; the broker says it when the program dies.
 
     The connection is made in the background and again after it broke; meanwhile changes are lost but the last one.
@@ -84,7 +84,7 @@ class Mqtt(Sink):
             self._tell(self._faces, json.dumps(as_record(result, self._first_at)))
 
     def waiting(self, _what: str) -> None:
-        """Publish once that the camera is gone, and nobody is seen."""
+        """Publish once that the camera is lost, and nobody is seen."""
         if self._latest.get(self._camera) != "offline":
             self._tell(self._camera, "offline")
             self._tell(self._faces, json.dumps(camera_record("offline")))
@@ -113,11 +113,11 @@ class Mqtt(Sink):
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
         """Say it once that there is no broker."""
         if not self._is_missed:
-            _log.warning("MQTT broker %s cannot be reached: trying on", self._config.host)
+            _log.warning("MQTT broker %s cannot be reached: retrying", self._config.host)
         self._is_missed = True
         self.trouble = "cannot be reached"
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
-            _log.warning("MQTT broker %s is gone: connecting again", self._config.host)
-            self.trouble = "is gone"
+            _log.warning("MQTT broker %s is lost, connecting again", self._config.host)
+            self.trouble = "is lost"

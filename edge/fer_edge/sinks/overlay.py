@@ -34,7 +34,7 @@ _ROW, _BAR = 17, 112
 
 
 def draw(result: FrameResult, size: tuple[int, int] | None = None, *, mirror: bool = False, status: str = "") -> Image:
-    """Return a copy of the frame with a box, a label and a bar a class for each face.
+    """Return a copy of the frame with a box, a label and a bar per class for each face.
 
     Args:
         result: the frame and its faces.
@@ -99,7 +99,7 @@ def _draw_label(
 
 
 def _draw_bars(image: Image, face: TrackedFace, corner: tuple[int, int], unit: float) -> None:
-    """One bar a class beside the box, longest where the class is sure."""
+    """One bar per class beside the box, longest where the class is sure."""
     left, top = corner
     step, length = round(_ROW * unit), round(_BAR * unit)
     for row, (name, share) in enumerate(zip(FERPLUS8, face.smoothed.probabilities, strict=False)):

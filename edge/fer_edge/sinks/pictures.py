@@ -57,7 +57,7 @@ class AnnotatedPictures(Sink):
 
 
 class PictureTable(Sink):
-    """Prints a row a face on standard output, when all pictures are done."""
+    """Prints a row per face on standard output, when all pictures are done."""
 
     description = "the table"
 

@@ -134,7 +134,7 @@ class Recording(Sink):
         raise FileNotFoundError(errno.ENOENT, "the video was removed; another is begun")
 
     def _identify(self) -> tuple[int, int]:
-        status = os.stat(self._aside)  # noqa: PTH116 - once a frame
+        status = os.stat(self._aside)  # noqa: PTH116 - once per frame
         return status.st_dev, status.st_ino
 
     def _refuse_full_disk(self) -> None:

@@ -21,7 +21,7 @@ _BLOCK = 1 << 16
 
 
 class RotatingFile:
-    """Takes lines; a log (`append`) is set aside when it is large or old enough.
+    """Takes lines; a log (`append`) is rotated when it is large or old enough.
 
     Each line is one write. What a crash cut is cut off when the file is opened again. A file that was moved or removed
     meanwhile is made anew. A file that is replaced keeps its content until there is a first line.

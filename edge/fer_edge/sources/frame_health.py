@@ -23,7 +23,7 @@ _BLACK = 24.0
 
 
 class FrameHealthMonitor:
-    """Says it once when pictures are odd, and once when they are good again; seldom where that changes all the time."""
+    """Says it once when pictures are odd, and once when they are good again; rarely where that changes all the time."""
 
     def __init__(self, description: str, observer: Observer | None) -> None:
         self._description = description

@@ -25,7 +25,7 @@ _POLL = 0.2
 class Timeouts:
     """How long a live source waits for its camera, in seconds."""
 
-    # Before a camera that is gone is opened again; doubled after each attempt, up to the longest.
+    # Before a camera that is lost is opened again; doubled after each attempt, up to the longest.
     first_pause: float = 0.5
     longest_pause: float = 10.0
     # A camera that delivered for this long before it vanished is opened again after the first pause.
@@ -59,7 +59,7 @@ class Capture(Protocol):
     """Frames a second, 0 where it does not say."""
 
     def read(self) -> Shot | None:
-        """Wait for a picture; None when the camera is gone."""
+        """Wait for a picture; None when the camera is lost."""
         ...
 
     def release(self) -> None:
@@ -143,7 +143,7 @@ class LiveSource:
         self.hangs = any(reader.thread.is_alive() for reader in (self._reader, *self._left_behind))
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield each time the newest frame, never the same twice; wait while the camera is gone.
+        """Yield each time the newest frame, never the same twice; wait while the camera is lost.
 
         Raises:
             SourceError: the camera hung, and does not come back to this process; or it is not as configured.
@@ -215,7 +215,7 @@ class LiveSource:
 
     def _miss(self, reader: _Reader) -> None:
         if self.is_current(reader) and not self._missing:
-            self._missing = f"is {'gone' if self._newest else 'not there'}: waiting for it"
+            self._missing = f"is {'lost' if self._newest else 'not there'}, waiting for it"
             self._complain()
 
     def _complain(self) -> None:

@@ -1,4 +1,4 @@
-"""What comes and goes all day must not fill a log: it is said the first times, then ever more seldom."""
+"""What comes and goes all day must not fill a log: it is said the first times, then less and less often."""
 
 from __future__ import annotations
 

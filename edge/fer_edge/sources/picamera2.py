@@ -99,7 +99,7 @@ def load_picamera2() -> Any:  # noqa: ANN401 - it ships no types
     try:
         from picamera2 import Picamera2  # noqa: PLC0415 - an optional part
     except ImportError as error:
-        raise MissingDependency(f"picamera2 cannot be imported ({error}). Mend: {_INSTALL}") from error
+        raise MissingDependency(f"picamera2 cannot be imported ({error}). Fix: {_INSTALL}") from error
     logging.getLogger("picamera2").setLevel(logging.WARNING)  # it tells of each request
     return Picamera2
 

@@ -45,14 +45,14 @@ def fault(name: str, away: AbstractContextManager[None], pause: float) -> None:
     time.sleep(STEADY)
     begun = time.monotonic()
     with away:
-        gone = wait_for_message(begun, "is gone")
+        gone = wait_for_message(begun, "is lost")
         time.sleep(pause)
         expect(f"{name}: its status tells", not pause or "waiting for the camera" in show("StatusText"))
         returned = time.monotonic() if pause else gone[0]
     back = wait_for_message(begun, "is back")
     wait_for("FPS")
     said = [text for _, text in messages(begun)]
-    for once in ("is gone", "is back"):
+    for once in ("is lost", "is back"):
         expect(f"{name}: '{once}' is said once: {said}", sum(once in text for text in said) == 1)
     noticed, waited = gone[0] - begun, back[0] - returned
     row(name, f"{gone[1]}; {back[1]}", f"said after {noticed:.1f} s, frames again after {waited:.1f} s")
@@ -107,7 +107,7 @@ def by_hand() -> None:
     """What people try first, as the service's user; with a camera that hangs on its side."""
     say(as_user("doctor").stdout)
     folder = Path("/var/lib/fer-edge")
-    config, video = folder / "askew.toml", folder / "out.mkv"
+    config, video = folder / "tilted.toml", folder / "out.mkv"
     config.write_text("[camera]\nrotation = 90\n")
     done = as_user("run", "--source", "0", "--max-frames", "5", "--config", str(config), "--record", str(video))
     look = "import cv2, sys; print(*cv2.VideoCapture(sys.argv[1]).read()[1].shape[1::-1])"

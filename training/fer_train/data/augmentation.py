@@ -1,4 +1,4 @@
-"""Random changes to training faces, one affine warp and one lookup table an image."""
+"""Random changes to training faces, one affine warp and one lookup table per image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways in which a camera spoils a face, one at a time, each in a few strengths."""
+"""Ways in which a camera corrupts a face, one at a time, each in a few strengths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fer_edge.preprocess import resize
 from fer_edge.types import Image
 
-# From a grey face of shape (48, 48), a level and a source of chance to the spoilt face.
+# From a grey face of shape (48, 48), a level and a source of chance to the corrupted face.
 Degrade = Callable[[Image, float, np.random.Generator], Image]
 
 
@@ -73,7 +73,7 @@ def shift(face: Image, pixels: float, rng: np.random.Generator) -> Image:
 
 
 def rotate(face: Image, degrees: float, rng: np.random.Generator) -> Image:
-    """A head held askew, to either side."""
+    """A head held tilted, to either side."""
     centre = ((face.shape[1] - 1) / 2, (face.shape[0] - 1) / 2)
     return _warp(face, np.asarray(cv2.getRotationMatrix2D(centre, degrees * rng.choice((-1, 1)), 1), np.float64))
 

@@ -23,7 +23,7 @@ class Score:
         accuracy: share that is right.
         interval: its 95 % confidence interval.
         calibration_error: as the function of that name.
-        support: faces a class.
+        support: faces per class.
         precision: share of the faces given a class that are of it; None where none was given it.
         recall: share of the faces of a class that were given it; None where it has no faces.
         f1: harmonic mean of both; None where the class was neither there nor given.

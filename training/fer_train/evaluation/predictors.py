@@ -77,7 +77,7 @@ def predict_bundle(classifier: Classifier) -> Predict:
 
 
 def refuse_other_outputs(path: Path, predict: Predict, scheme: Scheme) -> None:
-    """Raise ModelError unless the model gives one probability a class."""
+    """Raise ModelError unless the model gives one probability per class."""
     greys = np.repeat(np.array([0, 128, 255], np.uint8), MODEL_SIZE**2).reshape(-1, MODEL_SIZE, MODEL_SIZE)
     answers = predict(greys)
     if answers.shape[1] != len(LABELS[scheme]):

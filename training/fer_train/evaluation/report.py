@@ -106,7 +106,7 @@ def _lines(
         "",
         f"![Precision, recall and F1 of each class]({links['classes']})",
         "",
-        "## What is taken for what",
+        "## Confusion matrix",
         "",
         f"Most frequent mistakes: {'; '.join(_mistakes(counts, faces.labels)) or 'none'}.",
         "",

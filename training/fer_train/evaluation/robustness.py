@@ -1,4 +1,4 @@
-"""How much a model loses when faces are spoilt, one way at a time."""
+"""How much a model loses when faces are corrupted, one way at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Row:
     Attributes:
         degradation: its name.
         level: with its unit.
-        accuracy: on the spoilt faces.
+        accuracy: on the corrupted faces.
         interval: its 95 % confidence interval.
         neutral_as_sad: share of the neutral faces that are read as sad; None where there are none.
     """
@@ -53,8 +53,8 @@ def measure(model: Predictor, faces: LabelledFaces, seed: int) -> list[Row]:
     for degradation, level in track(
         cases, "corruptions", console=console(), transient=True, disable=not sys.stderr.isatty()
     ):
-        spoilt = degradation.apply(faces.images, level, seed)
-        rows.append(_row(degradation.name, f"{level:g} {degradation.unit}".strip(), model.predict(spoilt), faces))
+        corrupted = degradation.apply(faces.images, level, seed)
+        rows.append(_row(degradation.name, f"{level:g} {degradation.unit}".strip(), model.predict(corrupted), faces))
     return rows
 
 
@@ -107,7 +107,7 @@ def _row(name: str, level: str, probabilities: npt.NDArray[np.float32], faces: L
 
 
 def _title(model: Predictor, faces: LabelledFaces) -> str:
-    return f"{model.name} on {len(faces)} spoilt faces of {faces.source.name}, {faces.split}, {faces.scheme}"
+    return f"{model.name} on {len(faces)} corrupted faces of {faces.source.name}, {faces.split}, {faces.scheme}"
 
 
 def _cells(rows: list[Row]) -> list[tuple[str, ...]]:

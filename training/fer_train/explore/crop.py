@@ -60,7 +60,7 @@ def crop_photographs(
     folders may have the same. `photographs.csv` in the new folder says what became of each.
 
     Args:
-        photographs: the folder with a folder a class.
+        photographs: the folder with a folder per class.
         out: a folder that does not exist yet, or is empty.
         validation: share of each class's faces to validate on, 0..1; at least one where there are two.
         progress: goes through the photographs and shows how far it is.

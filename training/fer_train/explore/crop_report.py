@@ -24,7 +24,7 @@ def with_progress(paths: list[Path]) -> Iterable[Path]:
 
 
 def print_photographs(found: Sequence[Photograph]) -> None:
-    """Print the faces a class, then the photographs without one or with several."""
+    """Print the faces per class, then the photographs without one or with several."""
     table = Table(title="faces")
     for heading in ("class", "photos", "train", "validation", *_TROUBLES.values()):
         table.add_column(heading, justify="left" if heading == "class" else "right")

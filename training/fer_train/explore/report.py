@@ -22,7 +22,7 @@ _COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 
 
 def print_exploration(found: Exploration) -> None:
-    """Print the images a class a split, the duplicates, and how many pictures are odd."""
+    """Print the images per class a split, the duplicates, and how many pictures are odd."""
     console = Console()
     console.print(_class_table(found))
     console.print(_duplicate_table(found))
@@ -61,7 +61,7 @@ def write_exploration(found: Exploration, out: Path) -> tuple[Path, ...]:
 
 
 def _class_table(found: Exploration) -> Table:
-    table = Table(title="images a class")
+    table = Table(title="images per class")
     table.add_column("class")
     for faces in found.splits:
         table.add_column(str(faces.split), justify="right")

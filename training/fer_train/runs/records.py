@@ -43,15 +43,15 @@ def training_record(path: Path) -> dict[str, Any]:
     return _read_json(record)
 
 
-def find_scheme(path: Path, labels: str | None, training: dict[str, Any], mend: str = "Give --labels") -> Scheme:
+def find_scheme(path: Path, labels: str | None, training: dict[str, Any], fix: str = "Give --labels") -> Scheme:
     """The label scheme that was asked for, or that a training recorded.
 
     Raises:
-        ConfigError: there is neither; ends with the mend.
+        ConfigError: there is neither; ends with how to fix it.
     """
     recorded = training.get("scheme")
     if labels is None and not isinstance(recorded, str):
-        raise ConfigError(f"{path}: no training record says which labels it learnt. {mend}")
+        raise ConfigError(f"{path}: no training record says which labels it learnt. {fix}")
     return parse_scheme(labels or str(recorded))
 
 

@@ -32,7 +32,7 @@ class StartEpoch(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Writes `history.csv` anew after each epoch, one row an epoch.
+    """Writes `history.csv` anew after each epoch, one row per epoch.
 
     On a resume it drops the rows of epochs that will be trained again, and shows the others to the callbacks that
     decide by the past: Keras' own forget it when the process ends. All workers keep the rows, one writes them.

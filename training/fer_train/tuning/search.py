@@ -95,7 +95,7 @@ def run_trials(study: optuna.Study, task: Task, trials: int) -> None:
 
 
 def epochs_done(trial: FrozenTrial) -> int:
-    """How many epochs a trial was trained for."""
+    """How many epochs per trial was trained for."""
     return len(trial.intermediate_values)
 
 

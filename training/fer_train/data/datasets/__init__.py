@@ -81,7 +81,7 @@ def available_splits(data: Path) -> tuple[Split, ...]:
 def _csv_of(data: Path) -> Path | None:
     """FER2013's CSV; None where the images lie in folders. Raises DataError if there is nothing at all."""
     if not data.exists():
-        raise DataError(f"{data}: no such file or folder. Give FER2013's csv or a folder of images a class")
+        raise DataError(f"{data}: no such file or folder. Give FER2013's csv or a folder of images per class")
     if not data.is_dir():
         return data
     return data / "fer2013.csv" if (data / "fer2013.csv").is_file() else None
