@@ -25,7 +25,7 @@ def test_the_service_is_hardened() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf"])
+@pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf", "web.conf"])
 def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None) -> None:
     text = re.sub("^ExecStart(Pre)?=.*$", r"ExecStart\1=/bin/true", UNIT.read_text(), flags=re.MULTILINE)
     (tmp_path / UNIT.name).write_text(text)
