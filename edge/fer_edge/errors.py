@@ -45,7 +45,7 @@ class MissingExtra(MissingDependency):
 
     def __init__(self, part: str, extra: str, hint: str = "") -> None:
         also = f" ({hint})" if hint else ""
-        super().__init__(f"{part} is not installed. Fix: pip install 'fer-edge[{extra}]'{also}")
+        super().__init__(f"{part} is not installed. Fix: pip install '.[{extra}]'{also}")
 
 
 class SourceError(FerError):
