@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,9 @@ from fer_edge.types import Image
 from fer_train.data.augmentation import Augmentation
 from tests import warm
 from tests.camera import LoopbackCamera
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: whatever the tests start would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -153,7 +153,17 @@ def pauses(machine: Machine) -> list[str]:
 
 def test_an_upgrade_that_does_not_get_ready_is_taken_back(machine: Machine) -> None:
     """It reads the configuration and opens the model, and fails with the first frame."""
-    parts = ("pyproject.toml", "README.md", "LICENSE", "edge", "training", "quantize", "models", "systemd")
+    parts = (
+        "pyproject.toml",
+        "hatch_build.py",
+        "README.md",
+        "LICENSE",
+        "edge",
+        "training",
+        "quantize",
+        "models",
+        "systemd",
+    )
     machine.run("mkdir", "/root/src")
     machine.run("cp", "-r", *(f"/src/{part}" for part in parts), "/root/src")
     machine.run(

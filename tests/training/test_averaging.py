@@ -45,7 +45,7 @@ def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: 
     assert again.returncode == 2
     alone = command("fer-train", "average", first, "--data", tiny_data, "--out", tmp_path / "no")
     assert alone.returncode == 2
-    assert "Name another" in alone.stderr
+    assert "Name two or more" in alone.stderr
     twice = command("fer-train", "average", first, first, "--data", tiny_data, "--out", tmp_path / "no")
     assert twice.returncode == 2
     assert "named twice" in twice.stderr

@@ -18,7 +18,9 @@ RECIPE = "--recipe adam-50 --architecture cnn-small --labels fer2013 --epochs 2 
 CHANGES = ("dropout=0", "mixup=0", "ema=0.9", "keep=best")
 OPTIONS = [*RECIPE.split(), *(word for change in CHANGES for word in ("--set", change))]
 
-needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed: pip install '.[workers]'")
+needs_jax = pytest.mark.skipif(
+    not importlib.util.find_spec("jax"), reason="jax is not installed: pip install '.[workers]'"
+)
 
 
 @pytest.fixture
