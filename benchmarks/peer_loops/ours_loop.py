@@ -21,7 +21,7 @@ tracker = TrackerConfig(look_interval=0) if every_frame else TrackerConfig()
 with VideoSource(Path(sys.argv[1])) as source:
     frames = iter(source)
     first = next(frames)
-    detector = DetectorConfig(min_face=round(SMALLEST * 320 / first.image.shape[1]), scan_width=320)
+    detector = DetectorConfig(min_face=SMALLEST, scan_width=320)
     pipeline = Pipeline(RunConfig(detector=detector, tracker=tracker))
 
     def finds_face(frame: Frame) -> bool:

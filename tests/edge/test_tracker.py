@@ -302,3 +302,20 @@ def test_a_scan_takes_the_small_picture_and_reports_in_the_large_one() -> None:
     assert iou(track.box, FaceBox(200, 150, SIDE, SIDE)) > 0.5
     empty = Frame(large, still=True, small=np.zeros_like(small))
     assert not Tracker(TrackerConfig()).update(detector, empty)
+
+
+def test_only_boxes_of_the_configured_score_are_faces() -> None:
+    loose, strict = (open_detector(DetectorConfig(min_score=score)) for score in (None, 0.95))
+    image = picture((200, 150))
+    (box,) = loose.detect(image)
+    assert 0.3 < box.score < 0.95
+    assert strict.detect(image) == strict.detect_near(image, box) == []
+    assert len(loose.detect_near(image, box)) == 1
+
+
+def test_a_frame_of_another_size_has_other_tiles() -> None:
+    tracker, detector = Tracker(TrackerConfig()), open_detector(DetectorConfig())
+    small = np.asarray(cv2.resize(picture((200, 150)), (320, 240)), np.uint8)
+    for index, image in enumerate([picture((200, 150))] * 20 + [small] * 20):
+        tracks = tracker.update(detector, Frame(image, index / 30, index))
+    assert len([track for track in tracks if track.visible]) == 1

@@ -63,8 +63,8 @@ class DetectorConfig(_Section):
     cascade: Path | None = None
     """Haar: a cascade file of your own."""
     min_score: float | None = Field(default=None, ge=0, le=1)
-    """MediaPipe: how sure it must be that something is a face. Left out: 0.6, as MediaPipe has it, and 0.5 where a face
-    is expected."""
+    """How sure the detector must be that something is a face. Left out: haar takes every hit, since a second look
+    confirms each; mediapipe takes 0.6, as MediaPipe has it, and 0.5 where a face is expected."""
     model: Path | None = None
     """MediaPipe: a folder with its models, or one .tflite file. Left out: those that `fer-edge models fetch` got."""
 

@@ -62,6 +62,7 @@ class HaarDetector:
             ConfigError: the configured cascade file cannot be used.
         """
         self._config = config
+        self._regions: dict[tuple[int, int], tuple[FaceBox, ...]] = {}
         self._scanner = Cascade(find_cascade("haarcascade_frontalface_alt2.xml"))
         self._near = Cascade(find_cascade("haarcascade_frontalface_alt.xml", config.cascade))
         self._profile = Cascade(find_cascade("haarcascade_profileface.xml"))
@@ -69,20 +70,22 @@ class HaarDetector:
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         """Three shares search the whole frame, for faces of three sizes; tiles are searched for small ones."""
-        whole = FaceBox(0, 0, width, height)
-        return (whole,) * len(_SHARES) + tuple(self._tiles(width, height))
+        if (width, height) not in self._regions:
+            whole = FaceBox(0, 0, width, height)
+            self._regions[width, height] = (whole,) * len(_SHARES) + tuple(self._tiles(width, height))
+        return self._regions[width, height]
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """Search the whole picture, or do one share of a quicker scan.
 
         The fast scan misses a third of the faces at a time: enough for a video, where the next one comes soon.
         """
-        height, width = image.shape[:2]
         if share is None:
-            return self._search_fully(image)
+            return self._sure(self._search_fully(image))
         if share < len(_SHARES):
-            return self._scan_whole(image, share)
-        return self._scan_tile(image, list(self._tiles(width, height))[share - len(_SHARES)])
+            return self._sure(self._scan_whole(image, share))
+        height, width = image.shape[:2]
+        return self._sure(self._scan_tile(image, self.regions(width, height)[share]))
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
         """Look around the expected place: as the head was tilted, then tilted more and less, then turned."""
@@ -94,8 +97,13 @@ class HaarDetector:
             found = cascade.find(view.picture, sides, _NEAR_STEP, neighbours=1) if view.picture.size else []
             if found:
                 best = max(found, key=lambda box: box.score)
-                return [view.placed(self._second_opinion(view, best, sides) if best.score < _WEAK else best)]
+                best = self._second_opinion(view, best, sides) if best.score < _WEAK else best
+                return self._sure([view.placed(best)])
         return []
+
+    def _sure(self, boxes: list[FaceBox]) -> list[FaceBox]:
+        """Those of at least the configured score."""
+        return [box for box in boxes if box.score >= (self._config.min_score or 0.0)]
 
     def _second_opinion(self, view: _View, box: FaceBox, sides: tuple[float, float]) -> FaceBox:
         """The same box with the mean hits of two cascades, where that is more."""

@@ -34,6 +34,7 @@ class ScanSchedule:
         self._last_frame = -math.inf
         self._searched: dict[int, float] = {}
         self._tiles_due = 0.0
+        self._size = (0, 0)
 
     @property
     def is_cut(self) -> bool:
@@ -58,6 +59,8 @@ class ScanSchedule:
             self._searched, self._shares_left = {}, []
         since, self._last_frame = now - self._last_frame, now
         height, width = frame.image.shape[:2]
+        if (width, height) != self._size:  # the tiles are others
+            self._size, self._searched, self._shares_left = (width, height), {}, []
         regions = detector.regions(width, height)
         tiles = {share: region for share, region in enumerate(regions) if region != FaceBox(0, 0, width, height)}
         whole = [share for share in range(len(regions)) if share not in tiles]

@@ -108,7 +108,7 @@ class Tracker:
                 recognised.append(face.alike)
                 continue
             found = [] if self._is_crowded(face, now) else detector.detect_near(frame.image, place, reach)
-            face.judge(max((box.score for box in found), default=0.0))
+            face.judge(max((box.score for box in found), default=0.0))  # 0 in a crowd: it may be covered
             if not found and face.alike and now - face.detected < _PATIENCE and face.score >= _PATIENT_FROM:
                 recognised.append(face.alike)
             looked += found
