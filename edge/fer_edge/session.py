@@ -144,7 +144,7 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
     for option, name in outputs:
         if name is None or name == "-" or "\0" in str(name):
             continue
-        path = os.path.realpath(name)
+        path = _real(name)
         other = "model" if path.startswith(model + os.sep) else taken.get(path)
         if path == folder and os.path.isfile(config.source):  # noqa: PTH113 - a name too long is no file
             raise ConfigError(f"{option} {name}: holds the source, which would be replaced. Choose another folder")
@@ -154,8 +154,8 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
 
 
 def _real(name: str | Path) -> str:
-    """The path without links; a name that no file can have (it holds a NUL) as it is."""
-    with suppress(ValueError):
+    """The path without links; as it is where it holds a NUL, or where the working folder was deleted."""
+    with suppress(ValueError, OSError):
         return os.path.realpath(name)
     return str(name)
 

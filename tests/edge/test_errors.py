@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import Run, let_others_in
 
 from fer_edge.assets.composites import load_composites
+from fer_edge.config import load_config
+from fer_edge.errors import ConfigError
 
 
 def check(done: subprocess.CompletedProcess[str], code: int, *telling: str) -> None:
@@ -211,3 +213,48 @@ def test_an_opencv_without_cascades(tmp_path: Path) -> None:
 def test_debug_shows_the_traceback(command: Run) -> None:
     done = command("fer-edge", "--debug", "run", "--source", "nosuch.mp4")
     assert "Traceback" in done.stderr
+
+
+def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> None:
+    text = 'source = "demo"\r\n[mqtt]\r\nhost = "broker"\r\n'
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert load_config(path, {}).source == "demo"
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load_config(path, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port", "tls"),
+    [
+        ("broker", "broker", 1883, False),
+        ("broker:1884", "broker", 1884, False),
+        ("mqtt://broker", "broker", 1883, False),
+        ("mqtts://broker/", "broker", 8883, True),
+        ("mqtts://broker:9000", "broker", 9000, True),
+        ("::1", "::1", 1883, False),
+        ("[fe80::1]:1884", "fe80::1", 1884, False),
+    ],
+)
+def test_a_broker_by_name_address_or_url(given: str, host: str, port: int, tls: bool) -> None:
+    mqtt = load_config(None, {"mqtt.host": given}).mqtt
+    assert mqtt is not None
+    assert (mqtt.host, mqtt.port, mqtt.tls) == (host, port, tls)
+
+
+@pytest.mark.parametrize(
+    "given", ["http://broker", "broker:port", "mqtt://me:secret@broker", "mqtt://broker/topic", ""]
+)
+def test_what_is_no_broker_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match="mqtt"):
+        load_config(None, {"mqtt.host": given})
+
+
+def test_a_deleted_working_folder_does_not_matter_where_none_is_needed(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = f"cd {folder} && rmdir {folder} && exec {sys.executable} -m fer_edge run demo --max-frames 3"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3 frames" in done.stderr

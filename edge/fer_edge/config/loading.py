@@ -53,8 +53,10 @@ def _validate(values: dict[str, Any], where: str, options: Mapping[str, str]) ->
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8. Save it as UTF-8 in your editor") from error
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error

@@ -151,13 +151,35 @@ class ScreenConfig(_Section):
 class MqttConfig(_Section):
     """A broker that is told of every change."""
 
-    host: str
+    host: str = Field(min_length=1)
+    """Name or address, or a URL such as mqtt://broker:1883; mqtts:// means TLS."""
     port: int = Field(default=1883, ge=1, le=65535)
     topic: str = Field(default="fer-edge", min_length=1, pattern=r"^[^#+]*$")
     """What the topics begin with."""
     username: str | None = None
     password: str | None = None
     tls: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, values: object) -> object:
+        """Take a URL or HOST:PORT apart; an IPv6 address may stand in brackets."""
+        if not isinstance(values, dict) or not isinstance(values.get("host"), str):
+            return values
+        scheme, separator, address = values["host"].rpartition("://")
+        if separator and scheme not in {"mqtt", "mqtts"}:
+            raise ValueError(f"host: {scheme}:// is no broker. Give a name, or mqtt://NAME")
+        if "/" in address.rstrip("/") or "@" in address:
+            raise ValueError("host: a broker has no path; user and password have keys of their own")
+        host, colon, port = address.rstrip("/").rpartition(":")
+        is_plain = not colon or (":" in host and not host.endswith("]"))  # a name, or a bare IPv6 address
+        found = {"host": (address.rstrip("/") if is_plain else host).strip("[]")}
+        if not is_plain:
+            if not port.isdecimal():
+                raise ValueError(f"host: the port {port!r} is no number")
+            found["port"] = int(port)
+        tls = {"tls": True} if scheme == "mqtts" else {}
+        return {"port": 8883, **tls, **values, **found} if tls else {**values, **found}
 
 
 class WebConfig(_Section):
