@@ -1,19 +1,24 @@
 # make run    start fer-edge: on a camera if there is one, else on the built-in demo
-# make test   all checks and tests
+# make test   all checks and the tests, but for the slow ones
+# make test-all  all checks and all tests
 # make test-mediapipe  compares our use of MediaPipe's models with the mediapipe package (Python 3.12 or older)
 # make clean  remove the environments
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test test-mediapipe lint clean
+.PHONY: run test test-all test-mediapipe lint clean
 
 run: .venv/installed
 	.venv/bin/fer-edge run $(ARGS)
 
 # A file of tests at a time on each core, in the order of testpaths: many of them wait for cameras, brokers and watchdogs.
+PYTEST = .venv-dev/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: lint
-	.venv-dev/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: lint
+	$(PYTEST) $(ARGS)
 
 # The mediapipe package conflicts with TensorFlow, so the comparison with it has an environment of its own.
 test-mediapipe: .venv-mediapipe/installed

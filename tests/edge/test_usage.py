@@ -140,6 +140,7 @@ def busy_period() -> Period:
     return period
 
 
+@pytest.mark.slow
 def test_two_busy_years_stay_below_20_megabytes(tmp_path: Path) -> None:
     """Minutes are sparse but in the last two weeks, to save time: what stays of the others is one row per hour."""
     path = tmp_path / "usage.sqlite"

@@ -12,6 +12,8 @@ from tests.systemd.machine import Machine, download_wheels, prepare_root
 
 LINES = "var/lib/fer-edge/faces.jsonl"
 
+pytestmark = pytest.mark.slow  # a machine is made and booted
+
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:

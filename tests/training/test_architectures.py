@@ -24,7 +24,17 @@ def test_those_for_boards_keep_to_their_budget(name: str, largest: float) -> Non
     assert count_macs(build(name, 8)) <= largest
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in {"edge", "cnn-small"}])
+QUICK = "edge-tiny"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow)
+        for name in ARCHITECTURES
+        if name not in {"edge", "cnn-small"}
+    ],
+)
 def test_each_learns_and_is_saved_alone(command: Run, tiny_data: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "run"
     options = ("--recipe", "adam-50", "--architecture", name, "--epochs", 1, "--set", "also={ferplus8=1}")

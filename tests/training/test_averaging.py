@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tests.conftest import Run
 
 from fer_edge.model.bundle import sha256
@@ -16,6 +17,7 @@ from fer_train.keras_models import load_model  # noqa: E402 - Keras is quiet onl
 RECIPE = ("--recipe", "adam-50", "--labels", "ferplus7", "--set", "also={ferplus8=0.5}", "--epochs", 1)
 
 
+@pytest.mark.slow
 def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     shared = ("--data", tiny_data, *RECIPE, "--architecture", "mini-xception")
     first, second, mean = tmp_path / "first", tmp_path / "second", tmp_path / "mean"

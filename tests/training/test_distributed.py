@@ -48,6 +48,7 @@ def losses(out: Path) -> list[float]:
         return [float(row[name]) for row in csv.DictReader(file) for name in ("loss", "val_loss")]
 
 
+@pytest.mark.slow
 @needs_jax
 def test_two_workers_learn_what_one_learns_also_after_a_kill(
     command: Run, tiny_data: Path, tmp_path: Path, coordinator: str

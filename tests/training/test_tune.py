@@ -72,6 +72,7 @@ def search(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return out, done.stderr
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_until_all_trials_are_finished(search: tuple[Path, str]) -> None:
     out, said = search
     rows = trials(out)
@@ -117,6 +118,7 @@ def test_it_ends_with_a_picture_and_with_a_recipe_that_fit_takes(
     assert json.loads((run / "training.json").read_text())["recipe"]["dropout"] == float(best["dropout"])
 
 
+@pytest.mark.slow
 def test_hopeless_trainings_are_given_up_and_more_may_follow(
     search: tuple[Path, str], command: Run, tiny_data: Path
 ) -> None:
@@ -142,6 +144,7 @@ def test_hopeless_trainings_are_given_up_and_more_may_follow(
         assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_one_crash_is_no_end_but_three_failures_in_a_row_are(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "search"
     process = begin(options(tiny_data, out, "--set", "epochs=500"), out / "trial-000")
@@ -160,6 +163,7 @@ def test_one_crash_is_no_end_but_three_failures_in_a_row_are(command: Run, tiny_
     assert not (tmp_path / "failing" / "best.toml").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "search"
     arguments = options(tiny_data, out, "--set", "epochs=500")
@@ -172,7 +176,7 @@ def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_pa
     assert again.returncode == 2
     assert "another search is running in it" in again.stderr
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 130
     assert said == "trial 0: interrupted. The same command goes on with the search\n"
     assert gone(training)
