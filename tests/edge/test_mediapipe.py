@@ -94,6 +94,14 @@ def test_the_first_share_is_the_whole_frame_and_the_others_are_tiles_of_it(
 
 
 @needs_models
+def test_tiles_for_faces_that_are_not_wanted_are_left_out() -> None:
+    counts = [
+        len(open_detector(DetectorConfig(name="mediapipe", min_face=least)).regions(640, 360)) for least in (20, 30, 60)
+    ]
+    assert counts[0] > counts[1] > counts[2] == 1
+
+
+@needs_models
 @pytest.mark.parametrize("x", [8, 310, 590])
 def test_a_small_face_is_found_in_tiles_alone_and_where_it_is(detector: Detector, x: int) -> None:
     place = FaceBox(x, 200, 26, 26)

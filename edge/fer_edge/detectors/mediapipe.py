@@ -20,9 +20,9 @@ from fer_edge.geometry import clip, distinct, expand
 from fer_edge.preprocess import CropCalibration
 from fer_edge.types import FaceBox, Image
 
-# Sides of the tiles, and what neighbours share at least, as parts of the picture's longer side. The whole picture shows
-# faces from 7.5 % of it on, the first tiles those from 4.2 % on, the second those from 2.5 % on.
-_TILES = ((9 / 16, 1 / 9), (1 / 3, 1 / 12))
+# Tiles, as parts of the picture's longer side: the largest face that is looked for there, since the whole picture or the
+# tiles before show larger ones, the side of a tile, and what neighbours share at least. The last show faces from 2.5 %.
+_TILES = ((0.075, 9 / 16, 1 / 9), (0.042, 1 / 3, 1 / 12))
 # Of still pictures, further tiles, as long as the network does not enlarge them, and what makes a face there.
 _FINE_TILES = ((1 / 4, 1 / 16), (2 / 11, 1 / 22))
 _FINE_SCORE = 0.7
@@ -55,6 +55,7 @@ class MediaPipeDetector:
         """
         paths = find_models(config.model)
         self._full, self._short = (_open(paths[name]) for name in (FULL_RANGE, SHORT_RANGE))
+        self._min_face = config.min_face
         self._score = _SCORE if config.min_score is None else config.min_score
         self._near_score = _NEAR_SCORE if config.min_score is None else config.min_score
 
@@ -63,7 +64,7 @@ class MediaPipeDetector:
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         """The whole frame, then tiles: each is one run of the full-range model."""
-        return _regions(width, height)
+        return _regions(width, height, self._min_face)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
         """Search the picture, or one tile of it; fully searched, it is given finer tiles and a border as well."""
@@ -98,9 +99,14 @@ class MediaPipeDetector:
 
 
 @cache
-def _regions(width: int, height: int) -> tuple[FaceBox, ...]:
+def _regions(width: int, height: int, min_face: int) -> tuple[FaceBox, ...]:
     longer = max(width, height)
-    parts = [tile for side, overlap in _TILES for tile in tiles(width, height, side * longer, overlap * longer)]
+    parts = [
+        tile
+        for largest, side, overlap in _TILES
+        if min_face < largest * longer
+        for tile in tiles(width, height, side * longer, overlap * longer)
+    ]
     return (FaceBox(0, 0, width, height), *parts)
 
 
