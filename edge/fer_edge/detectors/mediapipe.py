@@ -20,8 +20,8 @@ from fer_edge.geometry import clip, distinct, expand
 from fer_edge.preprocess import CropCalibration
 from fer_edge.types import FaceBox, Image
 
-# Tiles, as parts of the picture's longer side: the largest face that is looked for there, since the whole picture or the
-# tiles before show larger ones, the side of a tile, and what neighbours share at least. The last show faces from 2.5 %.
+# Tiles, as parts of the picture's longer side: the largest face that is looked for there, since the whole picture or
+# the tiles before show larger ones; the side of a tile; what neighbours share at least. The last show faces from 2.5 %.
 _TILES = ((0.075, 9 / 16, 1 / 9), (0.042, 1 / 3, 1 / 12))
 # Of still pictures, further tiles, as long as the network does not enlarge them, and what makes a face there.
 _FINE_TILES = ((1 / 4, 1 / 16), (2 / 11, 1 / 22))
