@@ -33,6 +33,7 @@ def read_image(path: Path, *, grey: bool = False) -> Image | None:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), colours | cv2.IMREAD_IGNORE_ORIENTATION)
     except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
         return None
+    # A TIFF file is turned by OpenCV all the same.
     return None if image is None else _upright(np.asarray(image, np.uint8), orientation(content))
 
 

@@ -6,11 +6,14 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 # What pictures' names end with, as a rule.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"})
 # Bytes that show the kind.
 _HEAD = 32
+# Bytes in which the first picture of a raw video has ended.
+_FIRST_PICTURE = 4 * 2**20
 # Brands of the ISO base media format that hold still pictures (ISO/IEC 23008-12, and the AVIF specification).
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif")
 # Sizes of the headers that follow a BMP file's own.
@@ -26,9 +29,17 @@ def picture_kind(path: Path) -> str | None:
         return None
     try:
         with path.open("rb") as file:
-            return kind_of(file.read(_HEAD))
+            kind = kind_of(file.read(_HEAD))
+            return None if kind == "jpeg" and _is_motion_jpeg(file) else kind
     except OSError:
         return None
+
+
+def _is_motion_jpeg(file: BinaryIO) -> bool:
+    """Whether one JPEG picture follows another, as in a raw video; a camera's multi-picture file says what it is."""
+    file.seek(0)
+    content = file.read(_FIRST_PICTURE)
+    return b"\xff\xd9\xff\xd8\xff" in content and b"MPF\0" not in content
 
 
 def is_picture(path: Path) -> bool:
@@ -44,7 +55,12 @@ def _is_film(path: Path) -> bool:
             head = file.read(_HEAD)
     except OSError:
         return False
-    return head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3") or head[8:12] == b"AVI "
+    return (
+        head[:3] == b"\xff\xd8\xff"
+        or head[4:8] == b"ftyp"
+        or head.startswith(b"\x1aE\xdf\xa3")
+        or head[8:12] == b"AVI "
+    )
 
 
 def kind_of(head: bytes) -> str | None:
@@ -61,7 +77,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG, WebP or TIFF file: 1 to 8; 1, upright, where it does not tell."""
+    """The EXIF orientation of a JPEG, PNG or WebP file: 1 to 8; 1, upright, where it does not tell."""
     for blob in _exif_blobs(content):
         found = _orientation_in(blob)
         if found:
@@ -72,9 +88,7 @@ def orientation(content: bytes) -> int:
 def _exif_blobs(content: bytes) -> Iterator[bytes]:
     """The TIFF structures that may hold it."""
     kind = kind_of(content[:_HEAD])
-    if kind == "tiff":
-        yield content
-    elif kind == "jpeg":
+    if kind == "jpeg":
         yield from _jpeg_exif(content)
     elif kind == "png":
         yield from _chunks(content, 8, b"eXIf", "big", trailer=4, name_first=False)

@@ -23,12 +23,18 @@ def console() -> Console:
 
 def tell(message: str, *, error: bool = False) -> None:
     """Write a line to standard error, if anybody is there to read it."""
+    message = printable(message)
     with suppress(OSError):
         if sys.stderr.isatty():
             _print(message, "red" if error else "")
         else:
             mark = _PRIORITIES[logging.ERROR if error else logging.INFO] if _is_journal() else ""
             print(mark + message, file=sys.stderr, flush=True)  # noqa: T201 - what this module is for
+
+
+def printable(text: str) -> str:
+    """The text with control characters as escapes: a name must not move the cursor, nor forge another line."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def log_handler(line: str) -> logging.Handler:

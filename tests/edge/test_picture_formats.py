@@ -82,6 +82,36 @@ def test_every_way_to_hold_a_camera_gives_an_upright_picture(
     assert grey.shape == upright.shape[:2]
 
 
+def tiff(grey: Image, value: int) -> bytes:
+    """The smallest TIFF 6.0 file there is, with an orientation."""
+    height, width = grey.shape
+    entries = [
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (274, value),
+        (277, 1),
+        (278, height),
+    ]
+    entries += [(278, height), (279, width * height)]
+    directory = b"".join(struct.pack("<HHII", tag, 4 if tag in {273, 279} else 3, 1, number) for tag, number in entries)
+    content = grey.tobytes()
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(content))
+    return head + content + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_tiff_is_turned_once(value: int, tmp_path: Path) -> None:
+    upright = sample()
+    (tmp_path / "photo").write_bytes(tiff(np.ascontiguousarray(stored(upright, value)[:, :, 0]), value))
+    read = read_image(tmp_path / "photo")
+    assert read is not None
+    assert (read == upright).all()
+
+
 @pytest.mark.parametrize("name", ["photo.jfif", "photo", "photo.mp4", "photo.JPG.bak", "2024"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
 def test_a_picture_is_known_by_its_content(suffix: str, name: str, tmp_path: Path) -> None:
@@ -168,6 +198,31 @@ class TestFilms:
         assert code == 3
         assert "where its header says 100" in said
 
+    def test_a_part_that_was_cut_out_without_new_encoding_is_whole(self, tmp_path: Path) -> None:
+        """Its edit list hides the frames before the cut, which the file counts."""
+        source, path = tmp_path / "whole.mp4", tmp_path / "part.mp4"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=30:duration=8", "-g", 120, source)
+        self.ffmpeg("-ss", 2.5, "-t", 3, "-i", source, "-c", "copy", path)
+        count, code, said = self.frames(path)
+        assert count >= 75
+        assert code == 0, said
+
+    def test_a_damaged_middle_is_passed_over_and_said(self, tmp_path: Path) -> None:
+        path = tmp_path / "damaged.mp4"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=8", "-g", 25, "-bf", 0, path)
+        content = bytearray(path.read_bytes())
+        start = content.index(b"mdat") + len(content) // 5
+        content[start : start + 6000] = os.urandom(6000)
+        path.write_bytes(bytes(content))
+        count, _, _ = self.frames(path)
+        assert count > 120
+
+    def test_raw_motion_jpeg_is_a_film(self, tmp_path: Path) -> None:
+        path = tmp_path / "raw.mjpeg"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=1", "-f", "mjpeg", path)
+        assert picture_kind(path) is None
+        assert self.frames(path)[:2] == (25, 0)
+
     def test_sound_with_a_picture_is_no_video(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "cover.png"), sample())
         sound = ("-f", "lavfi", "-i", "sine=duration=2", "-i", tmp_path / "cover.png")
@@ -177,3 +232,15 @@ class TestFilms:
         count, code, said = self.frames(tmp_path / "a.mp3")
         assert (count, code) == (0, 3)
         assert "is a sound file with a picture" in said
+
+
+def test_names_cannot_forge_lines(command: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a\nerror: forged\x1b[31m.jpg").write_bytes(encoded(".jpg", sample()))
+    done = command("fer-edge", "run", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert not any(line.startswith("error: forged") for line in (done.stdout + done.stderr).splitlines())
+    missing = command("fer-edge", "run", "no\nerror: forged", cwd=tmp_path)
+    assert len(missing.stderr.splitlines()) == 1

@@ -30,7 +30,7 @@ LEAST_SAMPLES, LEAST_PEOPLE = 300, 10
 # Added to each bin's count, so that an empty bin gives no infinite distance.
 _SMOOTHING = 0.5
 # A difference is not chance if it is this many times as large as those among the days of the reference.
-_DAY_FACTOR = 1.5
+_DAY_FACTOR = 2.0
 # Into so many groups of about equal counts the bins are merged.
 _GROUPS = 5
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from fer_edge.errors import ConfigError, reason
 from fer_edge.sinks import Sink
 from fer_edge.sinks.overlay import draw
+from fer_edge.terminal import printable
 from fer_edge.types import FrameResult
 
 # Pixels of height up to which a small picture is enlarged, so that its text can be read.
@@ -75,7 +76,7 @@ class PictureTable(Sink):
 
     def emit(self, result: FrameResult) -> None:
         """Take a picture's rows."""
-        name = escape(os.fsencode(result.frame.name).decode(errors="replace"))
+        name = escape(printable(os.fsencode(result.frame.name).decode(errors="replace")))
         if not result.faces:
             self._table.add_row(name, "", "nobody", "", "")
         for face in result.faces:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -12,12 +11,15 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import SourceError
+from fer_edge.sources.containers import counts_frames, is_cut, mp4_seconds
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
 
 # Part of the frames, or of the time, that a header promises, from which on a video is complete: headers are not exact.
 _ENOUGH = 0.9
+# Frames in a row that may be damaged: a group of pictures that lost its first.
+_MOST_DAMAGED = 300
 # Frames per second that no camera delivers.
 _FASTEST = 10_000.0
 
@@ -47,8 +49,10 @@ class VideoSource:
         self.frames = count if count > 0 else None
         if self.fps > _FASTEST:  # FFmpeg's clock for a picture that is attached to sound
             raise SourceError(f"{self._path}: is a sound file with a picture, not a video")
-        self._counts_frames = self._path.is_file() and _counts_frames(self._path)
-        self._is_cut = self._path.is_file() and _is_cut(self._path)  # a pipe opens only once
+        is_file = self._path.is_file()  # a pipe opens only once
+        self._counts_frames = is_file and counts_frames(self._path)
+        self._is_cut = is_file and is_cut(self._path)
+        self._duration = mp4_seconds(self._path) if is_file else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,7 +62,7 @@ class VideoSource:
         """Yield all frames. Raises SourceError at the end if the file broke off before the frames it promises."""
         index, seconds = 0, 0.0
         while not self._stopped:
-            read, image = self._capture.read()
+            read, image = self._read(index)
             if not read:
                 self._refuse_early_end(index, seconds)
                 return
@@ -72,43 +76,29 @@ class VideoSource:
         """End the iteration."""
         self._stopped = True
 
+    def _read(self, index: int) -> tuple[bool, cv2.typing.MatLike]:
+        """Read the next frame; where the file promises more, what is damaged in between is passed over."""
+        read, image = self._capture.read()
+        attempts = _MOST_DAMAGED if self._counts_frames and self.frames and index < self.frames - 1 else 0
+        while not read and attempts and not self._stopped:
+            attempts -= 1
+            read, image = self._capture.read()
+        return read, image
+
     def _refuse_early_end(self, read: int, seconds: float) -> None:
         """Raise SourceError if frames are missing at the end.
 
-        MP4, QuickTime and AVI files count their frames. For others OpenCV multiplies the duration of the longest
-        stream, which may be sound, by the rate: then it is only said.
+        MP4, QuickTime and AVI files count their frames, those included that an edit list hides: then the duration of
+        the picture decides. For others OpenCV multiplies the duration of the longest stream, which may be sound, by
+        the rate: then it is only said.
         """
         if self._is_cut and not (self.frames and read >= self.frames):
             raise SourceError(f"{self._path}: broke off after {read} frames: the file is truncated")
-        if self.frames is None or read >= _ENOUGH * self.frames or seconds >= _ENOUGH * self.frames / self.fps:
+        if self.frames is None or read >= min(_ENOUGH * self.frames, self.frames - 1):
+            return
+        if seconds + 1 / self.fps >= _ENOUGH * (self._duration or self.frames / self.fps):
             return
         message = f"{self._path}: had {read} frames where its header says {self.frames}"
         if self._counts_frames:
             raise SourceError(f"{message}: the rest cannot be read")
         _log.warning("%s", message)
-
-
-def _counts_frames(path: Path) -> bool:
-    """Whether this kind of file holds the exact number of its frames."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head[4:8] == b"ftyp" or (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
-
-
-def _is_cut(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file is shorter than its boxes say (ISO/IEC 14496-12, 4.2); False for others."""
-    end = 0
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        while end < size:
-            file.seek(end)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            if end == 0 and kind != b"ftyp":
-                return False
-            if length == 1:
-                length = int.from_bytes(header[8:], "big")
-            if length == 0:  # this box reaches to the end, wherever that is
-                return False
-            end += max(length, 8)
-    return end > size
