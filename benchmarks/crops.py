@@ -123,7 +123,7 @@ def report_frames(
         table.add_column(column, justify="right")
     for name, drawn in groups.items():
         found = sum(face.found is not None for face in drawn) / len(drawn)
-        detected, true = _accuracy(drawn, classes, classifier, detector.framing)
+        detected, true = _accuracy(drawn, classes, classifier, detector.crop_calibration)
         table.add_row(name, f"{found:.1%}", f"{detected:.1%}", f"{true:.1%}")
     Console().print(table)
 
@@ -152,12 +152,14 @@ def _draw(detector: Detector, image: Image, side: int, spoil: Spoil, rng: np.ran
 
 
 def _accuracy(
-    drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier, framing: CropCalibration
+    drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier, crop_calibration: CropCalibration
 ) -> tuple[float, float]:
     """Of the faces found: share right from the detected crop, and from the true one."""
     pairs = [(face, truth) for face, truth in zip(drawn, classes, strict=True) if face.found]
     detected = [
-        _is_right(classifier, crop_face(face.image, face.found, framing), truth) for face, truth in pairs if face.found
+        _is_right(classifier, crop_face(face.image, face.found, crop_calibration), truth)
+        for face, truth in pairs
+        if face.found
     ]
     true = [_is_right(classifier, crop_face(face.image, face.truth, CropCalibration()), truth) for face, truth in pairs]
     return (float(np.mean(detected)), float(np.mean(true))) if pairs else (0.0, 0.0)

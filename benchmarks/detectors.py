@@ -1,4 +1,4 @@
-"""Haar against MediaPipe: framing, accuracy end to end by tilt, recall by size and pose, time.
+"""Haar against MediaPipe: crop_calibration, accuracy end to end by tilt, recall by size and pose, time.
 
     python benchmarks/detectors.py --data DATA --media MEDIA
 
@@ -71,7 +71,7 @@ def main(
     cv2.setNumThreads(1)
     console = Console(width=120)
     detectors = {name: open_detector(config) for name, config in CONFIGS.items()}
-    console.print(framing_table(detectors, load_dataset(data, "train", "ferplus7").images[:faces]))
+    console.print(crop_calibration_table(detectors, load_dataset(data, "train", "ferplus7").images[:faces]))
     console.print(tilt_table(detectors, load_dataset(data, "validation", "ferplus7"), faces))
     photos = [(_read(media / name), face) for name, faces_in in PHOTOS.items() for face in faces_in]
     sizes = {f"{size} px": (float(size), 0.0) for size in SIZES}
@@ -85,9 +85,9 @@ def main(
     console.print(time_table(detectors, images))
 
 
-def framing_table(detectors: dict[str, Detector], images: npt.NDArray[np.uint8]) -> Table:
+def crop_calibration_table(detectors: dict[str, Detector], images: npt.NDArray[np.uint8]) -> Table:
     """What turns a detector's box into FER2013's own square: medians over faces of known place."""
-    table = _table("framing: medians over Training faces", ("detector", "faces", "scale", "dx", "dy"))
+    table = _table("crop_calibration: medians over Training faces", ("detector", "faces", "scale", "dx", "dy"))
     truth = FaceBox((WIDTH - SIDE) / 2, (HEIGHT - SIDE) / 2, SIDE, SIDE)
     for name, detector in detectors.items():
         found = [_largest(detector.detect(_pasted(image, 0))) for image in track(images, name, transient=True)]
@@ -98,7 +98,7 @@ def framing_table(detectors: dict[str, Detector], images: npt.NDArray[np.uint8])
 
 def agreement_table(detectors: dict[str, Detector], images: Sequence[Image]) -> Table:
     """What turns a detector's box into the cascade's crop of the same face: medians over a real video."""
-    title = "framing: medians over stage_clip.mp4, near, against the cascade's crops"
+    title = "crop_calibration: medians over stage_clip.mp4, near, against the cascade's crops"
     table = _table(title, ("detector", "faces", "scale", "dx", "dy"))
     cascade = detectors["haar"]
     frames, place = SCENES["near, frontal"]
@@ -107,7 +107,7 @@ def agreement_table(detectors: dict[str, Detector], images: Sequence[Image]) -> 
     for name, detector in detectors.items():
         pairs = zip(expected, (detector.detect(image) for image in near), strict=True)
         fits = [
-            _fit(box, cascade.framing.apply(other))
+            _fit(box, cascade.crop_calibration.apply(other))
             for others, boxes in pairs
             for other in others
             for box in boxes
@@ -125,7 +125,7 @@ def tilt_table(detectors: dict[str, Detector], check: LabelledFaces, faces: int)
     )
     for tilt in TILTS:
         for name, detector in detectors.items():
-            classifier = Classifier(load_bundle(find_bundle("ferplus7")), detector.framing)
+            classifier = Classifier(load_bundle(find_bundle("ferplus7")), detector.crop_calibration)
             right, upright = [], []
             for index in track(range(faces), f"{name}, {tilt} degrees", transient=True):
                 image = _pasted(check.images[index], tilt if index % 2 else -tilt)
@@ -220,7 +220,7 @@ def _finds(
     turn += np.array([[0, 0, target[0] - centre[0]], [0, 0, target[1] - centre[1]]])
     frame = np.asarray(cv2.warpAffine(small, turn, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE), np.uint8)
     truth = FaceBox(target[0] - side / 2, target[1] - side / 2, side, side)
-    return any(iou(detector.framing.apply(box), truth) > 0.4 for box in detector.detect(frame))
+    return any(iou(detector.crop_calibration.apply(box), truth) > 0.4 for box in detector.detect(frame))
 
 
 def _read(path: Path) -> Image:
@@ -241,7 +241,7 @@ def _fit(box: FaceBox, truth: FaceBox) -> tuple[float, float, float]:
 
 
 def _reads(classifier: Classifier, detector: Detector, image: Image, box: FaceBox) -> int:
-    return int(classifier.probabilities(crop_face(image, box, detector.framing)).argmax())
+    return int(classifier.probabilities(crop_face(image, box, detector.crop_calibration)).argmax())
 
 
 def _within(box: FaceBox, place: tuple[int, int, int, int]) -> bool:

@@ -83,7 +83,7 @@ def _work(counts: list[int]) -> None:
         image = source.render(scene)
     detector = open_detector(DetectorConfig())
     shares = range(len(detector.regions(image.shape[1], image.shape[0])))
-    classifier = Classifier(load_bundle(find_bundle(DEFAULT_MODEL)), detector.framing)
+    classifier = Classifier(load_bundle(find_bundle(DEFAULT_MODEL)), detector.crop_calibration)
     prediction = classifier.predict(np.zeros((classifier.input_size, classifier.input_size), np.uint8))
     following = _following(image, scene.box, classifier.labels, prediction)
     track = (Track(1, scene.box, 1.0, 0.0),)
@@ -116,7 +116,7 @@ class _Certain:
     """A detector that costs nothing, so that what is left is the loop's own."""
 
     credible, certain = 0.0, 0.0
-    framing = CropCalibration()
+    crop_calibration = CropCalibration()
 
     def __init__(self, box: FaceBox) -> None:
         self._box = box

@@ -72,7 +72,7 @@ def main(data: Annotated[Path, typer.Argument(envvar="FER_DATA")], count: int = 
             credible = [box for box, score in zip(boxes, scores, strict=True) if score >= detector.credible]
             certain = [box for box, score in zip(boxes, scores, strict=True) if score >= detector.certain]
             for kind, believed in (("scanned", boxes), ("credible", credible), ("certain", certain)):
-                tallies[kind].count([detector.framing.apply(box) for box in believed], truth)
+                tallies[kind].count([detector.crop_calibration.apply(box) for box in believed], truth)
         cells = (f"{100 * tally.found / count:.0f} % / {tally.others / count:.3f}" for tally in tallies.values())
         table.add_row(f"{light:g}", *cells, f"{1000 * spent / count:.1f}")
     Console(width=120).print(table)

@@ -62,7 +62,7 @@ class Pipeline:
         self.model = load_bundle(find_bundle(config.model))
         self._classifier = Classifier(
             self.model,
-            detector.framing,
+            detector.crop_calibration,
             threads=config.threads,
             prior=config.classifier.prior,
         )

@@ -72,20 +72,20 @@ def resized(grey: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def crop_face(image: Image, box: FaceBox, framing: CropCalibration, size: int = MODEL_SIZE) -> Image:
+def crop_face(image: Image, box: FaceBox, crop_calibration: CropCalibration, size: int = MODEL_SIZE) -> Image:
     """Cut the model's input out of a frame.
 
     Args:
         image: the frame, grey or BGR, uint8.
         box: the face as its detector reports it, in pixels of `image`.
-        framing: that detector's transform.
+        crop_calibration: that detector's transform.
         size: side of the model's input in pixels.
 
     Returns:
         The grey crop, shape (size, size), uint8. Where the crop reaches beyond the frame, the border is repeated.
         A head that its detector reports as tilted is levelled.
     """
-    crop = framing.apply(box)
+    crop = crop_calibration.apply(box)
     side = max(round(crop.width), 1)
     if abs(box.roll) > _LEVEL_FROM:
         return resize(to_grey(_levelled(image, crop, side)), size)

@@ -52,7 +52,7 @@ class TimedDetector:
     """A detector whose searches a stopwatch counts."""
 
     def __init__(self, detector: Detector, stopwatch: Stopwatch) -> None:
-        self.framing = detector.framing
+        self.crop_calibration = detector.crop_calibration
         self.credible, self.certain = detector.credible, detector.certain
         self._detector = detector
         self._stopwatch = stopwatch

@@ -53,7 +53,7 @@ def scene(tilt: float = 0, place: FaceBox = PLACE, size: tuple[int, int] = (640,
 @needs_models
 def test_it_finds_the_face_where_fer2013_would_crop_it(detector: Detector) -> None:
     (box,) = detector.detect(scene())
-    assert iou(detector.framing.apply(box), PLACE) > 0.8
+    assert iou(detector.crop_calibration.apply(box), PLACE) > 0.8
     assert abs(box.roll) < 15
     (near,) = detector.detect_near(scene(), FaceBox(200, 130, 190, 190))
     assert iou(near, box) > 0.8
@@ -68,10 +68,12 @@ def test_the_roll_of_a_tilted_head_is_corrected(detector: Detector, tilt: int) -
     (upright,) = detector.detect_near(scene(), PLACE)
     (tilted,) = detector.detect_near(scene(tilt), PLACE)
     assert tilted.roll == pytest.approx(tilt, abs=10)
-    expected = crop_face(scene(), upright, detector.framing)
+    expected = crop_face(scene(), upright, detector.crop_calibration)
 
     def likeness(box: FaceBox) -> float:
-        return float(np.corrcoef(expected.ravel(), crop_face(scene(tilt), box, detector.framing).ravel())[0, 1])
+        return float(
+            np.corrcoef(expected.ravel(), crop_face(scene(tilt), box, detector.crop_calibration).ravel())[0, 1]
+        )
 
     assert likeness(tilted) > likeness(replace(tilted, roll=0.0)) + 0.2
 
@@ -111,7 +113,7 @@ def test_a_small_face_is_found_in_tiles_alone_and_where_it_is(detector: Detector
     assert not found[0]
     boxes = [box for boxes in found for box in boxes]
     assert boxes
-    assert all(iou(detector.framing.apply(box), place) > 0.4 for box in boxes)
+    assert all(iou(detector.crop_calibration.apply(box), place) > 0.4 for box in boxes)
     assert all(box.score >= 0.6 for box in boxes)
     (once,) = detector.detect(image)
     assert once in boxes, "the full scan reports it once"
@@ -123,11 +125,11 @@ def test_tiles_are_searched_in_the_large_picture_and_the_whole_frame_in_the_smal
     frame = Frame(scene(place=place, size=(1920, 1080), grey=20), small=np.zeros((180, 320, 3), np.uint8))
     found = [box for share in range(len(detector.regions(1920, 1080))) for box in scan(detector, frame, share)]
     assert found, "the small picture shows nothing"
-    assert all(iou(detector.framing.apply(box), place) > 0.4 for box in found)
+    assert all(iou(detector.crop_calibration.apply(box), place) > 0.4 for box in found)
     large = Frame(scene(place=FaceBox(1200, 300, 500, 500), size=(1920, 1080)))
     small = replace(large, image=np.zeros_like(large.image), small=np.asarray(cv2.resize(large.image, (320, 180))))
     (box,) = scan(detector, small, 0)
-    assert iou(detector.framing.apply(box), FaceBox(1200, 300, 500, 500)) > 0.8
+    assert iou(detector.crop_calibration.apply(box), FaceBox(1200, 300, 500, 500)) > 0.8
 
 
 @needs_models
@@ -136,7 +138,7 @@ def test_a_face_that_fills_a_still_picture_is_found(detector: Detector, name: st
     face = np.asarray(cv2.cvtColor(load_composites()[name], cv2.COLOR_GRAY2BGR), np.uint8)
     boxes = detector.detect(face)
     assert len(boxes) == 1
-    assert iou(detector.framing.apply(boxes[0]), FaceBox(0, 0, face.shape[1], face.shape[0])) > 0.7
+    assert iou(detector.crop_calibration.apply(boxes[0]), FaceBox(0, 0, face.shape[1], face.shape[0])) > 0.7
 
 
 @needs_models

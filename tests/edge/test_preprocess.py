@@ -41,9 +41,9 @@ def test_a_tilted_head_is_levelled_about_its_own_middle() -> None:
     upright[60:140, 60:100] = 200
     turn = cv2.getRotationMatrix2D((100, 100), -30, 1.0)
     tilted = np.asarray(cv2.warpAffine(upright, turn, (200, 200)), np.uint8)
-    framing = CropCalibration(scale=1.2, dx=0.1, dy=-0.2)
-    expected = crop_face(upright, FaceBox(60, 60, 80, 80), framing)
-    level = crop_face(tilted, FaceBox(60, 60, 80, 80, roll=30), framing)
+    crop_calibration = CropCalibration(scale=1.2, dx=0.1, dy=-0.2)
+    expected = crop_face(upright, FaceBox(60, 60, 80, 80), crop_calibration)
+    level = crop_face(tilted, FaceBox(60, 60, 80, 80, roll=30), crop_calibration)
     assert np.abs(level.astype(int) - expected).mean() < 8
-    crooked = crop_face(tilted, FaceBox(60, 60, 80, 80), framing)
+    crooked = crop_face(tilted, FaceBox(60, 60, 80, 80), crop_calibration)
     assert np.abs(crooked.astype(int) - expected).mean() > 20

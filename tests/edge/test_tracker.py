@@ -45,7 +45,7 @@ class Counting:
 
     def __init__(self) -> None:
         self._detector: Detector = open_detector(DetectorConfig())
-        self.framing = self._detector.framing
+        self.crop_calibration = self._detector.crop_calibration
         regions = self._detector.regions(640, 480)
         self.whole = [share for share, region in enumerate(regions) if region == FaceBox(0, 0, 640, 480)]
         self.shares = len(self.whole)

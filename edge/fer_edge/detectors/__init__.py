@@ -14,7 +14,7 @@ from fer_edge.types import FaceBox, Frame, Image
 class Detector(Protocol):
     """Finds faces. Boxes are in pixels of the picture given."""
 
-    framing: CropCalibration
+    crop_calibration: CropCalibration
     """How its boxes become the crop that the model was trained on."""
 
     credible: float

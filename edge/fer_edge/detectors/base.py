@@ -18,7 +18,7 @@ class BaseDetector(ABC):
     Boxes with a score below `credible` are dropped. Boxes with a score of `certain` or more are shown at once.
     """
 
-    framing = CropCalibration()
+    crop_calibration = CropCalibration()
     credible = 0.0
     certain = 0.9
 

@@ -49,7 +49,7 @@ class HaarDetector:
     """Faces by Haar cascades."""
 
     # Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop.
-    framing = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
+    crop_calibration = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
 
     # What faces and other things scored: docs/performance.md.
     credible, certain = 0.57, 0.9

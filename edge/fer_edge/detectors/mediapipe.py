@@ -44,7 +44,7 @@ class MediaPipeDetector:
     """
 
     credible, certain = 0.0, math.inf
-    framing = CropCalibration(scale=1.16, dx=0.0, dy=-0.09)
+    crop_calibration = CropCalibration(scale=1.16, dx=0.0, dy=-0.09)
 
     def __init__(self, config: DetectorConfig) -> None:
         """Open the models.

@@ -84,7 +84,7 @@ class Manifest(_Strict):
     input_shape: tuple[int, int, Literal[1]]
     """Height, width (the same) and channels of the grey crop."""
     crop_margin: float = Field(ge=0, lt=2)
-    """Added on each side of FER2013's framing, as a fraction of its side."""
+    """Added on each side of FER2013's crop_calibration, as a fraction of its side."""
     files: dict[str, str]
     """sha256 of each file by name."""
     macs: int

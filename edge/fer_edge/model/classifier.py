@@ -23,13 +23,13 @@ class Classifier:
     """Reads expressions with one model bundle."""
 
     def __init__(
-        self, bundle: Bundle, framing: CropCalibration | None = None, threads: int = 1, prior: float = 0.0
+        self, bundle: Bundle, crop_calibration: CropCalibration | None = None, threads: int = 1, prior: float = 0.0
     ) -> None:
         """Open the model and compare it with its manifest.
 
         Args:
             bundle: the model.
-            framing: the detector's transform from box to crop; the box itself if left out.
+            crop_calibration: the detector's transform from box to crop; the box itself if left out.
             threads: how many the kernels may use.
             prior: power of the training prior that probabilities are divided by, 0..1; 0 leaves them as they are.
 
@@ -38,9 +38,9 @@ class Classifier:
             MissingDependency: no TFLite runtime.
         """
         manifest = bundle.manifest
-        base = framing or CropCalibration()
+        base = crop_calibration or CropCalibration()
         self.labels = manifest.labels
-        self._framing = CropCalibration(base.scale * (1 + 2 * manifest.crop_margin), base.dx, base.dy)
+        self._crop_calibration = CropCalibration(base.scale * (1 + 2 * manifest.crop_margin), base.dx, base.dy)
         try:
             self._interpreter = open_interpreter(bundle.model, threads)
             self._input = _only_tensor(self._interpreter.get_input_details(), (1, *manifest.input_shape), "input")
@@ -54,7 +54,7 @@ class Classifier:
     def classify(self, frame: Frame, tracks: Sequence[Track]) -> dict[int, Prediction]:
         """Return a prediction, by id, of each track that was seen in this frame."""
         return {
-            track.id: self.predict(crop_face(frame.image, track.box, self._framing, self.input_size))
+            track.id: self.predict(crop_face(frame.image, track.box, self._crop_calibration, self.input_size))
             for track in tracks
             if track.missed_s == 0
         }

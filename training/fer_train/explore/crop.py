@@ -103,7 +103,7 @@ def _look(path: Path, label: str, detector: Detector, seen: set[str]) -> Photogr
     if not boxes:
         return Photograph(path, label, digest, "no face")
     largest = max(boxes, key=lambda box: box.width * box.height)
-    face = crop_face(image, largest, detector.framing)
+    face = crop_face(image, largest, detector.crop_calibration)
     return Photograph(path, label, digest, "one face" if len(boxes) == 1 else "several faces", face)
 
 

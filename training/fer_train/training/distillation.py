@@ -120,7 +120,7 @@ def _load(path: Path, scheme: Scheme) -> keras.Model:
     if model.output_shape[1] != len(LABELS[scheme]):
         raise ModelError(
             f"{path}: tells {model.output_shape[1]} classes apart, {scheme} has {len(LABELS[scheme])}. "
-            f"Mend the scheme in {RECORD_FILE} beside it"
+            f"Fix the scheme in {RECORD_FILE} beside it"
         )
     return model
 

@@ -91,7 +91,7 @@ def run_trials(study: optuna.Study, task: Task, trials: int) -> None:
         tell(_describe(trial))
         failures = failures + 1 if trial.state == TrialState.FAIL else 0
         if failures == _FAILURES:
-            raise FerError(f"{task.out}: gave up after {failures} failures in a row. Mend the cause, then run it again")
+            raise FerError(f"{task.out}: gave up after {failures} failures in a row. Fix the cause, then run it again")
 
 
 def epochs_done(trial: FrozenTrial) -> int:
