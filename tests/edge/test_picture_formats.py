@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge import RunConfig, open_source
 from fer_edge.images import pictures_in, read_image
 from fer_edge.picture_formats import orientation, picture_kind
 from fer_edge.types import Image
@@ -217,6 +218,32 @@ class TestFilms:
         count, _, _ = self.frames(path)
         assert count > 120
 
+    @pytest.mark.parametrize(("times", "rate", "seconds"), [("N/10+gt(N\\,9)*3", 10, 5), ("N*4", 0.25, 20)])
+    def test_a_recording_keeps_every_frame_at_its_time(
+        self, times: str, rate: float, seconds: float, tmp_path: Path
+    ) -> None:
+        """A pause of three seconds, and a time lapse of one frame every four seconds."""
+        count = 20 if rate == 10 else 5
+        source, out = tmp_path / "in.mkv", tmp_path / "out.mp4"
+        video = ("-f", "lavfi", "-i", f"testsrc=size=161x121:rate=10:duration={count / 10}")
+        self.ffmpeg(*video, "-vf", f"setpts='({times})/TB'", "-fps_mode", "vfr", "-r", rate, source)
+        program = [sys.executable, "-m", "fer_edge", "run", str(source), "--record", str(out)]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        capture = cv2.VideoCapture(str(out))
+        pictures = []
+        while (read := capture.read())[0]:
+            pictures.append(read[1])
+        assert pictures[0].shape == (122, 162, 3), "nothing of an odd side is lost"
+        assert len(pictures) / capture.get(cv2.CAP_PROP_FPS) == pytest.approx(seconds, abs=0.3)
+
+    def test_pixels_that_are_not_square_are_shown_in_proportion(self, tmp_path: Path) -> None:
+        path = tmp_path / "wide.mp4"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1", "-vf", "setsar=4/3", path)
+        with open_source(RunConfig(source=str(path))) as source:
+            shapes = {frame.image.shape for frame in source}
+        assert shapes == {(120, 213, 3)}
+
     def test_raw_motion_jpeg_is_a_film(self, tmp_path: Path) -> None:
         path = tmp_path / "raw.mjpeg"
         self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=1", "-f", "mjpeg", path)
@@ -244,3 +271,18 @@ def test_names_cannot_forge_lines(command: Run, tmp_path: Path) -> None:
     assert not any(line.startswith("error: forged") for line in (done.stdout + done.stderr).splitlines())
     missing = command("fer-edge", "run", "no\nerror: forged", cwd=tmp_path)
     assert len(missing.stderr.splitlines()) == 1
+
+
+def test_a_folder_may_be_called_2024(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024" / "a.png").write_bytes(encoded(".png", sample()))
+    done = command("fer-edge", "run", "2024", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a.png" in done.stdout
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_fault(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "\u5199\u771f.png").write_bytes(encoded(".png", sample()))
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = command("fer-edge", "run", tmp_path, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import signal
@@ -54,6 +55,9 @@ def run_app(command: Callable[..., int | None]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the caller's shell
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that cannot be shown is no fault
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command(standalone_mode=False)
         sys.stdout.flush()

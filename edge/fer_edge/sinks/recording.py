@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -17,13 +18,15 @@ import numpy as np
 from fer_edge.errors import ConfigError, reason
 from fer_edge.sinks import Sink
 from fer_edge.sinks.overlay import draw
-from fer_edge.types import FrameResult, Image
+from fer_edge.types import Frame, FrameResult, Image
 
 _log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mkv")
 _PART = ".part.mp4"
 _FALLBACK_FPS = 30.0
+# Frames per second that a recording of a file has at least.
+_LEAST_FPS = 25.0
 # Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills.
 _LONGEST_REPEAT = 2.0
 
@@ -34,7 +37,9 @@ _RESERVE_A_FRAME = 32
 
 
 class Recording(Sink):
-    """Writes annotated frames to a video; short gaps are filled by repeating frames.
+    """Writes annotated frames to a video, without sound; until the next frame comes, the last one is repeated.
+
+    Of a file every frame is written, at its own time; of a camera, gaps are shortened to two seconds.
 
     An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv can be played at
     any moment: it is written in place, and replaces none, so that what is killed and started again leaves two. When the
@@ -49,7 +54,10 @@ class Recording(Sink):
         self._path = self._aside = path
         self._asked = path
         self._in_place = path.suffix.lower() == ".mkv"
-        self._fps = fps if 1 <= fps <= 240 else _FALLBACK_FPS
+        self._rate = fps if 0.001 <= fps <= 240 else _FALLBACK_FPS
+        self._fps, self._repeat = self._rate, 1
+        self._last: Image | None = None
+        self._ends = False
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._first_at = 0.0
@@ -74,6 +82,8 @@ class Recording(Sink):
         try:
             if self._writer is None:
                 return
+            if self._ends and not self._full:
+                self._write_last(self._repeat - 1)  # the last frame is shown as long as the others
             self._writer.release()
             if self._count_frames() < self._written:
                 discarded = "" if self._in_place else " and is discarded"
@@ -89,16 +99,28 @@ class Recording(Sink):
         """Write the frame as often as its time asks for. Raises OSError where the video cannot be written."""
         self._refuse_removed_file()
         self._refuse_full_disk()
-        image = draw(result)
-        writer = self._writer or self._open(image, result.frame.captured_at)
+        frame = result.frame
+        self._ends = not frame.live
+        image = _with_even_sides(draw(result))
+        if self._writer is None:
+            self._open(image, frame)
         if (image.shape[1], image.shape[0]) != self._size:
             image = np.asarray(cv2.resize(image, self._size), np.uint8)
-        missing = round((result.frame.captured_at - self._first_at) * self._fps) + 1 - self._written
+        missing = round((frame.captured_at - self._first_at) * self._fps) + 1 - self._written
         longest = round(_LONGEST_REPEAT * self._fps)
-        if missing > longest:
+        if frame.live and missing > longest:
             self._first_at += (missing - longest) / self._fps
-        for _ in range(min(missing, longest)):
-            writer.write(image)
+            missing = longest
+        self._write_last(missing - 1)  # what was shown until now
+        self._last = image
+        if missing > 0 or not frame.live:  # of a file every frame is written
+            self._write_last(1)
+
+    def _write_last(self, times: int) -> None:
+        if self._writer is None or self._last is None:
+            return
+        for _ in range(times):
+            self._writer.write(self._last)
             self._written += 1
 
     def _choose_file(self) -> None:
@@ -146,7 +168,11 @@ class Recording(Sink):
         if self._full:
             raise OSError(errno.ENOSPC, "No space left on device: the video ends here")
 
-    def _open(self, image: Image, captured_at: float) -> cv2.VideoWriter:
+    def _open(self, image: Image, frame: Frame) -> None:
+        # The rate of a film is a mean: its frames may come closer together, so it is written at a multiple.
+        least = 1.0 if frame.live else _LEAST_FPS
+        self._repeat = max(math.ceil(least / self._rate), 1)
+        self._fps = self._rate * self._repeat
         self._size = (image.shape[1], image.shape[0])
         self._choose_file()
         writer = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
@@ -154,14 +180,21 @@ class Recording(Sink):
             raise OSError(f"OpenCV cannot write a video of {self._size[0]}x{self._size[1]} pixels")
         self._writer = writer
         self._identity = self._identify()
-        self._first_at, self._written = captured_at, 0
-        return writer
+        self._first_at, self._written, self._last = frame.captured_at, 0, None
 
     def _count_frames(self) -> int:
         capture = cv2.VideoCapture(str(self._aside), cv2.CAP_FFMPEG)
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         return count
+
+
+def _with_even_sides(image: Image) -> Image:
+    """The codec knows even sides alone: an odd one gets one more row or column, the same as the last."""
+    below, right = image.shape[0] % 2, image.shape[1] % 2
+    if not below and not right:
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _runs(pid: int) -> bool:

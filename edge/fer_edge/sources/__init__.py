@@ -82,7 +82,7 @@ def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observ
     if name.partition(":")[0] == "picamera2":
         return _picamera2(config, name, observer)
     path = Path(name)
-    if name.isdecimal() or "://" in name or name.startswith("/dev/") or _is_device(path):
+    if (name.isdecimal() and not path.is_dir()) or "://" in name or name.startswith("/dev/") or _is_device(path):
         return _camera(config, name, observer)
     if not os.path.exists(path):  # noqa: PTH110 - a name too long is no file
         meant = closest(name, NAMED_SOURCES)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.containers import counts_frames, is_cut, mp4_seconds
-from fer_edge.types import Frame
+from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class VideoSource:
         self.frames = count if count > 0 else None
         if self.fps > _FASTEST:  # FFmpeg's clock for a picture that is attached to sound
             raise SourceError(f"{self._path}: is a sound file with a picture, not a video")
+        across, down = (self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+        self._pixel_ratio = across / down if across > 0 and down > 0 and 0.1 < across / down < 10 else 1.0
         is_file = self._path.is_file()  # a pipe opens only once
         self._counts_frames = is_file and counts_frames(self._path)
         self._is_cut = is_file and is_cut(self._path)
@@ -69,12 +71,21 @@ class VideoSource:
             stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index:
                 seconds = stamp if stamp > seconds else seconds + 1 / self.fps
-            yield Frame(np.asarray(image, np.uint8), seconds, index)
+            yield Frame(self._square_pixels(np.asarray(image, np.uint8)), seconds, index)
             index += 1
 
     def stop(self) -> None:
         """End the iteration."""
         self._stopped = True
+
+    def _square_pixels(self, image: Image) -> Image:
+        """Stretch a picture whose pixels are not square to the proportions in which it is shown."""
+        ratio = self._pixel_ratio
+        if ratio == 1:
+            return image
+        height, width = image.shape[:2]
+        size = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _read(self, index: int) -> tuple[bool, cv2.typing.MatLike]:
         """Read the next frame; where the file promises more, what is damaged in between is passed over."""
