@@ -225,7 +225,8 @@ class _View:
         """A box of this view in pixels of the frame."""
         x, y = box.x + box.width / 2, box.y + box.height / 2
         x = self.picture.shape[1] - x if self._mirrored else x
-        x, y = np.linalg.solve(self._turn[:, :2], np.array((x, y)) - self._turn[:, 2])
+        back = cv2.invertAffineTransform(self._turn)  # NumPy's own would load OpenBLAS, which takes many megabytes
+        x, y = (float(row[0] * x + row[1] * y + row[2]) for row in back)
         width, height = box.width * self._scale[0], box.height * self._scale[1]
         x, y = x * self._scale[0] + self._corner[0] - width / 2, y * self._scale[1] + self._corner[1] - height / 2
         return FaceBox(float(x), float(y), width, height, box.score, self._roll)
