@@ -12,7 +12,7 @@ from fer_edge import __version__
 from fer_edge.device.thermal import read_heat
 from fer_edge.model.bundle import Manifest
 from fer_edge.sinks import Sink
-from fer_edge.types import FrameResult
+from fer_edge.types import FrameResult, TrackedFace
 
 # Seconds of the timeline, and of one of its steps.
 _TIMELINE_S, _STEP_S = 600, 5
@@ -40,7 +40,7 @@ class LiveState:
         self._model = model
         self._source = source
         self._lock = threading.Lock()
-        self._faces: list[dict[str, Any]] = []
+        self._faces: tuple[TrackedFace, ...] = ()
         self._since: dict[int, float] = {}
         self._frames = 0
         self._times: deque[float] = deque(maxlen=_RECENT)
@@ -62,22 +62,10 @@ class LiveState:
             self._times.append(now)
             if result.frame.live:
                 self._latency_ms = 1000 * (now - result.frame.captured_at)
-            shown = [(face.id, face.label) for face in result.visible_faces]
-            before = [(face["id"], face["label"]) for face in self._faces]
-            self._since = {face.id: self._since.get(face.id, now) for face in result.visible_faces}
-            self._faces = [
-                {
-                    "id": face.id,
-                    "label": face.label,
-                    "confidence": round(face.confidence, 3),
-                    "probabilities": {
-                        label: round(float(value), 3)
-                        for label, value in zip(self._model.labels, face.smoothed.probabilities, strict=True)
-                    },
-                    "in_view_s": round(now - self._since[face.id], 1),
-                }
-                for face in result.visible_faces
-            ]
+            before = [(face.id, face.label) for face in self._faces]
+            self._faces = result.visible_faces
+            self._since = {face.id: self._since.get(face.id, now) for face in self._faces}
+            shown = [(face.id, face.label) for face in self._faces]
             self._add_to_timeline(elapsed)
             self._set(shown != before, "online", self._remark)
 
@@ -85,7 +73,7 @@ class LiveState:
         """There is no frame, since the camera is lost."""
         with self._lock:
             self._alive_at = time.monotonic()
-            self._faces, self._since = [], {}
+            self._faces, self._since = (), {}
             self._set(False, "offline", self._remark)
 
     def remark(self, what: str) -> None:
@@ -115,7 +103,7 @@ class LiveState:
                 "latency_ms": round(self._latency_ms, 1),
                 "temperature_celsius": celsius,
                 "model": {"name": self._model.name, "version": self._model.version, "labels": list(self._model.labels)},
-                "faces": self._faces,
+                "faces": [self._face(face) for face in self._faces],
                 "timeline": {
                     "step_s": _STEP_S,
                     "steps": [
@@ -124,6 +112,18 @@ class LiveState:
                 },
                 "outputs": [{"name": sink.description, "trouble": sink.trouble} for sink in self.outputs],
             }
+
+    def _face(self, face: TrackedFace) -> dict[str, Any]:
+        return {
+            "id": face.id,
+            "label": face.label,
+            "confidence": round(face.confidence, 3),
+            "probabilities": {
+                label: round(float(value), 3)
+                for label, value in zip(self._model.labels, face.smoothed.probabilities, strict=True)
+            },
+            "in_view_s": round(self._alive_at - self._since[face.id], 1),
+        }
 
     def _set(self, faces_changed: bool, camera: str, remark: str) -> None:
         if faces_changed or (camera, remark) != (self._camera, self._remark):
@@ -137,7 +137,7 @@ class LiveState:
             self._timeline.append(_Step(max(following, start - _TIMELINE_S)))
         for face in self._faces:
             seconds = self._timeline[-1].seconds
-            seconds[face["label"]] = seconds.get(face["label"], 0.0) + elapsed
+            seconds[face.label] = seconds.get(face.label, 0.0) + elapsed
 
     def _celsius(self) -> float | None:
         now = time.monotonic()
