@@ -49,8 +49,9 @@ install_all() {
     run install -m 644 "$HERE/sysusers.conf" -D "$SYSUSERS"
     run systemd-sysusers "$SYSUSERS"
     run install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge
-    [ -e "$CONFIG" ] || run install -m 640 -g fer-edge -D "$HERE/config.toml" "$CONFIG"
     install_program
+    configure
+    check_program
     fetch_models
     keep_unit
     trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
@@ -94,14 +95,23 @@ install_program() {
         rm -rf "$new"
         fail "pip cannot install the program (why: above). ${old:+The old version goes on. }Fix that and run this again"
     fi
+    $dry_run || echo "$extras" >"$new/extras"
+    run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service"
+    run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
+}
+
+configure() { # every key, commented; those that a service needs set
+    [ ! -e "$CONFIG" ] || return 0
+    run install -m 640 -g fer-edge -D /dev/null "$CONFIG"
+    run_into "$CONFIG" "$new/bin/fer-edge" config --default --config "$HERE/config.toml"
+}
+
+check_program() {
     if ! run "$new/bin/fer-edge" service check --config "$CONFIG"; then
         rm -rf "$new"
         fail "the new version does not start with $CONFIG (why: above). ${old:+The old version goes on. }Fix that and run" \
             "this again; a package that is missing comes by --extras"
     fi
-    $dry_run || echo "$extras" >"$new/extras"
-    run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service"
-    run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
 }
 
 fetch_models() { # for the detector that finds more faces; the service goes on without
@@ -155,6 +165,16 @@ run() {
         printf '+ %s\n' "$*"
     else
         "$@"
+    fi
+}
+
+run_into() { # a file, the output of a command
+    local file=$1
+    shift
+    if $dry_run; then
+        printf '+ %s > %s\n' "$*" "$file"
+    else
+        "$@" >"$file"
     fi
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from contextlib import suppress
 from functools import cache
@@ -35,6 +36,14 @@ def tell(message: str, *, error: bool = False) -> None:
 def printable(text: str) -> str:
     """The text with control characters as escapes: a name must not move the cursor, nor forge another line."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: without user and password, and without a query, which may hold one. A name as it is."""
+    if "://" not in url:
+        return url
+    address, question, _ = url.partition("?")
+    return re.sub(r"//.*@", "//", address) + ("?…" if question else "")
 
 
 def log_handler(line: str) -> logging.Handler:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from fer_edge.errors import choose, closest
 
@@ -32,18 +32,31 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> tuple[str, 
     if finding["type"] == "literal_error" and names and isinstance(given, str):
         return field, f"'{given}' is unknown. {choose(given, names)}"[:200]
     problem = finding["msg"].removeprefix("Value error, ")
-    if isinstance(given, str | int | float | bool) and finding["loc"]:
+    if isinstance(given, str | int | float | bool) and finding["loc"] and not _is_secret(model, finding["loc"]):
         problem = f"{problem}, not {given!r}"
     return field, problem[:200]
 
 
 def _keys(model: type[BaseModel], sections: Iterable[int | str]) -> list[str]:
     """The keys that a section of a model has; none where it is not a model's."""
+    return list(_fields(model, sections))
+
+
+def _is_secret(model: type[BaseModel], place: Sequence[int | str]) -> bool:
+    return SecretStr in _parts(_fields(model, place[:-1]).get(str(place[-1])))
+
+
+def _fields(model: type[BaseModel], sections: Iterable[int | str]) -> dict[str, object]:
+    """The types of a section's keys."""
     for section in sections:
-        fields = {info.alias or name: info.annotation for name, info in model.model_fields.items()}
-        kind = fields.get(str(section))
-        inner = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, BaseModel)]
+        kind = _fields(model, ()).get(str(section))
+        inner = [part for part in _parts(kind) if isinstance(part, type) and issubclass(part, BaseModel)]
         if not inner:
-            return []
+            return {}
         model = inner[0]
-    return [info.alias or name for name, info in model.model_fields.items()]
+    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+
+
+def _parts(kind: object) -> tuple[object, ...]:
+    """A type, and those that it is made of."""
+    return (kind, *get_args(kind))

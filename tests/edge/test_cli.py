@@ -243,6 +243,8 @@ def test_every_documented_command_and_option_exists() -> None:
             if getattr(COMMANDS[path], "commands", None) and words and words[0].isalpha():
                 pytest.fail(f"{where}: there is no command {words[0]}")
             known = options_of(COMMANDS[path])
+            if "--show" in words:
+                known |= options_of(COMMANDS["fer-edge", "run"])
             for before, word in pairwise(("", *words)):
                 if re.fullmatch(r"-h|--[a-z][a-z0-9-]*", word.partition("=")[0]) and before != "--set":
                     assert word.partition("=")[0] in known, f"{where}: {' '.join(path)} has no {word}"

@@ -239,7 +239,6 @@ def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> 
 )
 def test_a_broker_by_name_address_or_url(given: str, host: str, port: int, tls: bool) -> None:
     mqtt = load_config(None, {"mqtt.host": given}).mqtt
-    assert mqtt is not None
     assert (mqtt.host, mqtt.port, mqtt.tls) == (host, port, tls)
 
 

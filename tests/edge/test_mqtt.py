@@ -80,7 +80,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 @pytest.fixture
 def config(broker: Broker, tmp_path: Path) -> Path:
     path = tmp_path / "config.toml"
-    path.write_text(f'source = "demo"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n')
+    path.write_text(f'source = "demo"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ntopic = "fer-edge"\n')
     return path
 
 

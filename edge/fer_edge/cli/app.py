@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fer_edge.cli.config import config
 from fer_edge.cli.console import run_app
 from fer_edge.cli.drift import drift
 from fer_edge.cli.general import Debug, Version, build, new_app
@@ -90,6 +91,7 @@ def doctor(model: ModelOption = None) -> None:
 
 
 app.command("run")(run_command)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(config)
 app.command(cls=JsonCommand)(bench)
 app.command()(doctor)
 app.command(cls=JsonCommand)(stats)

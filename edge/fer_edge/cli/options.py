@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -112,6 +113,11 @@ def load(config: Path | None, **given: object) -> RunConfig:
     """
     from fer_edge.config import load_config
 
+    return load_config(config, *keyed(given))
+
+
+def keyed(given: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
+    """Values of options by the configuration's keys, and what the options are called, by the same keys."""
     keys = {name: _KEYS.get(name, name) for name in given}
     options = {key: f"--{name.replace('_', '-')}" for name, key in keys.items()}
-    return load_config(config, {keys[name]: value for name, value in given.items()}, options)
+    return {keys[name]: value for name, value in given.items()}, options

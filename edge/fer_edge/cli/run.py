@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,7 +37,7 @@ def run(
     model: ModelOption = None,
     detector: DetectorOption = None,
     display: DisplayOption = None,
-    json_lines: Annotated[
+    json: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE|-", help="Write one JSON line per frame; - is standard output."),
     ] = None,
@@ -61,7 +62,7 @@ def run(
     mqtt: Annotated[
         str | None, typer.Option(metavar="HOST", help="Send every change of faces and labels to this MQTT broker.")
     ] = None,
-    web_address: Annotated[
+    web: Annotated[
         str | None,
         typer.Option(
             "--web", metavar="[HOST:]PORT", help="Serve the live page there, as in 8080: http://localhost:8080"
@@ -90,21 +91,27 @@ def run(
             model=model,
             detector=detector,
             display=display,
-            json=json_lines,
+            json=json,
             on_change=on_change,
             record=record,
             plot=plot,
             mqtt=mqtt,
-            web=web_address,
+            web=web,
             max_frames=max_frames,
             max_fps=max_fps,
             power_save=power_save,
             threads=threads,
         )
-        _run(settings, stop, config, json_lines)
+        _run(settings, stop, config, json)
     except KeyboardInterrupt:  # it was ended, and something blocked
         if not stop.requested:
             raise
+
+
+def overrides(parameters: Mapping[str, Any]) -> dict[str, object]:
+    """What the options of `run` say of the configuration, by their names, given all parameters of the command."""
+    source = one_source(parameters["source"], parameters["source_option"])
+    return {**parameters, "source": source, "source_option": None, "config": None}
 
 
 def _run(settings: RunConfig, stop: StopSignals, config: Path | None, json_lines: str | None) -> None:

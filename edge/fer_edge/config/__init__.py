@@ -15,6 +15,7 @@ from fer_edge.config.sections import (
     TrackerConfig,
     UsageConfig,
     WebConfig,
+    reveal,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "UsageConfig",
     "WebConfig",
     "load_config",
+    "reveal",
 ]

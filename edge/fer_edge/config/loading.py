@@ -28,7 +28,7 @@ def load_config(
     Raises:
         ConfigError: the file cannot be read, or a key or value is wrong; names the key.
     """
-    values = _read_toml(path) if path else {}
+    values = read_toml(path) if path else {}
     config = _validate(values, f"{path}: " if path else "", {})
     given = {key: value for key, value in overrides.items() if value is not None}
     if not given:
@@ -51,7 +51,8 @@ def _validate(values: dict[str, Any], where: str, options: Mapping[str, str]) ->
         raise ConfigError(f"{where}{options.get(field, field)}: {problem}") from error
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises ConfigError."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from fer_edge.model.bundle import DEFAULT_MODEL
 from fer_edge.model.prior import DEFAULT_POWER
 
 # The sources that have a name of their own.
 NAMED_SOURCES = ("auto", "demo", "picamera2")
+
+# Names the instance of the service that a process is; systemd/fer-edge@.service sets it.
+INSTANCE_VARIABLE = "FER_EDGE_INSTANCE"
 
 _FILE_URL = "file://"
 
@@ -24,11 +30,18 @@ def _as_name(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Section(BaseModel):
+    """A table of the configuration. The strings below its keys are the comments of `fer-edge config --default`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class CameraConfig(_Section):
+def reveal(secret: SecretStr | None) -> str | None:
+    """The secret itself, which is shown nowhere."""
+    return secret.get_secret_value() if secret else None
+
+
+class CameraConfig(Section):
     """What is asked of a camera; it may answer with something else."""
 
     width: int = Field(default=640, ge=64, le=7680)
@@ -36,7 +49,8 @@ class CameraConfig(_Section):
     height: int = Field(default=480, ge=48, le=4320)
     """Pixels."""
     fps: float = Field(default=30, gt=0, le=240)
-    pixel_format: Literal["MJPG", "YUYV"] | None = None
+    """Frames per second."""
+    pixel_format: Literal["MJPG", "YUYV"] | None = Field(default=None, examples=["MJPG"])
     """How a USB camera sends its pictures. Left out: the first that OpenCV can read, which is not compressed as a rule,
     and so large that many cameras give 720p only ten times per second."""
     wait: bool = False
@@ -49,10 +63,11 @@ class CameraConfig(_Section):
     """Above and below change places, before the turn."""
 
 
-class DetectorConfig(_Section):
+class DetectorConfig(Section):
     """How faces are found."""
 
     name: Literal["haar", "mediapipe"] = "haar"
+    """MediaPipe finds more faces, and needs its models: `fer-edge models fetch mediapipe`."""
     scan_width: int = Field(default=320, ge=80, le=3840)
     """Haar: a whole frame is scaled to this many pixels in width before it is searched, and tiles of it, which show
     small faces, twice as finely. It decides the smallest face that is found: a 32nd of the frame's width at 320."""
@@ -60,16 +75,16 @@ class DetectorConfig(_Section):
     """Smallest face that is looked for, in pixels of the frame: larger saves time."""
     min_neighbours: int = Field(default=0, ge=0, le=100)
     """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
-    cascade: Path | None = None
+    cascade: Path | None = Field(default=None, examples=["/path/to/cascade.xml"])
     """Haar: a cascade file of your own."""
-    min_score: float | None = Field(default=None, ge=0, le=1)
+    min_score: float | None = Field(default=None, ge=0, le=1, examples=[0.6])
     """How sure the detector must be that something is a face. Left out: haar takes every hit, since a second look
     confirms each; mediapipe takes 0.6, as MediaPipe has it, and 0.5 where a face is expected."""
-    model: Path | None = None
+    model: Path | None = Field(default=None, examples=["/path/to/folder"])
     """MediaPipe: a folder with its models, or one .tflite file. Left out: those that `fer-edge models fetch` got."""
 
 
-class TrackerConfig(_Section):
+class TrackerConfig(Section):
     """How faces are followed."""
 
     scan_interval: float = Field(default=1.0, gt=0)
@@ -96,7 +111,7 @@ class TrackerConfig(_Section):
     """Overlap at which two boxes are the same face."""
 
 
-class ClassifierConfig(_Section):
+class ClassifierConfig(Section):
     """How the model's answers are read."""
 
     prior: float = Field(DEFAULT_POWER, ge=0, le=1)
@@ -104,7 +119,7 @@ class ClassifierConfig(_Section):
     expressions were equally frequent, which finds more of the rare ones and is wrong more often on the others."""
 
 
-class SmoothingConfig(_Section):
+class SmoothingConfig(Section):
     """How labels are steadied."""
 
     time_constant: float = Field(default=0.4, ge=0)
@@ -121,44 +136,62 @@ class SmoothingConfig(_Section):
         return self
 
 
-class JsonLinesConfig(_Section):
+class JsonLinesConfig(Section):
     """How JSON lines are written; `append` makes a log of them, which is kept within bounds."""
 
     append: bool = False
     """Add to a file that is there, rather than replace it."""
     on_change: bool = False
     """Write only when somebody comes, goes or changes expression."""
-    sync_s: float | None = Field(default=None, ge=0)
+    sync_s: float | None = Field(default=None, ge=0, examples=[5])
     """Seconds after which lines are safe from a power cut at the latest; 0 for each line at once. Left out: as the
     system does it, which is some 30."""
     max_mb: float = Field(default=50, gt=0)
-    """Size at which a log is rotated to FILE.1, the one before as FILE.2, and so on."""
+    """Size in megabytes at which a log is rotated to FILE.1, the one before to FILE.2, and so on."""
     max_hours: float = Field(default=24, gt=0)
-    """Age at which a log is rotated, whatever its size."""
+    """Age in hours at which a log is rotated, whatever its size."""
     keep: int = Field(default=30, ge=1, le=1000)
-    """How many are kept aside."""
+    """How many rotated files are kept."""
 
 
-class ScreenConfig(_Section):
+class ScreenConfig(Section):
     """What the display does."""
 
     mirror: bool = False
     """Left and right change places, as people know themselves from mirrors."""
-    pictures: Path | None = None
+    pictures: Path | None = Field(default=None, examples=["snapshots"])
     """A folder in which the key `s` saves what is shown; without it nothing is saved."""
 
 
-class MqttConfig(_Section):
-    """A broker that is told of every change."""
+def _default_topic() -> str:
+    """One per device and instance, so that two never write over each other."""
+    host = re.sub(r"[#+/\0]", "-", socket.gethostname().partition(".")[0]) or "localhost"
+    instance = os.environ.get(INSTANCE_VARIABLE)
+    return f"fer-edge/{host}/{instance}" if instance else f"fer-edge/{host}"
 
-    host: str = Field(min_length=1)
-    """Name or address, or a URL such as mqtt://broker:1883; mqtts:// means TLS."""
+
+class MqttConfig(Section):
+    """A broker that is told of every change. Nothing is sent unless `host` is set."""
+
+    host: str | None = Field(default=None, min_length=1, examples=["broker.local"])
+    """Name or address, HOST:PORT, or a URL such as mqtt://broker:1883; mqtts:// means TLS."""
     port: int = Field(default=1883, ge=1, le=65535)
-    topic: str = Field(default="fer-edge", min_length=1, pattern=r"^[^#+]*$")
-    """What the topics begin with."""
-    username: str | None = None
-    password: str | None = None
+    """1883, with TLS as a rule 8883."""
+    topic: str = Field(
+        default_factory=_default_topic,
+        min_length=1,
+        pattern=r"^[^#+]*$",
+        examples=["fer-edge/kitchen"],
+        json_schema_extra={"environment": INSTANCE_VARIABLE},
+    )
+    """What the topics begin with. Left out: fer-edge/HOST, the name of this machine; fer-edge/HOST/NAME for the
+    service's instance NAME. Two devices must not share one."""
+    username: str | None = Field(default=None, examples=["fer"])
+    """Left out: the broker asks for none."""
+    password: SecretStr | None = Field(default=None, examples=["secret"])
+    """Goes with `username`."""
     tls: bool = False
+    """Encrypt the connection, and check the broker's certificate."""
 
     @model_validator(mode="before")
     @classmethod
@@ -181,25 +214,31 @@ class MqttConfig(_Section):
         tls = {"tls": True} if scheme == "mqtts" else {}
         return {"port": 8883, **tls, **values, **found} if tls else {**values, **found}
 
+    @model_validator(mode="after")
+    def _host_is_there(self) -> Self:
+        if self.host is None and self.model_fields_set:
+            raise ValueError("host is missing, and nothing is sent without it")
+        return self
 
-class WebConfig(_Section):
+
+class WebConfig(Section):
     """The live page. No port is opened unless `listen` is set."""
 
-    listen: str | None = None
+    listen: str | None = Field(default=None, examples=["8080"])
     """[HOST:]PORT, as in 8080 or 0.0.0.0:8080. The host is 127.0.0.1 unless given: this machine alone."""
     picture: Literal["annotated", "blurred", "boxes", "none"] = "annotated"
     """What viewers see: the picture, the picture with hidden faces, boxes on black, or none at all."""
     fps: float = Field(default=10, gt=0, le=30)
     """Pictures per second for viewers, at most."""
-    password: str | None = None
+    password: SecretStr | None = Field(default=None, examples=["scrypt$…"])
     """Hash of the password, made by `fer-edge web password`. Needed if other machines can reach the page."""
-    token: str | None = Field(default=None, min_length=16)
+    token: SecretStr | None = Field(default=None, min_length=16, examples=["0123456789abcdef"])
     """For programs, which send `Authorization: Bearer TOKEN`."""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = Field(default=(), examples=[["camera.example.org"]])
     """Names by which browsers may ask for the page, besides the address, localhost and this machine's name."""
-    certificate: Path | None = None
+    certificate: Path | None = Field(default=None, examples=["/etc/fer-edge/web.pem"])
     """TLS certificate (PEM), with its chain."""
-    key: Path | None = None
+    key: Path | None = Field(default=None, examples=["/etc/fer-edge/web.key"])
     """Private key of the certificate (PEM)."""
 
     @property
@@ -222,45 +261,48 @@ class WebConfig(_Section):
         return self
 
 
-class PrometheusConfig(_Section):
+class PrometheusConfig(Section):
     """Metrics without a port; with the live page they are at /metrics, too."""
 
-    textfile: Path | None = None
+    textfile: Path | None = Field(default=None, examples=["/var/lib/prometheus/node-exporter/fer-edge.prom"])
     """File for node_exporter's textfile collector, NAME.prom; written every ten seconds."""
 
 
-class UsageConfig(_Section):
+class UsageConfig(Section):
     """A record of what was seen: counts alone, no picture, no place, no identity."""
 
-    path: Path | None = None
+    path: Path | None = Field(default=None, examples=["/var/lib/fer-edge/usage.sqlite"])
     """SQLite file, 20 MB at most: one row per minute for 7 days, one per hour for 400 days. Left out: no record."""
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """Everything that `fer-edge run` can be told."""
 
     source: Annotated[str, BeforeValidator(_as_name)] = Field(default="auto", min_length=1)
     """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
-
-    `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo.
-    """
+    `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo."""
     model: str = DEFAULT_MODEL
+    """A shipped model (`fer-edge models list`), or a bundle's folder."""
     threads: int = Field(default=1, ge=1, le=64)
     """Threads for the model and for OpenCV, each."""
     display: Literal["none", "window", "hdmi"] = "none"
-    json_path: str | None = Field(default=None, alias="json")
+    """Where the annotated frames are shown."""
+    json_path: str | None = Field(default=None, alias="json", examples=["faces.jsonl"])
     """File for JSON lines, `-` for standard output."""
-    record: Path | None = None
-    """Annotated video to write, `.mp4`, or `.mkv`, which outlives a kill; of pictures, a folder of annotated copies."""
-    plot: Path | None = None
+    record: Path | None = Field(default=None, examples=["out.mkv"])
+    """Annotated video to write, `.mp4`, or `.mkv`, which outlives a kill; of pictures, a folder of annotated copies.
+    These are pictures of people, until 2 MB are left on the disk."""
+    plot: Path | None = Field(default=None, examples=["timeline.png"])
     """Timeline of the probabilities to draw, `.png`, `.svg` or `.pdf`; for sources that end."""
-    max_frames: int | None = Field(default=None, ge=1)
+    max_frames: int | None = Field(default=None, ge=1, examples=[1000])
     """Stop after this many frames."""
-    max_fps: float | None = Field(default=None, ge=1, le=240)
-    """Frames a second that are processed at the most; of live sources alone. With fewer than one nobody is
+    max_fps: float | None = Field(default=None, ge=1, le=240, examples=[15])
+    """Frames per second that are processed at most; of live sources alone. With fewer than one nobody is
     followed, and a service's watchdog starves."""
     power_save: bool = False
-    """While nobody is there, look at two frames per second; of live sources alone."""
+    """While nobody is there, process two frames per second; of live sources alone."""
+    blur: bool = False
+    """Hide every face in recordings, copies, screen and page. An unblurred picture is then never written or sent."""
     camera: CameraConfig = CameraConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()
@@ -268,9 +310,7 @@ class RunConfig(_Section):
     smoothing: SmoothingConfig = SmoothingConfig()
     json_lines: JsonLinesConfig = JsonLinesConfig()
     screen: ScreenConfig = ScreenConfig()
-    mqtt: MqttConfig | None = None
+    mqtt: MqttConfig = Field(default_factory=MqttConfig)
     usage: UsageConfig = UsageConfig()
     web: WebConfig = WebConfig()
     prometheus: PrometheusConfig = PrometheusConfig()
-    blur: bool = False
-    """Hide every face in recordings, copies, screen and page. An unblurred picture is then never written or sent."""

@@ -70,7 +70,7 @@ def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
 def make_sinks(config: RunConfig, fps: float) -> list[Sink]:
     """Make the sinks that the configuration asks for, and open none. Raises MissingExtra."""
     sinks: list[Sink] = []
-    if config.mqtt is not None:
+    if config.mqtt.host is not None:
         from fer_edge.sinks.mqtt import Mqtt  # noqa: PLC0415 - only what is asked for is loaded
 
         sinks.append(Mqtt(config.mqtt))

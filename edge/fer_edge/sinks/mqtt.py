@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import Any, Self
 
-from fer_edge.config import MqttConfig
+from fer_edge.config import MqttConfig, reveal
 from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.sinks import Sink
 from fer_edge.sinks.serialize import as_record, camera_record, shown
@@ -39,7 +39,8 @@ class Mqtt(Sink):
         except ImportError as error:
             raise MissingExtra("paho-mqtt", "mqtt") from error
         self._config = config
-        self.description = f"MQTT broker {config.host}"
+        self._host = config.host or ""
+        self.description = f"MQTT broker {self._host}"
         self._availability = f"{config.topic}/availability"
         self._faces = f"{config.topic}/faces"
         self._camera = f"{config.topic}/camera"
@@ -49,7 +50,7 @@ class Mqtt(Sink):
         """By topic."""
         self._client = Client(CallbackAPIVersion.VERSION2)
         if config.username:
-            self._client.username_pw_set(config.username, config.password)
+            self._client.username_pw_set(config.username, reveal(config.password))
         if config.tls:
             self._client.tls_set()
         self._client.will_set(self._availability, "offline", qos=1, retain=True)
@@ -60,9 +61,9 @@ class Mqtt(Sink):
 
     def __enter__(self) -> Self:
         try:
-            self._client.connect_async(self._config.host, self._config.port)
+            self._client.connect_async(self._host, self._config.port)
         except ValueError as error:
-            raise ConfigError(f"mqtt.host: {self._config.host!r}: {error}") from error
+            raise ConfigError(f"mqtt.host: {self._host!r}: {error}") from error
         self._client.loop_start()
         return self
 
@@ -99,11 +100,11 @@ class Mqtt(Sink):
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
-            _log.warning("MQTT broker %s refuses the connection: %s", self._config.host, reason)
+            _log.warning("MQTT broker %s refuses the connection: %s", self._host, reason)
             self.trouble = f"refuses the connection: {reason}"
             return
         if self._is_missed:
-            _log.warning("MQTT broker %s is there", self._config.host)
+            _log.warning("MQTT broker %s is there", self._host)
         self._is_missed = False
         self.trouble = ""
         self._client.publish(self._availability, "online", qos=1, retain=True)
@@ -113,11 +114,11 @@ class Mqtt(Sink):
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
         """Say it once that there is no broker."""
         if not self._is_missed:
-            _log.warning("MQTT broker %s cannot be reached: retrying", self._config.host)
+            _log.warning("MQTT broker %s cannot be reached: retrying", self._host)
         self._is_missed = True
         self.trouble = "cannot be reached"
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401
         if reason.is_failure:
-            _log.warning("MQTT broker %s is lost, connecting again", self._config.host)
+            _log.warning("MQTT broker %s is lost, connecting again", self._host)
             self.trouble = "is lost"

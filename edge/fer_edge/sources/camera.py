@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from fer_edge.errors import SourceError
 from fer_edge.images import flipped, turned
 from fer_edge.sources import Observer
 from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.terminal import without_password
 from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _name(path: Path) -> str:
 
 
 def _describe(name: str) -> str:
-    return _without_password(name) if "://" in name else f"camera {name}"
+    return without_password(name) if "://" in name else f"camera {name}"
 
 
 def opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
@@ -172,8 +172,3 @@ def _open_stream(url: str) -> cv2.VideoCapture:
         _READ_TIMEOUT_MS,
     ]
     return cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
-
-
-def _without_password(url: str) -> str:
-    address, question, _ = url.partition("?")
-    return re.sub(r"//.*@", "//", address) + ("?…" if question else "")

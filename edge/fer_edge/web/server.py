@@ -13,7 +13,7 @@ from typing import Self
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fer_edge.config import WebConfig
+from fer_edge.config import WebConfig, reveal
 from fer_edge.errors import ConfigError, reason
 from fer_edge.model.bundle import Manifest
 from fer_edge.monitoring.prometheus import Metrics
@@ -61,7 +61,7 @@ class WebSink(Sink):
         self._state = LiveState(model, source)
         self._metrics = Metrics(model)
         self._encoder = None if config.picture == "none" else PictureEncoder(config.picture, config.fps)
-        gate = Gate(config.password, config.token)
+        gate = Gate(reveal(config.password), reveal(config.token))
         secure = config.certificate is not None
         app = make_app(self._state, self._encoder, self._metrics, gate, self._is_known_host, secure=secure)
         self._server = uvicorn.Server(

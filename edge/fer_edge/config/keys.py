@@ -1,0 +1,92 @@
+"""The keys of the configuration, as its models describe them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from fer_edge.config.sections import RunConfig, Section
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: where it stands, and what its model says about it."""
+
+    section: str
+    """Empty at the top of the file."""
+    name: str
+    info: FieldInfo
+
+    @property
+    def dotted(self) -> str:
+        """As error messages call it."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def help(self) -> str:
+        """What it is, with its unit and choices."""
+        text = inspect.cleandoc(self.info.description or "").replace("\n", " ")
+        choices = _choices(self.info.annotation)
+        return f"{text} One of {', '.join(map(toml, choices))}." if choices else text
+
+    @property
+    def default(self) -> Any:  # noqa: ANN401 - of any type
+        """The value where nobody gave one; None where that depends on the device, or means `not set`."""
+        return None if self.info.default_factory or self.info.default in {None, ()} else self.info.default
+
+    @property
+    def example(self) -> Any:  # noqa: ANN401 - of any type
+        """A value for a key without a default."""
+        return (self.info.examples or [""])[0]
+
+    @property
+    def environment(self) -> str:
+        """The environment variable that changes the default; empty where there is none."""
+        extra = self.info.json_schema_extra
+        return str(extra["environment"]) if isinstance(extra, dict) and "environment" in extra else ""
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return SecretStr in (self.info.annotation, *get_args(self.info.annotation))
+
+
+def sections() -> Iterator[tuple[str, type[Section]]]:
+    """The tables, the top of the file first, under an empty name."""
+    yield "", RunConfig
+    for name, info in RunConfig.model_fields.items():
+        if _is_section(info):
+            assert isinstance(info.annotation, type)  # noqa: S101 - for the type checker
+            yield name, info.annotation
+
+
+def keys_of(section: str, model: type[Section]) -> Iterator[Key]:
+    """The keys of one table."""
+    for name, info in model.model_fields.items():
+        if not _is_section(info):
+            yield Key(section, info.alias or name, info)
+
+
+def toml(value: object) -> str:
+    """A value as TOML. JSON's strings, numbers and lists are TOML's, but for DEL, which TOML wants escaped."""
+    if isinstance(value, Path | SecretStr):
+        value = str(value)
+    return json.dumps(value, ensure_ascii=False, default=list).replace("\x7f", "\\u007f")
+
+
+def _is_section(info: FieldInfo) -> bool:
+    return isinstance(info.annotation, type) and issubclass(info.annotation, Section)
+
+
+def _choices(annotation: object) -> tuple[object, ...]:
+    for kind in (annotation, *get_args(annotation)):
+        if get_origin(kind) is Literal:
+            return get_args(kind)
+    return ()

@@ -1,0 +1,122 @@
+"""`fer-edge config`: a file with every key, a check, and what is in force."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Run
+
+from fer_edge.config import RunConfig, load_config
+
+SERVICE = Path(__file__).resolve().parents[2] / "systemd" / "config.toml"
+KEY = re.compile(r"^#([a-z_]+ = )", flags=re.MULTILINE)
+
+
+def every_key() -> set[str]:
+    """As the models have them."""
+    keys: set[str] = set()
+    for section, value in RunConfig().model_dump(by_alias=True).items():
+        keys |= {f"{section}.{key}" for key in value} if isinstance(value, dict) else {section}
+    return keys
+
+
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
+    return found
+
+
+@pytest.fixture(scope="module")
+def default_file() -> str:
+    command = [str(Path(sys.executable).with_name("fer-edge")), "config", "--default"]
+    return subprocess.check_output(command, text=True)
+
+
+def test_the_default_file_changes_nothing_and_without_its_marks_holds_every_key(
+    default_file: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "all.toml"
+    file.write_text(default_file)
+    assert load_config(file, {}) == RunConfig()
+    file.write_text(KEY.sub(r"\1", default_file))
+    assert set(flat(tomllib.loads(file.read_text()))) == every_key()
+    load_config(file, {})  # the examples are good values
+
+
+def test_the_values_in_the_default_file_are_the_defaults(default_file: str) -> None:
+    with_default = "\n".join(line for line in default_file.splitlines() if not line.endswith("an example: not set"))
+    defaults = flat(RunConfig().model_dump(by_alias=True, mode="json"))
+    for key, value in flat(tomllib.loads(KEY.sub(r"\1", with_default))).items():
+        assert defaults.pop(key) == value, key
+    assert {value for key, value in defaults.items() if not key.endswith(("topic", "hosts"))} == {None}
+
+
+def test_every_key_is_explained_by_the_lines_above_it(default_file: str) -> None:
+    lines = default_file.splitlines()
+    for above, line in pairwise(lines):
+        assert not KEY.match(line) or above.startswith("# "), line
+
+
+def test_the_services_configuration_is_the_same_with_every_key(command: Run, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(command("fer-edge", "config", "--default", "--config", SERVICE).stdout)
+    assert load_config(file, {}) == load_config(SERVICE, {})
+    assert flat(tomllib.loads(file.read_text())) == flat(tomllib.loads(SERVICE.read_text()))
+    assert set(flat(tomllib.loads(KEY.sub(r"\1", file.read_text())))) == every_key()
+
+
+def test_a_check_names_file_and_key_and_no_secret(command: Run, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[camera]\nwidht = 640\n")
+    wrong = command("fer-edge", "config", "--check", file)
+    assert wrong.returncode == 2
+    assert f"{file}: camera.widht: unknown key. Did you mean width?" in wrong.stderr
+    file.write_text('[web]\ntoken = "hunter2"\n')
+    wrong = command("fer-edge", "config", "--check", file)
+    assert wrong.returncode == 2
+    assert "web.token" in wrong.stderr
+    assert "hunter2" not in wrong.stderr
+    file.write_text("[mqtt]\nport = 1884\n")
+    assert "host is missing" in command("fer-edge", "config", "--check", file).stderr
+    file.write_text("")
+    assert command("fer-edge", "config", "--check", file).returncode == 0
+
+
+def test_what_is_in_force_tells_where_it_comes_from_and_no_secret(command: Run, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        'max_fps = 9\nsource = "rtsp://me:hunter2@cam/1"\n[camera]\nfps = 15\n'
+        '[mqtt]\nhost = "a:1884"\npassword = "hunter2"\n'
+    )
+    arguments = ("config", "--show", "--config", file, "--max-fps", "5", "--json", "-")
+    shown = command("fer-edge", *arguments, env=os.environ | {"FER_EDGE_INSTANCE": "door"})
+    assert shown.returncode == 0, shown.stderr
+    assert "hunter2" not in shown.stdout
+    lines = dict(re.split(r" +# (?=\S+$)", line) for line in shown.stdout.splitlines())
+    assert lines["max_fps = 5.0"] == "--max-fps"
+    assert lines['json = "-"'] == "--json"
+    assert lines['source = "rtsp://cam/1"'] == str(file)
+    assert lines["camera.fps = 15.0"] == str(file)
+    assert lines["camera.width = 640"] == "default"
+    assert lines["mqtt.port = 1884"] == str(file), "it came with the host"
+    topic = next(line for line in lines if line.startswith("mqtt.topic"))
+    assert topic.endswith('/door"')
+    assert lines[topic] == "$FER_EDGE_INSTANCE"
+    assert set(flat(tomllib.loads(shown.stdout))["mqtt.password"]) == {"…"}
+    assert len(lines) == len(every_key())
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--default", "--show"), ("--default", "--max-fps", "5"), ("--show", "--max-fsp", "5")]
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(command: Run, arguments: tuple[str, ...]) -> None:
+    done = command("fer-edge", "config", *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
