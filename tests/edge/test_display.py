@@ -111,6 +111,8 @@ def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
         screen.press("f")
         assert emit_until(display, result, lambda: shows(screen, full))
         middle = screen.shot()[100, :]
+        if folder := os.environ.get("FER_SCREENSHOTS"):
+            cv2.imwrite(str(Path(folder) / "screen.jpg"), screen.shot()[:, 160:1120], [cv2.IMWRITE_JPEG_QUALITY, 80])
         assert middle[:150].max() == 0, "960 of 1280 columns are the picture: black beside it, not stretched"
         screen.press("m")
         mirrored = draw(result, (1280, 720), mirror=True)
@@ -123,18 +125,6 @@ def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
         screen.press("q")
         with pytest.raises(StopRun):
             emit_until(display, result, lambda: False)
-
-
-def test_the_label_is_readable_in_every_size(result: FrameResult) -> None:
-    plain = result.frame.image
-    for size in ((640, 480), (1920, 1080), (320, 240)):
-        drawn = draw(result, size)
-        assert drawn.shape[0] == size[1]
-        scale = size[1] / plain.shape[0]
-        box = result.faces[0].track.box
-        above = drawn[round(box.y * scale) - round(19 * scale) : round(box.y * scale), round(box.x * scale) :]
-        ink = above[:, : round(200 * scale)].max(axis=2) < 60
-        assert (ink.max(axis=1) > 0).mean() > 0.5, "the label's letters fill less than half of its line"
 
 
 @pytest.fixture

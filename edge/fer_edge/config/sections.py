@@ -170,6 +170,13 @@ def _default_topic() -> str:
     return f"fer-edge/{host}/{instance}" if instance else f"fer-edge/{host}"
 
 
+class OverlayConfig(Section):
+    """What is drawn on pictures: on the screen, in recordings and copies, on the live page."""
+
+    score: bool = False
+    """Labels tell how sure the detector is that this is a face, 0 to 1."""
+
+
 class MqttConfig(Section):
     """A broker that is told of every change. Nothing is sent unless `host` is set."""
 
@@ -310,6 +317,7 @@ class RunConfig(Section):
     smoothing: SmoothingConfig = SmoothingConfig()
     json_lines: JsonLinesConfig = JsonLinesConfig()
     screen: ScreenConfig = ScreenConfig()
+    overlay: OverlayConfig = OverlayConfig()
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     usage: UsageConfig = UsageConfig()
     web: WebConfig = WebConfig()

@@ -77,7 +77,7 @@ def make_sinks(config: RunConfig, fps: float) -> list[Sink]:
     if config.display != "none":
         from fer_edge.sinks.display import Display  # noqa: PLC0415
 
-        sinks.append(Display(config.display, config.screen))
+        sinks.append(Display(config.display, config.screen, score=config.overlay.score))
     if config.plot is not None:
         from fer_edge.sinks.timeline import Timeline  # noqa: PLC0415
 
@@ -85,11 +85,11 @@ def make_sinks(config: RunConfig, fps: float) -> list[Sink]:
     if config.record is not None and not config.record.suffix:
         from fer_edge.sinks.pictures import AnnotatedPictures  # noqa: PLC0415
 
-        sinks.append(AnnotatedPictures(config.record))
+        sinks.append(AnnotatedPictures(config.record, score=config.overlay.score))
     elif config.record is not None:
         from fer_edge.sinks.recording import Recording  # noqa: PLC0415
 
-        sinks.append(Recording(config.record, fps))
+        sinks.append(Recording(config.record, fps, score=config.overlay.score))
     if config.json_path is not None:
         from fer_edge.sinks.jsonl import JsonLines  # noqa: PLC0415
 

@@ -39,12 +39,13 @@ class Display(Sink):
 
     description = "the screen"
 
-    def __init__(self, kind: Literal["window", "hdmi"], config: ScreenConfig) -> None:
+    def __init__(self, kind: Literal["window", "hdmi"], config: ScreenConfig, *, score: bool = False) -> None:
         """Raise MissingExtra if pygame-ce is not installed."""
         if find_spec("pygame") is None:
             raise MissingExtra("pygame-ce", "display")
         self._kind = kind
         self._config = config
+        self._score = score
         self._times: deque[float] = deque(maxlen=_FPS_OVER)
         self._process: subprocess.Popen[bytes] | None = None
         self._retry_at = 0.0
@@ -78,7 +79,7 @@ class Display(Sink):
         self._pipe, theirs = Pipe()
         command = [sys.executable, "-m", "fer_edge.sinks.window", str(theirs.fileno()), str(self._memory), self._kind]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, self._config.model_dump_json()],
+            [*command, self._config.model_dump_json(), *(["score"] if self._score else [])],
             pass_fds=(theirs.fileno(), self._memory),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

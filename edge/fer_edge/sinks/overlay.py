@@ -1,14 +1,18 @@
-"""Draw faces and labels on a picture, large enough to read a TV from three metres."""
+"""Draw faces and labels on a picture: for the screen, recordings, copies of pictures and the live page alike."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from fer_edge.labels import FERPLUS8
+from fer_edge.sinks.placement import Area, bars_places, clearest, label_places
+from fer_edge.sinks.text import Mask, draw_mask, text_mask
 from fer_edge.types import FaceBox, FrameResult, Image, TrackedFace
+
+Colour = tuple[int, int, int]
 
 # BGR. The palette of Okabe & Ito (2008), which colour-blind people can tell apart.
 COLOURS = {
@@ -22,19 +26,34 @@ COLOURS = {
     "contempt": (233, 180, 86),
 }
 
-_LIGHT = (255, 255, 255)
-_DARK = (24, 24, 24)
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-# Font scale in a picture 480 high: capitals of 4 % of its height. Seen from three metres, 20 minutes of arc, the least
-# that reads at ease, are 3.5 % of a 40-inch screen's height.
-_LABEL = 0.9
-_SMALL = 0.5
-# Height and length of a bar, in pixels of a picture 480 high.
-_ROW, _BAR = 17, 112
+_LIGHT, _QUIET, _GROOVE, _DARK = (255, 255, 255), (190, 190, 190), (96, 96, 96), (24, 24, 24)
+# How much of the picture shows through under text.
+_THROUGH = 0.15
+# Em in pixels of a picture 480 high. Of a label: capitals of 4 % of the picture's height. Seen from three metres, 20
+# minutes of arc, the least that reads at ease, are 3.5 % of a 40-inch screen's height. The smaller sizes are for
+# where there is no room for the first.
+_LABEL_EMS, _BARS_EMS = (26, 18, 13), (16, 12)
+# The least em in pixels at which letters can be told apart.
+_LEAST_EM = 10
+# Thickness of a box, and the gap around it, in pixels of a picture 480 high.
+_LINE, _GAP = 3, 6
+# In em: height of a class' row, where its bar begins, below its name, and the bar's height.
+_ROW, _BAR_TOP, _BAR = 1.45, 1.18, 0.25
+# Size of what is noted beside a label.
+_NOTE = 0.62
 
 
-def draw(result: FrameResult, size: tuple[int, int] | None = None, *, mirror: bool = False, status: str = "") -> Image:
+def draw(
+    result: FrameResult,
+    size: tuple[int, int] | None = None,
+    *,
+    mirror: bool = False,
+    status: str = "",
+    score: bool = False,
+) -> Image:
     """Return a copy of the frame with a box, a label and a bar per class for each face.
+
+    Labels stand beside the faces as far as there is room; bars that would cover a face are left out.
 
     Args:
         result: the frame and its faces.
@@ -42,17 +61,14 @@ def draw(result: FrameResult, size: tuple[int, int] | None = None, *, mirror: bo
             left out.
         mirror: whether left and right change places, but for the text.
         status: a line for the lower left corner.
+        score: whether labels tell how sure the detector is that this is a face.
     """
     frame = result.frame.image
     scale = min(size[0] / frame.shape[1], size[1] / frame.shape[0]) if size else 1.0
     image = _scaled(frame, scale)
     if mirror:
         image = np.asarray(cv2.flip(image, 1), np.uint8)
-    unit = max(image.shape[0] / 480, 0.5)
-    for face in result.visible_faces:
-        _draw_face(image, face, _placed(face.track.box, scale, image.shape[1] if mirror else None), unit)
-    if status:
-        _outlined(image, status, (round(8 * unit), image.shape[0] - round(10 * unit)), 0.7 * unit)
+    _Overlay(image, score=score).draw(result.visible_faces, scale, status, mirror=mirror)
     return image
 
 
@@ -64,54 +80,118 @@ def _scaled(image: Image, scale: float) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
 
 
-def _placed(box: FaceBox, scale: float, mirror_width: int | None) -> FaceBox:
-    x, width = box.x * scale, box.width * scale
-    left = x if mirror_width is None else mirror_width - x - width
-    return replace(box, x=left, y=box.y * scale, width=width, height=box.height * scale)
+class _Overlay:
+    """What is drawn on one picture."""
+
+    def __init__(self, image: Image, *, score: bool) -> None:
+        self._image = image
+        self._score = score
+        self._picture = Area(0, 0, image.shape[1], image.shape[0])
+        self._unit = image.shape[0] / 480
+        self._taken: list[Area] = []
+
+    def draw(self, faces: tuple[TrackedFace, ...], scale: float, status: str, *, mirror: bool) -> None:
+        boxes = [self._place(face.box, scale, mirror=mirror) for face in faces]
+        self._taken = list(boxes)
+        for face, box in zip(faces, boxes, strict=True):
+            self._draw_box(box, _colour(face))
+        if status:
+            self._draw_status(status)
+        labels = [self._draw_label(face, box) for face, box in zip(faces, boxes, strict=True)]
+        for face, box, label in zip(faces, boxes, labels, strict=True):
+            self._draw_bars(face, box, label)
+
+    def _place(self, box: FaceBox, scale: float, *, mirror: bool) -> Area:
+        left, right = round(box.x * scale), round((box.x + box.width) * scale)
+        if mirror:
+            left, right = self._picture.right - right, self._picture.right - left
+        return Area(left, round(box.y * scale), right, round((box.y + box.height) * scale))
+
+    def _em(self, size: float) -> int:
+        """Size of a font in this picture: an even number of pixels, in which letters are sharp."""
+        em: int = 2 * round(size * self._unit / 2)
+        return max(em, _LEAST_EM)
+
+    def _draw_box(self, box: Area, colour: Colour) -> None:
+        """A coloured line with a dark edge, to be seen on any ground."""
+        line = max(round(_LINE * self._unit), 1)
+        for ink, thickness in ((_DARK, line + 2), (colour, line)):
+            cv2.rectangle(self._image, (box.left, box.top), (box.right, box.bottom), ink, thickness)
+
+    def _draw_status(self, status: str) -> None:
+        text = text_mask(status, self._em(_BARS_EMS[0]))
+        place = Area(0, self._picture.bottom - text.shape[0], text.shape[1], self._picture.bottom)
+        self._darken(place)
+        draw_mask(self._image, text, (place.left, place.top), _LIGHT)
+        self._taken.append(place)
+
+    def _draw_label(self, face: TrackedFace, box: Area) -> Area:
+        """Draw label and probability, and smaller what only some look for; return where."""
+        for size in _LABEL_EMS:
+            em, small = self._em(size), self._em(size * _NOTE)
+            text, note = text_mask(f"{face.label} {face.confidence:.0%}", em), text_mask(self._note(face), small)
+            stripe = em // 3
+            width = stripe + text.shape[1] + note.shape[1]
+            place, covered = clearest(label_places(box, width, text.shape[0], self._picture), self._taken)
+            if not covered:
+                break
+        self._darken(place)
+        self._fill(Area(place.left, place.top, place.left + stripe, place.bottom), _colour(face))
+        draw_mask(self._image, text, (place.left + stripe, place.top), _LIGHT)
+        draw_mask(self._image, note, (place.right - note.shape[1], place.top + em - small), _QUIET)
+        self._taken.append(place)
+        return place
+
+    def _note(self, face: TrackedFace) -> str:
+        return f"#{face.id} face {face.box.score:.2f}" if self._score else f"#{face.id}"
+
+    def _draw_bars(self, face: TrackedFace, box: Area, label: Area) -> None:
+        """Draw each class' name and a bar, longest where the class is sure; nothing where there is no room."""
+        gap = round(_GAP * self._unit)
+        values = face.smoothed.probabilities
+        for size in _BARS_EMS:
+            names = _names(len(values), em := self._em(size))
+            height, width = names.shape
+            place, covered = clearest(bars_places(box, label, width, height, gap, self._picture), self._taken)
+            if not covered and height <= self._picture.bottom and width <= self._picture.right:
+                break
+        else:
+            return
+        self._darken(place)
+        draw_mask(self._image, names, (place.left, place.top), _LIGHT)
+        left, length = place.left + em // 3, width - 2 * (em // 3)
+        for row, (name, value) in enumerate(zip(FERPLUS8, values, strict=False)):
+            top = place.top + round((row * _ROW + _BAR_TOP) * em)
+            end = left + max(round(length * float(value)), 1)
+            self._fill(Area(left, top, left + length, top + max(round(_BAR * em), 2)), _GROOVE)
+            self._fill(Area(left, top, end, top + max(round(_BAR * em), 2)), COLOURS[name])
+        self._taken.append(place)
+
+    def _darken(self, area: Area) -> None:
+        """Make a ground for light text, on which it reads as well over white as over black."""
+        part = self._part(area)
+        if part.size:
+            cv2.convertScaleAbs(part, dst=part, alpha=_THROUGH, beta=_DARK[0])
+
+    def _fill(self, area: Area, colour: Colour) -> None:
+        self._part(area)[:] = colour
+
+    def _part(self, area: Area) -> Image:
+        return self._image[max(area.top, 0) : max(area.bottom, 0), max(area.left, 0) : max(area.right, 0)]
 
 
-def _draw_face(image: Image, face: TrackedFace, box: FaceBox, unit: float) -> None:
-    left, top = round(box.x), round(box.y)
-    right, bottom = round(box.x + box.width), round(box.y + box.height)
-    colour = COLOURS.get(face.smoothed.label, _LIGHT)
-    cv2.rectangle(image, (left, top), (right, bottom), colour, max(round(3 * unit), 1), cv2.LINE_AA)
-    foot = _draw_label(image, face, (left, top), colour, unit)
-    bar = round(_BAR * unit)
-    gap = round(6 * unit)
-    start = right + gap if right + gap + bar <= image.shape[1] else left - gap - bar
-    highest = image.shape[0] - round(_ROW * unit) * len(face.smoothed.probabilities)
-    _draw_bars(image, face, (max(start, 0), max(min(foot, highest), 0)), unit)
+def _colour(face: TrackedFace) -> Colour:
+    return COLOURS.get(face.label, _LIGHT)
 
 
-def _draw_label(
-    image: Image, face: TrackedFace, corner: tuple[int, int], colour: tuple[int, int, int], unit: float
-) -> int:
-    """Above the box, or as near as the picture allows; return where the label ends."""
-    text = f"#{face.track.id} {face.smoothed.label} {face.smoothed.confidence:.0%}"
-    thickness = max(round(1.5 * unit), 1)
-    (width, height), baseline = cv2.getTextSize(text, _FONT, _LABEL * unit, thickness)
-    left = max(min(corner[0], image.shape[1] - width - 4), 0)
-    foot = max(corner[1], height + baseline + 2)
-    cv2.rectangle(image, (left, foot - height - baseline - 2), (left + width + 4, foot), colour, cv2.FILLED)
-    ink = _DARK if np.dot(colour, (0.114, 0.587, 0.299)) > 110 else _LIGHT  # luma, ITU-R BT.601
-    cv2.putText(image, text, (left + 2, foot - baseline), _FONT, _LABEL * unit, ink, thickness, cv2.LINE_AA)
-    return foot
-
-
-def _draw_bars(image: Image, face: TrackedFace, corner: tuple[int, int], unit: float) -> None:
-    """One bar per class beside the box, longest where the class is sure."""
-    left, top = corner
-    step, length = round(_ROW * unit), round(_BAR * unit)
-    for row, (name, share) in enumerate(zip(FERPLUS8, face.smoothed.probabilities, strict=False)):
-        y = top + row * step
-        end = left + max(round(length * float(share)), 1)
-        cv2.rectangle(image, (left, y), (left + length, y + step - 2), _DARK, cv2.FILLED)
-        cv2.rectangle(image, (left, y), (end, y + step - 2), COLOURS[name], cv2.FILLED)
-        _outlined(image, name, (left + round(3 * unit), y + step - round(5 * unit)), _SMALL * unit)
-
-
-def _outlined(image: Image, text: str, place: tuple[int, int], scale: float) -> None:
-    """Light text with a dark edge, readable on anything."""
-    thickness = max(round(scale), 1)
-    for colour, width in ((_DARK, thickness + max(round(4 * scale), 2)), (_LIGHT, thickness)):
-        cv2.putText(image, text, place, _FONT, scale, colour, width, cv2.LINE_AA)
+@lru_cache(maxsize=16)
+def _names(count: int, em: int) -> Mask:
+    """The names of the first classes, one below the other, with room for a bar under each."""
+    lines = [text_mask(name, em) for name in FERPLUS8[:count]]
+    pad = em // 3
+    mask = np.zeros((round(count * _ROW * em + pad), max(line.shape[1] for line in lines) + 2 * pad), np.uint8)
+    for row, line in enumerate(lines):
+        place = mask[round(row * _ROW * em) :][: line.shape[0], pad:]
+        place[:, : line.shape[1]] |= line[: place.shape[0]]
+    mask.setflags(write=False)
+    return mask

@@ -26,8 +26,9 @@ _WIDEST = 4 * _LOWEST
 class AnnotatedPictures(Sink):
     """Writes a copy of each picture into a folder, as NAME.annotated.jpg: no picture of that folder is replaced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, score: bool = False) -> None:
         self._folder = folder
+        self._score = score
         self.description = str(folder)
 
     def __enter__(self) -> Self:
@@ -48,7 +49,7 @@ class AnnotatedPictures(Sink):
         name = Path(frame.name)
         aside = self._folder / f".part.{name}"
         try:
-            written, content = cv2.imencode(name.suffix, draw(result, size))
+            written, content = cv2.imencode(name.suffix, draw(result, size, score=self._score))
             if not written:
                 raise OSError(f"OpenCV cannot write {name.suffix}")
             aside.write_bytes(content.tobytes())  # OpenCV itself takes only names that are UTF-8

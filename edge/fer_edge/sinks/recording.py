@@ -49,7 +49,8 @@ class Recording(Sink):
 
     slow = True
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, *, score: bool = False) -> None:
+        self._score = score
         self.description = str(path)
         self._path = self._aside = path
         self._asked = path
@@ -101,7 +102,7 @@ class Recording(Sink):
         self._refuse_full_disk()
         frame = result.frame
         self._ends = not frame.live
-        image = _with_even_sides(draw(result))
+        image = _with_even_sides(draw(result, score=self._score))
         if self._writer is None:
             self._open(image, frame)
         if (image.shape[1], image.shape[0]) != self._size:

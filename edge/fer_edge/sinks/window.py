@@ -1,6 +1,6 @@
 """The process behind the screen: SDL, which draws in a window, on a desktop or on a bare console (kmsdrm).
 
-    python -m fer_edge.sinks.window PIPE MEMORY window|hdmi SETTINGS
+    python -m fer_edge.sinks.window PIPE MEMORY window|hdmi SETTINGS [score]
 
 `fer_edge.sinks.display` starts it. Both numbers are file descriptors. It sends `ready` for each frame that it can take,
 `end` when the user has had enough, or else why there is no screen.
@@ -40,9 +40,10 @@ _OF_DESKTOP = 0.8
 class Window:
     """The SDL window and its keys: q and Esc end, f full screen, m mirror, s save a picture."""
 
-    def __init__(self, kind: str, config: ScreenConfig) -> None:
+    def __init__(self, kind: str, config: ScreenConfig, *, score: bool) -> None:
         """Open the screen. Raises pygame.error where there is none."""
         self._config = config
+        self._score = score
         self._mirror = config.mirror
         self._full = kind == "hdmi"
         self._shown: Image | None = None
@@ -72,7 +73,8 @@ class Window:
             self._size = _fitted(result.frame.image)
             self._window = self._open()
         window = self._window
-        self._shown = draw(result, window.get_size(), mirror=self._mirror, status=status)
+        size = window.get_size()
+        self._shown = draw(result, size, mirror=self._mirror, status=status, score=self._score)
         height, width = self._shown.shape[:2]
         window.fill((0, 0, 0))
         corner = ((window.get_width() - width) // 2, (window.get_height() - height) // 2)
@@ -145,7 +147,8 @@ def main() -> None:
         os.nice(_NICENESS)
     pipe, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
     try:
-        serve(pipe, memory, Window(sys.argv[3], ScreenConfig.model_validate_json(sys.argv[4])))
+        screen = ScreenConfig.model_validate_json(sys.argv[4])
+        serve(pipe, memory, Window(sys.argv[3], screen, score="score" in sys.argv[5:]))
     except pygame.error as error:
         pipe.send(str(error))
     except (EOFError, OSError):

@@ -26,7 +26,8 @@ _WATCHING = 2.0
 class PictureEncoder:
     """Turns the newest result into a JPEG file, at most `fps` times per second."""
 
-    def __init__(self, kind: PictureKind, fps: float) -> None:
+    def __init__(self, kind: PictureKind, fps: float, *, score: bool = False) -> None:
+        self._score = score
         self._kind = kind
         self._pause = 1 / fps
         self._blur = FaceBlur()
@@ -87,7 +88,8 @@ class PictureEncoder:
         if self._kind == "boxes":
             result = replace(result, frame=replace(result.frame, image=np.zeros_like(result.frame.image), small=None))
         with suppress(cv2.error):
-            written, content = cv2.imencode(".jpg", draw(result), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            picture = draw(result, score=self._score)
+            written, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             if written:
                 return content.tobytes()
         return b""

@@ -38,13 +38,14 @@ _ENDING_S = 3.0
 class WebSink(Sink):
     """Serves the live page while a run lasts. What goes wrong here never stops recognition."""
 
-    def __init__(self, config: WebConfig, model: Manifest, source: str) -> None:
+    def __init__(self, config: WebConfig, model: Manifest, source: str, *, score: bool = False) -> None:
         """Prepare.
 
         Args:
             config: where to listen, who may read, what picture is shown.
             model: the bundle's description.
             source: for people: where the frames come from.
+            score: whether the picture's labels tell the detector's score.
 
         Raises:
             ConfigError: another address than this machine's own without a password, or a hash that is none.
@@ -60,7 +61,7 @@ class WebSink(Sink):
             )
         self._state = LiveState(model, source)
         self._metrics = Metrics(model)
-        self._encoder = None if config.picture == "none" else PictureEncoder(config.picture, config.fps)
+        self._encoder = None if config.picture == "none" else PictureEncoder(config.picture, config.fps, score=score)
         gate = Gate(reveal(config.password), reveal(config.token))
         secure = config.certificate is not None
         app = make_app(self._state, self._encoder, self._metrics, gate, self._is_known_host, secure=secure)
