@@ -20,6 +20,7 @@ from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.pipeline import Pipeline
 from fer_edge.run_stats import RunStats
 from fer_edge.sinks import Sink, open_sinks
+from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.pictures import PictureTable
 from fer_edge.sinks.terminal import ChangeLog, LiveLine
 from fer_edge.sources import Source, open_source
@@ -89,6 +90,9 @@ class Session:
     def _open_sinks(self, source: Source, model: Bundle, stack: ExitStack) -> list[Sink]:
         notifier = open_notifier()
         sinks = open_sinks(self._config, stack, source.fps)
+        if self._config.csv_path:
+            labels = model.manifest.labels
+            sinks.append(stack.enter_context(CsvFile(self._config.csv_path, source.description, labels)))
         sinks += [stack.enter_context(sink) for sink in _monitors(self._config, model, source)]
         watchers = [notifier] if notifier else _watchers(self._config, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
@@ -129,6 +133,8 @@ def _usage_recorder(path: Path, model: Bundle) -> UsageRecorder:
 
 def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
     """Refuse outputs that would replace an input, or each other."""
+    if config.json_path == config.csv_path == "-":
+        raise ConfigError("--json and --csv both go to standard output. Give one of them a file")
     detector = config.detector
     inputs = {"source": config.source, "--config": config_file, "cascade": detector.cascade, "detector": detector.model}
     taken = {_real(name): what for what, name in inputs.items() if name is not None}
@@ -139,6 +145,7 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
         ("--record", config.record),
         ("--plot", config.plot),
         ("--json", config.json_path),
+        ("--csv", config.csv_path),
         ("usage.path", config.usage.path),
     )
     for option, name in outputs:
@@ -183,10 +190,11 @@ def _frames(config: RunConfig, source: Source) -> int | None:
 def _watchers(config: RunConfig, source: Source) -> list[Sink]:
     """The live line or progress bar on a terminal; without one, a log of changes; a table of pictures."""
     watchers: list[Sink] = []
-    if source.stills and config.json_path != "-":
+    takes_output = "-" in {config.json_path, config.csv_path}
+    if source.stills and not takes_output:
         watchers.append(PictureTable())
     if not sys.stderr.isatty():
-        return watchers if config.json_path or source.stills else [ChangeLog()]
-    shares_terminal = config.json_path == "-" and sys.stdout.isatty()
-    wanted = source.frames is not None or config.json_path is None
+        return watchers if config.json_path or config.csv_path or source.stills else [ChangeLog()]
+    shares_terminal = takes_output and sys.stdout.isatty()
+    wanted = source.frames is not None or (config.json_path is None and config.csv_path is None)
     return [*watchers, LiveLine(_frames(config, source))] if wanted and not shares_terminal else watchers

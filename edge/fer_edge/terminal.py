@@ -16,6 +16,15 @@ from rich.text import Text
 _PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"}
 
 
+# Columns of a line that nobody watches: as long as it needs.
+_UNLIMITED = 100_000
+
+
+def output_console() -> Console:
+    """Make a console on standard output, for tables. In a pipe or a file no line is wrapped or cut."""
+    return Console() if sys.stdout.isatty() else Console(width=_UNLIMITED)
+
+
 @cache
 def console() -> Console:
     """The console on standard error. Whatever is drawn or printed there while a program runs goes through it."""
@@ -46,6 +55,12 @@ def without_password(url: str) -> str:
     return re.sub(r"//.*@", "//", address) + ("?…" if question else "")
 
 
+def encodable(text: str) -> str:
+    """The text with what standard output's encoding lacks as escapes, so that tables know how wide it is."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def log_handler(line: str) -> logging.Handler:
     """Make the handler that writes log messages to standard error.
 
@@ -55,10 +70,10 @@ def log_handler(line: str) -> logging.Handler:
     handler: logging.Handler
     if sys.stderr.isatty():
         handler = _ConsoleHandler()
-        handler.setFormatter(logging.Formatter(line))
+        handler.setFormatter(_LineFormatter(line))
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_JournalFormatter(line) if _is_journal() else logging.Formatter(line))
+        handler.setFormatter(_JournalFormatter(line) if _is_journal() else _LineFormatter(line))
     return handler
 
 
@@ -70,7 +85,14 @@ class _ConsoleHandler(logging.Handler):
             _print(self.format(record))
 
 
-class _JournalFormatter(logging.Formatter):
+class _LineFormatter(logging.Formatter):
+    """Makes one line of each message; only a traceback has more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging has it
+        return printable(super().formatMessage(record))
+
+
+class _JournalFormatter(_LineFormatter):
     """Puts the priority in front of each line."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -10,10 +10,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter
-from rich.console import Console
 from rich.table import Table
 
 from fer_edge.model.bundle import Calibration
+from fer_edge.terminal import output_console
 from fer_quantize.check import Comparison, Measurement, Outcome
 from fer_quantize.convert import Mode
 from fer_quantize.inputs import Origin
@@ -27,7 +27,7 @@ _LAYER_FACES = 50
 
 def print_outcome(outcome: Outcome) -> None:
     """Print accuracies, the recall of each class, and the verdict."""
-    console = Console()
+    console = output_console()
     first = outcome.comparison.measurements[0]
     console.print(_accuracies(outcome))
     console.print(_recalls(first))
@@ -59,7 +59,7 @@ def print_layers(origin: Origin) -> None:
         style = "bold red" if error is worst else None
         figures = (f"{error.sqnr_db:.1f}", f"{error.added_db:+.1f}")
         table.add_row(str(error.index), error.operation, error.layer, *figures, style=style)
-    console = Console()
+    console = output_console()
     console.print(table)
     console.print(
         f"Most is lost in {worst.layer}. If the drop is too large: --int16 with it and with the layer before."
@@ -75,7 +75,7 @@ def print_modes(origin: Origin, modes: Sequence[Mode]) -> None:
     for result in compare_modes(origin.model, origin.faces, faces, modes):
         accuracy = f"{100 * result.accuracy:.2f} {_percent(result.interval)}"
         table.add_row(result.mode, f"{result.cost.bytes / 1000:.0f}", accuracy, f"{result.cost.latency_ms:.3f}")
-    Console().print(table)
+    output_console().print(table)
 
 
 def as_json(comparison: Comparison) -> str:

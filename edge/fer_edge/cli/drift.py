@@ -56,8 +56,9 @@ def usage_path(record: Path | None, config: Path | None) -> Path:
 
 
 def _print(report: DriftReport) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from fer_edge.terminal import output_console
 
     typer.echo(f"drift: {report.state} ({report.reason})")
     if not report.features:
@@ -74,4 +75,4 @@ def _print(report: DriftReport) -> None:
             f"{one.distance:.2f}",
         )
         table.add_row(one.name, *numbers)
-    Console().print(table)
+    output_console().print(table)

@@ -48,6 +48,10 @@ def run(
             help="With --json: write a line only when a face comes, goes or changes its label.",
         ),
     ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="FILE|-", help="Write one row per face and frame as CSV; - is standard output."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -92,6 +96,7 @@ def run(
             detector=detector,
             display=display,
             json=json,
+            csv=csv,
             on_change=on_change,
             record=record,
             plot=plot,

@@ -63,10 +63,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def _print_table(groups: Sequence[Group], path: Path, since: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from fer_edge.monitoring.stats import ordered_labels
+    from fer_edge.terminal import output_console
 
     if not groups:
         typer.echo(f"{path}: nothing was recorded since {since}")
@@ -90,7 +90,7 @@ def _print_table(groups: Sequence[Group], path: Path, since: str) -> None:
             "-" if period.hottest is None else f"{period.hottest:.0f} °C",
             f"{period.camera_losses}x, {_duration(period.camera_lost_s)}" if period.camera_losses else "-",
         )
-    Console().print(table)
+    output_console().print(table)
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,11 +12,12 @@ from fer_edge.cli.doctor import Check
 from fer_edge.device.service import ServiceState
 from fer_edge.device.thermal import describe
 from fer_edge.model.bundle import Bundle
+from fer_edge.terminal import output_console
 
 
 def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
     """Print a measurement, and how its means differ from those of an older one."""
-    console = Console()
+    console = output_console()
     console.print(_bench_title(result), markup=False)
     table = Table()
     for heading in _bench_headings(old):
@@ -98,7 +98,7 @@ def doctor_table(checks: Sequence[Check]) -> None:
     for check in checks:
         state = "[green]works[/]" if check.works else "[red]broken[/]" if check.needed else "[yellow]absent[/]"
         table.add_row(check.part, state, escape(check.finding))
-    Console().print(table)
+    output_console().print(table)
 
 
 def models_table(bundles: Sequence[Bundle]) -> None:
@@ -117,7 +117,7 @@ def models_table(bundles: Sequence[Bundle]) -> None:
             f"{first.accuracy_int8:.1%}" if first else "not measured",
             f"{first.images} faces of {first.data} {first.split}, {first.labels} labels" if first else "",
         )
-    Console().print(table)
+    output_console().print(table)
 
 
 def service_table(state: ServiceState) -> None:
@@ -127,7 +127,7 @@ def service_table(state: ServiceState) -> None:
     table.add_row("service", f"[{colour}]{escape(state.state)}[/]")
     for name, value in state.facts.items():
         table.add_row(name, escape(value))
-    console = Console()
+    console = output_console()
     console.print(table)
     for line in state.warnings:
         console.print(line, markup=False, highlight=False)

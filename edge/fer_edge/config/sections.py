@@ -296,6 +296,8 @@ class RunConfig(Section):
     """Where the annotated frames are shown."""
     json_path: str | None = Field(default=None, alias="json", examples=["faces.jsonl"])
     """File for JSON lines, `-` for standard output."""
+    csv_path: str | None = Field(default=None, alias="csv", examples=["faces.csv"])
+    """File for a table as CSV, one row per face and frame; `-` for standard output."""
     record: Path | None = Field(default=None, examples=["out.mkv"])
     """Annotated video to write, `.mp4`, or `.mkv`, which outlives a kill; of pictures, a folder of annotated copies.
     These are pictures of people, until 2 MB are left on the disk."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import cv2
-from rich.console import Console
+from rich.cells import cell_len, set_cell_size
 from rich.markup import escape
 from rich.table import Table
 
 from fer_edge.errors import ConfigError, reason
 from fer_edge.sinks import Sink
 from fer_edge.sinks.overlay import draw
-from fer_edge.terminal import printable
+from fer_edge.sinks.serialize import as_utf8
+from fer_edge.terminal import encodable, output_console, printable
 from fer_edge.types import FrameResult
 
 # Pixels of height up to which a small picture is enlarged, so that its text can be read.
 _LOWEST = 480
 # Pixels of width up to which it is: a strip that is two pixels high would take gigabytes.
 _WIDEST = 4 * _LOWEST
+_HEADINGS = ("picture", "face", "expression", "confidence", "x, y, width, height")
+# Columns of a narrow terminal that a name gets at least.
+_SHORTEST_NAME = 16
 
 
 class AnnotatedPictures(Sink):
@@ -64,24 +68,46 @@ class PictureTable(Sink):
     description = "the table"
 
     def __init__(self) -> None:
-        self._table = Table()
-        for heading in ("picture", "face", "expression", "confidence", "x, y, width, height"):
-            self._table.add_column(heading, justify="right" if heading == "confidence" else "left")
-
-    def __enter__(self) -> Self:
-        return self
+        self._rows: list[tuple[str, str, str, str, str]] = []
 
     def __exit__(self, *_: object) -> None:
-        if self._table.row_count:
-            Console().print(self._table)
+        if not self._rows:
+            return
+        console = output_console()
+        table = Table()
+        for heading in _HEADINGS:
+            table.add_column(heading, justify="right" if heading == "confidence" else "left", overflow="fold")
+        names = _fitted([row[0] for row in self._rows], console.width - _width_of_others(self._rows))
+        for shown, row in zip(names, self._rows, strict=True):
+            table.add_row(*map(escape, (shown, *row[1:])))
+        console.print(table)
 
     def emit(self, result: FrameResult) -> None:
         """Take a picture's rows."""
-        name = escape(printable(os.fsencode(result.frame.name).decode(errors="replace")))
+        name = encodable(printable(as_utf8(result.frame.name)))
         if not result.faces:
-            self._table.add_row(name, "", "nobody", "", "")
+            self._rows.append((name, "", "nobody", "", ""))
         for face in result.faces:
-            box = face.track.box
-            place = ", ".join(f"{side:.0f}" for side in (box.x, box.y, box.width, box.height))
-            label, confidence = escape(face.smoothed.label), f"{face.smoothed.confidence:.0%}"
-            self._table.add_row(name, f"#{face.track.id}", label, confidence, place)
+            place = ", ".join(f"{side:.0f}" for side in (face.box.x, face.box.y, face.box.width, face.box.height))
+            self._rows.append((name, f"#{face.id}", encodable(face.label), f"{face.confidence:.0%}", place))
+
+
+def _width_of_others(rows: Sequence[Sequence[str]]) -> int:
+    """Columns of the terminal that are left to no name: the other cells, and the spaces and lines between all."""
+    columns = list(zip(_HEADINGS, *rows, strict=True))
+    return sum(max(map(cell_len, cells)) + 3 for cells in columns[1:]) + 4
+
+
+def _fitted(names: Sequence[str], width: int) -> Sequence[str]:
+    """Cut names in the middle to this many columns of the terminal, unless two that differ would then look alike."""
+    cut = {name: _cut(name, max(width, _SHORTEST_NAME)) for name in names}
+    return [cut[name] for name in names] if len(set(cut.values())) == len(cut) else names
+
+
+def _cut(name: str, width: int) -> str:
+    if cell_len(name) <= width:
+        return name
+    begin = set_cell_size(name, (width - 1) // 2)
+    end = width - 1 - cell_len(begin)
+    start = next(start for start in range(len(name)) if cell_len(name[start:]) <= end)
+    return f"{begin}…{name[start:]}"

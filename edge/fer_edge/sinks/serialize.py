@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -18,13 +19,18 @@ def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
         "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
     }
     if result.frame.name:
-        record["file"] = result.frame.name
+        record["file"] = as_utf8(result.frame.name)
     return record
 
 
 def camera_record(state: Literal["online", "offline"]) -> dict[str, Any]:
     """What is written when the camera goes or is back: nobody is seen meanwhile."""
     return {"time": _now(), "camera": state, "faces": []}
+
+
+def as_utf8(name: str) -> str:
+    """A file's name as UTF-8 has it, whatever the locale; what is no UTF-8 in it stays as surrogates."""
+    return os.fsencode(name).decode(errors="surrogateescape")
 
 
 def shown(result: FrameResult) -> list[tuple[int, str]]:

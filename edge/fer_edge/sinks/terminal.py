@@ -11,7 +11,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from fer_edge.sinks import Sink
-from fer_edge.terminal import console
+from fer_edge.terminal import console, printable
 from fer_edge.types import FrameResult, TrackedFace
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class LiveLine(Sink):
     description = "the terminal"
 
     def __init__(self, frames: int | None) -> None:
-        columns: list[ProgressColumn] = [TextColumn("{task.description}")]
+        columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
         if frames:
             columns = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True), *columns]
         self._progress = Progress(*columns, console=console(), transient=frames is None, auto_refresh=False)
@@ -83,4 +83,6 @@ class ChangeLog(Sink):
 def _sentence(faces: Sequence[TrackedFace]) -> str:
     if not faces:
         return "nobody"
-    return ", ".join(f"#{face.track.id} {face.smoothed.label} {face.smoothed.confidence:.0%}" for face in faces)
+    return printable(
+        ", ".join(f"#{face.track.id} {face.smoothed.label} {face.smoothed.confidence:.0%}" for face in faces)
+    )

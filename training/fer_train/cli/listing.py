@@ -19,9 +19,9 @@ def recipes() -> None:
 
 def architectures() -> None:
     """List the networks with their parameters and multiply-accumulates (MACs) per face."""
-    from rich.console import Console
     from rich.table import Table
 
+    from fer_edge.terminal import output_console
     from fer_train.backend import load_keras
 
     load_keras()
@@ -31,7 +31,7 @@ def architectures() -> None:
     for name, architecture in ARCHITECTURES.items():
         model = build(name, classes=7)
         table.add_row(name, f"{model.count_params():,}", f"{count_macs(model) / 1e6:.1f}", architecture.source)
-    Console().print(table)
+    output_console().print(table)
 
 
 def export(

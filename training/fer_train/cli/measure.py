@@ -76,9 +76,9 @@ def prior_curve(
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write prior.md and prior.png there.")] = None,
 ) -> None:
     """Measure what each power of the training prior gives to rare expressions and costs the others."""
-    from rich.console import Console
     from rich.table import Table
 
+    from fer_edge.terminal import output_console
     from fer_train.data.holdout import load_split
     from fer_train.evaluation.evaluate import parse_split
     from fer_train.evaluation.predictors import open_predictor
@@ -89,6 +89,6 @@ def prior_curve(
     table = Table(*headings(curve), title=curve.title)
     for point in curve.points:
         table.add_row(*cells(curve, point))
-    Console().print(table)
+    output_console().print(table)
     for path in write_curve(curve, out) if out else ():
         typer.echo(f"{path}: written")

@@ -7,11 +7,11 @@ from typing import get_args
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fer_edge.errors import ConfigError, choose
+from fer_edge.terminal import output_console
 from fer_train.data.datasets import LabelledFaces, Split
 from fer_train.evaluation.metrics import Score, score
 from fer_train.evaluation.predictors import Predictor
@@ -60,5 +60,5 @@ def _print(title: str, result: Score, faces: LabelledFaces) -> None:
         found.add_row(*row)
     found.add_section()
     found.add_row(*mean)
-    Console().print(found)
+    output_console().print(found)
     typer.echo(f"{summary(result, faces)}.")

@@ -11,12 +11,11 @@ from statistics import mean
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from fer_edge.terminal import console
+from fer_edge.terminal import console, output_console
 from fer_train.data.corruptions import CORRUPTIONS
 from fer_train.data.datasets import LabelledFaces
 from fer_train.evaluation.metrics import Interval, accuracy_interval
@@ -76,7 +75,7 @@ def print_robustness(model: Predictor, faces: LabelledFaces, rows: list[Row]) ->
             found.add_section()
         found.add_row(*line)
         above = line[0]
-    Console().print(found)
+    output_console().print(found)
 
 
 def write_robustness(folder: Path, model: Predictor, faces: LabelledFaces, rows: list[Row]) -> None:

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from fer_edge.labels import FER2013
-from fer_edge.terminal import console
+from fer_edge.terminal import console, output_console
 from fer_train.explore.crop import Photograph
 
 # Findings that are told of each photograph, and their headings.
@@ -33,7 +32,7 @@ def print_photographs(found: Sequence[Photograph]) -> None:
         splits = [sum(photograph.split == split for photograph in mine) for split in ("train", "validation")]
         troubles = [sum(photograph.finding == trouble for photograph in mine) for trouble in _TROUBLES]
         table.add_row(label, *map(str, (len(mine), *splits, *troubles)))
-    out = Console()
+    out = output_console()
     out.print(table)
     for photograph in found:
         if photograph.finding in _TROUBLES:

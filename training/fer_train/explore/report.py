@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 
+from fer_edge.terminal import output_console
 from fer_train.evaluation.plots import as_png
 from fer_train.explore.exploration import DARK, FLAT, Duplicates, Exploration
 from fer_train.files import make_folder, write_whole
@@ -23,7 +23,7 @@ _COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 
 def print_exploration(found: Exploration) -> None:
     """Print the images per class a split, the duplicates, and how many pictures are odd."""
-    console = Console()
+    console = output_console()
     console.print(_class_table(found))
     console.print(_duplicate_table(found))
     console.print(

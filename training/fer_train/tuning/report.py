@@ -10,9 +10,9 @@ import optuna
 import tomli_w
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
 from rich.table import Table
 
+from fer_edge.terminal import output_console
 from fer_train.evaluation.plots import BLUE, as_png
 from fer_train.files import write_whole
 from fer_train.tuning.search import FINISHED, epochs_done, shown
@@ -29,7 +29,7 @@ def print_trials(study: optuna.Study) -> None:
     for trial in _ranked(study):
         values = (shown(trial.params.get(key, "")) for key in keys)
         table.add_row(str(trial.number), _STATES[trial.state], _percent(trial), str(epochs_done(trial)), *values)
-    Console().print(table)
+    output_console().print(table)
 
 
 def write_results(study: optuna.Study, space: SearchSpace, out: Path) -> list[Path]:

@@ -1,0 +1,144 @@
+"""One row per face, as a spreadsheet reads it; and the table that a person reads."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from tests.conftest import Run
+from tests.screen import run_in_terminal
+
+from fer_edge.labels import FER2013
+from fer_edge.sources.demo import DemoSource
+
+FER_EDGE = Path(sys.executable).with_name("fer-edge")
+LONG = "IMG_20240101_120000_Rom_{}_in_full_size_and_edited_a_second_time_0001.png"
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Path:
+    with DemoSource(paced=False) as demo:
+        image = next(iter(demo)).image
+    cv2.imwrite(str(tmp_path / "face.png"), image)
+    return tmp_path / "face.png"
+
+
+@pytest.fixture
+def album(face: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    shutil.copy(face, folder / "a\nerror: forged\x1b[31m.png")
+    shutil.copy(face, folder / "写真, and “more”.png")
+    cv2.imwrite(str(folder / "nobody.png"), cv2.imread(str(face))[:100, :100])  # type: ignore[index]
+    return folder
+
+
+@pytest.fixture
+def latin1(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a system whose locale knows Latin letters alone."""
+    if not shutil.which("localedef"):
+        pytest.skip("no localedef: sudo apt install locales")
+    locales = tmp_path / "locales"
+    locales.mkdir()
+    subprocess.run(["localedef", "-f", "ISO-8859-1", "-i", "en_US", locales / "en_US.ISO-8859-1"], check=True)
+    yield {**os.environ, "LOCPATH": str(locales), "LC_ALL": "en_US.ISO-8859-1"}
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_gives_a_row_per_face(command: Run, album: Path, tmp_path: Path) -> None:
+    done = command("fer-edge", "run", album, "--csv", tmp_path / "faces.csv", "--json", tmp_path / "faces.jsonl")
+    assert done.returncode == 0, done.stderr
+    table = read_table(tmp_path / "faces.csv")
+    assert [row["file"] for row in table] == ["a\\nerror: forged\\x1b[31m.png", "写真, and “more”.png"], (
+        "nobody: no row"
+    )
+    lines = [json.loads(line) for line in (tmp_path / "faces.jsonl").read_text().splitlines()]
+    seen = {line["frame"]: line["faces"][0] for line in lines if line["faces"]}
+    for row in table:
+        face = seen[int(row["frame"])]
+        assert int(row["id"]) == face["id"]
+        assert [float(row[side]) for side in ("x", "y", "width", "height")] == face["box"]
+        assert (row["label"], float(row["confidence"]), int(row["id"])) == (
+            face["label"],
+            face["confidence"],
+            face["id"],
+        )
+        assert [float(row[label]) for label in FER2013] == face["smoothed"]
+    assert {line["file"] for line in lines} == {path.name for path in album.iterdir()}
+
+
+def test_a_video_gives_rows_on_standard_output(command: Run, demo_video: Path) -> None:
+    done = command("fer-edge", "run", demo_video, "--csv", "-")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert len(rows) > 80
+    assert {row["file"] for row in rows} == {str(demo_video)}
+    assert float(rows[-1]["elapsed_s"]) == pytest.approx(int(rows[-1]["frame"]) / 30, abs=0.002)
+    assert done.stderr.count("\n") == 1, "the summary alone: rows take the place of the log"
+
+
+def test_a_table_replaces_a_table_and_nothing_else(command: Run, album: Path, demo_video: Path, tmp_path: Path) -> None:
+    clip = Path(shutil.copy(demo_video, tmp_path / "clip.mp4"))
+    refused = command("fer-edge", "run", album, "--csv", clip)
+    assert refused.returncode == 2
+    assert "holds something else" in refused.stderr
+    assert clip.read_bytes() == demo_video.read_bytes()
+    target = tmp_path / "faces.csv"
+    target.write_text("file,frame,elapsed_s,of an older run\n")
+    assert command("fer-edge", "run", album, "--csv", target).returncode == 0
+    assert len(read_table(target)) == 2
+    both = command("fer-edge", "run", album, "--csv", "-", "--json", "-")
+    assert both.returncode == 2
+    assert "both go to standard output" in both.stderr
+
+
+def test_names_are_whole_in_a_pipe_and_differ_in_a_terminal(command: Run, face: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "phones"
+    folder.mkdir()
+    names = [LONG.format("Pixel"), LONG.format("iPhone")]
+    for name in names:
+        shutil.copy(face, folder / name)
+    piped = command("fer-edge", "run", folder)
+    assert all(f"│ {name} " in piped.stdout for name in names)
+    code, screen = run_in_terminal([FER_EDGE, "run", folder], columns=120)
+    assert code == 0
+    shown = [line for line in screen.lines if "happy" in line and line.startswith("│")]
+    cut = [line.split("│")[1].strip() for line in shown]
+    assert [(name[:8], name[-9:]) for name in cut] == 2 * [("IMG_2024", "_0001.png")]
+    assert "…" in cut[0]
+    assert cut[0] != cut[1], "two names must not read alike"
+    code, screen = run_in_terminal([FER_EDGE, "run", folder], columns=90)
+    drawn = "".join(line.split("│")[1].strip() for line in screen.lines if line.startswith("│"))
+    assert all(name in drawn for name in names), "what would read alike is folded"
+
+
+def test_output_in_latin1_is_whole(command: Run, album: Path, latin1: dict[str, str], tmp_path: Path) -> None:
+    for arguments in (
+        [],
+        ["--csv", tmp_path / "x.csv"],
+        ["--json", tmp_path / "x.jsonl"],
+        ["--record", tmp_path / "写"],
+    ):
+        done = command("fer-edge", "run", album, *arguments, env=latin1)
+        assert done.returncode == 0, done.stderr
+    assert "写真, and “more”.png" in (tmp_path / "x.csv").read_text(encoding="utf-8")
+    assert "写真, and “more”.png" in {json.loads(line)["file"] for line in (tmp_path / "x.jsonl").open()}
+    assert (tmp_path / "写" / "写真, and “more”.annotated.png").is_file()
+
+
+def test_log_lines_hold_no_control_characters(command: Run, album: Path) -> None:
+    (album / "b\nerror: forged\x1b[31m.png").write_bytes(b"no picture")
+    done = command("fer-edge", "run", album)
+    assert done.returncode == 0
+    assert "forged\\x1b[31m.png: is not a readable image: skipped" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert not any(line.startswith("error: forged") for line in done.stderr.splitlines())
