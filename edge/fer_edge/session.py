@@ -15,6 +15,7 @@ from fer_edge.errors import ConfigError, MissingExtra, SourceError
 from fer_edge.images import pictures_in
 from fer_edge.model.bundle import MODEL_FILE, Bundle
 from fer_edge.monitoring.prometheus import Metrics
+from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.pipeline import Pipeline
@@ -104,12 +105,14 @@ class Session:
 
 
 def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:
-    """What watches the run over time: the usage record, metrics, the live page; of still pictures none."""
+    """What watches the run over time: the usage record, samples, metrics, the live page; of still pictures none."""
     monitors: list[Sink] = []
     if source.stills:
         return monitors
     if config.usage.path:
         monitors.append(_usage_recorder(config.usage.path, model))
+    if config.samples.path:
+        monitors.append(Sampler(config.samples, f"{model.manifest.name}@{model.manifest.version}"))
     if config.prometheus.textfile:
         monitors.append(Metrics(model.manifest, config.prometheus.textfile))
     if config.web.listen:
@@ -147,6 +150,7 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
         ("--json", config.json_path),
         ("--csv", config.csv_path),
         ("usage.path", config.usage.path),
+        ("samples.path", config.samples.path),
     )
     for option, name in outputs:
         if name is None or name == "-" or "\0" in str(name):

@@ -24,6 +24,7 @@ from fer_edge.cli.options import (
     one_source,
 )
 from fer_edge.cli.run import run as run_command
+from fer_edge.cli.samples import samples
 from fer_edge.cli.service import service
 from fer_edge.cli.stats import stats
 from fer_edge.cli.web import web
@@ -98,6 +99,7 @@ app.command(cls=JsonCommand)(stats)
 app.add_typer(models, name="models")
 app.add_typer(service, name="service")
 app.add_typer(drift, name="drift")
+app.add_typer(samples, name="samples")
 app.add_typer(web, name="web")
 
 

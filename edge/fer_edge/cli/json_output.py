@@ -29,7 +29,7 @@ class JsonCommand(TyperCommand):
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Put `-` behind a `--json` that is last, or before another option."""
         words: list[str] = []
-        for word, following in zip(args, [*args[1:], "--"], strict=True):
+        for word, following in zip(args, [*args, "--"][1:], strict=True):
             words.append(word)
             if word == "--json" and following.startswith("-") and following != "-":
                 words.append("-")

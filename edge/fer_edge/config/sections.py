@@ -282,6 +282,17 @@ class UsageConfig(Section):
     """SQLite file, 20 MB at most: one row per minute for 7 days, one per hour for 400 days. Left out: no record."""
 
 
+class SamplesConfig(Section):
+    """A few pictures of faces, for their owner to label. Nothing is kept unless `path` is set."""
+
+    path: Path | None = Field(default=None, examples=["/var/lib/fer-edge/samples"])
+    """Folder, for its owner alone (mode 700). Left out: no pictures."""
+    count: int = Field(default=400, ge=10, le=10_000)
+    """Pictures that are kept, at most: 48x48 pixels, one per visit, of all days, labels and confidences."""
+    days: int = Field(default=30, ge=1, le=365)
+    """Days after which a picture is deleted."""
+
+
 class RunConfig(Section):
     """Everything that `fer-edge run` can be told."""
 
@@ -322,5 +333,12 @@ class RunConfig(Section):
     overlay: OverlayConfig = OverlayConfig()
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     usage: UsageConfig = UsageConfig()
+    samples: SamplesConfig = SamplesConfig()
     web: WebConfig = WebConfig()
     prometheus: PrometheusConfig = PrometheusConfig()
+
+    @model_validator(mode="after")
+    def _samples_show_faces(self) -> Self:
+        if self.blur and self.samples.path is not None:
+            raise ValueError("blur and samples.path contradict one another: samples are pictures of faces")
+        return self
