@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.conftest import wait_until
+from tests.edge.test_web import screenshot
 from tests.samples import make_folder
 
 from fer_edge.monitoring.samples import LABELS_FILE, SampleFolder
@@ -168,6 +169,7 @@ def test_labelling_by_keys_in_a_browser(tab: Any, tmp_path: Path) -> None:
         tab.get_by_text("0 labelled, 5 left", exact=True).wait_for()
         assert "token" not in tab.url
         wait_until(lambda: tab.evaluate("document.querySelector('#face').naturalWidth") == 48)
+        screenshot(tab, "review.png", tmp_path)
         first = tab.get_attribute("#face", "src")
         press("4", "1 labelled, 4 left")
         assert answers() == ["happy"]

@@ -111,10 +111,10 @@ def test_a_full_folder_stays_balanced_over_labels_and_days(tmp_path: Path) -> No
     samples = folder.samples()
     assert len(samples) == 30
     assert all(9 <= count <= 11 for count in Counter(sample.day for sample in samples).values())
-    for day in {sample.day for sample in samples}:
-        labels = Counter(sample.label for sample in samples if sample.day == day)
+    for date in {sample.day for sample in samples}:
+        labels = Counter(sample.label for sample in samples if sample.day == date)
         assert min(labels["fear"], labels["sad"]) >= 3, "of 70 faces of a day, 5 are afraid"
-        assert folder.seen()[day] == {"neutral high": 60, "fear medium": 5, "sad medium": 5}
+        assert folder.seen()[date] == {"neutral high": 60, "fear medium": 5, "sad medium": 5}
 
 
 def test_each_face_of_a_stratum_is_as_likely_to_be_kept_as_any_other() -> None:
@@ -321,7 +321,7 @@ def test_export_for_a_workstation(command: Run, tmp_path: Path) -> None:
         ("happy", "happy", samples[0].day),
         ("sad", "happy", samples[0].day),
     ]
-    assert (cv2.imread(str(out / rows[1]["file"]), cv2.IMREAD_GRAYSCALE) == folder.picture(samples[1].id)).all()
+    assert np.array_equal(cv2.imread(str(out / rows[1]["file"]), 0), folder.picture(samples[1].id))
     again = command("fer-edge", "samples", "export", out, "--folder", folder.folder, cwd=tmp_path)
     assert again.returncode == 2
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
