@@ -321,7 +321,9 @@ def test_export_for_a_workstation(command: Run, tmp_path: Path) -> None:
         ("happy", "happy", samples[0].day),
         ("sad", "happy", samples[0].day),
     ]
-    assert np.array_equal(cv2.imread(str(out / rows[1]["file"]), 0), folder.picture(samples[1].id))
+    exported = cv2.imread(str(out / rows[1]["file"]), cv2.IMREAD_GRAYSCALE)
+    assert exported is not None
+    assert np.array_equal(exported, folder.picture(samples[1].id))
     again = command("fer-edge", "samples", "export", out, "--folder", folder.folder, cwd=tmp_path)
     assert again.returncode == 2
     assert stat.S_IMODE(out.stat().st_mode) == 0o700

@@ -2,7 +2,7 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const OTHER_KEYS = { skipped: "s", "not a face": "n" };
+const OTHERS = { skipped: ["s", "skip"], "not a face": ["n", "not a face"] };
 const waiting = [];
 const done = [];
 let labelled = 0;
@@ -100,7 +100,7 @@ async function start() {
   waiting.push(...queue.waiting);
   labelled = queue.labelled;
   queue.labels.forEach((name, index) => addButton(String(index + 1), name, () => label(name)));
-  queue.others.forEach((name) => addButton(OTHER_KEYS[name], name, () => label(name)));
+  queue.others.forEach((name) => addButton(...OTHERS[name], () => label(name)));
   addButton("u", "undo", undo);
   show();
 }
