@@ -1,6 +1,6 @@
-"""Where `fer-quantize` begins: until it can handle Ctrl-C, that ends it without a word."""
+"""Start `fer-quantize`. While its modules load, Ctrl-C ends it without a traceback."""
 
-import fer_edge.cli.sigint  # noqa: F401 - before all that takes its time
+import fer_edge.cli.sigint  # noqa: F401 - first, since the other imports are slow
 from fer_quantize.cli import run
 
 __all__ = ["run"]

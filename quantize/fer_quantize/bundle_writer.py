@@ -1,4 +1,4 @@
-"""Write a model bundle: aside, verified, then moved into place."""
+"""Write a model bundle: into a temporary folder, verified there, then moved into place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_train.files import write_whole
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise ConfigError if a folder holds anything but a bundle's own files: it is somebody else's."""
+    """Raise ConfigError if a folder holds anything but a bundle's own files, so that nothing else is overwritten."""
     if any(parent.is_file() for parent in out.parents):
         raise ConfigError(f"{out}: lies below a file. Choose another --out")
     if not out.exists():
@@ -38,7 +38,7 @@ def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> N
 
     Raises:
         ConfigError: the folder cannot be written, or is not a bundle.
-        ModelError: what was written does not load, or fails its own golden faces.
+        ModelError: the written bundle does not load, or fails its self-test.
     """
     refuse_foreign(out)
     aside = out.with_name(f".{out.name}.part")

@@ -1,4 +1,4 @@
-"""What int8 costs: float and int8 on the same labelled faces, int8 through the runtime's own classifier."""
+"""Compare the float and the int8 model on the same labelled faces; int8 runs through the runtime's own classifier."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from fer_train.evaluation.predictors import predict_bundle
 from fer_train.evaluation.tflite import feed
 from fer_train.keras_models import predict
 
-# Probabilities, shape (N, C).
+# These are probabilities, shape (N, C).
 Scores = npt.NDArray[np.float32]
 
 
-# Accuracy by which two frameworks may differ on one model.
+# Two frameworks may differ by this much accuracy on one model.
 _SAME_MODEL = 0.003
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Float against int8 on one labelling of a split. Shares are fractions of one.
+    """Float against int8 on one split with one label set. Accuracies and recalls are fractions, 0..1.
 
     Attributes:
         accuracy: against those labels, and the recall of each class.
@@ -41,9 +41,9 @@ class Measurement:
         drop: what int8 lost, paired face by face.
         net_losses: faces per class that int8 lost, less those it gained.
         class_images: faces per class.
-        agreement: share of faces that both give the same label.
-        mean_difference: of a probability, absolute.
-        max_difference: the largest.
+        agreement: fraction of the faces to which both models give the same label.
+        mean_difference: mean absolute difference of a probability.
+        max_difference: largest absolute difference of a probability.
         ece_float: expected calibration error of the float model.
         ece_int8: that of the int8 model.
     """
@@ -61,13 +61,13 @@ class Measurement:
     ece_int8: float
 
     def class_drop(self, label: str) -> float:
-        """Recall that a class lost, in percentage points."""
+        """The recall that a class lost, in percentage points."""
         return 100 * self.net_losses[label] / max(self.class_images[label], 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model takes. Latency is the median of single faces on one thread of this machine, in milliseconds."""
+    """Size and speed of a model. Latency is the median per face on one thread of this machine, in milliseconds."""
 
     bytes: int
     latency_ms: float
@@ -78,11 +78,11 @@ class Comparison:
     """Float against int8.
 
     Attributes:
-        measurements: one a labelling of the same pictures; the first decides.
+        measurements: one per label set of the same images; the first decides whether the bundle passes.
         distribution: mean int8 probability of each label.
         float32: cost of the same network as float TFLite.
         int8: cost of the int8 model.
-        macs: multiply-accumulates of one pass.
+        macs: multiply-accumulates per face.
     """
 
     measurements: tuple[Measurement, ...]
@@ -94,11 +94,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What int8 may lose, in percentage points.
+    """How much int8 may lose, in percentage points.
 
     Attributes:
-        drop: of accuracy.
-        class_drop: of a class' recall; a single face never decides.
+        drop: accuracy.
+        class_drop: recall of a class. One lost face is always allowed.
     """
 
     drop: float
@@ -107,15 +107,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out.
+    """The result of a conversion or a check.
 
     Attributes:
-        folder: the bundle's.
+        folder: folder of the bundle.
         comparison: the measurement.
-        calibration: how the model was calibrated, if it was.
+        calibration: how the model was calibrated; None if it was not.
         gated: whether limits were set.
-        refusal: why the bundle must not ship, if it must not.
-        written: whether it was put in place.
+        refusal: why the bundle must not ship; None if it may.
+        written: whether the bundle was written.
     """
 
     folder: Path
@@ -127,7 +127,7 @@ class Outcome:
 
 
 def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFaces]) -> Comparison:
-    """Run both models on each labelling of a split, the one that decides first."""
+    """Run both models on a split with each label set; the first set decides."""
     int8 = predict_bundle(Classifier(bundle))
     runs = [(faces, predict(model, faces.images), int8(faces.images)) for faces in labellings]
     faces, _, ints = runs[0]
@@ -144,7 +144,7 @@ def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFac
 
 
 def cost(content: bytes, images: npt.NDArray[np.uint8], passes: int = 300) -> Cost:
-    """Size and latency of a `.tflite` model, whatever its input's type."""
+    """Measure size and latency of a `.tflite` model with any input type."""
     interpreter = open_interpreter(content)
     spent = []
     for image in np.resize(images, (passes, *images.shape[1:])):
@@ -160,8 +160,8 @@ def gate_failure(comparison: Comparison, limits: Limits, trained_accuracy: float
 
     Args:
         comparison: the measurement.
-        limits: what int8 may lose.
-        trained_accuracy: what the training recorded for the float model on this split, if known.
+        limits: how much int8 may lose.
+        trained_accuracy: accuracy of the float model on this split as its training recorded it; None if unknown.
     """
     first = comparison.measurements[0]
     measured = first.accuracy.accuracy_float

@@ -1,4 +1,4 @@
-"""`fer-quantize`: from a Keras model to an int8 bundle that was measured."""
+"""`fer-quantize`: convert a Keras model to an int8 bundle and measure it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def quantize(
     if not model or not model.endswith((".keras", ".h5")):
         if layers or modes or int16 or out:
             raise ConfigError(
-                "--layers, --mode, --int16 and --out want a .keras file, such as a bundle's own model.keras"
+                "--layers, --mode, --int16 and --out need a .keras file, such as a bundle's own model.keras"
             )
         outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits)
     else:
@@ -129,7 +129,7 @@ def _add_prior(model: str, data: Path, *, alone: bool) -> None:
     from fer_quantize.training_prior import add_prior
 
     if model.endswith((".keras", ".h5")) or not alone:
-        raise ConfigError("--add-prior wants a bundle and --data alone: a conversion writes the prior by itself")
+        raise ConfigError("--add-prior takes a bundle and --data only: a conversion writes the prior by itself")
     typer.echo(f"{add_prior(model, data)}: prior written")
 
 

@@ -1,4 +1,4 @@
-"""Keras model to TFLite: full int8 to ship, other modes to compare."""
+"""Convert a Keras model to TFLite: full int8 for devices, other modes for comparison."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fer_edge.silence import quiet
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
 MODES: tuple[Mode, ...] = ("int8", "int16x8", "float16", "dynamic", "float32")
 
-# int32 and int64 hold biases and shapes.
+# A full-int8 model holds only these types: int32 and int64 hold biases and shapes.
 _WHOLE_NUMBERS = (np.int8, np.int16, np.int32, np.int64)
-# What the converter puts before and after an operation that stays in float.
+# The converter puts these operations before and after an operation that stays in float.
 _BRIDGES = ("tfl.quantize", "tfl.dequantize")
 
 
 def parse_modes(names: list[str]) -> list[Mode]:
-    """Return modes by name, `all` of them too. Raises ConfigError for an unknown one."""
+    """Return modes by name; `all` means every mode. Raises ConfigError for an unknown name."""
     unknown = [name for name in names if name not in {*MODES, "all"}]
     if unknown:
         raise ConfigError(f"--mode {unknown[0]}: is unknown. {choose(unknown[0], (*MODES, 'all'))}")
@@ -35,7 +35,7 @@ def to_int8(model: keras.Model, representative: npt.NDArray[np.uint8]) -> bytes:
     """Convert a model to int8 throughout; see `convert`.
 
     Raises:
-        ModelError: it cannot be converted, or a tensor stayed in float; by name.
+        ModelError: it cannot be converted, or a tensor stayed in float. The message names the tensor.
     """
     content = convert(model, representative, "int8")
     refuse_float(content)
@@ -86,7 +86,7 @@ def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mod
 
 
 def samples(representative: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
-    """Yield the model's inputs, shape (1, H, W, 1): a face that spans the full range of grey, then the faces."""
+    """Yield the model's inputs, shape (1, H, W, 1): one face with the full range of grey levels, then the faces."""
     full_range = representative[0].copy()
     full_range.flat[:2] = 0, 255
     for image in (full_range, *representative):
@@ -94,7 +94,7 @@ def samples(representative: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[
 
 
 def refuse_float(content: bytes) -> None:
-    """Raise ModelError, by name, if tensors of a TFLite model are not of whole numbers."""
+    """Raise ModelError if a TFLite model has float tensors. The message names them."""
     tensors = open_interpreter(content).get_tensor_details()
     left = [tensor["name"] for tensor in tensors if tensor["dtype"] not in _WHOLE_NUMBERS]
     telling = [name for name in left if not name.startswith(_BRIDGES)] or left

@@ -1,4 +1,4 @@
-"""Golden faces for a bundle: what the two families of int8 kernels answer to the composite faces."""
+"""Golden faces for a bundle: the outputs of the two families of int8 kernels for the composite faces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from fer_edge.assets.composites import load_composites
 from fer_train.evaluation.tflite import answers
 
-# LiteRT's fast kernels (XNNPACK) round otherwise than the built-in ones, which tflite-runtime uses.
+# LiteRT's fast kernels (XNNPACK) round differently from the built-in ones, which tflite-runtime uses.
 _FAMILIES = (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
 
 

@@ -1,4 +1,4 @@
-"""What a conversion starts from: the float model, what its training recorded, and the data."""
+"""The inputs of a conversion: the float model, its training record and the data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from fer_train.runs.records import find_scheme, holds_out, training_record
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A float model with the data that converts and measures it.
+    """A float model with the data to convert and measure it.
 
     Attributes:
-        path: of the Keras file.
+        path: path of the Keras file.
         model: the model.
-        training: the training's record; empty if there is none.
-        representative: the training faces that set the ranges.
-        seed: that chose them.
-        prior: share of each label in the training data.
-        fresh: faces that the training did not learn from, to choose the temperature on: those it held out, else the
-            validation split.
-        labellings: the validation split by the model's own labels, then by FER2013's where the classes are the same.
+        training: the training record; empty if there is none.
+        representative: the training faces that set the int8 ranges.
+        seed: the seed that chose them.
+        prior: fraction of each label in the training data.
+        fresh: faces that the model was not trained on, to choose the temperature: the held-out faces if there are
+            any, else the validation split.
+        labellings: the validation split with the model's own labels, then with FER2013's if the classes are the same.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Origin:
 
 
 def trained_accuracy(training: dict[str, Any], check: LabelledFaces) -> float | None:
-    """What a training measured on these very faces and labels; None if it was on others."""
+    """The accuracy that a training recorded on exactly these faces and labels; None if it measured on others."""
     try:
         if training["data"][check.split]["fingerprint"] != check.fingerprint:
             return None
@@ -67,14 +67,14 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
     Args:
         path: a `.keras` or `.h5` file, with `training.json` beside it or `labels` given.
         data: as for `load_dataset`.
-        labels: name of the label scheme; the one it was trained on if left out.
+        labels: name of the label set; None for the one that the model was trained on.
         representative: how many training faces set the ranges.
-        seed: chooses them.
+        seed: seed that chooses them.
 
     Raises:
         ModelError: the model cannot be read, or its classes are not those of the labels.
         DataError: the data cannot be read.
-        ConfigError: it is not known which labels it learnt.
+        ConfigError: nothing says which labels the model was trained on.
     """
     model = load_model(path)
     training = training_record(path)
@@ -90,7 +90,7 @@ def open_origin(path: Path, data: Path, labels: str | None, representative: int,
 
 
 def read_labellings(data: Path, scheme: Scheme) -> tuple[LabelledFaces, ...]:
-    """The validation split by a scheme, then by FER2013's own labels, the literature's yardstick."""
+    """The validation split with a label set, then with FER2013's own labels, which published results use."""
     schemes: list[Scheme] = [scheme]
     if scheme != "fer2013" and LABELS[scheme] == LABELS["fer2013"]:
         schemes.append("fer2013")

@@ -1,4 +1,4 @@
-"""Which layer loses most by int8: activations of float and int8, operation by operation."""
+"""Find the layer that loses most by int8: compare float and int8 activations, operation by operation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _BRIDGES = {"QUANTIZE", "DEQUANTIZE", "DELEGATE"}
 
 @dataclass(frozen=True, slots=True)
 class LayerError:
-    """How far an operation's int8 output is from the float one's.
+    """How much an operation's int8 output differs from its float output.
 
     Attributes:
-        index: its place among the operations.
-        operation: what it does, as TFLite calls it.
+        index: position among the operations.
+        operation: TFLite's name of the operation.
         layer: the Keras layer.
-        sqnr_db: signal to quantization noise, decibels: 10 log10(mean float^2 / mean difference^2).
-        added_db: how much lower that is than the worst of what went in: the operation's own doing.
+        sqnr_db: signal to quantization noise ratio, decibels: 10 log10(mean float^2 / mean difference^2).
+        added_db: noise that this operation adds: how far its ratio is below the worst one of its inputs.
     """
 
     index: int
@@ -67,10 +67,10 @@ def layer_errors(
 
 
 def with_plain_names(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
-    """Copy a model with layer names that stay recognisable, since the converter appends numbers to names.
+    """Copy a model with unambiguous layer names, since the converter appends numbers to names.
 
     Returns:
-        The copy, and its layers' names by those of the original.
+        The copy, and a map from each original layer name to the new one.
     """
     names = {layer.name: f"layer{index}x" for index, layer in enumerate(model.layers)}
 
@@ -83,14 +83,14 @@ def with_plain_names(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
 
 
 def layer_of(tensor: str, names: dict[str, str]) -> str:
-    """The original layer whose plain name stands in a tensor's name; the tensor's own name where there is none."""
+    """The original layer whose plain name is part of a tensor's name; the tensor's own name if there is none."""
     originals = {plain: original for original, plain in names.items()}
     found = [part for part in re.findall(r"layer\d+x", tensor) if part in originals]
     return originals[found[0]] if found else tensor
 
 
 class Trace:
-    """A TFLite model whose every activation can be read after a pass."""
+    """A TFLite model that keeps every activation, so that it can be read after a pass."""
 
     def __init__(self, content: bytes) -> None:
         self._interpreter = Interpreter(
@@ -99,7 +99,7 @@ class Trace:
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         self._interpreter.allocate_tensors()
-        # The list of operations has no public door; TensorFlow's own quantization debugger comes in here too.
+        # No public function lists the operations. TensorFlow's own quantization debugger uses this private one too.
         details = self._interpreter._get_ops_details()
         self.operations: list[dict[str, Any]] = [
             operation for operation in details if operation["op_name"] not in _BRIDGES
@@ -111,13 +111,13 @@ class Trace:
         return str(self._tensors[operation["outputs"][0]]["name"])
 
     def outputs(self, sample: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
-        """Run on one input, shape (1, H, W, 1) of grey levels, and return what each operation made, dequantized."""
+        """Run on one input, shape (1, H, W, 1) of grey levels; return each operation's output, dequantized."""
         feed(self._interpreter, sample[0, :, :, 0].astype(np.uint8))
         self._interpreter.invoke()
         return [self._real(operation["outputs"][0]) for operation in self.operations]
 
     def activations(self, sample: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float64]]:
-        """The same by the tensor's name, the input too."""
+        """Run on one input; return the outputs and the input itself by tensor name."""
         made = self.outputs(sample)
         named = {self.name(operation): values for operation, values in zip(self.operations, made, strict=True)}
         return {str(self._interpreter.get_input_details()[0]["name"]): sample.astype(np.float64), **named}

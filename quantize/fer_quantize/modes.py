@@ -1,4 +1,4 @@
-"""All ways to convert a model, side by side: size, accuracy, latency."""
+"""Compare the ways to convert a model: size, accuracy and latency of each mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fer_train.evaluation.tflite import answers
 
 @dataclass(frozen=True, slots=True)
 class ModeResult:
-    """One mode: accuracy as a fraction of one, with its 95 % interval."""
+    """One mode: accuracy as a fraction, 0..1, with its 95 % confidence interval."""
 
     mode: Mode
     accuracy: float
@@ -35,7 +35,7 @@ def compare_modes(
 
 
 def predict_tflite(content: bytes, images: npt.NDArray[np.uint8]) -> Scores:
-    """What a TFLite model answers, shape (N, C), float or whole numbers as it is, for faces of shape (N, H, W)."""
+    """Raw outputs of a TFLite model, shape (N, C), not dequantized, for faces of shape (N, H, W)."""
     return answers(open_interpreter(content), images).astype(np.float32)
 
 

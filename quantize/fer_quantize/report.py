@@ -1,4 +1,4 @@
-"""The comparison for people and programs: tables, `quantization.json`, a plot."""
+"""Show a comparison: tables for people, `quantization.json` for programs, and a plot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LAYER_FACES = 50
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """Print accuracies, the recall of each class, and the verdict."""
+    """Print accuracies, recall per class, costs, and whether the check passed."""
     console = output_console()
     first = outcome.comparison.measurements[0]
     console.print(_accuracies(outcome))
@@ -49,7 +49,7 @@ def print_outcome(outcome: Outcome) -> None:
 
 
 def print_layers(origin: Origin) -> None:
-    """Print the noise that int8 puts into each operation's output, and mark the one that adds most."""
+    """Print the noise that int8 adds to each operation's output, and mark the operation that adds most."""
     errors = layer_errors(origin.model, origin.faces, origin.labellings[0].images[:_LAYER_FACES])
     worst = max(errors, key=lambda error: error.added_db)
     table = Table(title=f"{origin.path}: int8 against float, operation by operation, on {_LAYER_FACES} faces")
@@ -62,7 +62,7 @@ def print_layers(origin: Origin) -> None:
     console = output_console()
     console.print(table)
     console.print(
-        f"Most is lost in {worst.layer}. If the drop is too large: --int16 with it and with the layer before."
+        f"{worst.layer} loses most. If the accuracy drop is too large, give --int16 this layer and the one before it."
     )
 
 
@@ -79,12 +79,12 @@ def print_modes(origin: Origin, modes: Sequence[Mode]) -> None:
 
 
 def as_json(comparison: Comparison) -> str:
-    """All figures, as they go into `quantization.json`."""
+    """The content of `quantization.json`: all figures."""
     return json.dumps(_rounded(TypeAdapter(Comparison).dump_python(comparison, mode="json")), indent=2) + "\n"
 
 
 def plot(comparison: Comparison) -> bytes:
-    """A PNG: recall of each class before and after, with the accuracies in its title."""
+    """A PNG: float and int8 recall per class, with the accuracies in its title."""
     first = comparison.measurements[0]
     accuracy = first.accuracy
     labels = list(accuracy.recall_float)
@@ -127,7 +127,7 @@ def _accuracies(outcome: Outcome) -> Table:
 
 
 def _recalls(measured: Measurement) -> Table:
-    table = Table(title=f"recall a class, {measured.accuracy.labels}")
+    table = Table(title=f"recall per class, {measured.accuracy.labels}")
     for heading in ("class", "float", "int8", "drop, pp", "faces lost"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for label, before in measured.accuracy.recall_float.items():

@@ -10,13 +10,13 @@ from fer_train.data.datasets import LabelledFaces
 
 
 def representative_rows(train: LabelledFaces, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """Choose faces, as evenly from all classes as they allow, by seed.
+    """Choose faces at random, as evenly from all classes as possible.
 
     Returns:
         Positions in `train` (not rows of its file), sorted: shape (count,), or all where there are fewer.
 
     Raises:
-        DataError: the faces are not from the training split. Ranges set on test data would flatter the check.
+        DataError: the faces are not from the training split. Ranges set on test data would make the check too good.
     """
     if train.split != "train":
         raise DataError(f"{train.source}: the {train.split} split cannot be the representative set, only train can")

@@ -1,7 +1,7 @@
-"""The remedy for layers that int8 hurts: 16-bit activations there, int8 everywhere else.
+"""Selective quantization: 16-bit activations in layers that lose too much by int8, int8 everywhere else.
 
-By AI Edge Quantizer, which works on the float TFLite model and so with any Keras. (TensorFlow's own toolkit for
-quantization-aware training wants Keras 2, and its converter knows 16-bit activations only for a whole model.)
+AI Edge Quantizer does it. It works on the float TFLite model, so with any Keras. (TensorFlow's own toolkit for
+quantization-aware training needs Keras 2, and its converter offers 16-bit activations only for a whole model.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fer_quantize.layer_error import Trace, layer_of, with_plain_names
 
 
 def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_layers: Sequence[str]) -> bytes:
-    """Convert a model to int8, with 16-bit activations into and out of the named Keras layers.
+    """Convert a model to int8, with 16-bit activations at the inputs and outputs of the named Keras layers.
 
     Args:
         model: as in `convert`.
@@ -61,7 +61,7 @@ def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8
 
 
 def _widest(ranges: dict[str, Any], trace: Trace, representative: npt.NDArray[np.uint8]) -> dict[str, Any]:
-    """Replace the tool's ranges, running means that clip the extremes, by the least and the greatest value seen."""
+    """Replace the tool's ranges, running means that clip extremes, by the smallest and largest values seen."""
     seen: dict[str, tuple[float, float]] = {}
     for (sample,) in samples(representative):
         for name, values in trace.activations(sample).items():

@@ -1,4 +1,4 @@
-"""How sure the comparison of two models on the same faces is."""
+"""Statistics for comparing two models on the same faces."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from scipy.stats import binomtest
 
 from fer_train.evaluation.metrics import Interval
 
-# The normal distribution's 97.5th percentile.
+# This is the 97.5th percentile of the normal distribution.
 _Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDrop:
-    """What the second of two models lost on the same faces.
+    """How much accuracy the second of two models loses on the same faces.
 
     Attributes:
         drop: accuracy lost, in percentage points.
         interval: its 95 % confidence interval.
-        lost: faces that only the first model has right.
-        gained: faces that only the second has right.
-        p_value: of McNemar's exact test that losses and gains are chance.
+        lost: faces that only the first model classifies correctly.
+        gained: faces that only the second model classifies correctly.
+        p_value: p-value of McNemar's exact test; the null hypothesis is that losses and gains are equally likely.
     """
 
     drop: float
@@ -35,10 +35,10 @@ class PairedDrop:
 
 
 def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> PairedDrop:
-    """Compare which faces are right before and after, shape (N,) each.
+    """Compare which faces are classified correctly before and after, shape (N,) each.
 
-    The interval is that of Agresti & Min (2005): Wald's, with half a face added to each cell of the table, so that it
-    keeps its width where few faces changed. The test is McNemar's (1947) in its exact, binomial form.
+    The interval is Agresti & Min's (2005): Wald's interval with half a face added to each cell of the table, so that
+    it does not become too narrow when few faces change. The test is McNemar's (1947) in its exact, binomial form.
     """
     lost, gained = int((before & ~after).sum()), int((~before & after).sum())
     count = len(before)

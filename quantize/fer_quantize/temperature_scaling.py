@@ -1,4 +1,4 @@
-"""Make a model as sure as it is right: temperature scaling (Guo et al., 2017, arXiv:1706.04599), inside the model."""
+"""Temperature scaling (Guo et al., 2017, arXiv:1706.04599), written into the model: confidence then fits accuracy."""
 
 from __future__ import annotations
 
@@ -19,38 +19,39 @@ from fer_train.training.losses import soften
 
 _log = logging.getLogger(__name__)
 
-# Probabilities, shape (N, C).
-Shares = npt.NDArray[np.float32]
+# These are probabilities, shape (N, C).
+Probabilities = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
 
-# Faces below which a temperature would follow chance.
+# With fewer faces than this, the temperature would depend on chance.
 _FEWEST = 200
 _RANGE = (0.5, 2.0)
 
 
 def calibrate(model: keras.Model, faces: LabelledFaces, prior: Mapping[str, float]) -> Calibration | None:
-    """Divide a model's logits, in place, by the temperature that suits faces it has not learnt from.
+    """Divide a model's logits, in place, by the temperature that fits faces it was not trained on.
 
-    Faces it has learnt from will not do: it is right on more of them, and so comes out too sure of all others. The
-    error that is returned is cross-fitted: each half of the faces is judged at the other half's temperature.
+    Training faces cannot be used: accuracy is higher on them, so the model would be overconfident on all others. The
+    returned calibration error is cross-fitted: each half of the faces is measured at the other half's temperature.
 
-    The runtime divides by the training prior afterwards, so the temperature is chosen for what comes out of that at
-    its default power.
+    The runtime divides by the training prior afterwards. The temperature is chosen for the probabilities after that
+    division at its default power.
 
     Args:
         model: ends with a dense layer with softmax.
         faces: labelled.
-        prior: share of each label in the training data.
+        prior: fraction of each label in the training data.
 
     Returns:
-        What was done; None, and the model as it was, if there are too few faces or its last layer is another.
+        The calibration. None if there are too few faces or the last layer is not a dense softmax layer; the model is
+        then unchanged.
     """
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.softmax:
-        _log.warning("the model does not end with a dense layer with softmax: it is not calibrated")
+        _log.warning("the model is not calibrated: its last layer is not a dense layer with softmax")
         return None
     if len(faces) < _FEWEST:
-        _log.info("%d faces are too few to calibrate on (at least %d)", len(faces), _FEWEST)
+        _log.info("the model is not calibrated: %d faces are too few (at least %d)", len(faces), _FEWEST)
         return None
     probabilities = predict(model, faces.images)
     weights = prior_weights(prior, DEFAULT_POWER)
@@ -66,18 +67,20 @@ def calibrate(model: keras.Model, faces: LabelledFaces, prior: Mapping[str, floa
     )
 
 
-def best_temperature(probabilities: Shares, classes: Classes, weights: Shares) -> float:
-    """The temperature at which the labels are most likely; `weights`, shape (C,), are those of the prior."""
+def best_temperature(probabilities: Probabilities, classes: Classes, weights: Probabilities) -> float:
+    """The temperature with the lowest negative log-likelihood; `weights`, shape (C,), are those of the prior."""
 
-    def surprise(temperature: float) -> float:
+    def negative_log_likelihood(temperature: float) -> float:
         said = reweight(soften(probabilities, temperature), weights)[np.arange(len(classes)), classes]
         return float(-np.log(said).mean())
 
-    return float(minimize_scalar(surprise, bounds=_RANGE, method="bounded").x)
+    return float(minimize_scalar(negative_log_likelihood, bounds=_RANGE, method="bounded").x)
 
 
-def cross_fitted(probabilities: Shares, classes: Classes, weights: Shares, seed: int = 0) -> Shares:
-    """The same, each half of the faces at the temperature that suits the other."""
+def cross_fitted(
+    probabilities: Probabilities, classes: Classes, weights: Probabilities, seed: int = 0
+) -> Probabilities:
+    """Probabilities with each half of the faces at the temperature that fits the other half."""
     halves = np.array_split(np.random.default_rng(seed).permutation(len(classes)), 2)
     out = np.empty_like(probabilities)
     for half, other in (halves, halves[::-1]):

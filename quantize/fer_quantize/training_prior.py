@@ -1,4 +1,4 @@
-"""How frequent each class was in the training, which the runtime divides by."""
+"""The training prior: how frequent each class was in the training data. The runtime divides by it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fer_quantize.bundle_writer import write_manifest
 from fer_train.data.datasets import LabelledFaces, load_dataset
 from fer_train.data.holdout import load_fold
 from fer_train.runs.records import find_scheme, holds_out
-from fer_train.training.batches import class_shares
+from fer_train.training.batches import class_frequencies
 
 
 def training_prior(training: dict[str, Any], train: LabelledFaces) -> dict[str, float]:
-    """Share of each label in the training data, in their order.
+    """Fraction of each label in the training data, in the order of the labels.
 
     Args:
-        training: the training's own record. Where it made all classes count alike, shares are equal.
+        training: the training record. If that training balanced the classes, all fractions are equal.
         train: the training split.
     """
     recipe = training.get("recipe")
@@ -26,17 +26,18 @@ def training_prior(training: dict[str, Any], train: LabelledFaces) -> dict[str, 
     if imbalance != "none":
         return dict.fromkeys(train.labels, 1 / len(train.labels))
     return {
-        label: round(float(share), 4) for label, share in zip(train.labels, class_shares(train.targets), strict=True)
+        label: round(float(share), 4)
+        for label, share in zip(train.labels, class_frequencies(train.targets), strict=True)
     }
 
 
 def add_prior(name: str, data: Path) -> Path:
-    """Write the prior into the `model.json` of a bundle that was made without; return the bundle's folder.
+    """Write the prior into the `model.json` of a bundle that has none; return the bundle's folder.
 
     Raises:
         ModelError: the bundle cannot be used.
         DataError: the data cannot be read, or is not what the model was trained on.
-        ConfigError: it is not known which labels it learnt, or `model.json` cannot be written.
+        ConfigError: nothing says which labels the model was trained on, or `model.json` cannot be written.
     """
     folder = find_bundle(name)
     manifest = load_bundle(folder).manifest

@@ -1,4 +1,4 @@
-"""What the command line does: convert and measure a model, or measure a bundle again."""
+"""The work of `fer-quantize`: convert and measure a model, or measure a bundle again."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
 
 
 def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | None) -> Outcome:
-    """Measure a bundle that holds its float model.
+    """Measure a bundle against the float model in it.
 
     Raises:
         ModelError: the bundle cannot be used, or has no `model.keras`.
-        DataError: the data cannot be read, or faces that set the ranges are in the check split.
+        DataError: the data cannot be read, or some representative faces are in the split to check on.
     """
     folder = find_bundle(name)
     bundle = load_bundle(folder)
@@ -94,13 +94,13 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
 
 
 def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) -> None:
-    """Raise DataError if faces that set the bundle's ranges are checked too; nothing is known of other data's."""
+    """Raise DataError if some representative faces are in the check split. Other data sets cannot be compared."""
     quantization = bundle.manifest.quantization
     representative = train.take(np.flatnonzero(np.isin(train.rows, quantization.representative_rows)))
     if representative.fingerprint == quantization.representative_fingerprint:
-        shared = len(representative) - len(without_duplicates(representative, of=check))
-        if shared:
-            raise DataError(f"{bundle.folder}: {shared} of the faces that set its ranges are in the check split too")
+        repeated = len(representative) - len(without_duplicates(representative, of=check))
+        if repeated:
+            raise DataError(f"{bundle.folder}: {repeated} of its representative faces are in the check split too")
 
 
 def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
@@ -113,7 +113,7 @@ def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
 
 
 def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibration: Calibration | None) -> Manifest:
-    """All that is known before the model was measured and written."""
+    """The manifest before the model is measured: without accuracies and file hashes."""
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -143,7 +143,7 @@ def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibratio
 
 
 def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, bytes]:
-    """What lies in a bundle beside `model.json`."""
+    """The files of a bundle besides `model.json`, by name."""
     files = {
         MODEL_FILE: bundle.model,
         GOLDEN_FILE: golden_faces(bundle.model),
@@ -158,7 +158,7 @@ def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, 
 
 
 def _as_keras(origin: Origin) -> bytes:
-    """The file of the float model, which is calibrated by now."""
+    """The content of the float model's file, after calibration."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / KERAS_FILE
         origin.model.save(path)

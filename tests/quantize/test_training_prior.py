@@ -65,7 +65,7 @@ def test_other_faces_than_those_it_learnt_from_are_refused(
 
 def test_a_conversion_needs_no_such_option(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     done = command("fer-quantize", tmp_path / "model.keras", "--data", tiny_data, "--add-prior")
-    assert (done.returncode, "wants a bundle" in done.stderr) == (2, True)
+    assert (done.returncode, "takes a bundle" in done.stderr) == (2, True)
 
 
 def test_the_shipped_priors_come_from_the_command(command: Run, fer_data: Path, tmp_path: Path) -> None:

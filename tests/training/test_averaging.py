@@ -53,7 +53,7 @@ def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: 
     assert "named twice" in twice.stderr
     bare = command("fer-train", "average", first, tmp_path, "--data", tiny_data, "--out", tmp_path / "no")
     assert bare.returncode == 2
-    assert "no training record tells its recipe" in bare.stderr
+    assert "no training record holds its recipe" in bare.stderr
     record = json.loads((second / "training.json").read_text())
     record["recipe"]["architecture"] = "mobile"
     (second / "training.json").write_text(json.dumps(record))

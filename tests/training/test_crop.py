@@ -93,7 +93,7 @@ def test_photographs_without_a_face_with_several_or_broken(command: Run, photogr
     (source / ".DS_Store").write_bytes(b"not a photograph")
     done = command("fer-train", "crop", tmp_path / "photographs", tmp_path / "faces")
     assert done.returncode == 0, done.stderr
-    assert "1 files lie in no class and are left out, the first is outside.png" in done.stderr
+    assert "1 files are in no class folder and are skipped, the first is outside.png" in done.stderr
     written = sorted((tmp_path / "faces").glob("*/happy/*.png"))
     assert [path.parts[-3] for path in written] == ["train", "train", "validation"]
     assert sorted(path.name[:7] for path in written) == ["one.png", "one.png", "two.png"], "of two folders, by one name"
@@ -105,7 +105,7 @@ def test_photographs_without_a_face_with_several_or_broken(command: Run, photogr
         "none.png": "no face",
         "phone.heic": "cannot be read",
     }
-    assert f"{source / 'two.png'}: several faces, the largest was taken" in done.stdout
+    assert f"{source / 'two.png'}: several faces, the largest is used" in done.stdout
     assert f"{source / 'none.png'}: no face" in done.stdout
     taken = cv2.imread(str(next((tmp_path / "faces").glob("*/happy/two.png.*.png"))), cv2.IMREAD_GRAYSCALE)
     alone = cv2.imread(str(photographs / "happy" / "IMG 3.jpg"), cv2.IMREAD_GRAYSCALE)

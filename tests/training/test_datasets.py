@@ -141,7 +141,7 @@ def test_images_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path, capl
     assert [faces.labels[index] for index in faces.classes] == ["happy", "sad"]
     ignored, line = caplog.messages
     assert "train: 1 files are ignored, the first is sad/notes.txt" in ignored
-    assert "3 of 5 images cannot be read and are left out, the first is happy/a.png" in line
+    assert "3 of 5 images cannot be read and are skipped, the first is happy/a.png" in line
 
 
 def test_files_that_are_not_read_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -245,7 +245,9 @@ def test_votes_whose_rows_were_shuffled(tiny_data: Path, tmp_path: Path) -> None
     for index in training:
         rows[index] = next(shuffled)
     (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
-    with pytest.raises(DataError, match=r"fer2013new.csv: most votes are for the label in fer2013.csv on only \d+%"):
+    with pytest.raises(
+        DataError, match=r"fer2013new.csv: the plurality label equals the label in fer2013.csv on only \d+%"
+    ):
         load_dataset(tmp_path, "train", "ferplus7")
 
 

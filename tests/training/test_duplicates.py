@@ -43,7 +43,7 @@ def test_training_pictures_that_another_split_holds_are_left_out(train: Labelled
     darker = replace(check, images=(check.images * 0.9).astype(np.uint8))
     assert len(without_duplicates(part, of=darker)) == 100
     assert len(without_duplicates(part, of=darker, near=True)) <= 90
-    with pytest.raises(DataError, match="every training picture"):
+    with pytest.raises(DataError, match="every training image"):
         without_duplicates(part.take(np.arange(95, 100)), of=check)
 
 

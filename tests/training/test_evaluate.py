@@ -98,7 +98,7 @@ def test_a_model_without_a_record_wants_its_labels_named(
     done = command("fer-train", "evaluate", alone, tiny_data)
     assert (done.returncode, done.stderr) == (
         2,
-        f"error: {alone}: no training record says which labels it learnt. Give --labels\n",
+        f"error: {alone}: no training record says which labels it was trained on. Give --labels\n",
     )
     assert command("fer-train", "evaluate", alone, tiny_data, "--labels", "ferplus7").returncode == 0
 
@@ -117,14 +117,14 @@ def test_a_model_without_a_record_wants_its_labels_named(
         (("ferplus9", "DATA"), 4, "model 'ferplus9' is neither a folder nor a shipped model"),
         (("TMP", "DATA"), 4, "model.json: missing"),
         (("TMP/run", "DATA"), 2, "run: its training is not finished. Repeat its command with --resume"),
-        (("ferplus7", "TMP/folders"), 2, "folders carry only classes. Choose --labels fer2013"),
+        (("ferplus7", "TMP/folders"), 2, "folders have only one class per image. Choose --labels fer2013"),
         (("ferplus7", "TMP/fer2013.csv"), 2, "fer2013new.csv: missing. The ferplus7 and ferplus8 labels are FER+'s"),
         (("ferplus7", "DATA", "--labels", "fer2013", "--votes", "majority"), 2, "fer2013 labels come from no votes"),
         (("TMP/none.tflite", "DATA"), 4, "none.tflite: cannot be read (No such file or directory)"),
         (("TMP/text.tflite", "DATA"), 4, "text.tflite: not a TFLite model"),
         (("TMP/none.keras", "DATA"), 4, "none.keras: no such file"),
         (("TMP/text.keras", "DATA"), 4, "text.keras: is not a usable Keras model (not the archive"),
-        (("ferplus7", "DATA", "--out", "TMP/text.keras/below"), 2, "below: cannot be made (Not a directory)"),
+        (("ferplus7", "DATA", "--out", "TMP/text.keras/below"), 2, "below: cannot be created (Not a directory)"),
     ],
 )
 def test_what_cannot_be_judged_is_one_line(
@@ -157,7 +157,7 @@ model.save({str(tmp_path)!r} + "/diverged.keras")
     for name, telling in (
         ("large", "goes from (None, 64, 64, 1)"),
         ("logits", "its outputs do not sum to one"),
-        ("diverged", "gives no numbers: its training diverged"),
+        ("diverged", "its outputs are not finite: the training diverged"),
     ):
         done = command("fer-train", "evaluate", tmp_path / f"{name}.keras", tiny_data, "--labels", "fer2013")
         assert done.returncode == 4
@@ -198,27 +198,27 @@ def test_robustness_is_the_same_each_time_and_begins_with_the_faces_as_they_are(
     for name in ("robustness.csv", "robustness.md"):
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
     rows = list(csv.DictReader((outs[0] / "robustness.csv").open()))
-    assert len(rows) == 1 + sum(len(degradation.levels) for degradation in CORRUPTIONS)
-    assert rows[0]["degradation"] == "none"
-    accuracy = {(row["degradation"], row["level"]): float(row["accuracy"]) for row in rows}
+    assert len(rows) == 1 + sum(len(corruption.levels) for corruption in CORRUPTIONS)
+    assert rows[0]["corruption"] == "none"
+    accuracy = {(row["corruption"], row["level"]): float(row["accuracy"]) for row in rows}
     assert accuracy["none", ""] > accuracy["noise", "30 levels"]
     by_kind = [
-        np.mean([share for (name, _), share in accuracy.items() if name == degradation.name])
-        for degradation in CORRUPTIONS
+        np.mean([share for (name, _), share in accuracy.items() if name == corruption.name])
+        for corruption in CORRUPTIONS
     ]
     assert f"| mean |  | {100 * np.mean(by_kind):.1f} |" in (outs[0] / "robustness.md").read_text()
     assert "neutral" in done.stdout
 
 
-@pytest.mark.parametrize("degradation", CORRUPTIONS, ids=lambda degradation: degradation.name)
-def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Corruption) -> None:
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
+def test_each_level_corrupts_a_face_more_and_keeps_the_original(corruption: Corruption) -> None:
     before = FACES.copy()
     distances = []
-    for level in degradation.levels:
-        corrupted = degradation.apply(FACES, level, seed=3)
+    for level in corruption.levels:
+        corrupted = corruption.apply(FACES, level, seed=3)
         assert corrupted.shape == FACES.shape
         assert corrupted.dtype == np.uint8
-        assert np.array_equal(corrupted, degradation.apply(FACES, level, seed=3))
+        assert np.array_equal(corrupted, corruption.apply(FACES, level, seed=3))
         distances.append(float(np.abs(corrupted.astype(int) - FACES).mean()))
     assert distances == sorted(distances)
     assert distances[0] > 0
@@ -226,5 +226,5 @@ def test_each_level_spoils_a_face_more_and_the_originals_stay(degradation: Corru
 
 
 def test_darker_is_darker_and_lighter_is_lighter() -> None:
-    by_name = {degradation.name: degradation for degradation in CORRUPTIONS}
+    by_name = {corruption.name: corruption for corruption in CORRUPTIONS}
     assert by_name["darker"].apply(FACES, 2.5, 0).mean() < FACES.mean() < by_name["lighter"].apply(FACES, 0.4, 0).mean()

@@ -41,9 +41,9 @@ def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Pat
     rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
     assert rows["all"].split() == ["│", "all", "│", "4", "│", "│", "2", "│", "│"]
     assert rows["cannot be read"].split("│")[2].strip() == "1"
-    assert [int(cell) for cell in rows["train, beyond the first of each"].split("│")[2:4]] == [1, 1]
+    assert [int(cell) for cell in rows["train, copies after the first"].split("│")[2:4]] == [1, 1]
     assert [int(cell) for cell in rows["validation that train holds too"].split("│")[2:4]] == [1, 2]
-    assert [int(cell) for cell in rows["with a twin of another class"].split("│")[2:4]] == [2, 2]
+    assert [int(cell) for cell in rows["duplicate with another class"].split("│")[2:4]] == [2, 2]
     assert f"cannot be read: {data / 'train' / 'sad' / 'broken.jpg'}" in done.stdout
     told = findings(out)
     assert [Path(line["place"]).name for line in told["cannot be read"]] == ["broken.jpg"]
@@ -113,5 +113,5 @@ def test_what_cannot_be_explored_is_one_line(command: Run, tmp_path: Path) -> No
     assert "faces.csv: no column 'Usage'. Expected emotion, pixels, Usage" in done.stderr
     done = command("fer-train", "explore", tmp_path, "--out", tmp_path / "file" / "out")
     assert done.returncode == 2
-    assert "cannot be made" in done.stderr
+    assert "cannot be created" in done.stderr
     assert len(done.stderr.splitlines()) == 1

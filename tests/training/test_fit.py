@@ -136,12 +136,12 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_d
     shutil.copy(teacher / "model.keras", bare)
     alone = command("fer-train", "distill", *shared, "--teacher", bare, "--out", tmp_path / "alone")
     assert alone.returncode == 2
-    assert "says which labels it learnt. Keep training.json of its training beside it" in alone.stderr
+    assert "says which labels it was trained on. Keep training.json of its training beside it" in alone.stderr
     stranger = command(
         "fer-train", "distill", *shared, "--labels", "ferplus8", "--teacher", teacher, "--out", tmp_path / "no"
     )
     assert stranger.returncode == 2
-    assert "no teacher knows the labels ferplus8" in stranger.stderr
+    assert "no teacher was trained on the labels ferplus8" in stranger.stderr
 
 
 def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Pa
     assert again.returncode == 0, again.stderr
     done = command("fer-train", "distill", *shared, "--epochs", 3, "--teacher", teacher, "--out", student, "--resume")
     assert done.returncode == 2
-    assert "was begun with another teacher. Resume" in done.stderr
+    assert "was started with another teacher. Resume" in done.stderr
 
 
 def test_clipped_gradients_move_the_weights_no_further(command: Run, tiny_data: Path, tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ print(other.output_shape[-1])
         (("--freeze", "stage9*"), "no such layer"),
         (
             ("--architecture", "mobile"),
-            "is no mobile of 281,183 parameters, but mini_xception of 52,695 parameters. "
-            "Name its --architecture mini-xception",
+            "is mini_xception with 52,695 parameters, not mobile with 281,183 parameters. "
+            "Give its --architecture mini-xception",
         ),
     ):
         again = command("fer-train", "fit", *shared, *start[:2], "--out", tmp_path / "no", *options)
@@ -214,7 +214,7 @@ def test_a_training_that_diverges_leaves_no_model(command: Run, tiny_data: Path,
     options = ("--data", tiny_data, "--recipe", "adam-50", "--set", "optimizer=sgd", "--learning-rate", 1e30)
     done = command("fer-train", "fit", *options, "--epochs", 3, "--out", tmp_path / "run", timeout=300)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith("after epoch 1. Train anew with a lower --learning-rate")
+    assert done.stderr.splitlines()[-1].endswith("after epoch 1. Train again with a lower --learning-rate")
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
@@ -242,7 +242,7 @@ def test_people_who_disagree_teach_nothing_on_request(command: Run, tiny_data: P
         checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
     done = command("fer-train", "fit", *options, "--out", out, "--resume", timeout=300)
     assert done.returncode == 2
-    assert f"is missing or damaged. Remove {out} and train anew" in done.stderr
+    assert f"is missing or damaged. Remove {out} and train again" in done.stderr
 
 
 def test_a_recipe_as_some_editors_save_it(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
         ("--set", "epochs", "expected key=value"),
         ("--set", "epoch=3", "--set epoch=3: unknown key. Did you mean epochs?"),
         ("--set", "augmentation.erase=2", "augmentation.erase=2: Input should be less than or equal to 1, not 2"),
-        ("--set", "also={fer2013=1}", "fer2013 stands under labels already. Leave it out, as in --set also={}"),
+        ("--set", "also={fer2013=1}", "fer2013 is the value of labels already. Remove it, as in --set also={}"),
         ("--init", "/no/such.keras", "/no/such.keras: no such file"),
         ("--freeze", "trunk", "Give --init too"),
         ("--data", "/no/such", "/no/such: no such file"),

@@ -64,7 +64,7 @@ def test_the_fold_is_the_same_whatever_the_labels(tiny_data: Path, tmp_path: Pat
 def test_too_few_faces_are_one_line(tmp_path: Path) -> None:
     grey = " ".join(["7"] * 48**2)
     (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n3,{grey},Training\n3,{grey},Training\n")
-    with pytest.raises(DataError, match="too few, or too much alike"):
+    with pytest.raises(DataError, match="too few, or too similar"):
         load_fold(tmp_path, ["fer2013"])
 
 

@@ -36,4 +36,4 @@ def test_the_curve_agrees_with_the_runtime_at_each_power(command: Run, tiny_data
 def test_only_a_bundle_knows_its_prior(command: Run, tiny_data: Path, bundle_dir: Path) -> None:
     done = command("fer-train", "evaluate", bundle_dir / "model.tflite", tiny_data, "--prior", "0.5")
     assert done.returncode == 2
-    assert "is no bundle" in done.stderr
+    assert "only a bundle has a prior" in done.stderr

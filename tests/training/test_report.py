@@ -73,9 +73,9 @@ def test_a_report_shows_everything(faces: LabelledFaces, tmp_path: Path) -> None
     assert {path.name for path in out.iterdir()} == PICTURES | {"curves.png", "report.md", "scores.json"}
     text = (out / "report.md").read_text()
     assert text.startswith("# A tiny model\n")
-    assert "78.57% right (95 % interval 67.6% to 86.6%) on 70 faces of fer2013.csv, validation split" in text
+    assert "Accuracy 78.57% (95 % interval 67.6% to 86.6%) on 70 faces of fer2013.csv, validation split" in text
     assert "| disgust | 10 | - | 0.0% | 0.0% |" in text
-    assert "disgust read as angry (10 faces, 100% of the class); fear read as surprise (5 faces" in text
+    assert "disgust predicted as angry (10 faces, 100% of the class); fear predicted as surprise (5 faces" in text
     assert "| recipe.augmentation.mirror | True |" in text
     assert "hidden" not in text
     for name in PICTURES | {"curves.png"}:
@@ -113,7 +113,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(faces: LabelledFaces, tm
         write_report(tmp_path, reading(faces), faces, "No")
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")]
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         write_report(tmp_path / "file" / "below", reading(faces), faces, "No")
 
 

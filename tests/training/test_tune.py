@@ -134,7 +134,7 @@ def test_hopeless_trainings_are_given_up_and_more_may_follow(
         )
     done = command("fer-train", *options(tiny_data, out, *SEARCHED, *TWO_HEADS, "--trials", 9), timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "trial 9: given up at" in done.stderr
+    assert "trial 9: pruned at" in done.stderr
     assert [row["state"] for row in trials(out)] == ["complete"] * 8 + ["pruned", "failed"]
     assert done.stdout.index("complete") < done.stdout.index("pruned") < done.stdout.index("failed")
     for other, telling in ((("--set", "seed=1"), "another recipe"), (("--vary", "ema=0..0.9"), "another search space")):
@@ -178,7 +178,7 @@ def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_pa
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=180)
     assert process.returncode == 130
-    assert said == "trial 0: interrupted. The same command goes on with the search\n"
+    assert said == "trial 0: interrupted. Repeat the command to continue the search\n"
     assert gone(training)
     (row,) = trials(out)
     assert (row["state"], row["error"]) == ("failed", "interrupted")

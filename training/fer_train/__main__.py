@@ -1,6 +1,6 @@
-"""Where `fer-train` begins: until it can handle Ctrl-C, that ends it without a word."""
+"""Start `fer-train`. While its modules load, Ctrl-C ends it without a traceback."""
 
-import fer_edge.cli.sigint  # noqa: F401 - before all that takes its time
+import fer_edge.cli.sigint  # noqa: F401 - first, since the other imports are slow
 from fer_train.cli.app import run
 
 __all__ = ["run"]

@@ -1,4 +1,4 @@
-"""Load Keras and its backend without their chatter."""
+"""Load Keras and its backend without their log output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def load_keras(backend: str | None = None) -> None:
     """Import Keras.
 
     Args:
-        backend: `tensorflow`, `jax` or `torch`; that of KERAS_BACKEND, or of Keras' own configuration, if left out.
+        backend: `tensorflow`, `jax` or `torch`; None for the one of KERAS_BACKEND or of Keras' own configuration.
 
     Raises:
         MissingExtra: Keras or the backend is not installed.
     """
     if backend:
         os.environ["KERAS_BACKEND"] = backend
-    # Whatever it was: JAX, which TensorFlow imports, lowers it for all that is started from the same process.
+    # Always set this value: JAX, which TensorFlow imports, lowers it for all child processes.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     try:
         with quiet():

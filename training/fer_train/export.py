@@ -1,4 +1,4 @@
-"""Write a Keras model in the older formats that other tools still ask for."""
+"""Write a Keras model in older formats that some tools still need."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WEIGHTS_FILE = "model.weights.h5"
 
 
 def export_h5(model: keras.Model, folder: Path) -> None:
-    """Write a model as one `.h5` file, and once more as its architecture and its weights apart.
+    """Write a model as one `.h5` file, and also as two files for architecture and weights.
 
     `keras.saving.load_model` reads the first. `keras.models.model_from_json` and then `load_weights` read the others.
 
     Args:
-        model: any.
-        folder: made if need be; receives `model.h5`, `architecture.json` and `model.weights.h5`.
+        model: any Keras model.
+        folder: created if missing. The files are `model.h5`, `architecture.json` and `model.weights.h5`.
 
     Raises:
         ConfigError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Keras models on disk: read them and ask them."""
+"""Load Keras models and run them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fer_edge.preprocess import MODEL_SIZE
 
 
 def load_model(path: Path) -> keras.Model:
-    """Read a `.keras` or `.h5` model that eats grey faces.
+    """Load a `.keras` or `.h5` model that classifies grey faces.
 
     Raises:
-        ModelError: it is missing, unreadable, or of another input shape.
+        ModelError: it is missing or unreadable, or has another input or output shape.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file. Train one with fer-train fit")
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # of which Keras says that it is not there
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that it does not exist
         raise ModelError(f"{path}: is not a usable Keras model (not the archive that a .keras file is)")
     try:
         model = keras.saving.load_model(path, compile=False)

@@ -1,4 +1,4 @@
-"""Recipes: all that decides how a model is trained, as small TOML files with overrides."""
+"""Recipes: all settings of a training, as small TOML files with overrides."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from fer_train.data.datasets import Scheme, Votes
 
 DEFAULT_RECIPE = "edge"
 
-# In an installed package; in a checkout.
+# The first is the place in an installed package, the second that in a checkout.
 _FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parents[1] / "recipes")
 
 
 class Recipe(BaseModel):
-    """All that decides how a model is trained."""
+    """All settings of a training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     architecture: str = "edge"
     labels: Scheme = "fer2013"
     also: dict[Scheme, float] = Field(default_factory=dict)
-    """Further labels of the same faces that the trunk learns at once, each by a head of its own, and their weights in
-    the loss; that of `labels` weighs 1."""
+    """Auxiliary label sets and their weights in the loss. Each has its own head on the same trunk. `labels` has weight
+    1."""
 
     votes: Votes = "soft"
-    """What FER+'s votes become: shares, or one label and fewer faces; `datasets.ferplus.targets` says how."""
+    """How FER+'s votes become targets: `soft` probabilities, or one label per face and fewer faces. See
+    `datasets.ferplus.targets`."""
 
     hold_out: bool = False
-    """Learn from nine tenths of the training faces, and watch the last tenth instead of the validation split, near
-    duplicates together: for every choice between recipes. The temperature of its bundle comes from there, too."""
+    """Train on nine tenths of the training faces, and validate on the last tenth instead of the validation split. Near
+    duplicates stay in one part. Use it to choose between recipes. The bundle's temperature is chosen on the same
+    tenth."""
 
     epochs: int = Field(60, ge=1)
     batch_size: int = Field(128, ge=1)
@@ -44,12 +46,12 @@ class Recipe(BaseModel):
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Nesterov's, of SGD."""
+    """Nesterov momentum of SGD."""
     weight_decay: float = Field(5e-3, ge=0)
-    """Decoupled from the gradient, times the learning rate; not on batch norms and biases."""
+    """Decoupled weight decay, multiplied by the learning rate. Batch norms and biases have none."""
 
     clip_norm: float = Field(0.0, ge=0)
-    """Gradients whose norm, over all weights, is larger are scaled down to it; 0 turns that off."""
+    """Largest norm of the gradient over all weights; larger gradients are scaled down to it. 0 turns clipping off."""
 
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     """`cosine` is half a cosine down to zero (Loshchilov & Hutter, arXiv:1608.03983); `plateau` multiplies the rate by
@@ -59,41 +61,43 @@ class Recipe(BaseModel):
     plateau_factor: float = Field(0.2, gt=0, lt=1)
     plateau_patience: int = Field(3, ge=0)
     stop_patience: int | None = Field(None, ge=1)
-    """Stop after so many epochs without a lower validation loss; None goes on to the last epoch."""
+    """Stop after this many epochs without a lower validation loss; None never stops early."""
     keep: Literal["last", "best"] = "last"
-    """Which epoch's weights become the model; the best is that of the highest validation accuracy."""
+    """Which epoch's weights become the model: the last, or the best by validation accuracy."""
 
     ema: float = Field(0.999, ge=0, lt=1)
-    """Each step keeps this much of the running mean of the weights, which is what is saved; 0 turns it off. The mean
-    never reaches back over more than a fifth of the training."""
+    """Decay of the exponential moving average (EMA) of the weights, which becomes the model; 0 turns it off. It is
+    lowered so that the average covers at most a fifth of the training."""
     dropout: float | None = Field(None, ge=0, lt=1)
-    """Share of features left out before the last layers; None takes the architecture's own."""
+    """Dropout rate before the last layers; None uses the architecture's own."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Share of a one-hot label that goes to all classes (Szegedy et al., arXiv:1512.00567). Votes stay as they are."""
+    """Fraction of a one-hot label that is spread over all classes (Szegedy et al., arXiv:1512.00567). FER+ targets are
+    not smoothed."""
     mixup: float = Field(0.0, ge=0)
-    """Parameter of the Beta distribution by which pairs of faces are mixed (Zhang et al., arXiv:1710.09412); 0: not."""
+    """Parameter of the Beta distribution for mixup (Zhang et al., arXiv:1710.09412); 0 turns mixup off."""
     mixup_share: float = Field(0.5, ge=0, le=1)
-    """Share of the batches that are mixed."""
+    """Fraction of the batches with mixup."""
     soft_end: float = Field(0.0, ge=0, lt=1)
-    """Share of the epochs, the last ones, without mixup, erased patches, coarse pictures, noise and JPEG: what is left
-    is what the model will see."""
+    """Fraction of the epochs, at the end, without mixup, erased patches, coarse images, noise and JPEG, so that the
+    training ends on faces like those that the model will see."""
     imbalance: Literal["none", "class_weights", "balanced_sampling", "logit_adjustment"] = "none"
-    """Against rare classes: weights in the loss, as many faces of each class, or the logarithm of the class' share
-    added to the logits while training (Menon et al., arXiv:2007.07314)."""
+    """How to handle rare classes: `class_weights` in the loss; `balanced_sampling`, equally many faces of each class;
+    or `logit_adjustment`, the logarithm of the class frequency added to the logits while training (Menon et al.,
+    arXiv:2007.07314)."""
     soft_share: float = Field(0.7, ge=0, le=1)
-    """When distilling: how much of the loss is the distance to the teachers, the rest that to the labels."""
+    """When distilling: weight of the loss against the teachers; the loss against the labels has the rest."""
     temperature: float = Field(2.0, gt=0)
-    """When distilling: softens both sides before they are compared (Hinton et al., arXiv:1503.02531)."""
+    """When distilling: temperature of teachers and student in the loss (Hinton et al., arXiv:1503.02531)."""
     teaching: Literal["fixed", "consistent"] = "fixed"
-    """When distilling: `fixed` asks the teachers once about each face and its mirror image, `consistent` about every
-    batch, augmented and mixed as the student sees it (Beyer et al., arXiv:2106.05237)."""
+    """When distilling: `fixed` runs the teachers once on each face and its mirror image. `consistent` runs them on
+    every batch, augmented and mixed as for the student (Beyer et al., arXiv:2106.05237)."""
     augmentation: Augmentation = Augmentation()
     seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.labels in self.also:
-            raise ValueError(f"also: {self.labels} stands under labels already. Leave it out, as in --set also={{}}")
+            raise ValueError(f"also: {self.labels} is the value of labels already. Remove it, as in --set also={{}}")
         if any(weight <= 0 for weight in self.also.values()):
             raise ValueError("also: weights must be greater than 0")
         return self
@@ -105,7 +109,7 @@ class Recipe(BaseModel):
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """The recipes that came with the package, by name."""
+    """The recipes of the package, by name."""
     return {path.stem: path for folder in _FOLDERS for path in sorted(folder.glob("*.toml"))}
 
 
@@ -113,13 +117,13 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = (), **options: obj
     """Read a recipe.
 
     Args:
-        name_or_file: one of the shipped ones, or a TOML file.
-        overrides: `key=value`, the value as in TOML (a bare word is a string); `augmentation.erase=0.5` reaches into
-            a table.
-        options: values by key, those that are None left out; they win.
+        name_or_file: name of a shipped recipe, or path of a TOML file.
+        overrides: `key=value`, the value as in TOML (a bare word is a string). `augmentation.erase=0.5` changes a key
+            of a table.
+        options: values by key; None is ignored. They come before overrides and the file.
 
     Raises:
-        ConfigError: names the file, the key and what is wrong with it.
+        ConfigError: the recipe is not valid. The message names the file, the key and the fault.
     """
     path = shipped_recipes().get(name_or_file, Path(name_or_file))
     values = _read(path)
@@ -148,7 +152,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _override(values: dict[str, Any], override: str) -> str:
-    """Put a value into its place; return its dotted key."""
+    """Set one value of a recipe; return its dotted key."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override}: expected key=value, as in --set epochs=30")
@@ -156,7 +160,7 @@ def _override(values: dict[str, Any], override: str) -> str:
     for table in tables:
         inner = values.setdefault(table, {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {override}: {table} is no table")
+            raise ConfigError(f"--set {override}: {table} is not a table")
         values = inner
     try:
         values[last] = tomllib.loads(f"value = {text}")["value"]

@@ -17,11 +17,14 @@ from fer_train.architectures.edge import edge_net
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A network that can be asked for by name."""
+    """A network with a name.
 
-    # Takes the number of classes and, if wanted, `dropout`.
+    Attributes:
+        build: function of the number of classes and, optionally, `dropout`.
+        source: where its design comes from.
+    """
+
     build: Callable[..., keras.Model]
-    # Where its design comes from.
     source: str
 
 
@@ -48,15 +51,15 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def build(name: str, classes: int, dropout: float | None = None) -> keras.Model:
-    """Build a network with fresh weights.
+    """Build a network with random weights.
 
     Args:
         name: one of `ARCHITECTURES`.
-        classes: how many it tells apart.
-        dropout: in place of the architecture's own.
+        classes: number of classes.
+        dropout: dropout rate; None for the architecture's own.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: no network has that name.
     """
     if name not in ARCHITECTURES:
         raise ConfigError(f"architecture '{name}' is unknown. {choose(name, ARCHITECTURES)}")

@@ -1,4 +1,4 @@
-"""The plain networks that FER2013 is usually taught with: convolutions and pooling, then dense layers."""
+"""The plain networks that people usually train on FER2013: convolutions and pooling, then dense layers."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ from fer_train.architectures.parts import classify, conv, depthwise, grey_input
 def mini_xception(classes: int, dropout: float = 0.0) -> keras.Model:
     """Two 3x3 convolutions, four residual modules of separable convolutions; the classes are averaged over the picture.
 
-    As Arriaga et al. describe it (arXiv:1710.07557), with padding everywhere and a dense layer where theirs pools the
-    class maps, which is the same sum.
+    Arriaga et al. describe it (arXiv:1710.07557). Here every layer has padding, and a dense layer replaces their
+    pooling of class maps, which gives the same sum.
     """
     inputs, x = grey_input()
     x = conv(conv(x, 8), 8)
     for filters in (16, 32, 64, 128):
-        # Every other pixel, then the convolution: with the stride in the convolution, of 8 to 16 channels, TensorFlow
-        # 2.21 with oneDNN overruns its memory in the gradient ("corrupted size vs. prev_size").
+        # Take every other pixel first. With the stride in the convolution (8 to 16 channels), TensorFlow 2.21 with
+        # oneDNN writes beyond its memory in the gradient ("corrupted size vs. prev_size").
         shortcut = conv(layers.MaxPooling2D(1, 2)(x), filters, 1, relu=False)
         x = conv(depthwise(x, relu=False), filters, 1)
         x = conv(depthwise(x, relu=False), filters, 1, relu=False)

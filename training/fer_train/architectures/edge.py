@@ -1,4 +1,4 @@
-"""Our own network: only operations that TFLite runs in int8, and little work where it costs most."""
+"""Our own network: only operations that TFLite runs in int8, and little work at full resolution."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def edge_net(
 ) -> keras.Model:
     """A small residual network (He et al., 2015, arXiv:1512.03385) at 24, 12, 6 and 3 pixels.
 
-    Hardly any work is done at 48 pixels, where it costs most; there is no bias before a batch norm.
+    Only one small convolution runs at 48 pixels, where work is most expensive. No layer before a batch norm has a bias.
 
     Input: (N, 48, 48, 1), grey levels 0..255. Output: (N, classes), float32 probabilities.
 
     Args:
-        classes: how many it tells apart.
-        widths: channels of each stage.
-        depths: residual blocks of each stage.
+        classes: number of classes.
+        widths: channels per stage.
+        depths: residual blocks per stage.
         stem: channels of the only convolution at full size.
-        dropout: share of features left out while training, before the last layer.
+        dropout: dropout rate before the last layer.
     """
     inputs, x = grey_input()
     x = conv(x, stem, 3, name="stem1")

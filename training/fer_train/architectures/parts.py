@@ -1,4 +1,4 @@
-"""What the architectures have in common: grey bytes in, probabilities out."""
+"""Common parts of the architectures: the input of grey levels, the softmax head, and blocks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from keras import layers
 
 from fer_edge.preprocess import MODEL_SIZE
 
-# The name of every architecture's last layer.
+# This is the name of every architecture's last layer.
 HEAD = "probabilities"
 
 
@@ -18,7 +18,7 @@ def grey_input() -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 
 def classify(inputs: keras.KerasTensor, features: keras.KerasTensor, classes: int, name: str) -> keras.Model:
-    """Close a network with the dense layer and the softmax; float32 also where the rest is computed in less."""
+    """Add the dense softmax layer, in float32 also when the rest uses a lower precision."""
     outputs = layers.Dense(classes, activation="softmax", dtype="float32", name=HEAD)(features)
     return keras.Model(inputs, outputs, name=name)
 
@@ -32,7 +32,7 @@ def conv(
     relu: bool = True,
     name: str | None = None,
 ) -> keras.KerasTensor:
-    """Convolution, batch norm (so no bias) and, unless told otherwise, ReLU."""
+    """Convolution without bias, batch norm and, by default, ReLU."""
     x = layers.Conv2D(
         filters, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=_part(name, "conv")
     )(x)
@@ -40,7 +40,7 @@ def conv(
 
 
 def depthwise(x: keras.KerasTensor, stride: int = 1, *, relu: bool = True) -> keras.KerasTensor:
-    """3x3 depthwise convolution, batch norm and, unless told otherwise, ReLU."""
+    """3x3 depthwise convolution, batch norm and, by default, ReLU."""
     x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, depthwise_initializer="he_normal")(x)
     return _norm(x, relu=relu, name=None)
 

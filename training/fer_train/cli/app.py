@@ -1,4 +1,4 @@
-"""`fer-train`: from labelled faces to a Keras model."""
+"""The command line `fer-train`: train a Keras model on labelled faces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from fer_edge.cli.console import run_app
 from fer_edge.cli.general import Debug, Version, build, new_app
 from fer_train.cli import data, listing, measure, train, tune
 
-_DISTILL = "Train a network by a recipe on the answers of larger networks, besides the labels."
+_DISTILL = "Train a network by a recipe on the labels and on the outputs of larger networks (teachers)."
 
-# The panel of the help, the name and what runs, in the order of the help.
+# Each entry has the panel of the help, the name and the function; the order is that of the help.
 _COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("Data", "explore", data.explore),
     ("Data", "crop", data.crop),

@@ -1,4 +1,4 @@
-"""`fer-train explore`, `crop` and `composites`: look at data, and make some."""
+"""`fer-train explore`, `crop` and `composites`: inspect data, and make data sets and composite faces."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def crop(
     typer.echo(f"{out}: written. Next: {fitting}")
     if not start:
         typer.echo(
-            f"With few photographs add --init and the {KERAS_FILE} of {DEFAULT_MODEL} from the project's sources."
+            f"If you have few photographs, add --init with the {KERAS_FILE} of {DEFAULT_MODEL} from the source code."
         )
 
 
@@ -65,15 +65,15 @@ def composites(
     out: Annotated[Path, typer.Option(metavar="FILE", help="PNG to write: seven grey faces side by side.")],
     labels: Annotated[str, typer.Option(metavar="NAME", help="The label set: fer2013 or ferplus7.")] = "fer2013",
     most_similar: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Faces per class that are averaged: those most alike.")
+        int, typer.Option(min=2, metavar="N", help="Number of faces per class to average: the most similar.")
     ] = 200,
 ) -> None:
-    """Average the training faces of each class, for the demo: pictures of nobody."""
+    """Average the training faces of each class, for the demo: composite faces that show no real person."""
     from fer_train.data.composites import composite_atlas, write_atlas
     from fer_train.data.datasets import load_dataset, parse_scheme
 
     if labels not in {"fer2013", "ferplus7"}:
-        raise ConfigError(f"labels '{labels}': the demo wants seven classes. Choose fer2013 or ferplus7")
+        raise ConfigError(f"labels '{labels}': the demo needs seven classes. Choose fer2013 or ferplus7")
     if not out.parent.is_dir():
         raise ConfigError(f"{out}: there is no folder {out.parent}")
     faces = load_dataset(data, "train", parse_scheme(labels))

@@ -1,4 +1,4 @@
-"""`fer-train recipes`, `architectures` and `export`: what there is, and a model in other formats."""
+"""`fer-train recipes`, `architectures` and `export`: list recipes and networks, and export a model."""
 
 from __future__ import annotations
 

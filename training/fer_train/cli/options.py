@@ -29,7 +29,7 @@ VotesName = Annotated[
     typer.Option(
         "--votes",
         metavar="NAME",
-        help="How FER+'s votes become labels: soft (shares of the votes), plurality (the class with most votes), or "
+        help="How FER+'s votes become labels: soft (probabilities), plurality (the class with most votes), or "
         "majority (the class with more than half of them; other faces are left out).",
     ),
 ]
@@ -58,6 +58,6 @@ PrecisionName = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="What a step computes in: auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.",
+        help="Number format of a training step: auto (the fastest here), float32, mixed_bfloat16 or mixed_float16.",
     ),
 ]

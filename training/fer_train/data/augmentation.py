@@ -11,7 +11,7 @@ from fer_train.data.corruptions import jpeg, noise
 
 
 class Augmentation(BaseModel):
-    """How far a face may be changed; each value is drawn evenly from within its bounds."""
+    """How much a face may be changed. Each value is drawn uniformly from its range."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -25,15 +25,16 @@ class Augmentation(BaseModel):
     brightness: float = Field(0.2, ge=0, le=1)
     """Fraction of the full range, up or down."""
     mirror: bool = True
-    """Flip left and right half of the time."""
+    """Mirror half of the faces."""
     soften: float = Field(0.3, ge=0, le=1)
-    """Share of faces that are made as coarse as a small or blurred one: down to 20 to 48 pixels and up again."""
+    """Fraction of faces that are scaled down to 20 to 48 pixels and up again, like a small or blurred face."""
     erase: float = Field(0.25, ge=0, le=1)
-    """Share of faces with a grey patch, as behind a hand (Zhong et al., 2017, arXiv:1708.04896)."""
+    """Fraction of faces with a grey patch, as if behind a hand (random erasing: Zhong et al., 2017,
+    arXiv:1708.04896)."""
     noise: float = Field(0.15, ge=0, le=1)
-    """Share of faces with the noise of a sensor in poor light: Gaussian, of up to 25 grey levels."""
+    """Fraction of faces with Gaussian noise of up to 25 grey levels, like that of a sensor in poor light."""
     compress: float = Field(0.15, ge=0, le=1)
-    """Share of faces that were a JPEG file of quality 10 to 60."""
+    """Fraction of faces that are compressed as JPEG with quality 10 to 60."""
 
     def apply(self, images: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Return changed copies of grey images, shape (N, H, W), uint8."""
@@ -54,8 +55,8 @@ class Augmentation(BaseModel):
             out[index] = jpeg(out[index], rng.uniform(10, 60), rng)
         return out
 
-    def undamaged(self) -> Augmentation:
-        """The same without what damages a picture: coarseness, patches, noise and JPEG."""
+    def without_corruptions(self) -> Augmentation:
+        """The same without what corrupts an image: coarseness, patches, noise and JPEG."""
         return self.model_copy(update=dict.fromkeys(("soften", "erase", "noise", "compress"), 0.0))
 
     def _warps(self, count: int, height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:

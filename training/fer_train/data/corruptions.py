@@ -1,4 +1,4 @@
-"""Ways in which a camera corrupts a face, one at a time, each in a few strengths."""
+"""Corruptions of a face by a camera, one at a time, each at several levels."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import numpy.typing as npt
 from fer_edge.preprocess import resize
 from fer_edge.types import Image
 
-# From a grey face of shape (48, 48), a level and a source of chance to the corrupted face.
-Degrade = Callable[[Image, float, np.random.Generator], Image]
+# A function of a grey face of shape (48, 48), a level and a random generator; it returns the corrupted face.
+Corrupt = Callable[[Image, float, np.random.Generator], Image]
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One way to spoil a face.
+    """One kind of corruption.
 
     Attributes:
-        name: of the way.
-        unit: of its levels.
-        levels: how much; the order is that of the table.
-        degrade: does it.
+        name: name of the corruption.
+        unit: unit of its levels.
+        levels: strengths, in the order of the table.
+        corrupt: the function that corrupts a face.
     """
 
     name: str
     unit: str
     levels: tuple[float, ...]
-    degrade: Degrade
+    corrupt: Corrupt
 
     def apply(self, faces: npt.NDArray[np.uint8], level: float, seed: int) -> npt.NDArray[np.uint8]:
-        """Spoil faces, shape (N, 48, 48); the same seed gives the same faces, and the same chance at each level."""
+        """Corrupt faces, shape (N, 48, 48); the same seed gives the same faces, with the same draws per level."""
         rng = np.random.default_rng((seed, *self.name.encode()))
-        return np.array([self.degrade(face, level, rng) for face in faces], np.uint8)
+        return np.array([self.corrupt(face, level, rng) for face in faces], np.uint8)
 
 
 def scale(face: Image, pixels: float, _: np.random.Generator) -> Image:
-    """A face that was only so many pixels wide in the camera's picture."""
+    """A face that is only this many pixels wide in the camera's image."""
     return resize(resize(face, int(pixels)))
 
 
@@ -49,31 +49,31 @@ def blur(face: Image, sigma: float, _: np.random.Generator) -> Image:
 
 
 def noise(face: Image, sigma: float, rng: np.random.Generator) -> Image:
-    """A sensor in the dark: Gaussian noise, in grey levels of 255."""
+    """Gaussian noise, as from a sensor in the dark; sigma in grey levels."""
     noisy = face + rng.normal(0, sigma, face.shape)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
 def gamma(face: Image, exponent: float, _: np.random.Generator) -> Image:
-    """Too dark (above 1) or too light (below 1): grey levels to a power."""
+    """Too dark (exponent above 1) or too bright (below 1): a gamma curve."""
     table = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
     return np.asarray(cv2.LUT(face, table), np.uint8)
 
 
 def jpeg(face: Image, quality: float, _: np.random.Generator) -> Image:
-    """Compressed hard."""
+    """Strong JPEG compression."""
     content = cv2.imencode(".jpg", face, (cv2.IMWRITE_JPEG_QUALITY, int(quality)))[1]
     return np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def shift(face: Image, pixels: float, rng: np.random.Generator) -> Image:
-    """A detector's box beside the face: by so many pixels in a random direction."""
+    """An inaccurate detector box: the face is shifted by this many pixels in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     return _warp(face, np.array([[1, 0, pixels * np.cos(angle)], [0, 1, pixels * np.sin(angle)]]))
 
 
 def rotate(face: Image, degrees: float, rng: np.random.Generator) -> Image:
-    """A head held tilted, to either side."""
+    """A tilted head: rotation to a random side."""
     centre = ((face.shape[1] - 1) / 2, (face.shape[0] - 1) / 2)
     return _warp(face, np.asarray(cv2.getRotationMatrix2D(centre, degrees * rng.choice((-1, 1)), 1), np.float64))
 

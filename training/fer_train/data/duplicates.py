@@ -1,4 +1,4 @@
-"""Pictures that a data set holds more than once: FER2013 has many, some of them in two splits."""
+"""Find duplicate images in a data set: FER2013 has many, some of them in two splits."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from scipy.sparse.csgraph import connected_components
 from fer_edge.errors import DataError
 from fer_train.data.datasets import LabelledFaces
 
-# Correlation from which two pictures are nearly the same. On FER2013 such pairs are, by eye, nearly all the same
-# photograph with another watermark, brightness or crop; below 0.95 different people are among them.
+# From this correlation on, two images are near duplicates. On FER2013, by eye, nearly all such pairs are the same
+# photograph with another watermark, brightness or crop; below 0.95 some pairs show different people.
 ALIKE = 0.96
+# Images are compared at this width and height, in pixels.
 
 _COARSE = 12
-# Pictures compared with all others at once, to bound the memory.
+# This many images are compared with all others at once, to limit the memory.
 _ROWS = 512
 
 
 def duplicate_groups(images: npt.NDArray[np.uint8], *, near: bool = False) -> npt.NDArray[np.int64]:
-    """Find pictures that are the same.
+    """Find duplicate images.
 
     Args:
         images: shape (N, 48, 48).
-        near: also those that are nearly the same: at 12x12 pixels (area means) their grey levels correlate by `ALIKE`
-            or more, so that brightness and contrast do not count. A picture without contrast is like no other. Twice
-            as many pictures take four times as long: 4 seconds of CPU for 30 000.
+        near: also find near duplicates: at 12x12 pixels (area means) their grey levels have a correlation of at least
+            `ALIKE`, so that brightness and contrast do not matter. An image without contrast has no near duplicate.
+            The time grows with the square of N: 4 seconds of CPU for 30 000.
 
     Returns:
-        The group of each picture, shape (N,): the same number, the same picture.
+        The group number of each image, shape (N,). Duplicates have the same number.
     """
     first: dict[bytes, int] = {}
     exact = np.array([first.setdefault(image.tobytes(), index) for index, image in enumerate(images)], np.int64)
@@ -44,25 +45,25 @@ def duplicate_groups(images: npt.NDArray[np.uint8], *, near: bool = False) -> np
 
 
 def without_duplicates(train: LabelledFaces, of: LabelledFaces, *, near: bool = False) -> LabelledFaces:
-    """Leave out the training pictures that another split holds too, so that it can judge what was learnt from the rest.
+    """Remove the training images that another split holds too, so that the other split can test the model.
 
     Args:
-        train: the pictures to choose from.
-        of: those that must not be among them.
-        near: also what is nearly the same; see `duplicate_groups`.
+        train: the training images.
+        of: the other split.
+        near: also remove near duplicates; see `duplicate_groups`.
 
     Raises:
-        DataError: no other is left: the two splits are the same.
+        DataError: no image is left, since both splits hold the same images.
     """
     groups = duplicate_groups(np.concatenate([of.images, train.images]), near=near)
     own = np.flatnonzero(~np.isin(groups[len(of) :], groups[: len(of)]))
     if not len(own):
-        raise DataError(f"{train.source}: every training picture is in the {of.split} split too")
+        raise DataError(f"{train.source}: every training image is in the {of.split} split too")
     return train.take(own)
 
 
 def _alike(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Pairs of positions, shape (P, 2), of pictures that are nearly the same."""
+    """Pairs of positions, shape (P, 2), of near duplicates."""
     coarse = np.array([cv2.resize(image, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for image in images])
     levels = coarse.reshape(len(images), -1).astype(np.float32)
     levels -= levels.mean(axis=1, keepdims=True)

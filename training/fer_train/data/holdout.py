@@ -1,4 +1,4 @@
-"""A tenth of the training faces, held out for every choice, so that the splits that judge a model stay out of it."""
+"""Hold out a tenth of the training faces for choices, so that validation and test split measure only the result."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from fer_train.data.datasets import LabelledFaces, Scheme, Split, Votes, load_da
 from fer_train.data.duplicates import duplicate_groups
 
 _SHARE = 0.1
-# One fold for all trainings: they are compared on the same faces, and a mean of two has learnt from neither's fold.
+# All trainings have the same fold: they are compared on the same faces, and an average of two was trained on none of
+# them.
 _SEED = 0
-# The fold is drawn from these labels' faces: FER+ leaves some out, and other ones in each scheme.
+# The fold is drawn from the faces of this label set: each FER+ label set drops some faces.
 _ALL_FACES: Scheme = "fer2013"
 
 
 def load_fold(
     data: Path, schemes: Sequence[Scheme], votes: Votes = "soft"
 ) -> tuple[list[LabelledFaces], list[LabelledFaces]]:
-    """Read the training split in two parts: what to learn from, and a tenth of it that is held out.
+    """Read the training split in two parts: faces to train on, and a tenth that is held out.
 
-    Near duplicates, which often show the same person, are all in one part. The same data always gives the same fold,
-    whatever the label schemes.
+    Near duplicates, which often show the same person, are in the same part. The same data always gives the same fold
+    with any label sets.
 
     Args:
         data: as for `load_dataset`.
-        schemes: the label schemes, the main one first.
+        schemes: the label sets, the main one first.
         votes: as for `load_dataset`.
 
     Returns:
-        What to learn from and what is held out, each once per scheme.
+        The faces to train on and the held-out faces, each once per label set.
 
     Raises:
-        DataError: the data cannot be read, or the faces are too much alike to hold some out.
+        DataError: the data cannot be read, or too few faces differ to hold some out.
     """
     parts = load_schemes(data, "train", list(dict.fromkeys([*schemes, _ALL_FACES])), votes)
     rows = parts[_ALL_FACES].rows[_fold(parts[_ALL_FACES])]
@@ -51,12 +52,12 @@ def load_fold(
 
 
 def load_split(data: Path, split: Split, scheme: Scheme, votes: Votes = "soft") -> LabelledFaces:
-    """Read one split, which may be the fold that is held out. See `load_dataset`."""
+    """Read one split, which may be the held-out fold. See `load_dataset`."""
     return load_fold(data, [scheme], votes)[1][0] if split == "held-out" else load_dataset(data, split, scheme, votes)
 
 
 def _fold(faces: LabelledFaces) -> npt.NDArray[np.bool_]:
-    """Whether each face is held out, shape (N,): groups in random order, as long as they fit into the tenth."""
+    """Whether each face is held out, shape (N,): groups in random order, as long as they fit into a tenth."""
     groups, sizes = np.unique(duplicate_groups(faces.images, near=True), return_inverse=True, return_counts=True)[1:]
     room, chosen = max(round(len(faces) * _SHARE), 1), np.zeros(len(sizes), bool)
     for group in np.random.default_rng(_SEED).permutation(len(sizes)):
@@ -64,5 +65,5 @@ def _fold(faces: LabelledFaces) -> npt.NDArray[np.bool_]:
             chosen[group] = True
             room -= int(sizes[group])
     if chosen.all() or not chosen.any():
-        raise DataError(f"{faces.source}: its training faces are too few, or too much alike, to hold a tenth out")
+        raise DataError(f"{faces.source}: its training faces are too few, or too similar, to hold out a tenth")
     return np.asarray(chosen[groups], np.bool_)

@@ -1,4 +1,4 @@
-"""What the command line does with a model and labelled faces: measure, print, write a report."""
+"""The work of `fer-train evaluate`: measure a model on labelled faces, print the result, write a report."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def parse_split(name: str) -> Split:
 
 
 def evaluate(model: Predictor, faces: LabelledFaces, out: Path | None, *, mirror: bool) -> None:
-    """Print how good a model is on labelled faces, and write a report of it.
+    """Measure a model on labelled faces, print the result, and write a report.
 
     Args:
-        model: to be judged.
-        faces: to judge it on.
-        out: folder of the report, if one is wanted.
-        mirror: also judge the mean of the picture and its mirror image, apart; its files end in `-mirror`.
+        model: the model.
+        faces: the labelled faces.
+        out: folder of the report; None for no report.
+        mirror: also measure the mean over each face and its mirror image. The names of its files end in `-mirror`.
 
     Raises:
         ConfigError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""How good predictions are."""
+"""Metrics of predictions: accuracy, precision, recall, F1, calibration error."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How predictions compare with the class that has the largest share of votes; fractions of one.
+    """Metrics of predictions against the class with the largest target; all are fractions, 0..1.
 
     Attributes:
-        images: how many faces.
-        accuracy: share that is right.
+        images: number of faces.
+        accuracy: fraction of correct predictions.
         interval: its 95 % confidence interval.
-        calibration_error: as the function of that name.
+        calibration_error: see the function of that name.
         support: faces per class.
-        precision: share of the faces given a class that are of it; None where none was given it.
-        recall: share of the faces of a class that were given it; None where it has no faces.
-        f1: harmonic mean of both; None where the class was neither there nor given.
+        precision: per class, the fraction of its predictions that are correct; None if it was never predicted.
+        recall: per class, the fraction of its faces that were found; None if it has no faces.
+        f1: harmonic mean of both; None if the class has neither faces nor predictions.
     """
 
     images: int
@@ -45,10 +45,10 @@ class Reliability:
 
     Attributes:
         low: lower edge of each bin, shape (B,).
-        confidence: mean largest probability of its faces, shape (B,).
-        accuracy: share of them that is right, shape (B,).
-        count: how many they are, shape (B,).
-        width: of a bin.
+        confidence: mean confidence (largest probability) of the faces in the bin, shape (B,).
+        accuracy: fraction of correct predictions in the bin, shape (B,).
+        count: number of faces in the bin, shape (B,).
+        width: width of a bin.
     """
 
     low: npt.NDArray[np.float64]
@@ -70,12 +70,12 @@ def accuracy_interval(right: npt.NDArray[np.bool_]) -> Interval:
 
 
 def calibration_error(probabilities: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], bins: int = 15) -> float:
-    """Expected calibration error, 0..1: how far confidence is from accuracy, the mean over equally wide bins.
+    """Expected calibration error (ECE), 0..1: the mean distance of confidence from accuracy over equally wide bins.
 
     Args:
         probabilities: shape (N, C).
-        classes: the true ones, shape (N,).
-        bins: how many.
+        classes: true classes, shape (N,).
+        bins: number of bins.
 
     Source: Guo et al., 2017 (arXiv:1706.04599).
     """

@@ -1,6 +1,7 @@
-"""Pictures of a training and of how good its model is, each as the content of a PNG file.
+"""Plots of a training and of an evaluation, each as the content of a PNG file.
 
-The colours are Okabe & Ito's, which colour-blind people tell apart; right and wrong differ in more than colour.
+The colours are those of Okabe & Ito, which colour-blind people can distinguish. Correct and wrong predictions differ
+in more than colour.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ _COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 
 _DPI = 100
 _PALETTE = 64
-# Faces a class that are read right on the sheet of samples, and as many that are read wrong.
+# The sheet of samples shows this many correct and this many wrong predictions per class.
 _SAMPLES = 4
 
 
 def as_png(figure: Figure) -> bytes:
-    """The content of a PNG file in 64 colours, which a sheet of grey faces wants to stay small."""
+    """The content of a PNG file with 64 colours, so that a sheet of grey faces stays small."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, dpi=_DPI)
     with Image.open(full) as picture:
@@ -37,7 +38,7 @@ def as_png(figure: Figure) -> bytes:
 
 
 def read_history(path: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """Read the columns of a `history.csv`, shape (epochs,) each; NaN where nothing was measured."""
+    """Read the columns of a `history.csv`, shape (epochs,) each; NaN for missing values."""
     with path.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     names = rows[0] if rows else ()
@@ -45,7 +46,7 @@ def read_history(path: Path) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def curves(history: dict[str, npt.NDArray[np.float64]]) -> bytes:
-    """Loss and accuracy by epoch: training solid, validation dashed, a colour each where there are several heads."""
+    """Loss and accuracy per epoch: training solid, validation dashed, one colour per head."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     heads: list[str] = []
     for axes, measure in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
@@ -66,7 +67,7 @@ def curves(history: dict[str, npt.NDArray[np.float64]]) -> bytes:
 
 
 def confusion_matrix(probabilities: npt.NDArray[np.float32], faces: LabelledFaces) -> bytes:
-    """How many faces of each class were given each class, and the share of the row in %."""
+    """Plot the confusion matrix: number of faces, and percent of the true class (row)."""
     counts = confusion(probabilities, faces)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(6.4, 6), layout="constrained")
@@ -91,7 +92,7 @@ def reliability_diagram(probabilities: npt.NDArray[np.float32], faces: LabelledF
     middle = 100 * (bins.low + bins.width / 2)
     width = 100 * bins.width
     upper.bar(middle, 100 * bins.accuracy, width, color=BLUE, edgecolor="white", label="accuracy")
-    upper.plot((0, 100), (0, 100), "--", color="black", linewidth=1, label="as often right as it is sure")
+    upper.plot((0, 100), (0, 100), "--", color="black", linewidth=1, label="perfect calibration")
     upper.set(ylabel="accuracy, %", xlim=(0, 100), ylim=(0, 100))
     upper.set_title(f"expected calibration error: {100 * bins.error:.1f} percentage points")
     upper.legend(loc="upper left")
@@ -120,21 +121,21 @@ def class_bars(score: Score) -> bytes:
 
 
 def samples(probabilities: npt.NDArray[np.float32], faces: LabelledFaces, seed: int = 0) -> bytes:
-    """A sheet of faces drawn by seed: a row each true class, on the left those read right, on the right those not."""
+    """A sheet of random faces: one row per true class, correct predictions on the left, wrong ones on the right."""
     rng = np.random.default_rng(seed)
     predicted = probabilities.argmax(axis=1)
     rows = len(faces.labels)
     figure = Figure(figsize=(9.6, 0.4 + 1.2 * rows), layout="constrained")
     halves = figure.subfigures(1, 2, squeeze=False, wspace=0.04)[0]
     for half, right, mark, colour in ((halves[0], True, "✓", BLUE), (halves[1], False, "✗", ORANGE)):
-        title = f"{mark} read {'right' if right else 'wrong'} (line: true class; below the face: what was read)"
+        title = f"{mark} {'correct' if right else 'wrong'} (row: true class; below the face: prediction)"
         half.suptitle(title, color=colour, fontsize=9)
         for true, line in enumerate(half.subplots(rows, _SAMPLES)):
             fitting = np.flatnonzero((faces.classes == true) & ((predicted == true) == right))
             line[0].set_ylabel(faces.labels[true], fontsize=9)
             for axes in line:
                 axes.set(xticks=(), yticks=(), box_aspect=1)
-                axes.set_xlabel(" ", fontsize=8, labelpad=3)  # empty places are as high as the others
+                axes.set_xlabel(" ", fontsize=8, labelpad=3)  # gives empty places the height of the others
                 axes.spines[:].set_visible(False)
             for axes, index in zip(line, rng.permutation(fitting)[:_SAMPLES], strict=False):
                 _face(axes, faces.images[index], colour)

@@ -1,4 +1,4 @@
-"""Open a model that reads grey faces, whatever it is: Keras, TFLite or a bundle."""
+"""Open a model of any kind (Keras, TFLite or bundle) that classifies grey faces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fer_train.data.datasets import LABELS, Scheme
 from fer_train.evaluation.tflite import real_answers
 from fer_train.runs.records import find_scheme, model_in, training_record
 
-# From grey faces, shape (N, 48, 48), to probabilities, shape (N, C).
+# A function that returns probabilities, shape (N, C), for grey faces, shape (N, 48, 48).
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
@@ -28,9 +28,9 @@ class Predictor:
     """A model of any kind.
 
     Attributes:
-        name: as it was asked for.
-        scheme: whose labels its outputs are.
-        predict: what it says of faces.
+        name: the name or path that the user gave.
+        scheme: the label set of its outputs.
+        predict: the function that classifies faces.
     """
 
     name: str
@@ -39,23 +39,23 @@ class Predictor:
 
 
 def open_predictor(name: str, labels: str | None = None, prior: float = 0.0) -> Predictor:
-    """Open a model, and find out which labels it learnt.
+    """Open a model, and find its label set.
 
     Args:
         name: a `.keras`, `.h5` or `.tflite` file; the folder of a training; a bundle's folder, or the name of a
-            shipped one. It takes grey levels from 0 to 255 and gives probabilities.
-        labels: name of the label scheme; the one it was trained on if left out.
-        prior: power of the training prior that probabilities are divided by, as `[classifier] prior` in the runtime.
+            shipped one. Its input must be grey levels from 0 to 255, its output probabilities.
+        labels: name of the label set; None for the one that the model was trained on.
+        prior: power of the training prior by which probabilities are divided, as `[classifier] prior` in the runtime.
 
     Raises:
         ModelError: it is missing or cannot be used, or its classes are not those of the labels.
-        ConfigError: it is not known which labels it learnt, its training is not finished, or its prior is not known.
+        ConfigError: its labels or its prior are unknown, or its training is not finished.
     """
     path = Path(name)
     if path.is_dir() and not (path / MANIFEST_FILE).is_file() and model_in(path).is_file():
         path = model_in(path)
     if prior and path.suffix in {".keras", ".h5", ".tflite"}:
-        raise ConfigError(f"--prior: {path} is no bundle, which knows its prior. Convert it with fer-quantize first")
+        raise ConfigError(f"--prior: only a bundle has a prior, and {path} is none. Convert it with fer-quantize first")
     if path.suffix in {".keras", ".h5"}:
         record, predict = training_record(path), _open_keras(path)
     elif path.suffix == ".tflite":
@@ -68,11 +68,11 @@ def open_predictor(name: str, labels: str | None = None, prior: float = 0.0) -> 
         record, predict = bundle.manifest.training, predict_bundle(Classifier(bundle, prior=prior))
     scheme = find_scheme(path, labels, record)
     refuse_other_outputs(path, predict, scheme)
-    return Predictor(name, scheme, lambda images: _shares(predict(images)))
+    return Predictor(name, scheme, lambda images: _normalised(predict(images)))
 
 
 def predict_bundle(classifier: Classifier) -> Predict:
-    """What the device says: through the runtime's own classifier."""
+    """The predictions of a device: those of the runtime's own classifier."""
     return lambda images: np.array([classifier.probabilities(image) for image in images])
 
 
@@ -83,13 +83,13 @@ def refuse_other_outputs(path: Path, predict: Predict, scheme: Scheme) -> None:
     if answers.shape[1] != len(LABELS[scheme]):
         raise ModelError(f"{path}: has {answers.shape[1]} classes, but {scheme} has {len(LABELS[scheme])}")
     if not np.isfinite(answers).all():
-        raise ModelError(f"{path}: gives no numbers: its training diverged. Train it again, at a lower --learning-rate")
+        raise ModelError(f"{path}: its outputs are not finite: the training diverged. Lower --learning-rate")
     if not np.allclose(answers.sum(axis=1), 1, atol=0.02):
         raise ModelError(f"{path}: its outputs do not sum to one. End it with softmax, not with logits")
 
 
-def _shares(answers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Rows that sum to one also after int8 rounded them, as in the runtime's classifier."""
+def _normalised(answers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale rows to sum to one, which int8 rounding may change, as the runtime's classifier does."""
     return np.asarray(answers / answers.sum(axis=1, keepdims=True), np.float32)
 
 
@@ -117,5 +117,5 @@ def _open_tflite(path: Path) -> Predict:
         )
     scale = inputs[0]["quantization"][0]
     if scale and not np.isclose(scale, 1, atol=0.01):
-        raise ModelError(f"{path}: its input has scale {scale:.4g}, expected 1: grey levels as they are")
+        raise ModelError(f"{path}: its input has scale {scale:.4g}, expected 1: unscaled grey levels")
     return lambda images: real_answers(interpreter, images)

@@ -1,4 +1,4 @@
-"""What dividing by the training prior gives and costs, from power 0 to 1: a table and a picture."""
+"""Measure the effect of dividing by the training prior, at powers from 0 to 1: a table and a plot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fer_train.evaluation.predictors import open_predictor
 from fer_train.files import make_folder, write_whole
 
 POWERS = (0.0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
-# A class is rare, and shown apart, if it makes less than this share of the training data.
+# A class is rare, and has its own column, if its fraction of the training data is below this.
 _RARE = 0.05
 # An int8 model may give a class no probability at all.
 _LEAST_PROBABILITY = 1 / 512
@@ -33,8 +33,8 @@ class Point:
 
     Attributes:
         power: 0..1.
-        score: accuracy, recalls and calibration error at it.
-        loss: negative log-likelihood of the labels, mean per face.
+        score: accuracy, recalls and calibration error at this power.
+        loss: mean negative log-likelihood of the labels.
     """
 
     power: float
@@ -53,7 +53,7 @@ class Curve:
 
     Attributes:
         title: the model and the faces.
-        prior: share of each label in the training data.
+        prior: fraction of each label in the training data.
         points: one per power.
     """
 
@@ -69,11 +69,11 @@ class Curve:
 
 
 def measure_curve(name: str, faces: LabelledFaces) -> Curve:
-    """Read faces once with a bundle's int8 model, and correct the answers with each power.
+    """Run a bundle's int8 model once on the faces, and divide its probabilities by each power of the prior.
 
     Raises:
         ModelError: there is no such bundle, or it cannot be used.
-        ConfigError: it has no prior.
+        ConfigError: the bundle has no prior.
     """
     folder = find_bundle(name)
     prior = load_bundle(folder).manifest.prior
@@ -94,7 +94,7 @@ def write_curve(curve: Curve, out: Path) -> list[Path]:
 
 
 def as_markdown(curve: Curve) -> str:
-    """The table; the default's row is bold."""
+    """The table as Markdown; the row of the default is bold."""
     lines = [f"{curve.title}:", "", _row(headings(curve)), _row(["---"] * len(headings(curve)))]
     for point in curve.points:
         bold = "**" if point.power == DEFAULT_POWER else ""
@@ -103,7 +103,7 @@ def as_markdown(curve: Curve) -> str:
 
 
 def headings(curve: Curve) -> list[str]:
-    """Of the table's columns."""
+    """The headings of the table."""
     return ["prior", "accuracy, %", "macro recall, %", *(f"{label}, %" for label in curve.rare), "ECE", "log loss"]
 
 

@@ -1,4 +1,4 @@
-"""One evaluation for people and programs: `report.md` with its pictures, and `scores.json`."""
+"""Write one evaluation: `report.md` with plots for people, and `scores.json` for programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fer_train.files import make_folder, write_whole
 CLASS_HEADINGS = ("class", "faces", "precision", "recall", "F1")
 
 _MISTAKES = 3
-# Parts of a training's record that the report says elsewhere, or that would fill pages.
+# The report leaves out these parts of a training record: it has them elsewhere, or they are very long.
 _LEFT_OUT = ("labels", "results", "trainings")
 
 
@@ -35,11 +35,11 @@ def write_report(
     """Write `report.md`, `scores.json` and the pictures of one evaluation into a folder.
 
     Args:
-        folder: made if need be; files of the same names are replaced.
-        probabilities: what the model says, shape (N, C).
+        folder: created if missing; files with the same names are replaced.
+        probabilities: the model's outputs, shape (N, C).
         faces: the same N faces with their labels.
         title: first line of the report.
-        suffix: ends the files' names before the dot, so that a folder may hold several reports.
+        suffix: added to the file names before the dot, so that a folder can hold several reports.
         history: a training's `history.csv`, for the curves.
         record: a training's record, as in `training.json`.
 
@@ -69,17 +69,17 @@ def write_report(
 
 
 def summary(result: Score, faces: LabelledFaces) -> str:
-    """One sentence: how often the model is right, and on what."""
+    """One sentence: the accuracy, the data and the calibration error."""
     low, high = result.interval
     return (
-        f"{result.accuracy:.2%} right (95 % interval {low:.1%} to {high:.1%}) on {result.images} faces of "
+        f"Accuracy {result.accuracy:.2%} (95 % interval {low:.1%} to {high:.1%}) on {result.images} faces of "
         f"{faces.source.name}, {faces.split} split, {faces.scheme} labels; "
         f"expected calibration error {result.calibration_error:.4f}"
     )
 
 
 def class_table(result: Score) -> list[tuple[str, ...]]:
-    """Rows of class, faces, precision, recall and F1 as text, then the plain mean over the classes."""
+    """Rows of class, faces, precision, recall and F1 as text, then the macro average."""
     columns = (result.precision, result.recall, result.f1)
     rows = [
         (label, str(count), *(_share(column[label]) for column in columns)) for label, count in result.support.items()
@@ -101,8 +101,9 @@ def _lines(
     yield from table(CLASS_HEADINGS, class_table(result))
     yield from (
         "",
-        "Precision: of the faces that were given this class, the share that is of it. Recall: of the faces of this "
-        "class, the share that was found. F1: their harmonic mean. The last line weighs all classes alike.",
+        "Precision: the fraction of the predictions of this class that are correct. Recall: the fraction of the faces "
+        "of this class that were found. F1: their harmonic mean. The last line is the macro average: the mean over "
+        "the classes.",
         "",
         f"![Precision, recall and F1 of each class]({links['classes']})",
         "",
@@ -110,31 +111,31 @@ def _lines(
         "",
         f"Most frequent mistakes: {'; '.join(_mistakes(counts, faces.labels)) or 'none'}.",
         "",
-        f"![Confusion matrix: faces, and shares of the true class]({links['confusion']})",
+        f"![Confusion matrix: faces, and percent of the true class]({links['confusion']})",
         "",
-        "## How sure it is",
+        "## Calibration",
         "",
-        "Bars above the line: more often right than it claims. Bars below: too sure of itself.",
+        "Bars above the line: accuracy is higher than confidence. Bars below: the model is overconfident.",
         "",
         f"![Accuracy against confidence]({links['reliability']})",
         "",
         "## Samples",
         "",
-        "Drawn by chance, not chosen.",
+        "Chosen at random.",
         "",
-        f"![Faces that were read right and wrong]({links['samples']})",
+        f"![Faces with correct and with wrong predictions]({links['samples']})",
         "",
     )
     if "curves" in links:
         yield from ("## The training", "", f"![Loss and accuracy by epoch]({links['curves']})", "")
     if record:
-        yield from ("## How it was made", "")
+        yield from ("## Training record", "")
         yield from table(("", ""), [(name, str(value)) for name, value in _flat(record)])
         yield ""
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the lines of a Markdown table; columns after the first are set to the right."""
+    """Yield the lines of a Markdown table; columns after the first are right-aligned."""
     yield f"| {' | '.join(headings)} |"
     yield f"|---{'|---:' * (len(headings) - 1)}|"
     for row in rows:
@@ -146,7 +147,7 @@ def _mistakes(counts: npt.NDArray[np.int64], labels: tuple[str, ...]) -> list[st
     np.fill_diagonal(wrong, 0)
     largest = [divmod(int(place), len(labels)) for place in np.argsort(-wrong, axis=None, kind="stable")[:_MISTAKES]]
     return [
-        f"{labels[true]} read as {labels[read]} "
+        f"{labels[true]} predicted as {labels[read]} "
         f"({wrong[true, read]} faces, {wrong[true, read] / counts[true].sum():.0%} of the class)"
         for true, read in largest
         if wrong[true, read]

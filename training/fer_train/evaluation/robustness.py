@@ -1,4 +1,4 @@
-"""How much a model loses when faces are corrupted, one way at a time."""
+"""Measure how much accuracy a model loses on corrupted faces, one corruption at a time."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from fer_train.evaluation.predictors import Predictor
 from fer_train.evaluation.report import table
 from fer_train.files import make_folder, write_whole
 
-_HEADINGS = ("degradation", "level", "accuracy, % (95 %)", "lost, pp", "neutral as sad")
+_HEADINGS = ("corruption", "level", "accuracy, % (95 %)", "lost, pp", "neutral as sad")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One level of one degradation; shares are fractions of one.
+    """One level of one corruption.
 
     Attributes:
-        degradation: its name.
-        level: with its unit.
-        accuracy: on the corrupted faces.
+        corruption: its name.
+        level: its level with the unit.
+        accuracy: accuracy on the corrupted faces, 0..1.
         interval: its 95 % confidence interval.
-        neutral_as_sad: share of the neutral faces that are read as sad; None where there are none.
+        neutral_as_sad: fraction of the neutral faces that are predicted as sad; None if there are none.
     """
 
-    degradation: str
+    corruption: str
     level: str
     accuracy: float
     interval: Interval
@@ -46,29 +46,27 @@ class Row:
 
 
 def measure(model: Predictor, faces: LabelledFaces, seed: int) -> list[Row]:
-    """Measure the faces as they are, then each level of each degradation."""
-    cases = [(degradation, level) for degradation in CORRUPTIONS for level in degradation.levels]
+    """Measure the original faces, then each level of each corruption."""
+    cases = [(corruption, level) for corruption in CORRUPTIONS for level in corruption.levels]
     rows = [_row("none", "", model.predict(faces.images), faces)]
-    for degradation, level in track(
+    for corruption, level in track(
         cases, "corruptions", console=console(), transient=True, disable=not sys.stderr.isatty()
     ):
-        corrupted = degradation.apply(faces.images, level, seed)
-        rows.append(_row(degradation.name, f"{level:g} {degradation.unit}".strip(), model.predict(corrupted), faces))
+        corrupted = corruption.apply(faces.images, level, seed)
+        rows.append(_row(corruption.name, f"{level:g} {corruption.unit}".strip(), model.predict(corrupted), faces))
     return rows
 
 
 def mean_accuracy(rows: list[Row]) -> float:
-    """Mean over the degradations, each the mean of its levels, so that all ways weigh the same."""
-    return mean(
-        mean(row.accuracy for row in rows if row.degradation == degradation.name) for degradation in CORRUPTIONS
-    )
+    """Mean accuracy over the corruptions; each one is the mean over its levels, so that all have the same weight."""
+    return mean(mean(row.accuracy for row in rows if row.corruption == corruption.name) for corruption in CORRUPTIONS)
 
 
 def print_robustness(model: Predictor, faces: LabelledFaces, rows: list[Row]) -> None:
-    """Print a line a level, with the mean below."""
+    """Print one line per level, with the mean below."""
     found = Table(title=escape(_title(model, faces)))
     for heading in _HEADINGS:
-        found.add_column(heading, justify="left" if heading == "degradation" else "right")
+        found.add_column(heading, justify="left" if heading == "corruption" else "right")
     above = ""
     for line in _cells(rows):
         if above and line[0] != above:
@@ -79,15 +77,15 @@ def print_robustness(model: Predictor, faces: LabelledFaces, rows: list[Row]) ->
 
 
 def write_robustness(folder: Path, model: Predictor, faces: LabelledFaces, rows: list[Row]) -> None:
-    """Write `robustness.md` and `robustness.csv` into a folder. Raises ConfigError where that cannot be done."""
+    """Write `robustness.md` and `robustness.csv` into a folder. Raises ConfigError if that fails."""
     make_folder(folder)
     text = "\n".join((f"# {_title(model, faces)}", "", *table(_HEADINGS, _cells(rows)), ""))
     figures = io.StringIO()
     writer = csv.writer(figures, lineterminator="\n")
-    writer.writerow(("degradation", "level", "accuracy", "low", "high", "neutral_as_sad"))
+    writer.writerow(("corruption", "level", "accuracy", "low", "high", "neutral_as_sad"))
     for row in rows:
         numbers = (row.accuracy, *row.interval, row.neutral_as_sad)
-        writer.writerow((row.degradation, row.level, *("" if n is None else f"{n:.4f}" for n in numbers)))
+        writer.writerow((row.corruption, row.level, *("" if n is None else f"{n:.4f}" for n in numbers)))
     write_whole(folder / "robustness.csv", figures.getvalue().encode())
     write_whole(folder / "robustness.md", text.encode())
 
@@ -97,7 +95,7 @@ def _row(name: str, level: str, probabilities: npt.NDArray[np.float32], faces: L
     right = predicted == faces.classes
     neutral = predicted[faces.classes == faces.labels.index("neutral")]
     return Row(
-        degradation=name,
+        corruption=name,
         level=level,
         accuracy=float(right.mean()),
         interval=accuracy_interval(right),
@@ -113,7 +111,7 @@ def _cells(rows: list[Row]) -> list[tuple[str, ...]]:
     clean, average = rows[0].accuracy, mean_accuracy(rows)
     cells = [
         (
-            row.degradation,
+            row.corruption,
             row.level,
             f"{100 * row.accuracy:.1f} ({100 * row.interval[0]:.1f} to {100 * row.interval[1]:.1f})",
             f"{100 * (clean - row.accuracy):+.1f}",

@@ -1,4 +1,4 @@
-"""Your own photographs: the faces in them, found and cut as the runtime does, as folders that training reads."""
+"""Crop the faces of your own photographs as the runtime does, into folders that training reads."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ Finding = Literal["one face", "several faces", "no face", "cannot be read", "twi
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """What became of a photograph.
+    """A photograph and the face found in it.
 
     Attributes:
-        path: of the photograph.
+        path: path of the photograph.
         label: its class.
-        digest: sha256 of the file.
-        finding: what was found. Of several faces the largest is taken; a file that is there twice counts once.
+        digest: SHA-256 of the file.
+        finding: what was found. Of several faces the largest is used; a second copy of a file is not used.
         face: the crop, shape (48, 48); None if there is none.
-        split: where the face went; None if there is none.
+        split: the split of the face; None if there is none.
     """
 
     path: Path
@@ -54,36 +54,39 @@ class Photograph:
 def crop_photographs(
     photographs: Path, out: Path, validation: float, progress: Callable[[list[Path]], Iterable[Path]] = iter
 ) -> list[Photograph]:
-    """Cut the faces out of `<class>/<photograph>`, also in folders below, as `train|validation/<class>/….png`.
+    """Crop the faces of `<class>/<photograph>`, with subfolders, and write `train|validation/<class>/….png`.
 
-    A face goes to the validation split by its photograph's bytes, which its name gets too: photographs in different
-    folders may have the same. `photographs.csv` in the new folder says what became of each.
+    The hash of a photograph decides its split. The hash is also part of the new name, since photographs in different
+    folders may have the same name. `photographs.csv` in the new folder lists the result of each photograph.
 
     Args:
-        photographs: the folder with a folder per class.
+        photographs: the folder with one folder per class.
         out: a folder that does not exist yet, or is empty.
-        validation: share of each class's faces to validate on, 0..1; at least one where there are two.
-        progress: goes through the photographs and shows how far it is.
+        validation: fraction of the validation faces of each class, 0..1; at least one if the class has two.
+        progress: iterates over the photographs and shows the progress.
 
     Raises:
-        DataError: a folder is no class, or no photograph has a face.
-        ConfigError: `out` is in the way or cannot be written.
+        DataError: a folder has no class name, or no photograph has a face.
+        ConfigError: `out` is not empty or cannot be written.
         MissingDependency: the detector's cascade is not installed.
     """
     require_new_folder(out)
     if not photographs.is_dir():
-        raise DataError(f"{photographs}: no such folder. Give one that holds a folder of photographs a class")
+        raise DataError(f"{photographs}: no such folder. Give a folder that holds one folder of photographs per class")
     labels = {path: FER2013[label] for folder, label in class_folders(photographs) for path in files_below(folder)}
     outside = [path.name for path in files_below(photographs) if path not in labels]
     if outside:
         log.warning(
-            "%s: %d files lie in no class and are left out, the first is %s", photographs, len(outside), outside[0]
+            "%s: %d files are in no class folder and are skipped, the first is %s",
+            photographs,
+            len(outside),
+            outside[0],
         )
     if not labels:
         raise DataError(f"{photographs}: no photographs. Expected {photographs}/<class>/<photograph>.jpg")
     detector = open_detector(DetectorConfig())
     seen: set[str] = set()
-    found = [_look(path, labels[path], detector, seen) for path in progress(list(labels))]
+    found = [_crop(path, labels[path], detector, seen) for path in progress(list(labels))]
     if not any(photograph.face is not None for photograph in found):
         raise DataError(f"{photographs}: no face in any of {len(found)} photographs")
     found = _split(found, validation)
@@ -91,7 +94,7 @@ def crop_photographs(
     return found
 
 
-def _look(path: Path, label: str, detector: Detector, seen: set[str]) -> Photograph:
+def _crop(path: Path, label: str, detector: Detector, seen: set[str]) -> Photograph:
     image = read_image(path)
     if image is None:
         return Photograph(path, label, "", "cannot be read")
@@ -108,7 +111,7 @@ def _look(path: Path, label: str, detector: Detector, seen: set[str]) -> Photogr
 
 
 def _split(found: list[Photograph], validation: float) -> list[Photograph]:
-    """The same photographs with their split."""
+    """Set the split of each photograph."""
     faces = [
         (photograph.digest, FER2013.index(photograph.label)) for photograph in found if photograph.face is not None
     ]
@@ -122,7 +125,7 @@ def _split(found: list[Photograph], validation: float) -> list[Photograph]:
 
 
 def _write(found: list[Photograph], out: Path) -> None:
-    """Write the folder aside, then move it into place."""
+    """Write a temporary folder, then move it into place."""
     aside = out.absolute().with_name(f".{out.absolute().name}.part")
     try:
         shutil.rmtree(aside, ignore_errors=True)

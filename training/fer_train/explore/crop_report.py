@@ -1,4 +1,4 @@
-"""What became of the photographs, for the terminal."""
+"""Show the result of `fer-train crop` in the terminal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fer_edge.labels import FER2013
 from fer_edge.terminal import console, output_console
 from fer_train.explore.crop import Photograph
 
-# Findings that are told of each photograph, and their headings.
+# These findings are listed per photograph; the values are the headings of the table.
 _TROUBLES = {"several faces": "several", "no face": "no face", "cannot be read": "broken", "twice": "twice"}
 
 
 def with_progress(paths: list[Path]) -> Iterable[Path]:
-    """Go through the photographs with a bar, if standard error is a terminal."""
+    """Iterate over the photographs with a progress bar if standard error is a terminal."""
     return track(paths, "finding faces", console=console(), disable=not sys.stderr.isatty())
 
 
@@ -36,5 +36,5 @@ def print_photographs(found: Sequence[Photograph]) -> None:
     out.print(table)
     for photograph in found:
         if photograph.finding in _TROUBLES:
-            taken = ", the largest was taken" if photograph.face is not None else ""
+            taken = ", the largest is used" if photograph.face is not None else ""
             out.print(f"{photograph.path}: {photograph.finding}{taken}", highlight=False, soft_wrap=True)

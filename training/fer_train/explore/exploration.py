@@ -1,4 +1,4 @@
-"""What a data set holds, and what is odd about it."""
+"""Explore a data set: images per class, duplicates and unusual images."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from fer_train.data.datasets import LabelledFaces, Scheme, Split, Votes, availab
 from fer_train.data.datasets.ferplus import VOTES_FILE, not_faces, read_votes
 from fer_train.data.duplicates import duplicate_groups
 
-# Mean grey level below which a picture is called dark.
+# An image whose mean grey level is below this is dark.
 DARK = 20
-# Standard deviation of the grey levels below which a picture is called flat.
+# An image whose grey levels have a standard deviation below this is flat.
 FLAT = 10
-# How many of the pictures that are least like a face are reported.
+# This many of the images that are least like a face are reported.
 STRANGEST = 24
 
+# These are the image size, in pixels, and the number of principal components for that measure.
 _FACE_SIDE, _FACE_COMPONENTS = 24, 40
-# With fewer pictures, a component of its own describes each strange one well.
+# With fewer images, the components would describe unusual images well too.
 _FACE_MINIMUM = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Pictures that are there more than once.
+    """Duplicate images.
 
     Attributes:
-        groups: the group of each picture of all splits in order, shape (N,).
-        repeated: in each split, the pictures beyond the first of a group in that split.
-        shared: for two splits, the pictures of the first that the second holds too.
-        disagreeing: the pictures that have a twin with another label.
+        groups: the group of each image of all splits in order, shape (N,).
+        repeated: per split, the images after the first of their group in that split.
+        shared: per pair of splits, the images of the first that the second holds too.
+        disagreeing: the images that have a duplicate with another label.
     """
 
     groups: npt.NDArray[np.int64]
@@ -47,16 +48,16 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What was found; positions count through all splits in order.
+    """The findings. A position is an index into the images of all splits in order.
 
     Attributes:
-        splits: the pictures.
-        exact: those with the same pixels.
-        near: those that are nearly the same; see `duplicate_groups`.
-        dark: positions of pictures whose mean is below `DARK`.
-        flat: positions of pictures whose standard deviation is below `FLAT`.
-        voted_out: positions of pictures in which most people saw no face, where FER+'s votes lie beside the CSV.
-        strangest: positions of the pictures that are least like the others' faces, the strangest first.
+        splits: the images.
+        exact: duplicates with the same pixels.
+        near: near duplicates; see `duplicate_groups`.
+        dark: positions of images whose mean is below `DARK`.
+        flat: positions of images whose standard deviation is below `FLAT`.
+        voted_out: positions of images that most FER+ votes call "not a face"; empty without FER+'s file.
+        strangest: positions of the images that are least like a face, the worst first.
     """
 
     splits: tuple[LabelledFaces, ...]
@@ -68,7 +69,7 @@ class Exploration:
     strangest: npt.NDArray[np.int64]
 
     def locate(self, position: int) -> tuple[LabelledFaces, int]:
-        """The split that a picture is in, and its position there."""
+        """The split of an image, and its position there."""
         for faces in self.splits:
             if position < len(faces):
                 return faces, position
@@ -77,7 +78,7 @@ class Exploration:
 
 
 def explore(data: Path, scheme: Scheme, votes: Votes = "soft") -> Exploration:
-    """Read every split and look for what is odd. Raises DataError as `load_dataset` does."""
+    """Read every split and find unusual images. Raises DataError as `load_dataset` does."""
     splits = tuple(load_dataset(data, split, scheme, votes) for split in available_splits(data))
     images = np.concatenate([faces.images for faces in splits])
     levels = images.reshape(len(images), -1)
@@ -119,10 +120,10 @@ def _voted_out(splits: Sequence[LabelledFaces]) -> npt.NDArray[np.int64]:
 
 
 def _least_like_a_face(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Positions of the pictures that the principal components of all of them describe worst; none if they are few.
+    """Positions of the images with the largest error after a principal component analysis; none if there are few.
 
     This is the distance from face space of Turk & Pentland, 1991 ("Face recognition using eigenfaces"): 24x24 pixels,
-    each picture with zero mean and unit contrast, 40 components.
+    each image with zero mean and unit contrast, 40 components.
     """
     if len(images) < _FACE_MINIMUM:
         return np.zeros(0, np.int64)

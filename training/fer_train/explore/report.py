@@ -1,4 +1,4 @@
-"""An exploration as tables in the terminal, and as files: a contact sheet, a histogram and a list of what is odd."""
+"""Show an exploration as tables in the terminal, and write a contact sheet, a histogram and a list of findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 
 
 def print_exploration(found: Exploration) -> None:
-    """Print the images per class a split, the duplicates, and how many pictures are odd."""
+    """Print the images per class and split, the duplicates, and the number of unusual images."""
     console = output_console()
     console.print(_class_table(found))
     console.print(_duplicate_table(found))
@@ -47,7 +47,7 @@ def write_exploration(found: Exploration, out: Path) -> tuple[Path, ...]:
     """Write `contact_sheet.png`, `histogram.png` and `findings.csv` into a folder.
 
     Raises:
-        ConfigError: that cannot be done.
+        ConfigError: the folder cannot be written.
     """
     make_folder(out)
     contents = {
@@ -78,27 +78,27 @@ def _class_table(found: Exploration) -> Table:
 
 def _duplicate_table(found: Exploration) -> Table:
     table = Table(title="duplicates")
-    for heading in ("images", "the same pixels", "nearly the same too"):
+    for heading in ("images", "same pixels", "with near duplicates"):
         table.add_column(heading, justify="left" if heading == "images" else "right")
     for split in found.exact.repeated:
         table.add_row(
-            f"{split}, beyond the first of each", str(found.exact.repeated[split]), str(found.near.repeated[split])
+            f"{split}, copies after the first", str(found.exact.repeated[split]), str(found.near.repeated[split])
         )
     for split, other in found.exact.shared:
         table.add_row(
-            f"{split} that {other} holds too",
+            f"{split}, also in {other}",
             str(found.exact.shared[split, other]),
             str(found.near.shared[split, other]),
         )
-    table.add_row("with a twin of another class", str(found.exact.disagreeing), str(found.near.disagreeing))
+    table.add_row("duplicate with another class", str(found.exact.disagreeing), str(found.near.disagreeing))
     return table
 
 
 def _findings(found: Exploration) -> Iterator[tuple[str, int, str]]:
-    """Yield (finding, position, detail): detail is the number of a group of duplicates."""
+    """Yield (finding, position, detail). For duplicates, detail is the number of their group."""
     for name, positions in _odd(found).items():
         yield from ((name, int(position), "") for position in positions)
-    for name, duplicates in (("same pixels", found.exact), ("nearly the same", found.near)):
+    for name, duplicates in (("same pixels", found.exact), ("near duplicate", found.near)):
         yield from ((name, position, f"group {group}") for position, group in _repeated(duplicates))
 
 
@@ -112,7 +112,7 @@ def _odd(found: Exploration) -> dict[str, npt.NDArray[np.int64]]:
 
 
 def _repeated(duplicates: Duplicates) -> Iterator[tuple[int, int]]:
-    """Yield (position, group) of the pictures that are not alone, group by group."""
+    """Yield (position, group) of all duplicates, group by group."""
     counts = np.bincount(duplicates.groups)
     several = np.flatnonzero(counts[duplicates.groups] > 1)
     for position in several[np.argsort(duplicates.groups[several], kind="stable")]:
@@ -137,7 +137,7 @@ def _place(found: Exploration, position: int) -> str:
 
 
 def _contact_sheet(found: Exploration) -> Figure:
-    """A row of the first split's faces for each class, chosen by a fixed seed; then the odd ones of all splits."""
+    """One row of random faces of the first split per class; then the unusual images of all splits."""
     first = found.splits[0]
     chosen = np.random.default_rng(0).permutation(len(first))
     rows = [
@@ -168,7 +168,7 @@ def _strip(faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _histogram(found: Exploration) -> Figure:
-    """Images a class, the splits side by side."""
+    """Images per class, with the splits side by side."""
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.subplots()
     labels = found.splits[0].labels

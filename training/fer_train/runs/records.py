@@ -1,4 +1,4 @@
-"""What lies beside a trained model and tells what it learnt."""
+"""Read the record that a training writes beside its model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fer_train.runs.resume import UNFINISHED
 
 KERAS_FILE = "model.keras"
 
-# What a training writes of itself, beside the model.
+# A training writes this record beside the model.
 RECORD_FILE = "training.json"
 
 
 def model_in(folder: Path) -> Path:
-    """Where the model of a training lies. Raises ConfigError if the training is not finished."""
+    """Path of the model of a training. Raises ConfigError if the training is not finished."""
     model = folder / KERAS_FILE
     if not model.is_file() and (folder / UNFINISHED).is_dir():
         raise ConfigError(f"{folder}: its training is not finished. Repeat its command with --resume")
@@ -31,7 +31,7 @@ def model_in(folder: Path) -> Path:
 
 
 def training_record(path: Path) -> dict[str, Any]:
-    """What stands in `training.json` beside a model, or in the `model.json` of the bundle it lies in; {} if nothing.
+    """Read `training.json` beside a model, or the training part of its bundle's `model.json`; {} if there is none.
 
     Raises:
         DataError: the record cannot be read.
@@ -44,14 +44,14 @@ def training_record(path: Path) -> dict[str, Any]:
 
 
 def find_scheme(path: Path, labels: str | None, training: dict[str, Any], fix: str = "Give --labels") -> Scheme:
-    """The label scheme that was asked for, or that a training recorded.
+    """The label set that was given, else the one that the training recorded.
 
     Raises:
-        ConfigError: there is neither; ends with how to fix it.
+        ConfigError: there is neither. The message ends with `fix`.
     """
     recorded = training.get("scheme")
     if labels is None and not isinstance(recorded, str):
-        raise ConfigError(f"{path}: no training record says which labels it learnt. {fix}")
+        raise ConfigError(f"{path}: no training record says which labels it was trained on. {fix}")
     return parse_scheme(labels or str(recorded))
 
 
@@ -62,10 +62,11 @@ def holds_out(training: dict[str, Any]) -> bool:
 
 
 def common_recipe(runs: Sequence[Path]) -> Recipe:
-    """The recipe of the last of several finished trainings, with those further labels that all have learnt.
+    """The recipe of the last of several finished trainings, with only those auxiliary label sets that all have.
 
     Raises:
-        ConfigError: one is named twice, is not finished, tells no recipe, or differs in its network or main labels.
+        ConfigError: a training is named twice, is not finished, has no recipe, or has another network or other main
+            labels.
         DataError: a record cannot be read.
     """
     if len({run.resolve() for run in runs}) < len(runs):
@@ -79,22 +80,22 @@ def common_recipe(runs: Sequence[Path]) -> Recipe:
                 f"{run}: is a {recipe.architecture} on {recipe.labels}, {runs[0]} a {recipes[0].architecture} on "
                 f"{recipes[0].labels}. Name trainings of one network on the same labels"
             )
-    shared = {
+    auxiliary = {
         scheme: weight
         for scheme, weight in recipes[-1].also.items()
         if all((run / scheme / KERAS_FILE).is_file() for run in runs)
     }
-    return recipes[-1].model_copy(update={"also": shared})
+    return recipes[-1].model_copy(update={"also": auxiliary})
 
 
 def _recipe(run: Path) -> Recipe:
     recorded = training_record(model_in(run)).get("recipe")
     if not isinstance(recorded, dict):
-        raise ConfigError(f"{run}: no training record tells its recipe. Name the folder of a finished training")
+        raise ConfigError(f"{run}: no training record holds its recipe. Name the folder of a finished training")
     try:
         return Recipe.model_validate(recorded)
     except ValidationError as error:
-        raise ConfigError(f"{run}: its recipe is of another version ({first_problem(error, Recipe)[1]})") from error
+        raise ConfigError(f"{run}: its recipe does not fit this version ({first_problem(error, Recipe)[1]})") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

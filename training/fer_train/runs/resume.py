@@ -1,4 +1,4 @@
-"""The folder of a training that goes on: whose it is, and whether it may be gone on with."""
+"""Check the output folder of a training: whether it is free, or holds a training that can be resumed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from fer_edge.errors import ConfigError
 from fer_train.files import make_folder, require_new_folder, write_whole
 
-# The folder, in that of the run, with what `resume` needs.
+# This folder inside the output folder holds what `--resume` needs.
 UNFINISHED = "unfinished"
 
 _MARKER = "record.json"
 
 
 def check(out: Path, resume: bool) -> None:
-    """Look whether a new training may have a folder, or whether there is one in it to resume.
+    """Check that a folder is free for a new training, or holds an unfinished one to resume.
 
     Raises:
-        ConfigError: not so.
+        ConfigError: it does not.
     """
     if resume:
         if not _marker(out).is_file():
-            raise ConfigError(f"{out}: no unfinished training to resume. Leave --resume out")
+            raise ConfigError(f"{out}: no unfinished training to resume. Remove --resume")
         return
     try:
         require_new_folder(out)
@@ -32,22 +32,22 @@ def check(out: Path, resume: bool) -> None:
 
 
 def claim(out: Path, record: dict[str, Any]) -> None:
-    """Make the folder of a new training. Raises ConfigError where that cannot be."""
+    """Create the folder of a new training. Raises ConfigError if that fails."""
     make_folder(_marker(out).parent)
     write_whole(_marker(out), json.dumps(record, indent=2).encode())
 
 
 def compare(out: Path, record: dict[str, Any]) -> None:
-    """Compare an unfinished training with what is asked for now.
+    """Compare an unfinished training with the one that is to continue it.
 
     Raises:
-        ConfigError: it is another.
+        ConfigError: they differ.
     """
     begun = _read(_marker(out))
     for part in ("recipe", "precision", "teachers", "init", "data"):
         if begun.get(part) != record[part]:
             raise ConfigError(
-                f"{out}: was begun with another {part.removesuffix('s')}. Resume with the same options and data"
+                f"{out}: was started with another {part.removesuffix('s')}. Resume with the same options and data"
             )
 
 
@@ -59,5 +59,5 @@ def _read(marker: Path) -> dict[str, Any]:
     try:
         begun = json.loads(marker.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{marker}: is damaged. Remove the folder and train anew") from error
+        raise ConfigError(f"{marker}: is damaged. Remove the folder and train again") from error
     return begun if isinstance(begun, dict) else {}

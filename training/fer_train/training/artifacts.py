@@ -1,4 +1,4 @@
-"""What a training leaves: a model for each head, with its record and its report."""
+"""Save the results of a training: one model per head, with its record and its report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fer_train.training.losses import head_model
 
 
 def circumstances(recipe: Recipe, parts: Sequence[LabelledFaces]) -> dict[str, Any]:
-    """The part of a record that tells the data, by label scheme, and the versions."""
+    """The part of a training record about the data, per label set, and the versions."""
     return {
         "data": {
             scheme: {faces.split: describe_faces(faces) for faces in parts if faces.scheme == scheme}
@@ -43,7 +43,7 @@ def circumstances(recipe: Recipe, parts: Sequence[LabelledFaces]) -> dict[str, A
 
 
 def describe_faces(faces: LabelledFaces) -> dict[str, Any]:
-    """Which faces they are."""
+    """Identify a split in a training record."""
     return {"source": faces.source.name, "images": len(faces), "fingerprint": faces.fingerprint}
 
 
@@ -56,15 +56,15 @@ def save(
     out: Path,
     history: Path | None = None,
 ) -> keras.Model:
-    """Save a model for each head, with its record and its report: the main one in `out`, the others in folders in it.
+    """Save one model per head, with its record and its report: the main head in `out`, the others in subfolders.
 
     Args:
         trunk: the classifier of the main labels, in float32.
-        model: the same with its further heads.
-        record: how it was made, with `circumstances`.
-        validation: the faces to report on, once for each of the recipe's label schemes.
-        recipe: of the training.
-        out: made if need be.
+        model: the same with its auxiliary heads.
+        record: how the model was trained, with `circumstances`.
+        validation: the faces to report on, once per label set of the recipe.
+        recipe: recipe of the training.
+        out: output folder; created if missing.
         history: the training's `history.csv`, for the curves.
 
     Returns:
@@ -100,10 +100,10 @@ def _save_head(
 
 
 def refresh_batch_norm(model: keras.Model, batches: Batches, full: int) -> None:
-    """Measure the batch norms' statistics again: averaged weights have others (Izmailov et al., arXiv:1803.05407).
+    """Measure the batch norm statistics again: averaged weights need new ones (Izmailov et al., arXiv:1803.05407).
 
-    Fifty batches, augmented as in the last epoch, let nothing remain of the old ones. The first `full` of an epoch are
-    of the whole size: no others are used, unless there are none.
+    Fifty batches, augmented as in the last epoch, replace the old statistics. The first `full` batches of an epoch have
+    the full size. Only these are used, unless there are none.
     """
     for step in range(50):
         epoch, index = divmod(step, max(full, 1))

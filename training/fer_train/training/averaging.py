@@ -1,4 +1,4 @@
-"""One model from several trainings: the mean of their weights (Wortsman et al., 2022, arXiv:2203.05482)."""
+"""Average the weights of several trainings into one model (Wortsman et al., 2022, arXiv:2203.05482)."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def average(
     validation: Sequence[LabelledFaces],
     out: Path,
 ) -> keras.Model:
-    """Average the weights of trainings, all heads, and write a folder as a training does.
+    """Average the weights of trainings, with all heads, and write an output folder like that of a training.
 
-    That makes sense where one began with another's weights: apart from one start, trainings end in places between which
-    the mean is worth nothing. The batch norms are measured again.
+    This works if one training was initialised from the other. The mean of two trainings with different random weights
+    is useless. The batch norm statistics are measured again.
 
     Args:
         runs: folders of finished trainings.
-        recipe: theirs, as `records.common_recipe` gives it.
-        train: what they learnt from, once for each of the recipe's label schemes.
-        validation: what to report on, alike.
+        recipe: their recipe, as `records.common_recipe` returns it.
+        train: the training faces, once per label set of the recipe.
+        validation: the faces to report on, once per label set.
         out: a folder that does not exist yet.
 
     Returns:
         The model of the main labels.
 
     Raises:
-        ModelError: a model cannot be read, or they are of different networks.
+        ModelError: a model cannot be read, or the networks differ.
         ConfigError: the folder cannot be written.
     """
     keras.utils.set_random_seed(recipe.seed)
@@ -68,17 +68,17 @@ def average(
 
 
 def _origin(run: Path) -> dict[str, Any]:
-    """Which training it was, and how it was made."""
+    """Identify a training, with its recipe, precision, teachers and initial weights."""
     record = training_record(run / KERAS_FILE)
     return {"heads": describe([run])} | {key: record.get(key) for key in ("recipe", "precision", "teachers", "init")}
 
 
 def _set_mean(layers: Sequence[keras.layers.Layer], models: Sequence[keras.Model], runs: Sequence[Path]) -> None:
-    """Give layers, the last ones of a network, the mean of what others have there."""
+    """Set the weights of a network's last layers to the mean of those of the models."""
     for run, model in zip(runs, models, strict=True):
         theirs = [weight.shape for layer in model.layers[-len(layers) :] for weight in layer.weights]
         if theirs != [weight.shape for layer in layers for weight in layer.weights]:
-            raise ModelError(f"{run}: its network is another than that of its recipe. Train it anew")
+            raise ModelError(f"{run}: its network does not fit its recipe. Train it again")
     for place, layer in enumerate(layers, -len(layers)):
         weights = [model.layers[place].get_weights() for model in models]
         layer.set_weights([np.mean(those, axis=0) for those in zip(*weights, strict=True)])

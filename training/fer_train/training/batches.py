@@ -1,4 +1,4 @@
-"""Faces into shuffled, augmented batches, each with the targets of every label scheme that is learnt."""
+"""Turn faces into shuffled, augmented batches with the targets of every label set."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy.typing as npt
 from fer_edge.errors import DataError
 from fer_train.data.datasets import LabelledFaces
 from fer_train.recipes import Recipe
-from fer_train.training.distributed import SINGLE_PROCESS, Share
+from fer_train.training.distributed import SINGLE_PROCESS, Shard
 
 Floats = npt.NDArray[np.float32]
-# Images (N, 48, 48, 1), targets (N, C) a head, weights (N,) a head.
+# A batch is images (N, 48, 48, 1), then targets (N, C) and weights (N,) per head.
 Batch = tuple[npt.NDArray[np.uint8], dict[str, Floats], dict[str, Floats]]
-# From images (N, 48, 48) to further targets (N, C) by head.
-Ask = Callable[[npt.NDArray[np.uint8]], dict[str, Floats]]
+# A teacher function turns images (N, 48, 48) into targets (N, C) per distillation head.
+AskTeachers = Callable[[npt.NDArray[np.uint8]], dict[str, Floats]]
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Faces and what each head is to learn from them.
+    """Faces with the targets of each head.
 
     Attributes:
         images: shape (N, 48, 48), uint8, grey.
-        targets: shape (N, C), float32, by head; a row of zeros where a face has no label of that scheme.
+        targets: shape (N, C), float32, per head; a row of zeros if a face has no label in that label set.
     """
 
     images: npt.NDArray[np.uint8]
@@ -39,23 +39,23 @@ class Examples:
 
     @property
     def weights(self) -> dict[str, Floats]:
-        """1 where a face has a label, else 0: shape (N,) by head."""
+        """1 if a face has a label, else 0: shape (N,) per head."""
         return {head: np.asarray(target.any(axis=1), np.float32) for head, target in self.targets.items()}
 
-    def validation(self, share: Share = SINGLE_PROCESS) -> Batch:
-        """A worker's share of them, as Keras wants validation data; those that cannot be shared evenly are left out."""
-        rows = np.arange(share.divisible(len(self)))[share.rows]
+    def validation(self, shard: Shard = SINGLE_PROCESS) -> Batch:
+        """A worker's part of the faces, as Keras' validation data; what cannot be split evenly is dropped."""
+        rows = np.arange(shard.divisible(len(self)))[shard.rows]
         return self.images[rows, ..., None], _take(self.targets, rows), _take(self.weights, rows)
 
 
 def join(parts: Sequence[LabelledFaces]) -> Examples:
-    """Put the label schemes of one split together, face by face; the heads are named by scheme.
+    """Join the label sets of one split, face by face. The heads have the names of the label sets.
 
     Raises:
-        DataError: the parts are not of the same file and split.
+        DataError: the parts are not from the same file and split.
     """
     if len({(part.source, part.split) for part in parts}) != 1:
-        raise DataError("label schemes can be learnt together only where they label the same faces")
+        raise DataError("label sets can be trained together only if they label the same faces")
     rows, first = np.unique(np.concatenate([part.rows for part in parts]), return_index=True)
     images = np.concatenate([part.images for part in parts])[first]
     targets = {}
@@ -69,26 +69,28 @@ def join(parts: Sequence[LabelledFaces]) -> Examples:
 class Batches(keras.utils.PyDataset):
     """Shuffled, augmented batches; the same seed gives the same batches in each epoch, also after a resume.
 
-    One of several workers makes the same batches as one alone would, and keeps its share. Faces of an epoch that cannot
-    be shared evenly are left out, other ones in each epoch.
+    Each of several workers computes the same batches as a single process, and keeps its part of each. Faces that
+    cannot be split evenly are dropped, different ones in each epoch.
 
     Args:
-        examples: the faces and what is known of them beforehand.
+        examples: the faces with their targets.
         recipe: how they are augmented and mixed.
-        share: what this worker keeps of each batch.
-        ask: is shown each batch as it comes out, and gives the targets of further heads.
+        shard: which part of each batch this worker keeps.
+        ask: called with each finished batch; returns the targets of the distillation heads.
     """
 
     def __init__(
-        self, examples: Examples, recipe: Recipe, share: Share = SINGLE_PROCESS, ask: Ask | None = None
+        self, examples: Examples, recipe: Recipe, shard: Shard = SINGLE_PROCESS, ask: AskTeachers | None = None
     ) -> None:
         super().__init__()
-        self._share = share
+        self._shard = shard
         self._ask = ask
         self._recipe = recipe
         self._images = examples.images
         main = str(recipe.labels)
-        self._chance = _chances(examples.targets[main]) if recipe.imbalance == "balanced_sampling" else None
+        self._probabilities = (
+            _sampling_probabilities(examples.targets[main]) if recipe.imbalance == "balanced_sampling" else None
+        )
         self._targets = {
             head: _smooth(target, recipe.label_smoothing) if head == "fer2013" else target
             for head, target in examples.targets.items()
@@ -100,20 +102,22 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def last_epoch(self) -> int:
-        """Number of the training's last epoch, from 0."""
+        """Index of the training's last epoch, from 0."""
         return self._recipe.epochs - 1
 
     def start_epoch(self, epoch: int) -> None:
-        """Shuffle anew for this epoch."""
+        """Shuffle for this epoch."""
         self._epoch = epoch
         soft_epochs = round(self._recipe.epochs * self._recipe.soft_end)
         is_soft = soft_epochs > 0 and epoch >= self._recipe.epochs - soft_epochs
-        self._augmentation = self._recipe.augmentation.undamaged() if is_soft else self._recipe.augmentation
+        self._augmentation = self._recipe.augmentation.without_corruptions() if is_soft else self._recipe.augmentation
         self._mixup = 0.0 if is_soft else self._recipe.mixup
         rng = np.random.default_rng((self._recipe.seed, epoch))
         count = len(self._images)
-        order = rng.permutation(count) if self._chance is None else rng.choice(count, count, p=self._chance)
-        self._order = order[: self._share.divisible(count)]
+        order = (
+            rng.permutation(count) if self._probabilities is None else rng.choice(count, count, p=self._probabilities)
+        )
+        self._order = order[: self._shard.divisible(count)]
 
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._recipe.batch_size)
@@ -126,7 +130,7 @@ class Batches(keras.utils.PyDataset):
         targets, weights = _take(self._targets, chosen), _take(self._weights, chosen)
         if self._mixup and rng.random() < self._recipe.mixup_share:
             images, targets = _mix(images, targets, float(rng.beta(self._mixup, self._mixup)), rng)
-        rows = self._share.rows
+        rows = self._shard.rows
         images, targets, weights = images[rows], _take(targets, rows), _take(weights, rows)
         if self._ask:
             targets |= self._ask(images)
@@ -134,8 +138,8 @@ class Batches(keras.utils.PyDataset):
         return images[..., None], targets, weights
 
 
-def class_shares(target: Floats) -> Floats:
-    """The share of each class in the labels: shape (C,)."""
+def class_frequencies(target: Floats) -> Floats:
+    """Fraction of each class in the labels: shape (C,)."""
     counts = target.sum(axis=0)
     return np.asarray(counts / counts.sum(), np.float32)
 
@@ -144,21 +148,21 @@ def _take(arrays: Mapping[str, Floats], rows: slice | npt.NDArray[np.intp]) -> d
     return {head: array[rows] for head, array in arrays.items()}
 
 
-def _chances(target: Floats) -> npt.NDArray[np.float64]:
-    """Chance of each face to be drawn, such that all classes come equally often: shape (N,)."""
+def _sampling_probabilities(target: Floats) -> npt.NDArray[np.float64]:
+    """Probability to draw each face, so that all classes are drawn equally often: shape (N,)."""
     rarity = _rarity(target)
     return np.asarray(rarity / rarity.sum(), np.float64)
 
 
 def _class_weights(target: Floats) -> Floats:
-    """Each face's weight, inverse to its class' share, one on average: shape (N,)."""
+    """Weight of each face, inverse to the frequency of its class, with mean 1: shape (N,)."""
     rarity = _rarity(target)
     return np.asarray(rarity / rarity[target.any(axis=1)].mean(), np.float32)
 
 
 def _rarity(target: Floats) -> npt.NDArray[np.float64]:
-    """One over the share of each face's class: shape (N,)."""
-    return np.asarray(target.astype(np.float64) @ (1 / np.maximum(class_shares(target), 1e-6)), np.float64)
+    """Inverse frequency of each face's class: shape (N,)."""
+    return np.asarray(target.astype(np.float64) @ (1 / np.maximum(class_frequencies(target), 1e-6)), np.float64)
 
 
 def _smooth(target: Floats, smoothing: float) -> Floats:
@@ -169,7 +173,7 @@ def _smooth(target: Floats, smoothing: float) -> Floats:
 def _mix(
     images: npt.NDArray[np.uint8], targets: Mapping[str, Floats], share: float, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], dict[str, Floats]]:
-    """Lay each face over another of the batch, and their targets alike."""
+    """Mix each face with another of the batch, and their targets in the same ratio."""
     other = rng.permutation(len(images))
     mixed = np.rint(images * np.float32(share) + images[other] * np.float32(1 - share)).astype(np.uint8)
     return mixed, {

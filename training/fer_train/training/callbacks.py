@@ -1,4 +1,4 @@
-"""What happens between epochs: a record that survives a kill, and a checkpoint to go on from."""
+"""Callbacks between epochs: a history that survives a kill, and a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHECKPOINT = "epoch-{:04d}.weights.h5"
 
 
 class StartEpoch(keras.callbacks.Callback):
-    """Tells the batches which epoch it is: after a resume it is not the first."""
+    """Tells the batches the number of the epoch, which does not begin at 0 after a resume."""
 
     def __init__(self, batches: Batches) -> None:
         super().__init__()
@@ -32,10 +32,11 @@ class StartEpoch(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Writes `history.csv` anew after each epoch, one row per epoch.
+    """Rewrites `history.csv` after each epoch, one row per epoch.
 
-    On a resume it drops the rows of epochs that will be trained again, and shows the others to the callbacks that
-    decide by the past: Keras' own forget it when the process ends. All workers keep the rows, one writes them.
+    On a resume it drops the rows of epochs that will be trained again. It passes the other rows to the callbacks that
+    depend on earlier epochs, since Keras' callbacks keep no state between processes. All workers keep the rows; one
+    writes them.
     """
 
     def __init__(
@@ -49,16 +50,16 @@ class History(keras.callbacks.Callback):
         self.rows = _read(path)[:first_epoch] if first_epoch else []
 
     def on_train_begin(self, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Bring the other callbacks up to date."""
+        """Pass the earlier epochs to the other callbacks."""
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         for callback in self._replay:
             for epoch, row in enumerate(self.rows):
                 callback.on_epoch_end(epoch, dict(row))
             if isinstance(callback, keras.callbacks.ReduceLROnPlateau):
-                self.model.optimizer.learning_rate = rate  # the checkpoint's is reduced already
+                self.model.optimizer.learning_rate = rate  # the checkpoint holds the reduced rate already
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Note the time, and the learning rate that the epoch begins with."""
+        """Store the time and the learning rate at the start of the epoch."""
         self._begin = time.monotonic()
         self._rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
@@ -67,7 +68,7 @@ class History(keras.callbacks.Callback):
         seconds = round(time.monotonic() - self._begin, 2)
         loss = float((logs or {}).get("loss", math.nan))
         if not math.isfinite(loss):
-            raise ConfigError(f"the loss is {loss} after epoch {epoch + 1}. Train anew with a lower --learning-rate")
+            raise ConfigError(f"the loss is {loss} after epoch {epoch + 1}. Train again with a lower --learning-rate")
         row = {"epoch": float(epoch), "seconds": seconds, "learning_rate": self._rate}
         row |= {self._column(name): float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
         self.rows.append(row)
@@ -83,19 +84,19 @@ class History(keras.callbacks.Callback):
         aside.replace(self._path)
 
     def _column(self, name: str) -> str:
-        """Keras puts the head before a metric's name; the main head's go without."""
+        """Keras puts the head's name before that of a metric. The columns of the main head have no such prefix."""
         return name.replace(f"{self._main}_", "", 1)
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer after each epoch, whole or not at all, under the number of epochs done."""
+    """Saves weights and optimizer after each epoch, atomically. The file name holds the number of finished epochs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Save, then remove the checkpoint before."""
+        """Save, then remove the previous checkpoint."""
         before = _checkpoints(self._folder)
         _save_weights(self.model, self._folder / _CHECKPOINT.format(epoch + 1))
         for path in before:
@@ -103,9 +104,9 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the weights, averaged if they are, of the epoch with the main head's highest validation accuracy.
+    """Saves the weights (the average, if EMA is on) of the epoch with the main head's highest validation accuracy.
 
-    All workers swap the averages in, since JAX wants them in step; one writes.
+    All workers swap the averages in, since JAX needs them in step; one writes.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class KeepBest(keras.callbacks.Callback):
 
 
 def restore(model: keras.Model, folder: Path) -> int:
-    """Load the last checkpoint into a compiled model; return the number of epochs done, 0 where there is none."""
+    """Load the last checkpoint into a compiled model; return the number of finished epochs, 0 without a checkpoint."""
     saved = _checkpoints(folder)
     if not saved:
         return 0
@@ -141,21 +142,21 @@ def restore(model: keras.Model, folder: Path) -> int:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Load what `_save_weights` saved. Raises ConfigError where it is damaged."""
+    """Load what `_save_weights` saved. Raises ConfigError if it is damaged."""
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: is missing or damaged. Remove {path.parent.parent} and train anew") from error
+        raise ConfigError(f"{path}: is missing or damaged. Remove {path.parent.parent} and train again") from error
 
 
 def has_stopped(history: Path, patience: int | None) -> bool:
-    """Whether a training was stopped early already: its validation loss has not fallen for so many epochs."""
+    """Whether a training has stopped early: its validation loss has not fallen for `patience` epochs."""
     losses = [row["val_loss"] for row in _read(history)]
     return patience is not None and bool(losses) and len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def epochs_done(folder: Path) -> int:
-    """The number of epochs that the last checkpoint has behind it, 0 where there is none."""
+    """The number of finished epochs in the last checkpoint; 0 if there is none."""
     saved = _checkpoints(folder)
     return int(saved[-1].name.removeprefix("epoch-").split(".")[0]) if saved else 0
 
@@ -165,7 +166,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save weights and optimizer whole or not at all. Raises ConfigError where there is no room: HDF5 would crash."""
+    """Save weights and optimizer atomically. Raises ConfigError if the disk is too full: HDF5 would crash there."""
     optimizer = model.optimizer.variables if model.optimizer else []
     require_room(path.parent, sum(4 * math.prod(variable.shape) for variable in (*model.variables, *optimizer)))
     aside = path.with_name("aside.weights.h5")
@@ -179,4 +180,4 @@ def _read(path: Path) -> list[dict[str, float]]:
         with path.open(newline="") as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: is missing or damaged. Remove {path.parent} and train anew") from error
+        raise ConfigError(f"{path}: is missing or damaged. Remove {path.parent} and train again") from error

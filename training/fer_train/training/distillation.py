@@ -1,4 +1,4 @@
-"""What larger models say of the training faces: soft labels to distil from (Hinton et al., 2015, arXiv:1503.02531)."""
+"""Knowledge distillation: teachers' probabilities as soft labels (Hinton et al., 2015, arXiv:1503.02531)."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ def soft_labels(
 ) -> dict[Scheme, Floats]:
     """Return the teachers' mean probabilities, each over a face and its mirror image.
 
-    A teacher is asked once: its answers lie beside it as `<model>.<fingerprint>.npy`.
+    Each teacher runs once. Its outputs are cached beside it as `<model>.<fingerprint>.npy`.
 
     Args:
         teachers: `.keras` files, or folders of runs, of which each head is a teacher.
         images: shape (N, 48, 48).
-        schemes: the label schemes that are wanted.
+        schemes: the label sets to return.
 
     Returns:
-        Probabilities, shape (N, C), by scheme; a scheme without a teacher is left out.
+        Probabilities, shape (N, C), per label set. A label set without a teacher is missing.
 
     Raises:
-        ConfigError: a teacher is not there, or none knows any of the schemes.
+        ConfigError: a teacher is missing, or no teacher was trained on any of the label sets.
         ModelError: a teacher cannot be read, or has other classes than its record says.
     """
     found: dict[Scheme, list[Floats]] = {}
-    for head, scheme in _asked(teachers, schemes):
+    for head, scheme in _usable(teachers, schemes):
         found.setdefault(scheme, []).append(_ask(head, images, scheme))
     return {scheme: np.asarray(np.mean(answers, axis=0), np.float32) for scheme, answers in found.items()}
 
 
 class TeacherEnsemble:
-    """Teachers that are asked about one batch after the other, and answer with their mean probabilities.
+    """Several teachers that return their mean probabilities for a batch.
 
     Args:
         teachers: `.keras` files, or folders of runs, of which each head is a teacher.
-        schemes: the label schemes that are wanted.
+        schemes: the label sets to return.
 
     Raises:
-        ConfigError: a teacher is not there, or none knows any of the schemes.
+        ConfigError: a teacher is missing, or no teacher was trained on any of the label sets.
         ModelError: a teacher cannot be read, or has other classes than its record says.
     """
 
@@ -68,7 +68,7 @@ class TeacherEnsemble:
         found: dict[Scheme, list[keras.KerasTensor]] = {}
         with undistributed():
             trunk: keras.Model | None = None
-            for number, (path, scheme) in enumerate(_asked(teachers, schemes)):
+            for number, (path, scheme) in enumerate(_usable(teachers, schemes)):
                 model = _load(path, scheme)
                 if not _ends_in_a_head(model):
                     found.setdefault(scheme, []).append(_renamed(model, f"teacher{number}")(inputs))
@@ -86,58 +86,58 @@ class TeacherEnsemble:
 
     @property
     def schemes(self) -> tuple[Scheme, ...]:
-        """The label schemes of which they know something."""
+        """The label sets for which there is a teacher."""
         return tuple(self._model.output)
 
     def answer(self, images: npt.NDArray[np.uint8]) -> dict[Scheme, Floats]:
-        """Probabilities, shape (N, C), by scheme, for grey faces of shape (N, 48, 48)."""
+        """Probabilities, shape (N, C), per label set, for grey faces of shape (N, 48, 48)."""
         with undistributed():
             answers = self._model.predict_on_batch(images[..., None])
         return {scheme: np.asarray(answer, np.float32) for scheme, answer in answers.items()}
 
 
 def describe(teachers: Sequence[Path]) -> list[dict[str, str]]:
-    """Which models they are, by the end of their path and their hash."""
+    """Identify the models by the end of their path and their SHA-256."""
     heads = [head for teacher in teachers for head in _heads(teacher)]
     return [{"model": "/".join(head.parts[-2:]), "sha256": sha256(head.read_bytes())} for head in heads]
 
 
-def _asked(teachers: Sequence[Path], schemes: Sequence[Scheme]) -> list[tuple[Path, Scheme]]:
-    """The models that know one of the label schemes, and which."""
+def _usable(teachers: Sequence[Path], schemes: Sequence[Scheme]) -> list[tuple[Path, Scheme]]:
+    """The models that were trained on one of the label sets, with that label set."""
     known = [
         (head, find_scheme(head, None, training_record(head), f"Keep {RECORD_FILE} of its training beside it"))
         for teacher in teachers
         for head in _heads(teacher)
     ]
-    asked = [(head, scheme) for head, scheme in known if scheme in schemes]
-    if not asked:
-        raise ConfigError(f"no teacher knows the labels {', '.join(schemes)}. Name a run that was trained on them")
-    return asked
+    usable = [(head, scheme) for head, scheme in known if scheme in schemes]
+    if not usable:
+        raise ConfigError(f"no teacher was trained on the labels {', '.join(schemes)}. Name a run that was")
+    return usable
 
 
 def _load(path: Path, scheme: Scheme) -> keras.Model:
     model = load_model(path)
     if model.output_shape[1] != len(LABELS[scheme]):
         raise ModelError(
-            f"{path}: tells {model.output_shape[1]} classes apart, {scheme} has {len(LABELS[scheme])}. "
+            f"{path}: has {model.output_shape[1]} classes, but {scheme} has {len(LABELS[scheme])}. "
             f"Fix the scheme in {RECORD_FILE} beside it"
         )
     return model
 
 
 def _ends_in_a_head(model: keras.Model) -> bool:
-    """Whether its last layer alone makes the classes of what comes before, as in our own networks."""
+    """Whether the last layer is the whole head, as in our own networks."""
     return isinstance(model.layers[0], keras.layers.InputLayer) and model.output is model.layers[-1].output
 
 
 def _renamed(model: keras.Model, name: str) -> keras.Model:
-    """Wrap a model: no two parts of one may have the same name."""
+    """Wrap a model under another name: two parts of one model may not have the same name."""
     inputs = keras.Input((MODEL_SIZE, MODEL_SIZE, 1))
     return keras.Model(inputs, model(inputs), name=name)
 
 
 def _have_same_weights(trunk: keras.Model, layers: Sequence[keras.layers.Layer]) -> bool:
-    """Whether layers are those of a trunk: the heads of one run are saved with the same one each."""
+    """Whether layers equal a trunk: the heads of one run are each saved with the same trunk."""
     weights = [weight for layer in layers for weight in layer.get_weights()]
     others = trunk.get_weights()
     return len(weights) == len(others) and all(map(np.array_equal, weights, others))
@@ -160,7 +160,7 @@ def _ask(path: Path, images: npt.NDArray[np.uint8], scheme: Scheme) -> Floats:
         answers: Floats = np.load(cache)
         if answers.shape == (len(images), len(LABELS[scheme])):
             return answers
-    _log.info("%s: is asked about %d faces", path, len(images))
+    _log.info("%s: teacher predicts %d faces", path, len(images))
     model = _load(path, scheme)
     answers = (predict(model, images) + predict(model, np.ascontiguousarray(images[:, :, ::-1]))) / np.float32(2)
     aside = cache.with_name(f"{cache.stem}.part.npy")
@@ -168,5 +168,5 @@ def _ask(path: Path, images: npt.NDArray[np.uint8], scheme: Scheme) -> Floats:
         np.save(aside, answers)
         aside.replace(cache)
     except OSError as error:
-        _log.warning("%s: the answers cannot be kept for another time (%s)", cache, error.strerror)
+        _log.warning("%s: the teacher's outputs cannot be cached (%s)", cache, error.strerror)
     return answers

@@ -1,4 +1,4 @@
-"""Several processes, on one machine or many, that train one model together: Keras' data parallelism on JAX."""
+"""Train one model in several processes, on one machine or many: Keras' data parallelism on JAX."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ import numpy as np
 
 from fer_edge.errors import ConfigError, reason
 
+# Workers wait this long for one another at the start.
 _MEETING_SECONDS = 300
-# How long a worker that is done or gives up waits for the others; the first may be writing a checkpoint still.
+# At the end a worker waits this long for the others: the first may still be writing a checkpoint.
 _SHUTDOWN_SECONDS = 60
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What one worker takes of each batch.
+class Shard:
+    """The part of each batch that one worker processes.
 
     Attributes:
-        worker: from 0; the first writes all files.
-        workers: how many there are.
-        devices: processors that a batch is spread over, those of all workers together.
+        worker: number of this worker, from 0. Worker 0 writes all files.
+        workers: number of workers.
+        devices: number of devices of all workers together; a batch is split over them.
     """
 
     worker: int = 0
@@ -44,24 +45,24 @@ class Share:
 
     @property
     def rows(self) -> slice:
-        """Which rows of a batch are this worker's."""
+        """The rows of a batch that this worker processes."""
         return slice(self.worker, None, self.workers)
 
     def divisible(self, count: int) -> int:
-        """The most of so many faces that all devices can have equally many of."""
+        """The largest number up to `count` that can be split evenly over all devices."""
         return count - count % self.devices
 
 
-SINGLE_PROCESS = Share()
+SINGLE_PROCESS = Shard()
 
 
 @dataclass(frozen=True, slots=True)
 class Coordinator:
-    """Where the workers find one another.
+    """How the workers find one another.
 
     Attributes:
-        worker: this one's number, from 0.
-        workers: how many there are.
+        worker: number of this worker, from 0.
+        workers: number of workers.
         coordinator: HOST:PORT at which worker 0 can be reached.
     """
 
@@ -69,16 +70,16 @@ class Coordinator:
     workers: int
     coordinator: str
 
-    def join(self, batch_size: int) -> Share:
-        """Wait until all workers are there, at most five minutes. Must come before any other computation.
+    def join(self, batch_size: int) -> Shard:
+        """Wait at most five minutes for all workers. Call it before any other computation.
 
         Raises:
-            ConfigError: worker 0 cannot listen or be reached, or a batch cannot be shared evenly.
+            ConfigError: worker 0 cannot listen or be reached, or a batch cannot be split evenly.
         """
         import jax  # noqa: PLC0415 - only where it is the back end
 
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from ending the process
+        jax.config.update("jax_enable_preemption_service", False)  # with it, SIGTERM would not end the process
         _log.info("waiting for %d workers to meet at %s", self.workers, self.coordinator)
         if self.worker:
             self._reach()
@@ -92,14 +93,14 @@ class Coordinator:
             )
         except RuntimeError as error:
             raise ConfigError(f"--coordinator {self.coordinator}: cannot listen there. Choose another port") from error
-        share = Share(self.worker, self.workers, jax.device_count())
-        if batch_size % share.devices:
-            raise ConfigError(f"batch_size {batch_size}: {share.devices} devices cannot share it evenly")
+        shard = Shard(self.worker, self.workers, jax.device_count())
+        if batch_size % shard.devices:
+            raise ConfigError(f"batch_size {batch_size}: cannot be split evenly over {shard.devices} devices")
         keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-        return share
+        return shard
 
     def _reach(self) -> None:
-        """Wait for worker 0 to listen: JAX itself would end the process if it does not."""
+        """Wait until worker 0 listens: JAX itself would end the process without a message."""
         host, _, port = self.coordinator.rpartition(":")
         deadline = time.monotonic() + _MEETING_SECONDS
         while True:
@@ -116,10 +117,10 @@ class Coordinator:
 
 
 def parse_coordinator(workers: int | None, worker: int | None, coordinator: str | None) -> Coordinator | None:
-    """Return what the three options say together; None if there are none.
+    """Combine the three options; None if none is given.
 
     Raises:
-        ConfigError: they do not fit together, or Keras runs on another back end than JAX.
+        ConfigError: the options do not fit together, or Keras does not run on JAX.
     """
     if workers is None and worker is None and coordinator is None:
         return None
@@ -135,25 +136,25 @@ def parse_coordinator(workers: int | None, worker: int | None, coordinator: str 
 
 
 def assert_same_config(*facts: object) -> None:
-    """Compare among the workers what must be the same for all.
+    """Check that all workers have the same configuration.
 
     Args:
         facts: anything that JSON can hold.
 
     Raises:
-        ConfigError: it is not; all workers raise it.
+        ConfigError: they differ. All workers raise it.
     """
     from jax.experimental import multihost_utils  # noqa: PLC0415 - only where it is the back end
 
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()
     everyones = multihost_utils.process_allgather(np.frombuffer(digest, np.uint8))
     if (everyones != everyones[0]).any():
-        raise ConfigError("the workers differ. Start all with the same options, data and state of --out")
+        raise ConfigError("the workers differ. Start all with the same options, data and contents of --out")
 
 
 @contextmanager
 def undistributed() -> Iterator[None]:
-    """Let one worker do something without the others, such as saving: Keras makes variables for it."""
+    """Let one worker do something without the others, such as saving, for which Keras creates variables."""
     together = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
@@ -163,7 +164,7 @@ def undistributed() -> Iterator[None]:
 
 
 def shutdown() -> None:
-    """Part, all workers at once: each goes on alone, and none waits for another any more."""
+    """End the connection of all workers at once. After that none waits for another."""
     import jax  # noqa: PLC0415 - only where it is the back end
 
     keras.distribution.set_distribution(None)

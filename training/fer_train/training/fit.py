@@ -16,7 +16,7 @@ from fer_train.data.datasets import LABELS, LabelledFaces, Scheme
 from fer_train.recipes import Recipe
 from fer_train.runs.resume import UNFINISHED, check, claim, compare
 from fer_train.training.artifacts import circumstances, describe_faces, refresh_batch_norm, save
-from fer_train.training.batches import Ask, Batches, Examples, Floats, join
+from fer_train.training.batches import AskTeachers, Batches, Examples, Floats, join
 from fer_train.training.callbacks import (
     Checkpoint,
     History,
@@ -28,7 +28,7 @@ from fer_train.training.callbacks import (
     restore,
 )
 from fer_train.training.distillation import TeacherEnsemble, describe, soft_labels
-from fer_train.training.distributed import SINGLE_PROCESS, Coordinator, Share, assert_same_config, shutdown
+from fer_train.training.distributed import SINGLE_PROCESS, Coordinator, Shard, assert_same_config, shutdown
 from fer_train.training.losses import add_heads, losses, soft, soften
 from fer_train.training.precision import Precision
 from fer_train.training.torch_kernels import fuse_layers
@@ -82,7 +82,7 @@ def fit(
     """
     examples, watched = join(train), join(validation)
     check(out, resume)
-    share = coordinator.join(recipe.batch_size) if coordinator else SINGLE_PROCESS
+    shard = coordinator.join(recipe.batch_size) if coordinator else SINGLE_PROCESS
     if coordinator:
         begun = epochs_done(out / UNFINISHED) if resume else None
         facts = [describe_faces(faces) for faces in (*train, *validation)]
@@ -94,11 +94,11 @@ def fit(
     record = _record(recipe, precision, [*train, *validation], teachers, init, freeze)
     if resume:
         compare(out, record)
-    elif share.writes:
+    elif shard.writes:
         claim(out, record)
     for scheme in taught:
         watched.targets[soft(scheme)] = np.zeros((len(watched), len(LABELS[scheme])), np.float32)
-    batches = Batches(examples, recipe, share, ask)
+    batches = Batches(examples, recipe, shard, ask)
     model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets, taught))
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
     is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
@@ -107,14 +107,14 @@ def fit(
         shuffle=False,  # the batches are, in an order that a resumed training has too
         initial_epoch=first_epoch,
         epochs=first_epoch if is_over else recipe.epochs,
-        validation_data=watched.validation(share),
-        validation_batch_size=share.divisible(512),
-        callbacks=[*_callbacks(recipe, out, batches, first_epoch, share), *callbacks],
+        validation_data=watched.validation(shard),
+        validation_batch_size=shard.divisible(512),
+        callbacks=[*_callbacks(recipe, out, batches, first_epoch, shard), *callbacks],
         verbose=0,
     )
     if coordinator:
         shutdown()
-    if not share.writes:
+    if not shard.writes:
         return None
     trunk, model = _copy(model, recipe, taught)
     if recipe.keep == "best":
@@ -126,11 +126,13 @@ def fit(
     return saved
 
 
-def _teach(teachers: Sequence[Path], examples: Examples, recipe: Recipe) -> tuple[Ask | None, tuple[Scheme, ...]]:
-    """Ask the teachers now, which adds their answers to the examples' targets, or return whom to ask of each batch.
+def _teach(
+    teachers: Sequence[Path], examples: Examples, recipe: Recipe
+) -> tuple[AskTeachers | None, tuple[Scheme, ...]]:
+    """Run fixed teachers now and add their outputs to the targets, or return a function that runs them per batch.
 
     Returns:
-        What the batches ask, if anything, and the schemes that are taught.
+        The function for the batches, or None, and the label sets that have teachers.
     """
     if not teachers:
         return None, ()
@@ -159,7 +161,7 @@ def _network(recipe: Recipe, taught: Sequence[Scheme], init: Path | None, freeze
 
 
 def _callbacks(
-    recipe: Recipe, out: Path, batches: Batches, first_epoch: int, share: Share
+    recipe: Recipe, out: Path, batches: Batches, first_epoch: int, shard: Shard
 ) -> list[keras.callbacks.Callback]:
     """The order matters: averaged weights are swapped in first, and the checkpoint is the last to be told."""
     ema = keras.callbacks.SwapEMAWeights() if recipe.ema else None
@@ -170,9 +172,9 @@ def _callbacks(
         )
     if recipe.stop_patience:
         watching.append(keras.callbacks.EarlyStopping(patience=recipe.stop_patience))
-    history = History(out / _HISTORY, recipe.labels, first_epoch, watching, writes=share.writes)
-    best = [KeepBest(out / UNFINISHED / _BEST, history, ema, writes=share.writes)] if recipe.keep == "best" else []
-    checkpoint = [Checkpoint(out / UNFINISHED)] if share.writes else []
+    history = History(out / _HISTORY, recipe.labels, first_epoch, watching, writes=shard.writes)
+    best = [KeepBest(out / UNFINISHED / _BEST, history, ema, writes=shard.writes)] if recipe.keep == "best" else []
+    checkpoint = [Checkpoint(out / UNFINISHED)] if shard.writes else []
     return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, *checkpoint]
 
 

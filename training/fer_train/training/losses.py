@@ -1,4 +1,4 @@
-"""What a training minimises: heads on one trunk, and their losses."""
+"""The heads on one trunk, and their losses."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from fer_train.architectures import build
 from fer_train.architectures.parts import HEAD
 from fer_train.data.datasets import LABELS, Scheme
 from fer_train.recipes import Recipe
-from fer_train.training.batches import class_shares
+from fer_train.training.batches import class_frequencies
 
-# Keeps logarithms finite.
+# This keeps logarithms finite.
 _TINY = 1e-7
 
 
 def soft(scheme: Scheme) -> str:
-    """The name of the head that learns a scheme from teachers."""
+    """The name of the head that is trained on the teachers' outputs for a label set."""
     return f"soft_{scheme}"
 
 
 def add_heads(model: keras.Model, recipe: Recipe, taught: Collection[Scheme] = ()) -> keras.Model:
-    """Give a classifier a further head for each label scheme that is learnt besides.
+    """Add an auxiliary head to a classifier for each auxiliary label set.
 
     Args:
         model: (N, 48, 48, 1) to (N, C); its last layer is dense.
-        recipe: names the schemes.
-        taught: schemes for which there are teachers.
+        recipe: names the label sets.
+        taught: label sets for which there are teachers.
 
     Returns:
-        A model with one output a scheme, by the scheme's name, and for one with teachers also `soft_<scheme>`: the same
-        probabilities at the recipe's temperature.
+        A model with one output per label set, with its name. A label set with teachers has a second output
+        `soft_<name>`: the same probabilities at the recipe's temperature.
     """
     features = model.get_layer(HEAD).input
     outputs: dict[str, keras.KerasTensor] = {recipe.labels: model.output}
@@ -48,13 +48,13 @@ def add_heads(model: keras.Model, recipe: Recipe, taught: Collection[Scheme] = (
 
 
 def head_model(trunk: keras.Model, model: keras.Model, recipe: Recipe, scheme: Scheme) -> keras.Model:
-    """Return the classifier of one scheme alone, in the present precision.
+    """Return the classifier of one label set alone, in the current precision.
 
     Args:
         trunk: the trained classifier of the main labels.
-        model: the same with its further heads.
-        recipe: of both.
-        scheme: whose head.
+        model: the same with its auxiliary heads.
+        recipe: recipe of both.
+        scheme: the label set of the head.
     """
     alone = build(recipe.architecture, len(LABELS[scheme]), recipe.dropout)
     trained = trunk.layers
@@ -74,10 +74,11 @@ def soften(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.ND
 def losses(
     recipe: Recipe, targets: Mapping[str, npt.NDArray[np.float32]], taught: Collection[Scheme] = ()
 ) -> dict[str, Any]:
-    """Keras' `loss`, `loss_weights` and `weighted_metrics` by head.
+    """Keras' `loss`, `loss_weights` and `weighted_metrics` per head.
 
-    The weights sum to one, with teachers and without, so that a learning rate means the same in both. A teacher's part
-    weighs T² more than its share says, since gradients at a temperature T are as much smaller (Hinton et al., 2015).
+    The weights sum to one, with and without teachers, so that a learning rate means the same in both cases. The loss
+    against teachers is multiplied by T², since gradients at temperature T are smaller by that factor (Hinton et al.,
+    2015).
     """
     weights: dict[str, float] = {}
     for scheme in recipe.schemes:
@@ -90,22 +91,22 @@ def losses(
     weights = {head: weight / total for head, weight in weights.items()}
     loss: dict[str, Any] = dict.fromkeys(weights, "categorical_crossentropy")
     if recipe.imbalance == "logit_adjustment":
-        loss[recipe.labels] = AdjustedCrossentropy(class_shares(targets[recipe.labels]))
+        loss[recipe.labels] = AdjustedCrossentropy(class_frequencies(targets[recipe.labels]))
     metrics = {scheme: ["accuracy"] for scheme in recipe.schemes}
     return {"loss": loss, "loss_weights": weights, "weighted_metrics": metrics}
 
 
 class AdjustedCrossentropy(keras.losses.Loss):
-    """Cross-entropy after each class' logit was raised by the logarithm of its share (Menon et al., arXiv:2007.07314).
+    """Cross-entropy with the log class frequency added to each logit (Menon et al., arXiv:2007.07314).
 
-    The model itself is left without that bias, and so favours no class for being frequent.
+    The model itself has no such bias, so it does not prefer frequent classes.
     """
 
-    def __init__(self, shares: npt.NDArray[np.float32]) -> None:
+    def __init__(self, frequencies: npt.NDArray[np.float32]) -> None:
         super().__init__(name="adjusted_crossentropy")
-        self._log_shares = np.log(np.where(shares > 0, shares, 1))  # a class that never occurs is learnt as such
+        self._log_frequencies = np.log(np.where(frequencies > 0, frequencies, 1))  # no change for an absent class
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        """Targets and probabilities, both (N, C), to losses (N,)."""
-        adjusted = ops.log_softmax(ops.log(y_pred + _TINY) + self._log_shares, axis=-1)
+        """Return losses, shape (N,), for targets and probabilities, both of shape (N, C)."""
+        adjusted = ops.log_softmax(ops.log(y_pred + _TINY) + self._log_frequencies, axis=-1)
         return -ops.sum(y_true * adjusted, axis=-1)

@@ -1,4 +1,4 @@
-"""What a training step computes in."""
+"""The number format of a training step."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal, get_args
 
 from fer_edge.errors import ConfigError, choose
 
-# Keras' policies.
+# These are names of Keras' policies.
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
-# The first compute capability whose tensor cores multiply in bfloat16.
+# From this compute capability on, NVIDIA's tensor cores multiply in bfloat16.
 _AMPERE = 8.0
 
 
 def parse_precision(name: str) -> Precision:
-    """Return a precision by name; `auto` is `mixed_bfloat16` where the machine multiplies in it, else `float32`.
+    """Return a precision by name; `auto` is `mixed_bfloat16` if the device multiplies in it, else `float32`.
 
     Raises:
         ConfigError: it is unknown.
@@ -29,9 +29,9 @@ def parse_precision(name: str) -> Precision:
 
 
 def _has_bfloat16() -> bool:
-    """Whether the device gains by it: a GPU from NVIDIA's Ampere on, or with PyTorch a processor that can.
+    """Whether bfloat16 is faster here: on NVIDIA GPUs from Ampere on, and with PyTorch on CPUs that support it.
 
-    JAX is not asked: once it was, several workers could not meet any more.
+    JAX is not queried: after a query several workers cannot connect any more.
     """
     import keras  # noqa: PLC0415 - slow to load
 
@@ -51,7 +51,7 @@ def _processor_has_bfloat16() -> bool:
 
 
 def _gpus_of_tensorflow() -> list[float]:
-    """Compute capabilities, as NVIDIA numbers them."""
+    """The compute capability of each NVIDIA GPU."""
     import tensorflow as tf  # noqa: PLC0415 - only where it is the back end
 
     details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))

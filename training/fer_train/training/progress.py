@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar for the epoch, and one line per epoch that is done."""
+"""Show the progress of a training: a bar for the epoch, and one line per finished epoch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """A context manager: shows the bar on a terminal, and logs the line in any case.
+    """A context manager that shows a bar on a terminal and logs one line per epoch.
 
-    Keras' own bar cannot redraw a line that is longer than the terminal is wide, which it is with several heads.
+    Keras' own bar breaks if its line is wider than the terminal, as it is with several heads.
     """
 
     def __init__(self, labels: str) -> None:
@@ -54,7 +54,7 @@ class EpochProgress(keras.callbacks.Callback):
         self._progress.reset(self._task, total=self.params["steps"], description=name, result="")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         loss = f"loss {float((logs or {})['loss']):.3f}" if logs else ""
         self._progress.update(self._task, completed=batch + 1, result=loss)
 

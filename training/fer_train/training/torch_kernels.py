@@ -1,4 +1,4 @@
-"""Convolutions and batch norms by PyTorch's own kernels: Keras' ways there take more time than the mathematics."""
+"""Use PyTorch's own kernels for convolutions and batch norms: Keras' implementations on PyTorch are slow."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import keras
 
 
 def fuse_layers(model: keras.Model) -> None:
-    """Let PyTorch's own kernels compute a model's convolutions and batch norms, where PyTorch is the back end.
+    """Let PyTorch's own kernels compute a model's convolutions and batch norms, if PyTorch is the back end.
 
-    Keras copies each convolution's input into another layout, in which the gradients are slow as well, and goes a dozen
-    times over a batch norm's. The mathematics is Keras' (Ioffe & Szegedy, arXiv:1502.03167), but for the moving
-    variance, which PyTorch keeps unbiased. The layers stay Keras' own, and are saved as such.
+    Keras copies each convolution's input into another memory layout, in which gradients are slow too, and computes a
+    batch norm in about a dozen passes. The results are the same (Ioffe & Szegedy, arXiv:1502.03167), except for the
+    moving variance, which is unbiased in PyTorch. The layers stay Keras layers and are saved as such.
     """
     if keras.backend.backend() != "torch":
         return
@@ -39,7 +39,7 @@ def _convolve(layer: keras.layers.Conv2D, inputs: keras.KerasTensor, kernel: ker
 
 
 def _padding(layer: keras.layers.Conv2D, axis: int, size: int) -> tuple[int, int]:
-    """What `same` adds before and after: the output has a pixel for each stride that has begun, the odd one is last."""
+    """Padding before and after an axis for Keras' `same`: an odd pixel is added at the end."""
     kernel, stride = layer.kernel_size[axis], layer.strides[axis]
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2

@@ -1,4 +1,4 @@
-"""Start from what another model has learnt."""
+"""Initialise a network from the weights of another."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from fer_train.runs.records import training_record
 
 
 def initialise(model: keras.Model, source: Path, freeze: Sequence[str] = ()) -> None:
-    """Copy a trained model's weights into a fresh one of the same architecture, and keep some of them as they are.
+    """Copy a trained model's weights into a new one of the same architecture, and freeze some layers.
 
-    The last layer is copied too where it tells as many classes apart; else it stays fresh.
+    The last layer is copied too if it has the same number of classes; otherwise it keeps its random weights.
 
     Args:
-        model: is changed; not compiled yet.
+        model: changed in place; must not be compiled yet.
         source: a `.keras` or `.h5` file.
-        freeze: names of layers, with `*` and `?`; `trunk` stands for all but the last. A frozen batch norm keeps its
-            statistics as well.
+        freeze: names of layers, with `*` and `?`; `trunk` means all but the last. A frozen batch norm also keeps its
+            statistics.
 
     Raises:
         ModelError: the source cannot be read or is of another architecture.
-        ConfigError: a name to freeze fits no layer.
+        ConfigError: a name to freeze matches no layer.
     """
     learnt = load_model(source)
     if [type(layer) for layer in learnt.layers] != [type(layer) for layer in model.layers]:
         recipe = training_record(source).get("recipe")
         name = recipe.get("architecture", "") if isinstance(recipe, dict) else ""
         raise ModelError(
-            f"{source}: is no {_describe(model)}, but {_describe(learnt)}. Name its --architecture {name}".rstrip()
+            f"{source}: is {_describe(learnt)}, not {_describe(model)}. Give its --architecture {name}".rstrip()
         )
     for layer, other in zip(model.layers, learnt.layers, strict=True):
         weights = other.get_weights()
         if [weight.shape for weight in weights] == [weight.shape for weight in layer.weights]:
             layer.set_weights(weights)
         elif layer is not model.layers[-1]:
-            raise ModelError(f"{source}: its layer {other.name} has another size than that of {model.name}")
+            raise ModelError(f"{source}: its layer {other.name} has another size than in {model.name}")
     for pattern in freeze:
         _freeze(model, pattern)
 
 
 def initialise_heads(model: keras.Model, source: Path, schemes: Sequence[Scheme]) -> None:
-    """Copy the further heads of a training, too, as far as it had them.
+    """Copy the auxiliary heads of a training, as far as it has them.
 
     Args:
-        model: has a head for each of the schemes.
-        source: the file that its trunk was copied from.
-        schemes: of the heads.
+        model: has a head for each of the label sets.
+        source: the file from which its trunk was copied.
+        schemes: label sets of the heads.
 
     Raises:
         ModelError: a head cannot be read.
@@ -65,7 +65,7 @@ def initialise_heads(model: keras.Model, source: Path, schemes: Sequence[Scheme]
 
 
 def _describe(model: keras.Model) -> str:
-    return f"{model.name} of {model.count_params():,} parameters"
+    return f"{model.name} with {model.count_params():,} parameters"
 
 
 def _freeze(model: keras.Model, pattern: str) -> None:

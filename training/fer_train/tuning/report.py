@@ -1,4 +1,4 @@
-"""What a hyperparameter search found: a table, the values that mattered, the best recipe."""
+"""Report a hyperparameter search: a table of trials, the importance of each value, the best recipe."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fer_train.files import write_whole
 from fer_train.tuning.search import FINISHED, epochs_done, shown
 from fer_train.tuning.search_space import SearchSpace
 
-# The better ones first.
+# The order is that of the table.
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 def print_trials(study: optuna.Study) -> None:
-    """Show all trials, the best first; those given up early by the accuracy that they had then."""
+    """Print all trials, the best first; pruned trials are ranked by their last accuracy."""
     keys = _keys(study)
     table = Table("trial", "state", "accuracy", "epochs", *keys)
     for trial in _ranked(study):
@@ -33,13 +33,13 @@ def print_trials(study: optuna.Study) -> None:
 
 
 def write_results(study: optuna.Study, space: SearchSpace, out: Path) -> list[Path]:
-    """Write `trials.csv`, and as soon as a trial is complete `best.toml`, from two on `importance.png`.
+    """Write `trials.csv`. One complete trial also gives `best.toml`; two give `importance.png`.
 
     Returns:
-        The files that were written.
+        The paths of the written files.
 
     Raises:
-        ConfigError: one cannot be.
+        ConfigError: a file cannot be written.
     """
     contents = {"trials.csv": _csv(study)}
     complete = study.get_trials(states=(TrialState.COMPLETE,))
@@ -83,12 +83,14 @@ def _csv(study: optuna.Study) -> bytes:
 def _best(study: optuna.Study, space: SearchSpace) -> bytes:
     best = study.best_trial
     recipe = space.recipe(best.params).model_dump(mode="json", exclude_none=True)
-    comment = f"# The best of {len(study.get_trials(states=FINISHED))} trials: {_percent(best)} of the faces held out."
+    comment = (
+        f"# The best of {len(study.get_trials(states=FINISHED))} trials: accuracy {_percent(best)} on held-out faces."
+    )
     return f"{comment}\n{tomli_w.dumps(recipe)}".encode()
 
 
 def _importance(study: optuna.Study) -> bytes:
-    """A bar a value: its share in what made the better trials better (PED-ANOVA, Watanabe et al., arXiv:2304.10255)."""
+    """Bar plot of hyperparameter importance (PED-ANOVA, Watanabe et al., arXiv:2304.10255)."""
     shares = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
     figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(shares)), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Search for better values of a recipe: many short trainings with Optuna, the hopeless ones given up early."""
+"""Hyperparameter search with Optuna: many trainings, of which poor ones are pruned early."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 _STUDY_FILE = "study.db"
 _SETTINGS = "settings"
-# Trials that may fail one after the other before the search gives up.
+# The search stops after this many failed trials in a row.
 _FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every trial does.
+    """The inputs of every trial.
 
     Attributes:
-        space: the recipe, and what is tried instead of its values.
-        train: what to learn from, once for each of the recipe's label schemes.
-        held_out: what to measure on, alike.
+        space: the recipe and its search space.
+        train: the training faces, once per label set of the recipe.
+        held_out: the faces to measure on, once per label set.
         precision: Keras' policy.
         out: the folder of the search.
     """
@@ -54,13 +54,12 @@ class Task:
 
 @contextmanager
 def open_study(task: Task) -> Iterator[optuna.Study]:
-    """Begin a search in a new folder, or go on with the one that is in it; no other process may do so meanwhile.
+    """Start a search in a new folder, or continue the search in an existing one. Other processes are locked out.
 
-    Trials that a killed process left behind count as failed.
+    Trials that a killed process left unfinished count as failed.
 
     Raises:
-        ConfigError: the folder holds something else, or a search over other values, data or precision, or another
-            process is at it.
+        ConfigError: the folder holds something else or a search with other settings, or another process uses it.
     """
     path = task.out / _STUDY_FILE
     if not path.is_file():
@@ -71,15 +70,15 @@ def open_study(task: Task) -> Iterator[optuna.Study]:
         _compare(study, task)
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
-            _forget_weights(_folder(task.out, trial.number))
+            _remove_weights(_folder(task.out, trial.number))
         yield study
 
 
 def run_trials(study: optuna.Study, task: Task, trials: int) -> None:
-    """Try values until so many trials are finished, given up early ones counted; the recipe's own values come first.
+    """Run trials until `trials` are finished, including pruned ones. The recipe's own values are the first trial.
 
     Raises:
-        FerError: nothing but failures.
+        FerError: several trials failed in a row.
     """
     start = task.space.start
     if start and not study.get_trials(states=(*FINISHED, TrialState.WAITING)):
@@ -95,12 +94,12 @@ def run_trials(study: optuna.Study, task: Task, trials: int) -> None:
 
 
 def epochs_done(trial: FrozenTrial) -> int:
-    """How many epochs per trial was trained for."""
+    """The number of epochs that a trial was trained for."""
     return len(trial.intermediate_values)
 
 
 def _run_trial(study: optuna.Study, task: Task) -> int:
-    """Train once and write the result into the study; return the trial's number."""
+    """Train once and store the result in the study; return the number of the trial."""
     trial = study.ask(task.space.distributions)
     folder = _folder(task.out, trial.number)
     try:
@@ -111,15 +110,15 @@ def _run_trial(study: optuna.Study, task: Task) -> int:
         trial.set_user_attr("error", str(error) or "interrupted")
         study.tell(trial, state=TrialState.FAIL)
         if isinstance(error, KeyboardInterrupt):
-            tell(f"trial {trial.number}: interrupted. The same command goes on with the search")
+            tell(f"trial {trial.number}: interrupted. Repeat the command to continue the search")
             raise
     finally:
-        _forget_weights(folder)
+        _remove_weights(folder)
     return trial.number
 
 
 def _train(trial: optuna.Trial, task: Task, folder: Path) -> float:
-    """Return the accuracy on the faces held out, 0..1. Raises TrialPruned where it is below the median of others."""
+    """Return the accuracy on the held-out faces, 0..1. Raises TrialPruned if it is below the median of the others."""
     job = Job(task.space.recipe(trial.params), task.train, task.held_out, task.precision, folder)
     with closing(train_apart(job)) as reports, console().status(f"trial {trial.number}") as status:
         for epoch, report in enumerate(reports):
@@ -142,10 +141,10 @@ def _load(path: Path, recipe: Recipe) -> optuna.Study:
             study_name="tune",
             direction="maximize",
             load_if_exists=True,
-            # Averaged weights lag behind at first: what the epochs of the first third show decides nothing.
+            # Averaged weights lag behind at first, so the first third of the epochs prunes nothing.
             pruner=optuna.pruners.MedianPruner(n_warmup_steps=recipe.epochs // 3),
         )
-        # A sampler with the same seed again would repeat, after a restart, the values of its first trials.
+        # With the same seed after a restart, a sampler would repeat the values of its first trials.
         study.sampler = optuna.samplers.TPESampler(seed=recipe.seed + len(study.trials))
     except SQLAlchemyError as error:
         raise ConfigError(f"{path}: cannot be used ({str(error).splitlines()[0]}). Choose another folder") from error
@@ -153,7 +152,7 @@ def _load(path: Path, recipe: Recipe) -> optuna.Study:
 
 
 def _compare(study: optuna.Study, task: Task) -> None:
-    """Write what the search is about into a new study; raise ConfigError if that of one begun is another."""
+    """Store the settings in a new study; raise ConfigError if an existing study has other settings."""
     settings = {
         "recipe": task.space.recipe({}).model_dump(mode="json"),
         "search space": {key: distribution_to_json(value) for key, value in task.space.distributions.items()},
@@ -166,14 +165,12 @@ def _compare(study: optuna.Study, task: Task) -> None:
         return
     for part, value in settings.items():
         if begun.get(part) != value:
-            raise ConfigError(
-                f"{task.out}: was begun with another {part}. Go on with the same, or choose another folder"
-            )
+            raise ConfigError(f"{task.out}: was started with another {part}. Use the same, or choose another folder")
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder; the system lets go of it when the process ends, however that happens."""
+    """Hold a lock on a folder; the system releases it when the process ends in any way."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -189,8 +186,8 @@ def _folder(out: Path, number: int) -> Path:
     return out / f"trial-{number:03d}"
 
 
-def _forget_weights(folder: Path) -> None:
-    """Leave the history and the record of a training, and nothing that is large."""
+def _remove_weights(folder: Path) -> None:
+    """Remove the weights of a training; keep its history and its record."""
     for path in folder.glob("*"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -202,11 +199,11 @@ def _describe(trial: FrozenTrial) -> str:
     values = ", ".join(f"{key} {shown(value)}" for key, value in trial.params.items())
     if trial.state == TrialState.FAIL:
         return f"trial {trial.number}: failed ({trial.user_attrs['error']}); {values}"
-    given_up = "given up at " if trial.state == TrialState.PRUNED else ""
+    pruned = "pruned at " if trial.state == TrialState.PRUNED else ""
     accuracy = f"{100 * (trial.value or 0):.2f} %"
-    return f"trial {trial.number}: {given_up}{accuracy} after epoch {epochs_done(trial)}; {values}"
+    return f"trial {trial.number}: {pruned}{accuracy} after epoch {epochs_done(trial)}; {values}"
 
 
 def shown(value: object) -> str:
-    """A value of a recipe, short."""
+    """Format a value of a recipe, with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a hyperparameter search varies: values of a recipe, within bounds or from a list."""
+"""The search space: values of a recipe, within bounds or from a list."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """A recipe and what of it is searched.
+    """A recipe and the values to search.
 
     Attributes:
         name_or_file: the recipe, as for `load_recipe`.
-        overrides: what of it is fixed otherwise, alike.
-        distributions: what is searched, by key.
+        overrides: fixed changes of the recipe, as for `load_recipe`.
+        distributions: the values to search, by key.
     """
 
     name_or_file: str
@@ -35,13 +35,13 @@ class SearchSpace:
     distributions: dict[str, BaseDistribution]
 
     def recipe(self, values: Mapping[str, Value]) -> Recipe:
-        """The recipe with these values. Raises ConfigError if it does not allow them."""
+        """The recipe with these values. Raises ConfigError if they are not valid."""
         chosen = (f"{key}={json.dumps(value)}" for key, value in values.items())
         return load_recipe(self.name_or_file, (*self.overrides, *chosen))
 
     @property
     def start(self) -> dict[str, Value]:
-        """Those of the recipe's own values that lie in the space."""
+        """The recipe's own values, as far as they are inside the search space."""
         recipe = self.recipe({})
         return {
             key: value
@@ -51,16 +51,16 @@ class SearchSpace:
 
 
 def parse_space(name_or_file: str, overrides: Sequence[str], varied: Sequence[str]) -> SearchSpace:
-    """Read what to search.
+    """Parse a search space.
 
     Args:
         name_or_file: the recipe to start from, as for `load_recipe`.
-        overrides: `key=value`, alike.
-        varied: `key=low..high`, the same with `:log` behind it for even steps of the logarithm, or `key=a,b,c`. If
-            there is none: what most often matters, around the recipe's own values.
+        overrides: `key=value`, as for `load_recipe`.
+        varied: `key=low..high`, `key=low..high:log` for a logarithmic scale, or `key=a,b,c`. If empty, the values that
+            matter most often are searched, around those of the recipe.
 
     Raises:
-        ConfigError: a text is malformed, or the recipe does not allow one of its values.
+        ConfigError: a text is malformed, or a value is not valid in the recipe.
     """
     recipe = load_recipe(name_or_file, overrides)
     distributions: dict[str, BaseDistribution] = {}
@@ -126,7 +126,7 @@ def _scalar(text: str, value: str) -> Value:
 
 
 def _check(space: SearchSpace, recipe: Recipe, text: str) -> None:
-    """Raise ConfigError unless the recipe allows the ends of the only range, or all of its choices."""
+    """Raise ConfigError unless both bounds of the range, or all choices, are valid in the recipe."""
     ((key, distribution),) = space.distributions.items()
     values: list[Any]
     if isinstance(distribution, CategoricalDistribution):
@@ -143,7 +143,7 @@ def _check(space: SearchSpace, recipe: Recipe, text: str) -> None:
 
 
 def _own(recipe: Recipe, key: str) -> Value | None:
-    """The recipe's value, None if it has none or no such key."""
+    """The recipe's value; None if it has no such key or the value is not a scalar."""
     found: Any = recipe.model_dump()
     for part in key.split("."):
         found = found.get(part) if isinstance(found, dict) else None

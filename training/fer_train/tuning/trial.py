@@ -1,4 +1,4 @@
-"""One training of a search, in a process of its own: what crashes there, or fills the memory, ends with it."""
+"""Run one training of a search in its own process, so that a crash or lack of memory ends only that process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fer_train.training.precision import Precision
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training.
+    """The inputs of a training.
 
     Attributes:
-        recipe: how.
-        train: what to learn from, once for each of the recipe's label schemes.
-        held_out: what to measure on, alike.
+        recipe: the recipe.
+        train: the training faces, once per label set of the recipe.
+        held_out: the faces to measure on, once per label set.
         precision: Keras' policy.
-        folder: where to, as for `fit`.
+        folder: output folder, as for `fit`.
     """
 
     recipe: Recipe
@@ -39,12 +39,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a training tells: an accuracy 0..1 of the main head on the faces held out, or why there is none.
+    """A message from the training process.
 
     Attributes:
-        accuracy: after an epoch, or in the end.
-        last: whether it is that of the model.
-        error: what ended the training, else empty.
+        accuracy: accuracy of the main head on the held-out faces, 0..1, after an epoch or of the final model.
+        last: whether it is that of the final model.
+        error: why the training failed; empty if it did not.
     """
 
     accuracy: float = 0.0
@@ -53,9 +53,9 @@ class Report:
 
 
 def train_apart(job: Job) -> Generator[Report]:
-    """Train in another process; yield a report after each epoch, then the last one.
+    """Train in another process; yield a report after each epoch, then the final one.
 
-    To close the generator is to end the training.
+    Closing the generator ends the training.
 
     Raises:
         FerError: the training failed, or its process died.
@@ -74,15 +74,17 @@ def train_apart(job: Job) -> Generator[Report]:
             yield report
     except EOFError:
         process.join()
-        raise FerError(f"its process ended with exit code {process.exitcode}; -9: short of memory?") from None
+        raise FerError(
+            f"its process ended with exit code {process.exitcode} (-9 often means too little memory)"
+        ) from None
     finally:
         process.kill()
         process.join()
 
 
 def _train(job: Job, sender: Connection) -> None:
-    """The other process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the first ends this one
+    """Run in the training process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the parent ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         sender.send(Report(_fit(job, sender), last=True))
@@ -109,7 +111,7 @@ def _fit(job: Job, sender: Connection) -> float:
 
 
 def _end_with_parent() -> None:
-    """Train for nobody no longer."""
+    """End this process when the parent has ended."""
     parent = multiprocessing.parent_process()
     if parent:
         parent.join()

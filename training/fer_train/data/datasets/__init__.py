@@ -1,7 +1,7 @@
-"""Labelled faces from FER2013's CSV, FER+'s votes or folders of images, into memory.
+"""Load labelled faces from FER2013's CSV, FER+'s votes or folders of images.
 
-Splits go by name: train (FER2013's Training), validation (PublicTest) and test (PrivateTest). `held-out` is a tenth of
-train; `data.holdout` reads it.
+The splits are train (FER2013's Training), validation (PublicTest) and test (PrivateTest). `held-out` is a tenth of
+train; `data.holdout` loads it.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def load_dataset(data: Path, split: Split, scheme: Scheme = "fer2013", votes: Vo
 
     Args:
         data: FER2013's CSV, a folder that holds `fer2013.csv`, or a folder of `<split>/<class>/<image>`.
-        split: which part.
-        scheme: whose labels. The FER+ schemes want `fer2013new.csv` beside the CSV.
-        votes: what FER+'s votes become; `ferplus.targets` says how. Evaluation as in the FER+ paper is `ferplus8` with
+        split: the split.
+        scheme: the label set. FER+ labels need `fer2013new.csv` beside the CSV.
+        votes: how FER+'s votes become targets; see `ferplus.targets`. The FER+ paper evaluates `ferplus8` with
             `majority`.
 
     Raises:
-        DataError: the data is missing or malformed; names the file, the row and the field.
-        ConfigError: votes are asked for where none are used.
+        DataError: the data is missing or malformed. The message names the file, the row and the field.
+        ConfigError: `votes` is given for labels that come from no votes.
     """
     return load_schemes(data, split, (scheme,), votes)[scheme]
 
@@ -49,7 +49,7 @@ def load_dataset(data: Path, split: Split, scheme: Scheme = "fer2013", votes: Vo
 def load_schemes(
     data: Path, split: Split, schemes: Sequence[Scheme], votes: Votes = "soft"
 ) -> dict[Scheme, LabelledFaces]:
-    """Read one split once, labelled by several schemes; each has its own rows. See `load_dataset`."""
+    """Read one split once, with several label sets; each has its own rows. See `load_dataset`."""
     if votes != "soft" and set(schemes) == {"fer2013"}:
         raise ConfigError(f"--votes {votes}: fer2013 labels come from no votes. Choose --labels ferplus8, or ferplus7")
     csv = _csv_of(data)
@@ -67,7 +67,7 @@ def load_schemes(
 def load_both(
     data: Path, schemes: Sequence[Scheme], votes: Votes = "soft"
 ) -> tuple[list[LabelledFaces], list[LabelledFaces]]:
-    """Read what to learn from and what to watch, once for each label scheme. See `load_schemes`."""
+    """Read the training and the validation split, once per label set. See `load_schemes`."""
     train, validation = (list(load_schemes(data, split, schemes, votes).values()) for split in ("train", "validation"))
     return train, validation
 
@@ -79,7 +79,7 @@ def available_splits(data: Path) -> tuple[Split, ...]:
 
 
 def _csv_of(data: Path) -> Path | None:
-    """FER2013's CSV; None where the images lie in folders. Raises DataError if there is nothing at all."""
+    """Path of FER2013's CSV; None if the data are folders of images. Raises DataError if there is nothing."""
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. Give FER2013's csv or a folder of images per class")
     if not data.is_dir():
@@ -90,7 +90,7 @@ def _csv_of(data: Path) -> Path | None:
 def _from_folders(data: Path, split: Split, scheme: Scheme) -> LabelledFaces:
     if scheme != "fer2013":
         raise DataError(
-            f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders carry only classes. "
+            f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders have only one class per image. "
             "Choose --labels fer2013"
         )
     return read_folders(data, split)

@@ -1,4 +1,4 @@
-"""A split of labelled faces in memory, and the names of splits and label schemes."""
+"""A split of labelled faces in memory, and the names of splits and label sets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fer_train.data.datasets.records import place
 
 Split = Literal["train", "validation", "test", "held-out"]
 Scheme = Literal["fer2013", "ferplus7", "ferplus8"]
-# How FER+'s votes become a target; see `ferplus.targets`.
+# These are the ways to turn FER+'s votes into targets; see `ferplus.targets`.
 Votes = Literal["soft", "plurality", "majority"]
 
 LABELS: dict[Scheme, tuple[str, ...]] = {"fer2013": FER2013, "ferplus7": FER2013, "ferplus8": FERPLUS8}
 
 
 def parse_scheme(name: str) -> Scheme:
-    """Return a label scheme by name. Raises ConfigError for an unknown one."""
+    """Return a label set by name. Raises ConfigError for an unknown one."""
     for scheme in LABELS:
         if name == scheme:
             return scheme
@@ -31,7 +31,7 @@ def parse_scheme(name: str) -> Scheme:
 
 
 def parse_votes(name: str) -> Votes:
-    """Return a way to read FER+'s votes by name. Raises ConfigError for an unknown one."""
+    """Return a way to use FER+'s votes by name. Raises ConfigError for an unknown one."""
     for votes in get_args(Votes):
         if name == votes:
             return votes  # type: ignore[no-any-return]
@@ -44,14 +44,15 @@ class LabelledFaces:
 
     Attributes:
         images: shape (N, 48, 48), uint8, grey.
-        targets: shape (N, C), float32; each row sums to one (one-hot labels or shares of votes).
-        rows: shape (N,), int64; the row of the CSV (0 is the first after the header) or the file's place in `files`.
-        scheme: whose labels.
+        targets: shape (N, C), float32; each row sums to one (one-hot labels or fractions of votes).
+        rows: shape (N,), int64; the row of the CSV (0 is the first after the header) or the index of the file in
+            `files`.
+        scheme: the label set.
         source: the CSV, or the folder with all splits.
-        split: its name.
-        lines: the line in an editor of every row of a CSV, those of other splits too; empty for folders.
-        files: every image file of a folder in order, also those that were not readable; empty for a CSV.
-        skipped: the ones among them that were not readable.
+        split: name of the split.
+        lines: line number of every row of a CSV, including those of other splits; empty for folders.
+        files: every image file of a folder in order, including unreadable ones; empty for a CSV.
+        skipped: the unreadable files.
     """
 
     images: npt.NDArray[np.uint8]
@@ -74,21 +75,21 @@ class LabelledFaces:
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
-        """The class with the largest share, the first of equals: shape (N,)."""
+        """The class with the largest target, the first one if several are equal: shape (N,)."""
         return np.asarray(self.targets.argmax(axis=1), np.int64)
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over images and targets: the same data, the same fingerprint."""
+        """SHA-256 of images and targets."""
         digest = hashlib.sha256(self.images.tobytes())
         digest.update(self.targets.tobytes())
         return digest.hexdigest()
 
     def take(self, positions: npt.NDArray[np.int64]) -> LabelledFaces:
-        """A part, in the order given."""
+        """The faces at these positions, in this order."""
         return replace(self, images=self.images[positions], targets=self.targets[positions], rows=self.rows[positions])
 
     def place(self, position: int) -> str:
-        """Where a picture stands: its file, or its row of the CSV."""
+        """Where an image comes from: its file, or its row of the CSV."""
         row = int(self.rows[position])
         return str(self.files[row]) if self.files else place(self.source, row, self.lines[row])

@@ -1,4 +1,4 @@
-"""`fer2013.csv`: a face a row as 2304 grey levels, with FER2013's label or with FER+'s votes beside it."""
+"""Read `fer2013.csv`: one face per row as 2304 grey levels, with FER2013's label or with FER+'s votes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = ("emotion", "pixels", "Usage")
 
 
 def splits_of_csv(path: Path) -> tuple[Split, ...]:
-    """The splits that a CSV has rows of. Raises DataError if there are none."""
+    """The splits of a CSV that have rows. Raises DataError if there are none."""
     usages = {record["Usage"] for _, record in read_records(path, _COLUMNS)}
     found = tuple(split for split, usage in _USAGE.items() if usage in usages)
     if not found:
@@ -31,10 +31,10 @@ def splits_of_csv(path: Path) -> tuple[Split, ...]:
 
 
 def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) -> dict[Scheme, LabelledFaces]:
-    """Read one split once, with the labels of each scheme; each has the rows that the scheme has a label for.
+    """Read one split once, with several label sets; each has the rows that have a label in it.
 
     Raises:
-        DataError: the file or the votes beside it are missing or malformed; names the row and the field.
+        DataError: the file or its votes are missing or malformed. The message names the row and the field.
     """
     table = read_votes(path.with_name(VOTES_FILE)) if any(scheme != "fer2013" for scheme in schemes) else None
     usages: list[str] = []
@@ -43,7 +43,7 @@ def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) 
     emotions: list[int] = []
     rows: list[int] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # what older numpy says of pixels that are no numbers
+        warnings.simplefilter("error", DeprecationWarning)  # older NumPy only warns about pixels that are no numbers
         for row, (line, record) in enumerate(read_records(path, _COLUMNS)):
             where = place(path, row, line)
             lines.append(line)
@@ -92,5 +92,5 @@ def _pixels(text: str, where: str) -> npt.NDArray[np.uint8]:
 
 
 def _relabelled(faces: LabelledFaces, scheme: Scheme, labels: npt.NDArray[np.float32]) -> LabelledFaces:
-    """The faces that have a label in a scheme, with it."""
+    """The faces that have a label in another label set, with that label."""
     return replace(faces, scheme=scheme, targets=labels).take(np.flatnonzero(labels.any(axis=1)))

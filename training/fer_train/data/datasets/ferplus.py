@@ -1,4 +1,4 @@
-"""FER+: the votes of ten people a picture, and the targets that follow from them.
+"""FER+: the votes of ten people per image, and the targets that follow from them.
 
 Source: Barsoum et al., 2016 (arXiv:1608.01041) and its reference code, `src/ferplus.py` in Microsoft's FERPlus.
 """
@@ -16,25 +16,25 @@ from fer_edge.errors import DataError
 from fer_train.data.datasets.faces import LABELS, Scheme, Votes
 from fer_train.data.datasets.records import place, read_records, whole_number
 
-# It lies beside `fer2013.csv`.
+# This file must be beside `fer2013.csv`.
 VOTES_FILE = "fer2013new.csv"
 
 _COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 _VOTERS = 10
 _ENOUGH_ROWS = 100
-# Cohen's kappa between FER2013's labels and what most people named: 0.6 on the real data, 0 by chance.
+# This is Cohen's kappa between FER2013's labels and FER+'s plurality labels: 0.6 on the real data, 0 by chance.
 _LEAST_AGREEMENT = 0.2
 _OUR_NAMES = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 
 
 @dataclass(frozen=True, slots=True)
 class VoteTable:
-    """`fer2013new.csv`, row for row beside `fer2013.csv`.
+    """The rows of `fer2013new.csv`, in the order of `fer2013.csv`.
 
     Attributes:
         path: the file.
-        usages: the split that each row belongs to, in FER2013's words.
-        lines: the line of each row in an editor.
+        usages: the split of each row, by FER2013's name.
+        lines: line number of each row.
         counts: votes, shape (rows, 10), float32, in the order of the file's columns.
     """
 
@@ -48,7 +48,7 @@ def read_votes(path: Path) -> VoteTable:
     """Read FER+'s file.
 
     Raises:
-        DataError: it is missing or malformed; names the row and the field.
+        DataError: it is missing or malformed. The message names the row and the field.
     """
     if not path.is_file():
         raise DataError(
@@ -67,7 +67,7 @@ def read_votes(path: Path) -> VoteTable:
 
 
 def require_same_rows(votes: VoteTable, path: Path, usages: list[str]) -> None:
-    """Raise DataError unless the votes stand row for row beside the pictures' file."""
+    """Raise DataError unless the votes and the images have the same rows."""
     apart = "they do not belong together"
     if len(votes.usages) != len(usages):
         raise DataError(f"{votes.path}: {len(votes.usages)} rows, but {path.name} has {len(usages)}: {apart}")
@@ -78,13 +78,13 @@ def require_same_rows(votes: VoteTable, path: Path, usages: list[str]) -> None:
 
 
 def require_agreement(votes: VoteTable, path: Path, rows: Sequence[int], emotions: Sequence[int]) -> None:
-    """Raise DataError if votes and labels of the same rows hardly agree, as when one of the files was sorted anew.
+    """Raise DataError if votes and labels of the same rows do not agree, as when one of the files was sorted.
 
     Args:
-        votes: of the whole data set.
-        path: the pictures' file.
-        rows: those to compare; with few, nothing is said.
-        emotions: FER2013's label of each.
+        votes: votes of the whole data set.
+        path: the file with the images.
+        rows: the rows to compare; too few rows are not checked.
+        emotions: FER2013's label of each row.
     """
     named = targets(votes.counts[list(rows)], "ferplus7", "soft")
     known = named.any(axis=1)
@@ -96,36 +96,36 @@ def require_agreement(votes: VoteTable, path: Path, rows: Sequence[int], emotion
     chance = ((labels == classes).mean(axis=1) * (leading == classes).mean(axis=1)).sum()
     if agreed - chance < _LEAST_AGREEMENT * (1 - chance):
         raise DataError(
-            f"{votes.path}: most votes are for the label in {path.name} on only {agreed:.0%} of the pictures, by "
-            f"chance {chance:.0%}: they do not belong together. Take both files with their rows in their first order"
+            f"{votes.path}: the plurality label equals the label in {path.name} on only {agreed:.0%} of the images "
+            f"(by chance {chance:.0%}): they do not belong together. Use both files with their rows in original order"
         )
 
 
 def not_faces(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Whether more than half of the people saw no face, shape (N,), from votes of shape (N, 10)."""
+    """Whether more than half of the votes are for "not a face", shape (N,), from votes of shape (N, 10)."""
     return np.asarray(counts[:, _COLUMNS.index("NF")] > counts.sum(axis=1) / 2)
 
 
 def targets(counts: npt.NDArray[np.float32], scheme: Scheme, votes: Votes) -> npt.NDArray[np.float32]:
-    """Targets from votes, shape (N, C); all zero where a picture is left out.
+    """Turn votes into targets, shape (N, C); a row is zero if the image is dropped.
 
-    Whatever a single person named is an outlier and does not count, as in the paper. Then
+    As in the paper, a class with a single vote is an outlier and does not count. Then
 
-    - `soft`: the shares of the scheme's classes. Votes for unknown and not-a-face, and with `ferplus7` for contempt,
-      are left out. A picture is left out if no vote remains.
-    - `plurality`: the one that most people named, the first of equals in FER+'s order of columns. A picture is left
-      out if that is unknown, not-a-face or no class of the scheme.
-    - `majority`: as the paper's: the one that more than half of the remaining votes named. A picture is left out if
-      there is none, or if it is unknown, not-a-face or no class of the scheme.
+    - `soft`: the fraction of the votes for each class. Votes for unknown and not-a-face, and with `ferplus7` for
+      contempt, do not count. An image without a remaining vote is dropped.
+    - `plurality`: the class with most votes; if several have equally many, the first in FER+'s order of columns. An
+      image is dropped if that is unknown, not-a-face or no class of the label set.
+    - `majority`: the class with more than half of the remaining votes, as in the paper. An image is dropped if there
+      is none, or if it is unknown, not-a-face or no class of the label set.
 
-    The paper's own soft targets (its cross-entropy mode) are stricter than `soft`: classes are taken from the most
-    named down until they hold 75 % of the votes, three at most, and a picture whose votes are led by unknown or
-    not-a-face, or of which half the votes or fewer are so covered, is left out.
+    The paper's own soft targets (its cross-entropy mode) are stricter than `soft`: they keep the classes with most
+    votes until these hold 75 % of the votes, at most three. They drop an image if unknown or not-a-face has most
+    votes, or if the kept classes hold half of the votes or fewer.
 
     Args:
         counts: shape (N, 10), in the order of FER+'s columns.
         scheme: `ferplus7` or `ferplus8`.
-        votes: how.
+        votes: one of the three ways.
     """
     names = [_OUR_NAMES.get(name, name) for name in _COLUMNS]
     columns = [names.index(label) for label in LABELS[scheme]]

@@ -1,4 +1,4 @@
-"""Folders of `<split>/<class>/<image>` or `<class>/<image>`, with or without `images/` above, as on Kaggle."""
+"""Read folders of `<split>/<class>/<image>` or `<class>/<image>`, optionally inside `images/`, as on Kaggle."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from fer_train.data.datasets.faces import LabelledFaces, Split
 
 log = logging.getLogger(__name__)
 
-# In any case.
+# These are the folder names of each split; upper and lower case do not matter.
 _FOLDERS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "val", "publictest", "test"),
     "test": ("test", "privatetest"),
 }
 
-# Of each class, where no folders say what is validated on.
+# This fraction of each class is the validation split if there are no folders for splits.
 _VALIDATION_SHARE = 0.2
 
 
 def splits_of_folders(root: Path) -> tuple[Split, ...]:
-    """The splits that have a folder of their own, or can be made. Raises DataError if there are none."""
+    """The splits that have a folder, or that can be made. Raises DataError if there are none."""
     found: dict[Path, Split] = {}
     for split, folder in _split_folders(root).items():
         found.setdefault(folder, split)
@@ -44,12 +44,12 @@ def splits_of_folders(root: Path) -> tuple[Split, ...]:
 
 
 def read_folders(root: Path, split: Split) -> LabelledFaces:
-    """Read one split: images of any size, colour or grey. What is not readable is skipped and counted.
+    """Read one split: images of any size, colour or grey. Unreadable files are skipped and counted.
 
-    Where there are folders of classes alone, a fifth of each class is validated on, chosen by `held_out`.
+    If there are only folders of classes, `held_out` chooses a fifth of each class as the validation split.
 
     Raises:
-        DataError: there is no folder for the split, or a folder in it is no class.
+        DataError: there is no folder for the split, or a folder in it has no class name.
     """
     folders = _split_folders(root)
     unsplit = _unsplit(root) if not folders and split != "test" else None
@@ -65,7 +65,7 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     skipped = tuple(file for file, image in zip(files, images, strict=True) if image is None)
     if skipped:
         log.warning(
-            "%s: %d of %d images cannot be read and are left out, the first is %s. fer-train explore lists them",
+            "%s: %d of %d images cannot be read and are skipped, the first is %s. fer-train explore lists them",
             folder,
             len(skipped),
             len(files),
@@ -87,7 +87,7 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
 
 
 def class_folders(folder: Path) -> list[tuple[Path, int]]:
-    """The folders in a folder with the class that each stands for, in order. Raises DataError for one that is none."""
+    """The class folders in a folder with the index of their class, in order. Raises DataError for any other folder."""
     found = _folders_in(folder)
     unknown = [path for path in found if path.name.lower() not in FER2013]
     if unknown:
@@ -97,7 +97,7 @@ def class_folders(folder: Path) -> list[tuple[Path, int]]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file in a folder and the folders in it, in order, without hidden ones."""
+    """Every file in a folder and its subfolders, in order, without hidden ones."""
     return [
         path
         for path in sorted(folder.rglob("*"))
@@ -106,14 +106,14 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def held_out(files: Iterable[tuple[str, int]], share: float) -> set[str]:
-    """Choose files to validate on by their content: the same files are always split the same way, whatever their names.
+    """Choose validation files by their content: the same files are always split in the same way under any name.
 
     Args:
-        files: digest and class of each.
-        share: of each class, 0..1; at least one file where there are two.
+        files: digest and class of each file.
+        share: fraction of each class, 0..1; at least one file if the class has two.
 
     Returns:
-        The digests of those to validate on: in each class the smallest.
+        The digests of the chosen files: the smallest ones of each class.
     """
     digests: dict[int, list[str]] = {}
     for digest, label in files:
@@ -128,7 +128,7 @@ def held_out(files: Iterable[tuple[str, int]], share: float) -> set[str]:
 
 
 def _split_folders(root: Path) -> dict[Split, Path]:
-    """The folder of each split that has one, under `images/` or else at the top."""
+    """The folder of each split that has one, inside `images/` or else at the top."""
     for base in _bases(root):
         inside = _by_name(base)
         found = {
@@ -142,7 +142,7 @@ def _split_folders(root: Path) -> dict[Split, Path]:
 
 
 def _unsplit(root: Path) -> Path | None:
-    """The folder that holds folders of classes itself."""
+    """The folder that directly holds class folders."""
     return next((base for base in _bases(root) if not set(FER2013).isdisjoint(_by_name(base))), None)
 
 
@@ -152,7 +152,7 @@ def _bases(root: Path) -> list[Path]:
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
-    """Folders by their name in small letters."""
+    """Subfolders by their name in lower case."""
     return {path.name.lower(): path for path in _folders_in(folder)}
 
 
@@ -164,7 +164,7 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _list_images(folder: Path) -> list[tuple[Path, int]]:
-    """Images with their class, in order; files that are not read are counted."""
+    """Images with their class, in order; other files are counted in a warning."""
     listing = [
         (file, label)
         for path, label in class_folders(folder)
@@ -175,7 +175,7 @@ def _list_images(folder: Path) -> list[tuple[Path, int]]:
     ignored = [file for file in files_below(folder) if file not in read]
     if ignored:
         log.warning(
-            "%s: %d files are ignored, the first is %s. Read are %s in <class>/",
+            "%s: %d files are ignored, the first is %s. Images must be %s files in <class>/",
             folder,
             len(ignored),
             ignored[0].relative_to(folder),
@@ -195,5 +195,5 @@ def _part(listing: list[tuple[Path, int]], split: Split) -> list[tuple[Path, int
 def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # it will be skipped and counted
+    except OSError:  # the file will be skipped and counted
         return ""

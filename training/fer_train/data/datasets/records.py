@@ -1,4 +1,4 @@
-"""The records of a CSV, and what is wrong with them in words."""
+"""Read the records of a CSV, with messages that say where a fault is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fer_edge.errors import DataError, reason
 
 
 def read_records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line, record) of a CSV that must have these columns, all of them filled. Blank lines do not count.
+    """Yield (line, record) of a CSV that must have these columns, all of them filled. Blank lines are ignored.
 
-    Blanks around the names in the header do not count: one of Kaggle's copies of FER2013 has them.
+    Spaces around the names in the header are ignored: one of Kaggle's copies of FER2013 has them.
 
     Raises:
         DataError: it cannot be read, a column is missing, or a record is too short.
@@ -34,12 +34,12 @@ def read_records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, di
 
 
 def whole_number(text: str, where: str, field: str, largest: int) -> int:
-    """Return a field's value. Raises DataError, with its place, unless it is a whole number from 0 to `largest`."""
+    """Return a field's value. Raises DataError unless it is a whole number from 0 to `largest`."""
     if not text.strip().isdecimal() or int(text) > largest:
         raise DataError(f"{where}: {field} is {text[:20]!r}, expected a whole number from 0 to {largest}")
     return int(text)
 
 
 def place(path: Path, row: int, line: int) -> str:
-    """Where a record of a CSV stands: its row, 0 for the first after the header, and its line in an editor."""
+    """The place of a record in a CSV: its row, 0 for the first after the header, and its line number."""
     return f"{path}: row {row} (line {line})"
