@@ -42,7 +42,7 @@ def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Pat
     assert rows["all"].split() == ["│", "all", "│", "4", "│", "│", "2", "│", "│"]
     assert rows["cannot be read"].split("│")[2].strip() == "1"
     assert [int(cell) for cell in rows["train, copies after the first"].split("│")[2:4]] == [1, 1]
-    assert [int(cell) for cell in rows["validation that train holds too"].split("│")[2:4]] == [1, 2]
+    assert [int(cell) for cell in rows["validation, also in train"].split("│")[2:4]] == [1, 2]
     assert [int(cell) for cell in rows["duplicate with another class"].split("│")[2:4]] == [2, 2]
     assert f"cannot be read: {data / 'train' / 'sad' / 'broken.jpg'}" in done.stdout
     told = findings(out)
