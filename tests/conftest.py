@@ -2,13 +2,10 @@
 
 import csv
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -23,8 +20,7 @@ from fer_train.data.augmentation import Augmentation
 from tests import warm
 from tests.camera import LoopbackCamera
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: whatever the tests start would ignore it too
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+pytest_plugins = ["tests.leftovers"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,8 +38,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
 
 def let_others_in(folder: Path) -> None:
     """Let other users into a test's folder, and through pytest's own above it."""
-    for parent in (folder, *takewhile(lambda above: above != Path(tempfile.gettempdir()), folder.parents)):
-        parent.chmod(0o755)
+    for part in (folder, *folder.parents):
+        if part.stat().st_mode & 0o005 != 0o005:
+            part.chmod(0o755)
 
 
 @pytest.fixture
