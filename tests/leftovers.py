@@ -80,7 +80,7 @@ def all_processes() -> set[int]:
 def end_processes(before: Iterable[int]) -> list[str]:
     """Kill what this run has started since `before` and what does not end by itself; return their command lines."""
     known, end = frozenset(before), time.monotonic() + _GRACE
-    while (running := _own(all_processes() - known)) and time.monotonic() < end:
+    while (running := _own(known)) and time.monotonic() < end:
         time.sleep(0.05)
     lines = [_describe(process) for process in running]
     for process in running:
@@ -89,23 +89,26 @@ def end_processes(before: Iterable[int]) -> list[str]:
     return lines
 
 
-def _own(processes: Iterable[int]) -> list[int]:
-    marker = f"{MARKER}={os.environ[MARKER]}".encode()
-    return [
-        process
-        for process in processes
-        if _runs(process)
-        and (_descends(process) or marker in _read(process, "environ").split(bytes(1)))
-        and not any(helper in _read(process, "cmdline") for helper in _HELPERS)
-    ]
+def _own(known: frozenset[int]) -> list[int]:
+    """What this run has started, but for `known` processes and what those have started, such as a browser's."""
+    return [process for process in all_processes() - known if _runs(process) and _is_own(process, known)]
 
 
-def _descends(process: int) -> bool:
-    while process > 1:
-        process = _parent(process)
-        if process == os.getpid():
-            return True
-    return False
+def _is_own(process: int, known: frozenset[int]) -> bool:
+    if _is_helper(process):
+        return False
+    ancestor = _parent(process)
+    while ancestor > 1 and (ancestor not in known or _is_helper(ancestor)):
+        ancestor = _parent(ancestor)
+    if ancestor > 1:
+        return ancestor == os.getpid()
+    return f"{MARKER}={os.environ[MARKER]}".encode() in _read(process, "environ").split(bytes(1))
+
+
+def _is_helper(process: int) -> bool:
+    """Whether it is one of Python's own; what the fork server forks has the same command line, but another parent."""
+    line = _read(process, "cmdline")
+    return _parent(process) == os.getpid() and any(helper in line for helper in _HELPERS)
 
 
 def _runs(process: int) -> bool:

@@ -8,16 +8,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 LEAVES = """
-import subprocess, tempfile
+import subprocess, tempfile, time
 from pathlib import Path
 import pytest
 
 @pytest.fixture(scope="module")
 def server():
-    return subprocess.Popen(["sleep", "1001"])
+    # A browser, say, which starts more processes when a test asks it something.
+    with subprocess.Popen("read line; sleep 1000 & sleep 1001", shell=True, stdin=subprocess.PIPE, text=True) as server:
+        yield server
+        subprocess.run("setsid sleep 1005 &", shell=True)
+        server.kill()
 
 def test_that_leaves_nothing(server):
-    pass
+    server.stdin.write("\\n")
+    server.stdin.flush()
+    time.sleep(0.5)
 
 def test_that_leaves_a_process():
     subprocess.Popen(["sleep", "1002"])
@@ -60,8 +66,8 @@ def test_what_tests_leave_is_ended_and_said(tmp_path: Path) -> None:
     for name in ("leaves_a_process", "leaves_one_whose_parent_has_ended", "leaves_files"):
         assert f"ERROR at teardown of test_that_{name}" in done.stdout
     assert "a fixture left processes running" in done.stdout
-    assert "sleep 1001" in done.stdout
-    left = subprocess.run(["pgrep", "-f", "^sleep 100[1-4]"], capture_output=True, text=True, check=False)
+    assert "sleep 1005" in done.stdout
+    left = subprocess.run(["pgrep", "-f", "^sleep 100[0-5]"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 
 

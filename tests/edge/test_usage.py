@@ -23,6 +23,7 @@ from fer_edge.monitoring.stats import group_rows, parse_since
 from fer_edge.monitoring.store import DAY, HOUR, MAX_BYTES, MINUTE, ModelIdentity, UsageStore, read_rows
 from fer_edge.monitoring.usage import UsageRecorder, face_features
 
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = ModelIdentity("ferplus7", "1.0.0", "0" * 64)
 MONDAY = int(datetime(2026, 6, 1, 0, 0).astimezone().timestamp())
 
@@ -220,7 +221,7 @@ def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
         "    for minute in range(100000): store.append(MONDAY + 60 * minute, busy_period()); print(minute, flush=True)"
     )
     for attempt in range(3):
-        process = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdout is not None
         written = [int(process.stdout.readline()) for _ in range(5 + attempt)]
         process.send_signal(signal.SIGKILL)
