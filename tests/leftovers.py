@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,6 @@ MARKER = "FER_EDGE_TESTS"
 _GRACE = 3.0
 # Python's own helpers, which live as long as the run.
 _HELPERS = (b"multiprocessing.forkserver", b"multiprocessing.resource_tracker")
-_SOCKETS = "pymp-"
 _PROC = Path("/proc")
 _FAILED = pytest.StashKey[bool]()
 
@@ -47,7 +47,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    tmp_path_factory.getbasetemp()  # before the folder of temporary files is another
+    # Before the folder of temporary files is another: these two are removed after the session.
+    tmp_path_factory.getbasetemp()
+    get_temp_dir()
     before = all_processes()
     folders = [Path(tempfile.mkdtemp(prefix="fer-tests-")) for _ in range(2)]
     with pytest.MonkeyPatch.context() as patch:
@@ -56,7 +58,7 @@ def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.setattr(tempfile, "tempdir", None)
         yield
     running = end_processes(before)
-    files = [path.name for folder in folders for path in folder.iterdir() if not path.name.startswith(_SOCKETS)]
+    files = [path.name for folder in folders for path in folder.iterdir()]
     for folder in folders:
         shutil.rmtree(folder)
     assert running == [], "a fixture left processes running"
