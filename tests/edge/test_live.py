@@ -220,3 +220,21 @@ def test_what_the_kernel_names_a_decoder_is_no_camera(tmp_path: Path) -> None:
             (tmp_path / "sys" / f"video{number + 8}" / "name").write_text(f"{name}\n")
     found = possible_cameras(tmp_path, tmp_path / "sys")
     assert [path.name for path in found] == ["video9", "video12", "video14"]
+
+
+def test_frames_carry_the_cameras_own_time() -> None:
+    class Stamped(Pictures):
+        """Tells when each picture was taken, a while ago."""
+
+        def read(self) -> Shot | None:
+            shot = super().read()
+            return shot and Shot(shot.image, taken_at=time.monotonic() - 100)
+
+    before = time.monotonic()
+    for stamped in (True, False):
+        source = camera(Stamped if stamped else Pictures)
+        with source:
+            frame = next(iter(source))
+            source.stop()
+        assert (frame.captured_at < before - 50) == stamped
+        assert frame.live

@@ -1,10 +1,14 @@
 """A slow sink behind its queue: a real thread, real time."""
 
 import logging
+import signal
+import sys
 import threading
+from types import CodeType, FrameType
 
 import numpy as np
 import pytest
+from tests.conftest import wait_until
 
 from fer_edge.sinks import Sink, StopRun
 from fer_edge.sinks.queued import QueuedSink
@@ -82,3 +86,31 @@ def test_a_fault_ends_the_run_and_is_not_lost(live: bool) -> None:
 def test_a_fault_in_what_still_waited_is_not_lost() -> None:
     with pytest.raises(ValueError, match="frame 0"), QueuedSink(Broken(), live=False) as queued:
         queued.emit(result(0))
+
+
+def is_in(code: CodeType, thread: int) -> bool:
+    """Whether a thread is in a function."""
+    frame: FrameType | None = sys._current_frames()[thread]
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def test_ctrl_c_while_it_finishes_gives_up_what_still_waits() -> None:
+    gate, main = Gate(), threading.get_ident()
+
+    def interrupt() -> None:
+        wait_until(lambda: is_in(QueuedSink.__exit__.__code__, main))
+        signal.pthread_kill(main, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt), QueuedSink(gate, live=False) as queued:
+        for index in range(10):
+            queued.emit(result(index))
+        interrupter.start()
+    interrupter.join()
+    gate.opened.set()
+    wait_until(lambda: gate.description not in {thread.name for thread in threading.enumerate()})
+    assert gate.taken in ([], [0]), "the result in hand may be finished"

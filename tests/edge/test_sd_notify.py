@@ -10,9 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
 from tests.conftest import wait_until
+
+from fer_edge.device.sd_notify import Notifier
+from fer_edge.types import Frame, FrameResult
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
@@ -133,3 +137,16 @@ def test_log_lines_carry_their_priority_where_the_journal_reads_them(tmp_path: P
             subprocess.run(command, env=environment, stderr=stderr, check=False)
     marks = [line[:3] for line in errors.read_text().splitlines()]
     assert marks == ["<3>", "<6>", "<3>", "<3>"]
+
+
+def test_what_systemd_did_not_hear_is_said_with_the_next_frame(tmp_path: Path) -> None:
+    """READY=1 is not left for a second later, in which systemd may have lost its patience."""
+    nobody = FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {})
+    with Notifier(str(tmp_path / "notify")) as notifier:
+        notifier.emit(nobody)  # there is no socket yet
+        systemd = Listener(tmp_path)
+        notifier.emit(nobody)
+        assert systemd.hears("READY=1")
+        notifier.emit(nobody)
+        systemd.hears("")
+        assert len(systemd.heard) == 1, "once it was heard, it is said once per second"

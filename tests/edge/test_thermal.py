@@ -54,7 +54,15 @@ def test_the_board_is_not_asked_for_every_frame(tmp_path: Path) -> None:
     assert governor.pace(10.0) < 1.0
 
 
-@pytest.mark.parametrize(("answer", "throttled"), [("throttled=0x50000", False), ("throttled=0x50005", True)])
+@pytest.mark.parametrize(
+    ("answer", "throttled"),
+    [
+        ("throttled=0x0", False),
+        ("throttled=0xf0000", False),
+        ("throttled=0x50005", True),
+        *((f"throttled={bit:#x}", True) for bit in (1, 2, 4, 8)),
+    ],
+)
 def test_only_present_throttling_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, throttled: bool
 ) -> None:
