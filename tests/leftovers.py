@@ -47,11 +47,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    # Before the folder of temporary files is another: these two are removed after the session.
-    tmp_path_factory.getbasetemp()
-    get_temp_dir()
+    get_temp_dir()  # before the folder of temporary files is another: this one is removed after the session
     before = all_processes()
-    folders = [Path(tempfile.mkdtemp(prefix="fer-tests-")) for _ in range(2)]
+    folders = [tmp_path_factory.mktemp(name) for name in ("working", "temporary")]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folders[0])
         patch.setenv("TMPDIR", str(folders[1]))

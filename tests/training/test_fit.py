@@ -4,15 +4,13 @@ import csv
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import pytest
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.model.bundle import sha256
@@ -28,13 +26,13 @@ def history(out: Path) -> list[dict[str, str]]:
 
 def begun(out: Path, epochs: int, *options: object) -> None:
     """Start a training and kill it in the middle of an epoch, when `epochs` are done."""
-    process = subprocess.Popen([FER_TRAIN, "fit", *map(str, options), "--out", out], stdout=subprocess.DEVNULL)
-    checkpoint = out / "unfinished" / f"epoch-{epochs:04d}.weights.h5"
-    while not checkpoint.is_file():
-        time.sleep(0.02)
+    command = [FER_TRAIN, "fit", *map(str, options), "--out", out]
+    environment = {**os.environ, "TMPDIR": str(out.parent)}  # TensorFlow leaves files there when it is killed
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+        checkpoint = out / "unfinished" / f"epoch-{epochs:04d}.weights.h5"
+        wait_until(lambda: checkpoint.is_file() or process.poll() is not None)
         assert process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+        process.kill()
     assert not (out / "model.keras").exists()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import optuna
 import pytest
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
 
@@ -33,10 +33,15 @@ def trials(out: Path) -> list[dict[str, str]]:
 
 def begin(arguments: list[str], trial: Path) -> subprocess.Popen[str]:
     """Start a search and wait until it is in the middle of that trial."""
-    process = subprocess.Popen([FER_TRAIN, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not (trial / "unfinished").is_dir():
-        time.sleep(0.02)
-        assert process.poll() is None
+    process = subprocess.Popen(
+        [FER_TRAIN, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(trial.parent.parent)},  # TensorFlow leaves files there when it is killed
+    )
+    wait_until(lambda: (trial / "unfinished").is_dir() or process.poll() is not None)
+    assert process.poll() is None
     return process
 
 
