@@ -26,7 +26,7 @@ def history(out: Path) -> list[dict[str, str]]:
 
 def begun(out: Path, epochs: int, *options: object) -> None:
     """Start a training and kill it in the middle of an epoch, when `epochs` are done."""
-    command = [FER_TRAIN, "fit", *map(str, options), "--out", out]
+    command = [FER_TRAIN, "fit", *map(str, (*options, "--out", out))]
     environment = {**os.environ, "TMPDIR": str(out.parent)}  # TensorFlow leaves files there when it is killed
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         checkpoint = out / "unfinished" / f"epoch-{epochs:04d}.weights.h5"
