@@ -151,7 +151,7 @@ def test_files_that_are_not_read_are_counted(tmp_path: Path, caplog: pytest.LogC
         shutil.move(tmp_path / "picture.png", tmp_path / "train" / name)
     assert len(load_dataset(tmp_path, "train")) == 1
     (line,) = caplog.messages
-    assert "train: 4 files are ignored, the first is e.png. Read are .bmp" in line
+    assert "train: 4 files are ignored, the first is e.png. Images must be .bmp" in line
 
 
 def test_folders_of_classes_alone_are_split_by_content(tmp_path: Path) -> None:
