@@ -45,8 +45,9 @@ def test_the_default_file_changes_nothing_and_without_its_marks_holds_every_key(
     file = tmp_path / "all.toml"
     file.write_text(default_file)
     assert load_config(file, {}) == RunConfig()
-    file.write_text(KEY.sub(r"\1", default_file))
-    assert set(flat(tomllib.loads(file.read_text()))) == every_key()
+    without_marks = KEY.sub(r"\1", default_file)
+    assert set(flat(tomllib.loads(without_marks))) == every_key()
+    file.write_text(without_marks.replace("password_file = ", "#password_file = "))  # in place of a password
     load_config(file, {})  # the examples are good values
 
 
@@ -93,7 +94,7 @@ def test_what_is_in_force_tells_where_it_comes_from_and_no_secret(command: Run, 
     file = tmp_path / "config.toml"
     file.write_text(
         'max_fps = 9\nsource = "rtsp://me:hunter2@cam/1"\n[camera]\nfps = 15\n'
-        '[mqtt]\nhost = "a:1884"\npassword = "hunter2"\n'
+        '[mqtt]\nhost = "a:1884"\nusername = "fer"\npassword = "hunter2"\n'
     )
     arguments = ("config", "--show", "--config", file, "--max-fps", "5", "--json", "-")
     shown = command("fer-edge", *arguments, env=os.environ | {"FER_EDGE_INSTANCE": "door"})

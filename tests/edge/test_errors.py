@@ -231,10 +231,15 @@ def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> 
         ("broker", "broker", 1883, False),
         ("broker:1884", "broker", 1884, False),
         ("mqtt://broker", "broker", 1883, False),
-        ("mqtts://broker/", "broker", 8883, True),
+        ("MQTTS://broker/", "broker", 8883, True),
         ("mqtts://broker:9000", "broker", 9000, True),
         ("::1", "::1", 1883, False),
         ("[fe80::1]:1884", "fe80::1", 1884, False),
+        ("[::1]", "::1", 1883, False),
+        ("mqtts://[2001:db8::7]", "2001:db8::7", 8883, True),
+        ("fe80::1%eth0", "fe80::1%eth0", 1883, False),
+        ("küche.local:1884", "küche.local", 1884, False),
+        ("my_pi.", "my_pi.", 1883, False),
     ],
 )
 def test_a_broker_by_name_address_or_url(given: str, host: str, port: int, tls: bool) -> None:
@@ -243,11 +248,67 @@ def test_a_broker_by_name_address_or_url(given: str, host: str, port: int, tls: 
 
 
 @pytest.mark.parametrize(
-    "given", ["http://broker", "broker:port", "mqtt://me:secret@broker", "mqtt://broker/topic", ""]
+    "given",
+    [
+        "",
+        "http://broker",
+        "broker:port",
+        "broker:",
+        "broker:0",
+        "broker:65536",
+        "broker:\uff11",
+        "mqtt://me:secret@broker",
+        "mqtt://broker/topic",
+        "mqtt://",
+        "[::1",
+        "[::1]1883",
+        "my broker",
+        "broker?x",
+        "a..b",
+        "a" * 64,
+    ],
 )
 def test_what_is_no_broker_is_refused(given: str) -> None:
-    with pytest.raises(ConfigError, match="mqtt"):
+    with pytest.raises(ConfigError, match="mqtt") as refused:
         load_config(None, {"mqtt.host": given})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "port"),
+    [
+        ("tls = true", 8883),
+        ('cafile = "ca.pem"', 8883),
+        ('cafile = "ca.pem"\nport = 1883', 1883),
+        ("tls = false", 1883),
+    ],
+)
+def test_tls_is_meant_where_a_certificate_is_named_and_has_a_port_of_its_own(
+    tmp_path: Path, settings: str, port: int
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'[mqtt]\nhost = "broker"\n{settings}\n')
+    mqtt = load_config(file, {}).mqtt
+    assert (mqtt.tls, mqtt.port) == (settings != "tls = false", port)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ('host = "mqtts://broker"\ntls = false', "mqtts://"),
+        ('host = "broker"\ncertificate = "c.pem"', "key"),
+        ('host = "broker"\npassword = "hidden"', "username"),
+        ('host = "broker"\nusername = "fer"\npassword = "hidden"\npassword_file = "f"', "password_file"),
+        ('host = "broker"\ntls = false\ncafile = "ca.pem"', "cafile"),
+        ("port = 1884", "host"),
+    ],
+)
+def test_settings_of_a_broker_that_contradict_each_other_are_refused(tmp_path: Path, settings: str, named: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[mqtt]\n{settings}\n")
+    with pytest.raises(ConfigError, match=named) as refused:
+        load_config(file, {})
+    assert "hidden" not in str(refused.value)
 
 
 def test_a_deleted_working_folder_does_not_matter_where_none_is_needed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Against a real broker on loopback."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -8,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,12 @@ class Broker:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.configure("allow_anonymous true")
+
+    def configure(self, *lines: str) -> None:
+        """Settings from the next start on; as root, since the files of a test are nobody else's."""
+        text = "\n".join(["user root", f"listener {self.port} 127.0.0.1", *lines])
+        self._config.write_text(f"{text}\n")
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -115,8 +123,10 @@ def test_a_camera_that_goes_is_told_once_with_nobody_seen_and_so_is_its_return(
     assert process.wait(timeout=20) == 0
     listener.wait_for("fer-edge/availability", "offline")
     states = [state for topic, state in listener.said if topic == "fer-edge/camera"]
-    assert states == ["online", "offline", "online"]
-    assert "frame" in json.loads([said for topic, said in listener.said if topic == "fer-edge/faces"][-1])
+    assert [state for state, _ in groupby(states)][-4:] == ["online", "offline", "online", ""]
+    faces = [said for topic, said in listener.said if topic == "fer-edge/faces"]
+    assert faces[-1] == ""
+    assert "frame" in json.loads(faces[-2])
 
 
 def test_a_dead_program_is_announced_by_the_broker(broker: Broker, config: Path) -> None:
@@ -139,7 +149,7 @@ def test_a_broker_that_returns_is_told_the_latest(broker: Broker, config: Path) 
     process.terminate()
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert errors.count("is lost, connecting again") == 1
+    assert errors.count("is lost: retrying") == 1
 
 
 def test_a_broker_that_comes_late_is_missed_once_and_told_the_latest(
@@ -155,7 +165,7 @@ def test_a_broker_that_comes_late_is_missed_once_and_told_the_latest(
     Listener(broker.port).wait_for("fer-edge/faces", "label")
     process.terminate()
     assert process.wait(20) == 0
-    assert errors.read_text().count("cannot be reached: retrying") == 1
+    assert errors.read_text().count("cannot be reached: refused") == 1
     assert errors.read_text().count("MQTT broker 127.0.0.1 is there") == 1
 
 
@@ -166,3 +176,192 @@ def test_without_a_broker_recognition_goes_on(command: Run, tmp_path: Path) -> N
     done = command("fer-edge", "run", "--config", config, "--max-frames", 30, "--json", out)
     assert done.returncode == 0, done.stderr
     assert len(out.read_text().splitlines()) == 30
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """An authority, a certificate of it for 127.0.0.1 (the broker's) and one for a client, by OpenSSL."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    for name, extra in (("broker", ("-extfile", "names")), ("client", ())):
+        openssl("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
+            *("-out", f"{name}.pem", *extra),
+        )
+    return folder
+
+
+class Running:
+    """`fer-edge run` on the demo, and what it says."""
+
+    def __init__(self, folder: Path, *mqtt: str, environment: dict[str, str] | None = None) -> None:
+        self._config = folder / f"{len(list(folder.iterdir()))}.toml"
+        self._config.write_text("\n".join(['source = "demo"', "[mqtt]", *mqtt]))
+        self._errors = self._config.with_suffix(".log")
+        with self._errors.open("w") as stderr:
+            command = [FER_EDGE, "run", "--config", str(self._config)]
+            self.process = subprocess.Popen(command, stderr=stderr, env={**os.environ, **(environment or {})})
+
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: text in self.said() or self.process.poll() is not None)
+        assert text in self.said()
+
+    def said(self) -> str:
+        return self._errors.read_text()
+
+    def end(self) -> None:
+        self.process.terminate()
+        assert self.process.wait(20) == 0, self.said()
+
+
+def test_a_stranger_is_told_that_it_is_not_authorised_and_a_password_from_a_file_or_systemd_lets_in(
+    broker: Broker, tmp_path: Path
+) -> None:
+    broker.stop()
+    subprocess.run(["mosquitto_passwd", "-b", "-c", tmp_path / "users", "fer", "s3cret "], check=True)
+    broker.configure("allow_anonymous false", f"password_file {tmp_path / 'users'}")
+    broker.start()
+    where = f'host = "127.0.0.1:{broker.port}"'
+    for wrong in ((), ('username = "fer"', 'password = "other"')):
+        stranger = Running(tmp_path, where, *wrong)
+        stranger.wait_for("not authorised, check mqtt.username and its password")
+        time.sleep(2.5)  # in which it tries again
+        stranger.end()
+        assert stranger.said().count("MQTT broker") == 1
+        assert stranger.said().count(": retrying") == 1
+        assert "is lost" not in stranger.said()
+    (tmp_path / "mqtt-password").write_text("s3cret \n")
+    friend = Running(tmp_path, where, 'username = "fer"', f'password_file = "{tmp_path / "mqtt-password"}"')
+    wait_until(lambda: retained(broker, "s3cret ") == "online")
+    friend.end()
+    assert retained(broker, "s3cret ") == "offline"
+    service = Running(tmp_path, where, 'username = "fer"', environment={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    wait_until(lambda: retained(broker, "s3cret ") == "online")
+    service.end()
+    assert "MQTT" not in friend.said() + service.said()
+
+
+def retained(broker: Broker, password: str) -> str:
+    """What the broker keeps as the availability of this machine, read over a connection of its own."""
+    client, heard = Client(CallbackAPIVersion.VERSION2), list[str]()
+    client.username_pw_set("fer", password)
+    client.on_message = lambda _client, _data, message: heard.append(message.payload.decode())
+    client.connect("127.0.0.1", broker.port)
+    client.subscribe("fer-edge/+/availability", qos=1)
+    client.loop_start()
+    with suppress(AssertionError):
+        wait_until(lambda: bool(heard), 3)
+    client.disconnect()
+    client.loop_stop()
+    return heard[-1] if heard else ""
+
+
+def test_a_certificate_is_trusted_by_its_authority_alone_and_the_broker_may_ask_for_one(
+    broker: Broker, tmp_path: Path, certificates: Path
+) -> None:
+    broker.stop()
+    broker.configure(
+        "allow_anonymous true",
+        f"cafile {certificates / 'ca.pem'}",
+        f"certfile {certificates / 'broker.pem'}",
+        f"keyfile {certificates / 'broker.key'}",
+        "require_certificate true",
+        "use_identity_as_username true",
+    )
+    broker.start()
+    ca, own = f'cafile = "{certificates / "ca.pem"}"', f'certificate = "{certificates / "client.pem"}"'
+    host, key = f'host = "127.0.0.1:{broker.port}"', f'key = "{certificates / "client.key"}"'
+    other_name = f'host = "localhost:{broker.port}"'
+    for settings, reason in (
+        ((host,), "ends the connection at once, it is no broker or wants TLS (mqtt.tls)"),
+        ((host, "tls = true"), "its certificate is not trusted (self-signed"),
+        ((other_name, ca), "ask for it by the name in its certificate"),
+        ((host, ca), "wants a client certificate (mqtt.certificate)"),
+    ):
+        refused = Running(tmp_path, *settings)
+        refused.wait_for(reason)
+        refused.end()
+        assert refused.said().count("MQTT broker") == 1, refused.said()
+    friend = Running(tmp_path, host, ca, own, key)
+    client, heard = Client(CallbackAPIVersion.VERSION2), list[str]()
+    ca_file, pem, key_file = (str(certificates / name) for name in ("ca.pem", "client.pem", "client.key"))
+    client.tls_set(ca_file, pem, key_file)
+    client.on_message = lambda _client, _data, message: heard.append(message.payload.decode())
+    client.connect("127.0.0.1", broker.port)
+    client.subscribe("fer-edge/+/availability", qos=1)
+    client.loop_start()
+    wait_until(lambda: "online" in heard)
+    friend.end()
+    wait_until(lambda: heard[-1] == "offline")
+    client.disconnect()
+    client.loop_stop()
+    assert "MQTT" not in friend.said()
+
+
+def test_a_broker_that_does_not_exist_or_listen_is_told_apart_once(tmp_path: Path, broker: Broker) -> None:
+    nowhere = Running(tmp_path, 'host = "no-such-host.invalid"')
+    nowhere.wait_for("MQTT broker no-such-host.invalid: cannot be reached: unknown host")
+    broker.stop()
+    silent = Running(tmp_path, f'host = "mqtt://127.0.0.1:{broker.port}"')
+    silent.wait_for(f"cannot be reached: refused, nothing listens on port {broker.port}: retrying")
+    time.sleep(2.5)
+    broker.start()
+    silent.wait_for("MQTT broker 127.0.0.1 is there")
+    for process in (nowhere, silent):
+        process.end()
+        assert process.said().count("cannot be reached") == 1
+
+
+@pytest.mark.parametrize("key", ["cafile", "password_file"])
+def test_a_file_that_cannot_be_used_is_one_line(command: Run, tmp_path: Path, key: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'source = "demo"\n[mqtt]\nhost = "127.0.0.1"\nusername = "fer"\n{key} = "/nonexistent/file"\n')
+    done = command("fer-edge", "run", "--config", config)
+    assert done.returncode == 2
+    assert f"mqtt.{key} /nonexistent/file: cannot be" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_two_that_publish_under_one_topic_notice_each_other_and_the_one_that_stays_is_online(
+    broker: Broker, tmp_path: Path
+) -> None:
+    settings = (f'host = "127.0.0.1:{broker.port}"', 'topic = "fer-edge"')
+    first = Running(tmp_path, *settings)
+    listener = Listener(broker.port)
+    listener.wait_for("fer-edge/faces", "label")
+    second = Running(tmp_path, *settings)
+    first.wait_for(f"process {second.process.pid} on '{socket.gethostname()}' publishes under fer-edge, too")
+    second.wait_for(f"process {first.process.pid} on '{socket.gethostname()}' publishes under fer-edge, too")
+    second.end()
+    listener.wait_for("fer-edge/availability", "offline")
+    wait_until(lambda: Listener(broker.port).wait_for("fer-edge/availability")[-1] == "online")
+    Listener(broker.port).wait_for("fer-edge/faces", "label")
+    first.end()
+    assert first.said().count("publishes under") == 1
+
+
+def test_after_the_end_and_after_a_kill_and_a_new_start_no_face_is_retained(broker: Broker, tmp_path: Path) -> None:
+    settings = (f'host = "127.0.0.1:{broker.port}"', 'topic = "fer-edge"')
+    killed = Running(tmp_path, *settings)
+    Listener(broker.port).wait_for("fer-edge/faces", "label")
+    killed.process.kill()
+    killed.process.wait()
+    Listener(broker.port).wait_for("fer-edge/faces", "label")
+    listener = Listener(broker.port)
+    again = Running(tmp_path, *settings)
+    listener.wait_for("fer-edge/availability", "online")
+    wait_until(lambda: ("fer-edge/faces", "") in listener.said)
+    again.end()
+    last = Listener(broker.port)
+    last.wait_for("fer-edge/availability", "offline")
+    assert {topic for topic, _ in last.said} == {"fer-edge/availability"}

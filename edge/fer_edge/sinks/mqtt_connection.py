@@ -1,0 +1,220 @@
+"""The connection to an MQTT broker: made in the background, again after it broke, with the reason for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Self
+
+from fer_edge.config import MqttConfig, reveal
+from fer_edge.errors import ConfigError, MissingExtra, reason
+from fer_edge.sinks import Sink
+
+_log = logging.getLogger(__name__)
+
+# CONNACK return codes of MQTT 3.1.1, section 3.2.2.3, as paho-mqtt calls them: user or password are wrong.
+_UNAUTHORISED = {"Bad user name or password", "Not authorized"}
+# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL.
+_OTHER_NAME = {62, 64}
+
+
+class MqttConnection(Sink):
+    """What is published with `publish` is retained, and sent again after the connection broke.
+
+    `<topic>/availability` is `online`; `offline` after the end, which the broker says when the program dies. Whoever
+    publishes under the topic says so once under `<topic>/publisher`, so that two who share it notice each other.
+    """
+
+    def __init__(self, config: MqttConfig) -> None:
+        """Prepare the client.
+
+        Raises:
+            MissingExtra: paho-mqtt is not installed.
+            ConfigError: the password's file or a certificate cannot be used.
+        """
+        try:
+            from paho.mqtt.client import Client  # noqa: PLC0415 - an optional part
+            from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtra("paho-mqtt", "mqtt") from error
+        self._config = config
+        self._host = config.host or ""
+        self.description = f"MQTT broker {self._host}"
+        self._availability = f"{config.topic}/availability"
+        self._publisher = f"{config.topic}/publisher"
+        self._identity = {"host": socket.gethostname(), "process": os.getpid(), "id": secrets.token_hex(8)}
+        self._others: set[str] = set()
+        # By topic.
+        self._latest: dict[str, str] = {}
+        self._subscriptions: dict[str, Callable[[bytes], None]] = {}
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        if config.username:
+            self._client.username_pw_set(config.username, _password(config))
+        if config.tls:
+            self._set_tls()
+        self._client.will_set(self._availability, "offline", qos=1, retain=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._answered = False
+        self.subscribe(self._availability, self._on_availability)
+        self.subscribe(self._publisher, self._on_publisher)
+
+    def __enter__(self) -> Self:
+        try:
+            self._client.connect_async(self._host, self._config.port)
+        except ValueError as error:
+            raise ConfigError(f"mqtt.host: {self._host!r}: {error}") from error
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.on_message = None
+        if self._client.is_connected():
+            with suppress(RuntimeError):  # the connection broke just now
+                self._client.publish(self._availability, "offline", qos=1, retain=True).wait_for_publish(timeout=2)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, text: str, *, repeat: bool = False) -> None:
+        """Publish a retained message, now and whenever the connection is made again.
+
+        QoS 0, since a message that is sent again later would replace a newer one.
+
+        Args:
+            topic: the whole topic.
+            text: the message; empty removes what the broker retained.
+            repeat: send it even if it is what was published last.
+        """
+        if self._latest.get(topic) == text and not repeat:
+            return
+        self._latest[topic] = text
+        if self._client.is_connected():
+            self._client.publish(topic, text, qos=0, retain=True)
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """Publish a message that is neither retained nor sent again."""
+        if self._client.is_connected():
+            self._client.publish(topic, payload, qos=0)
+
+    def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
+        """Call back with each message to a topic, in the connection's thread; also after the connection broke."""
+        self._subscriptions[topic] = callback
+        if self._client.is_connected():
+            self._client.subscribe(topic, qos=1)
+
+    def _set_tls(self) -> None:
+        config = self._config
+        names = {"cafile": config.cafile, "certificate": config.certificate, "key": config.key}
+        try:
+            cafile, certificate, key = (str(path) if path else None for path in names.values())
+            self._client.tls_set(cafile, certificate, key)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            given = ", ".join(f"mqtt.{key} {path}" for key, path in names.items() if path)
+            raise ConfigError(f"{given}: cannot be used ({reason(error)})") from error
+
+    def _set_trouble(self, trouble: str) -> None:
+        """Say once what does not work."""
+        if trouble and trouble != self.trouble:
+            _log.warning("MQTT broker %s: %s: retrying", self._host, trouble)
+        self.trouble = trouble
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:  # noqa: ANN401
+        self._answered = True
+        if code.is_failure:
+            hint = "not authorised, check mqtt.username and its password" if str(code) in _UNAUTHORISED else str(code)
+            self._set_trouble(f"refuses the connection ({hint})")
+            return
+        if self.trouble:
+            _log.warning("MQTT broker %s is there", self._host)
+        self._set_trouble("")
+        for topic in tuple(self._subscriptions):
+            self._client.subscribe(topic, qos=1)
+        self._client.publish(self._publisher, json.dumps(self._identity), qos=1)
+        self._publish_all()
+
+    def _publish_all(self) -> None:
+        self._client.publish(self._availability, "online", qos=1, retain=True)
+        for topic, message in tuple(self._latest.items()):
+            self._client.publish(topic, message, qos=0, retain=True)
+
+    def _on_connect_fail(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
+        """Called while the client handles the error: paho-mqtt passes none."""
+        self._answered = False
+        self._set_trouble(_why(sys.exception(), self._config))
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:  # noqa: ANN401
+        if not code.is_failure or self.trouble.startswith("refuses"):
+            return
+        if self._answered:
+            self._set_trouble("is lost")
+        else:
+            wants = "a client certificate (mqtt.certificate)" if self._config.tls else "TLS (mqtt.tls)"
+            self._set_trouble(f"ends the connection at once, it is no broker or wants {wants}")
+        self._answered = False
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:  # noqa: ANN401
+        callback = self._subscriptions.get(message.topic)
+        if callback:
+            callback(message.payload)
+
+    def _on_availability(self, payload: bytes) -> None:
+        """Contradict an `offline`: the broker says it of an earlier connection, and so does another program's end."""
+        if payload == b"offline":
+            self.trouble = ""  # the other one has ended
+            self._publish_all()
+
+    def _on_publisher(self, payload: bytes) -> None:
+        """Notice others, once each, and let them notice this one."""
+        with suppress(ValueError, LookupError, TypeError):
+            other = json.loads(payload)
+            if other["id"] == self._identity["id"] or other["id"] in self._others:
+                return
+            self._others.add(str(other["id"]))
+            who = f"process {int(other['process'])} on {str(other['host'])[:64]!r}"
+            self.trouble = f"{who} publishes under {self._config.topic}, too"
+            _log.warning("MQTT broker %s: %s: set mqtt.topic in one of them", self._host, self.trouble)
+            self._client.publish(self._publisher, json.dumps(self._identity), qos=1)
+
+
+def _password(config: MqttConfig) -> str | None:
+    if config.password:
+        return reveal(config.password)
+    if config.password_file is None:
+        return None
+    try:
+        password = config.password_file.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"mqtt.password_file {config.password_file}: cannot be read ({reason(error)})") from error
+    if not password:
+        raise ConfigError(f"mqtt.password_file {config.password_file}: is empty")
+    return password
+
+
+def _why(error: BaseException | None, config: MqttConfig) -> str:
+    """Why no connection could be made, and what to do."""
+    if isinstance(error, socket.gaierror):
+        why = f"unknown host ({reason(error)})"
+    elif isinstance(error, ConnectionRefusedError):
+        why = f"refused, nothing listens on port {config.port}"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        other_name = error.verify_code in _OTHER_NAME
+        fix = "ask for it by the name in its certificate" if other_name else "set mqtt.cafile"
+        why = f"its certificate is not trusted ({error.verify_message}), {fix}"
+    elif isinstance(error, ssl.SSLError):
+        why = f"no TLS ({reason(error)}), check mqtt.port and mqtt.tls"
+    elif isinstance(error, TimeoutError):
+        why = f"does not answer on port {config.port}"
+    elif isinstance(error, PermissionError):
+        why = "not permitted to leave this machine, install systemd/examples/network.conf"
+    else:
+        why = reason(error) if isinstance(error, OSError) else "unknown reason"
+    return f"cannot be reached: {why}"
