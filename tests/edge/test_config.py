@@ -47,7 +47,9 @@ def test_the_default_file_changes_nothing_and_without_its_marks_holds_every_key(
     assert load_config(file, {}) == RunConfig()
     without_marks = KEY.sub(r"\1", default_file)
     assert set(flat(tomllib.loads(without_marks))) == every_key()
-    file.write_text(without_marks.replace("password_file = ", "#password_file = "))  # in place of a password
+    for key, other in (("password_file = ", "#password_file = "), ("tls = false", "tls = true")):  # they go together
+        without_marks = without_marks.replace(key, other)
+    file.write_text(without_marks)
     load_config(file, {})  # the examples are good values
 
 

@@ -1,13 +1,13 @@
 """The run configuration."""
 
 from fer_edge.config.loading import load_config
+from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.sections import (
     NAMED_SOURCES,
     CameraConfig,
     ClassifierConfig,
     DetectorConfig,
     JsonLinesConfig,
-    MqttConfig,
     OverlayConfig,
     PrometheusConfig,
     RunConfig,

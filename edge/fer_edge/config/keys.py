@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from fer_edge.config.sections import RunConfig, Section
+from fer_edge.config.section import Section
+from fer_edge.config.sections import RunConfig
 
 
 @dataclass(frozen=True, slots=True)

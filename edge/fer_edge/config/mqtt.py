@@ -1,0 +1,135 @@
+"""The table `[mqtt]`: a broker, its address in any form, and how to get in."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from fer_edge.config.section import Section
+
+# Names the instance of the service that a process is; systemd/fer-edge@.service sets it.
+INSTANCE_VARIABLE = "FER_EDGE_INSTANCE"
+
+
+def _default_topic() -> str:
+    """One per device and instance, so that two never write over each other."""
+    host = re.sub(r"[#+/\0]", "-", socket.gethostname().partition(".")[0]) or "localhost"
+    instance = os.environ.get(INSTANCE_VARIABLE)
+    return f"fer-edge/{host}/{instance}" if instance else f"fer-edge/{host}"
+
+
+def _credential() -> Path | None:
+    """The password that systemd hands to the service (systemd.exec(5), LoadCredential=)."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder or "", "mqtt-password")
+    return path if folder and path.is_file() else None
+
+
+class MqttConfig(Section):
+    """A broker that is told of every change. Nothing is sent unless `host` is set."""
+
+    host: str | None = Field(default=None, min_length=1, examples=["broker.local"])
+    """Name or address, HOST:PORT, or a URL such as mqtt://broker:1883; mqtts:// means TLS."""
+    port: int = Field(default=1883, ge=1, le=65535)
+    """With TLS 8883, unless given."""
+    topic: str = Field(
+        default_factory=_default_topic,
+        min_length=1,
+        pattern=r"^[^#+]*$",
+        examples=["fer-edge/kitchen"],
+        json_schema_extra={"environment": INSTANCE_VARIABLE},
+    )
+    """What the topics begin with. Left out: fer-edge/HOST, the name of this machine; fer-edge/HOST/NAME for the
+    service's instance NAME. Two devices must not share one."""
+    username: str | None = Field(default=None, examples=["fer"])
+    """Left out: the broker asks for none."""
+    password: SecretStr | None = Field(default=None, examples=["secret"])
+    """Goes with `username`. Better kept in a file: see `password_file`."""
+    password_file: Path | None = Field(
+        default_factory=_credential,
+        examples=["/etc/fer-edge/mqtt-password"],
+        json_schema_extra={"environment": "CREDENTIALS_DIRECTORY"},
+    )
+    """A file with the password alone. Left out: systemd's credential mqtt-password, if the service has it."""
+    tls: bool = False
+    """Encrypt the connection, and check the broker's certificate. An mqtts:// URL, `cafile` or `certificate` mean
+    true."""
+    cafile: Path | None = Field(default=None, examples=["/etc/fer-edge/ca.pem"])
+    """Certificates (PEM) of the authorities that are trusted. Left out: those of the system."""
+    certificate: Path | None = Field(default=None, examples=["/etc/fer-edge/client.pem"])
+    """Certificate (PEM) of this client, for a broker that asks for one."""
+    key: Path | None = Field(default=None, examples=["/etc/fer-edge/client.key"])
+    """Private key (PEM) of `certificate`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: object) -> object:
+        """Take a URL or HOST:PORT apart, and find out whether TLS is meant."""
+        if not isinstance(values, dict):
+            return values
+        found: dict[str, object] = {}
+        scheme = ""
+        if isinstance(values.get("host"), str):
+            scheme, host, port = _address(values["host"])
+            found = {"host": host} if port is None else {"host": host, "port": port}
+        if scheme == "mqtts" and values.get("tls") is False:
+            raise ValueError("mqtts:// means TLS, and tls = false does not: remove one of them")
+        if "tls" not in values and (scheme == "mqtts" or "cafile" in values or "certificate" in values):
+            found["tls"] = True
+        if {**values, **found}.get("tls") is True and "port" not in values:
+            found.setdefault("port", 8883)
+        return {**values, **found}
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if self.host is None and self.model_fields_set:
+            raise ValueError("host is missing, and nothing is sent without it")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: give both or none")
+        if {"password", "password_file"} <= self.model_fields_set:
+            raise ValueError("password and password_file are both given: remove one of them")
+        if {"password", "password_file"} & self.model_fields_set and self.username is None:
+            raise ValueError("username is missing, and the password goes with it")
+        if not self.tls and (self.cafile or self.certificate):
+            raise ValueError("cafile and certificate are for TLS, and tls is false: remove that")
+        return self
+
+
+def _address(given: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of a name, HOST:PORT or a URL; an IPv6 address may stand in brackets.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    scheme, separator, address = given.strip().rpartition("://")
+    if separator and scheme.lower() not in {"mqtt", "mqtts"}:
+        raise ValueError(f"host: {scheme}:// is no broker. Give a name, or mqtt://NAME")
+    address = address.removesuffix("/")
+    if "/" in address or "@" in address:
+        raise ValueError("host: a broker has no path; user and password have keys of their own")
+    host, colon, port = address.rpartition(":")
+    if not colon or (":" in host and not host.endswith("]")):  # a name, or a bare IPv6 address
+        host, port = address, ""
+    elif not (port.isascii() and port.isdecimal()):
+        raise ValueError(f"host: the port {port!r} is no number")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else host
+    if not _is_host(host):
+        raise ValueError(f"host: {host!r} is no name and no address")
+    return scheme.lower(), host, int(port) if port else None
+
+
+def _is_host(host: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    with suppress(UnicodeError):
+        labels = host.encode("idna").decode().removesuffix(".")
+        return re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", labels) is not None
+    return False
