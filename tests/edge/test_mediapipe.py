@@ -15,7 +15,7 @@ from tests.conftest import Run
 from tests.screen import run_in_terminal
 
 from fer_edge.assets.composites import load_composites
-from fer_edge.config import DetectorConfig
+from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector, scan
 from fer_edge.detectors.blazeface import BlazeFace, letterbox
 from fer_edge.detectors.mediapipe_files import FULL_RANGE, SHORT_RANGE, find_models, has_models
@@ -23,6 +23,7 @@ from fer_edge.errors import ConfigError
 from fer_edge.geometry import iou
 from fer_edge.images import read_image
 from fer_edge.preprocess import crop_face
+from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image
 
 needs_models = pytest.mark.skipif(not has_models(), reason="no models: fer-edge models fetch mediapipe")
@@ -105,18 +106,16 @@ def test_tiles_for_faces_that_are_not_wanted_are_left_out() -> None:
 
 @needs_models
 @pytest.mark.parametrize("x", [8, 310, 590])
-def test_a_small_face_is_found_in_tiles_alone_and_where_it_is(detector: Detector, x: int) -> None:
+def test_a_small_face_is_found_in_tiles_and_where_it_is(detector: Detector, x: int) -> None:
     place = FaceBox(x, 200, 26, 26)
     image = scene(place=place, size=(640, 360), grey=20)
-    shares = range(len(detector.regions(640, 360)))
-    found = [detector.detect(image, share) for share in shares]
-    assert not found[0]
-    boxes = [box for boxes in found for box in boxes]
+    whole, *tiles = (detector.detect(image, share) for share in range(len(detector.regions(640, 360))))
+    boxes = [box for found in tiles for box in found]
     assert boxes
     assert all(iou(detector.crop_calibration.apply(box), place) > 0.4 for box in boxes)
     assert all(box.score >= 0.6 for box in boxes)
     (once,) = detector.detect(image)
-    assert once in boxes, "the full scan reports it once"
+    assert once in [*whole, *boxes], "the full scan reports it once"
 
 
 @needs_models
@@ -246,3 +245,9 @@ def test_boxes_are_those_of_the_mediapipe_package(selection: int, name: str, min
         compared += len(ours)
     reference.close()
     assert compared > 100
+
+
+@needs_models
+def test_a_face_beyond_doubt_is_shown_in_its_first_frame(detector: Detector) -> None:
+    tracks = Tracker(TrackerConfig()).update(detector, Frame(scene(), 0.0, 0))
+    assert len(tracks) == 1

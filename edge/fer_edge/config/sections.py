@@ -85,7 +85,7 @@ class TrackerConfig(Section):
     """Seconds between whole scans while nothing but the known faces moves in the picture."""
     scan_spread: float = Field(default=0.1, ge=0)
     """Seconds over which the shares of a whole scan are spread; 0 does them all in one frame."""
-    tile_interval: float = Field(default=0.1, ge=0)
+    tile_interval: float = Field(default=0.3, ge=0)
     """Seconds between two tiles, parts of the frame that are searched for small faces in turns."""
     look_interval: float = Field(default=0.05, ge=0)
     """Seconds between two looks at a known face, which is moved along between them; 0 looks in every frame."""

@@ -52,7 +52,7 @@ class HaarDetector:
     crop_calibration = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
 
     # What faces and other things scored: docs/performance.md.
-    credible, certain = 0.57, 0.9
+    credible, certain = 0.45, 0.85
 
     def __init__(self, config: DetectorConfig) -> None:
         """Load the cascades.

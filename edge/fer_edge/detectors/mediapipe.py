@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -43,7 +42,7 @@ class MediaPipeDetector:
     searches around known faces and finds those that fill a still picture.
     """
 
-    credible, certain = 0.0, math.inf
+    credible, certain = 1.2, 1.4
     crop_calibration = CropCalibration(scale=1.16, dx=0.0, dy=-0.09)
 
     def __init__(self, config: DetectorConfig) -> None:

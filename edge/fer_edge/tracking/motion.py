@@ -97,8 +97,14 @@ class MotionDetector:
 
 def _changed(change: _Cells) -> npt.NDArray[np.bool_]:
     """The cells that changed by more than noise; a change of the light, which is the same everywhere, is none."""
-    amount = np.abs(change - np.median(change))
-    return np.asarray(amount > min(max(_NOISES * float(np.median(amount)), _LEAST), _MOST))
+    amount = np.abs(change - _median(change))
+    return np.asarray(amount > min(max(_NOISES * _median(amount), _LEAST), _MOST))
+
+
+def _median(cells: _Cells) -> float:
+    """The upper median: NumPy's own takes eight times as long."""
+    middle = cells.size // 2
+    return float(np.partition(cells, middle, axis=None)[middle])
 
 
 def _cells(image: Image) -> _Cells:
