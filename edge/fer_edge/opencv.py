@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from fer_edge.errors import MissingDependency
 
@@ -31,3 +35,25 @@ def set_threads(count: int) -> None:
     import cv2  # noqa: PLC0415
 
     cv2.setNumThreads(count)
+
+
+@contextmanager
+def readable_name(path: Path) -> Iterator[str]:
+    """Give the name by which OpenCV can open a file: it takes every name for UTF-8, whatever the locale.
+
+    Raises:
+        OSError: a file whose name must be replaced cannot be opened.
+    """
+    name = str(path.absolute())
+    try:
+        fits = name.encode() == os.fsencode(name)
+    except UnicodeEncodeError:
+        fits = False
+    if fits:
+        yield name
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 def run(
     source: SourceArgument = None,
     source_option: SourceOption = None,
+    source_fps: Annotated[
+        float | None,
+        typer.Option(metavar="N", help=default("Frames per second of a raw .h264 or .mjpeg file.", "25")),
+    ] = None,
     model: ModelOption = None,
     detector: DetectorOption = None,
     display: DisplayOption = None,
@@ -92,6 +96,7 @@ def run(
         settings = load(
             config,
             source=one_source(source, source_option),
+            source_fps=source_fps,
             model=model,
             detector=detector,
             display=display,

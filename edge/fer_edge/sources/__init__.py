@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from fer_edge.config import NAMED_SOURCES, RunConfig
-from fer_edge.errors import SourceError, closest
+from fer_edge.errors import ConfigError, SourceError, closest
 from fer_edge.picture_formats import is_picture
 from fer_edge.types import Frame
 
@@ -72,34 +72,51 @@ def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observ
 
     Raises:
         SourceError: there is nothing of that name.
+        ConfigError: `source_fps` is given for a source that is no file.
     """
     config = RunConfig(source=config) if isinstance(config, str) else config
-    name = config.source
+    source = _choose(config, config.source, paced, observer)
+    if config.source_fps and (source.live or source.stills or config.source == "demo"):
+        raise ConfigError(f"--source-fps is for raw video files; {source.description} is none. A camera has camera.fps")
+    return source
+
+
+def _choose(config: RunConfig, name: str, paced: bool, observer: Observer | None) -> Source:
     if name == "demo":
         return _demo(paced)
     if name == "auto":
         return _auto(config, paced, observer)
     if name.partition(":")[0] == "picamera2":
         return _picamera2(config, name, observer)
-    path = Path(name)
-    if (name.isdecimal() and not path.is_dir()) or "://" in name or name.startswith("/dev/") or _is_device(path):
+    if name.lower().startswith(("http://", "https://")):
+        return _http(config, name, observer)
+    if "://" in name or _is_camera(name):
         return _camera(config, name, observer)
-    if not os.path.exists(path):  # noqa: PTH110 - a name too long is no file
-        meant = closest(name, NAMED_SOURCES)
+    return _files(Path(name), config.source_fps)
+
+
+def _is_camera(name: str) -> bool:
+    """Whether a name means a camera: by what there is; a name of which there is nothing by its form."""
+    path = Path(name)
+    if os.path.exists(path):  # noqa: PTH110 - a name too long is no file
+        is_number = name.isdecimal() and not path.is_dir() and Path(f"/dev/video{name}").exists()
+        return is_number or path.is_char_device()
+    return name.isdecimal() or name.startswith("/dev/")
+
+
+def _files(path: Path, fps: float | None) -> Source:
+    if not os.path.exists(path):  # noqa: PTH110
+        meant = closest(str(path), NAMED_SOURCES)
         fix = f"Did you mean {meant}?" if meant else "Try fer-edge run demo"
-        raise SourceError(f"source '{name}' is no file, folder, camera number or URL. {fix}")
+        raise SourceError(f"source '{path}' is no file, folder, camera number or URL. {fix}")
     if path.is_dir() or is_picture(path):
         return _images(path)
-    return _video(path)
-
-
-def _is_device(path: Path) -> bool:
-    return os.path.exists(path) and path.is_char_device()  # noqa: PTH110
+    return _video(path, fps)
 
 
 def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
     from fer_edge.sources.auto import AutoSource  # noqa: PLC0415
-    from fer_edge.sources.camera import find_camera  # noqa: PLC0415
+    from fer_edge.sources.camera import find_camera, why_no_camera  # noqa: PLC0415
     from fer_edge.sources.picamera2 import find_ribbon_camera  # noqa: PLC0415
 
     if config.camera.wait:
@@ -109,11 +126,19 @@ def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
         return _picamera2(config, f"picamera2:{ribbon}", observer)
     device = find_camera()
     if device is None:
+        why = why_no_camera()
         _log.warning(
-            "no camera delivers a picture: showing the built-in demo (composite faces). Choose another with --source"
+            "no camera delivers a picture%s: showing the built-in demo (composite faces). Choose another with --source",
+            f" ({why})" if why else "",
         )
         return _demo(paced)
     return _camera(config, device, observer)
+
+
+def _http(config: RunConfig, url: str, observer: Observer | None) -> Source:
+    from fer_edge.sources.network import open_url  # noqa: PLC0415
+
+    return open_url(config, url, observer)
 
 
 def _camera(config: RunConfig, name: str, observer: Observer | None) -> Source:
@@ -140,7 +165,7 @@ def _images(path: Path) -> Source:
     return PictureSource(path)
 
 
-def _video(path: Path) -> Source:
+def _video(path: Path, fps: float | None) -> Source:
     from fer_edge.sources.video import VideoSource  # noqa: PLC0415
 
-    return VideoSource(path)
+    return VideoSource(path, fps)

@@ -13,7 +13,14 @@ class AutoSource(LiveSource):
     """A ribbon-cable camera, else the first other camera that answers; decided anew until one has delivered."""
 
     def __init__(self, config: CameraConfig, scan_width: int, observer: Observer | None = None) -> None:
-        super().__init__("the camera", _opener(config, scan_width), fps=config.fps, wait=config.wait, observer=observer)
+        super().__init__(
+            "the camera",
+            _opener(config, scan_width),
+            fps=config.fps,
+            wait=config.wait,
+            observer=observer,
+            explain=camera.why_no_camera,
+        )
 
 
 def _opener(config: CameraConfig, scan_width: int) -> Callable[[], Capture | None]:

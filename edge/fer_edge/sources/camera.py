@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,9 @@ from fer_edge.config import CameraConfig
 from fer_edge.errors import SourceError
 from fer_edge.images import flipped, turned
 from fer_edge.sources import Observer
+from fer_edge.sources.device_diagnosis import why_device_fails
 from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.sources.url_diagnosis import why_url_fails
 from fer_edge.terminal import without_password
 from fer_edge.types import Image
 
@@ -32,8 +35,22 @@ _NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid
 class CameraSource(LiveSource):
     """A camera by number or device path, or an rtsp:// or http:// stream."""
 
-    def __init__(self, name: str, config: CameraConfig, observer: Observer | None = None) -> None:
-        super().__init__(_describe(name), opener(name, config), fps=config.fps, wait=config.wait, observer=observer)
+    def __init__(
+        self,
+        name: str,
+        config: CameraConfig,
+        observer: Observer | None = None,
+        first: cv2.VideoCapture | None = None,
+    ) -> None:
+        """Prepare; `first` is a stream of that name that is open already."""
+        super().__init__(
+            _describe(name),
+            opener(name, config, first),
+            fps=config.fps,
+            wait=config.wait,
+            observer=observer,
+            explain=partial(_why_it_fails, name),
+        )
 
 
 class OpenCvCapture:
@@ -103,16 +120,34 @@ def _describe(name: str) -> str:
     return without_password(name) if "://" in name else f"camera {name}"
 
 
-def opener(name: str, config: CameraConfig) -> Callable[[], Capture | None]:
+def why_no_camera() -> str:
+    """What is wrong with the first video device; empty where there is none, or nothing is found."""
+    devices = possible_cameras(Path("/dev"), Path("/sys/class/video4linux"))
+    return why_device_fails(devices[0]) if devices else ""
+
+
+def _why_it_fails(name: str) -> str:
+    return why_url_fails(name) if "://" in name else why_device_fails(_device(name))
+
+
+def _device(name: str) -> Path:
+    return Path(f"/dev/video{name}" if name.isdecimal() else name)
+
+
+def opener(name: str, config: CameraConfig, first: cv2.VideoCapture | None = None) -> Callable[[], Capture | None]:
     """What opens the camera of that name, or for `auto` the first that answers; None when it is called in vain.
+
+    `first` is a stream of that name that is open already.
 
     It raises SourceError where the camera has no pictures of the configured format.
     """
 
     def open_capture() -> Capture | None:
+        nonlocal first
         if "://" in name:
-            return _opened(_open_stream(name), config)
-        device = find_camera() if name == "auto" else f"/dev/video{name}" if name.isdecimal() else name
+            stream, first = first or open_stream(name), None
+            return _opened(stream, config)
+        device = find_camera() if name == "auto" else str(_device(name))
         if device is None:
             return None
         capture = _open_device(device, config)
@@ -164,7 +199,8 @@ def _pixel_format(capture: cv2.VideoCapture) -> str:
     return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True).decode("latin-1")
 
 
-def _open_stream(url: str) -> cv2.VideoCapture:
+def open_stream(url: str) -> cv2.VideoCapture:
+    """Open a stream, with time limits for opening and reading."""
     timeouts = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         _OPEN_TIMEOUT_MS,

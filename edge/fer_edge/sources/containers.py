@@ -1,38 +1,68 @@
-"""What the headers of video files promise: MP4 and QuickTime (ISO/IEC 14496-12), and AVI."""
+"""What the headers of video files promise.
+
+MP4 and QuickTime (ISO/IEC 14496-12), AVI, Matroska and WebM (RFC 9559), FLV (Adobe's specification, version 10.1).
+"""
 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import BinaryIO
 
 _LARGEST_MOOV = 64 * 2**20  # bytes; a film of many hours has a few megabytes
+# Bytes within which an FLV file has told what it holds.
+_FLV_HEAD = 4096
+_EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 
 
-def counts_frames(path: Path) -> bool:
-    """Whether this kind of file holds the exact number of its frames."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head[4:8] == b"ftyp" or (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself."""
+
+    # Whether this kind of file holds the exact number of its frames.
+    counts_frames: bool = False
+    # Whether the file is shorter than it says.
+    is_cut: bool = False
+    # Seconds for which an MP4 or QuickTime file shows its picture; None for others, and where it is not told.
+    seconds: float | None = None
+    # A bare stream of H.264, H.265, MPEG or JPEG pictures, which have no times.
+    is_raw: bool = False
+    # Whether an MP4 or QuickTime file has no index: its recording was not finished.
+    lacks_index: bool = False
 
 
-def is_cut(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file is shorter than its boxes say; False for others."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        return any(end > size for _, _, end in _boxes(file, size))
+def read_header(file: BinaryIO, size: int) -> Header:
+    """Read what a file, or its beginning, says.
+
+    Args:
+        file: can be searched; may end early.
+        size: of the whole file, in bytes.
+    """
+    file.seek(0)
+    head = file.read(16)
+    if head[4:8] == b"ftyp":
+        return _mp4(file, size)
+    if (head[:4], head[8:12]) == (b"RIFF", b"AVI "):
+        return Header(counts_frames=True, is_cut=int.from_bytes(head[4:8], "little") + 8 > size)
+    if head[:4] == _EBML:
+        return Header(is_cut=_matroska_end(file) > size)
+    if head[:3] == b"FLV":
+        return Header(is_cut=_flv_size(file) > size)
+    return Header(is_raw=head.startswith((b"\0\0\0\1", b"\0\0\1", b"\xff\xd8\xff")))
 
 
-def mp4_seconds(path: Path) -> float | None:
-    """Seconds for which the picture of an MP4 or QuickTime file is shown; None for others, and where it is not told."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        for kind, start, end in _boxes(file, size):
-            if kind == b"moov" and end - start <= _LARGEST_MOOV:
+def _mp4(file: BinaryIO, size: int) -> Header:
+    is_cut, has_index, seconds = False, False, None
+    for kind, start, end in _boxes(file, size):
+        is_cut = is_cut or end > size
+        if kind == b"moov":
+            has_index = True
+            if end - start <= _LARGEST_MOOV:
                 file.seek(start)
-                return _picture_seconds(file.read(end - start))
-    return None
+                seconds = _picture_seconds(file.read(end - start))
+    return Header(counts_frames=True, is_cut=is_cut, seconds=seconds, lacks_index=not has_index)
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -41,9 +71,9 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
     while start < size:
         file.seek(start)
         header = file.read(16)
-        length, kind, content = int.from_bytes(header[:4], "big"), header[4:8], start + 8
-        if start == 0 and kind != b"ftyp":
+        if len(header) < 8:
             return
+        length, kind, content = int.from_bytes(header[:4], "big"), header[4:8], start + 8
         if length == 1:
             length, content = int.from_bytes(header[8:], "big"), start + 16
         end = size if length == 0 else start + max(length, 8)  # 0: it reaches to the end, wherever that is
@@ -75,3 +105,33 @@ def _inner_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield content[place + 4 : place + 8], content[place + 8 : place + length]
         place += length
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    """Where the segment ends, in bytes; 0 where its length is not known, as of a live stream."""
+    file.seek(4)
+    file.seek(_vint(file) or 0, os.SEEK_CUR)
+    if file.read(4) != _SEGMENT:
+        return 0
+    length = _vint(file)
+    return 0 if length is None else file.tell() + length
+
+
+def _vint(file: BinaryIO) -> int | None:
+    """A number of variable length (RFC 8794, 4); None where all of its bits are set: not known."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return 0
+    more = 8 - first[0].bit_length()
+    value = (first[0] & ((1 << (7 - more)) - 1)) << 8 * more | int.from_bytes(file.read(more), "big")
+    return None if value == (1 << 7 * (more + 1)) - 1 else value
+
+
+def _flv_size(file: BinaryIO) -> float:
+    """Bytes that the file had when it was finished; 0 where it does not tell."""
+    file.seek(0)
+    head = file.read(_FLV_HEAD)
+    place = head.find(b"\0\x08filesize\0")
+    if place < 0 or place + 19 > len(head):
+        return 0
+    return float(struct.unpack_from(">d", head, place + 11)[0])

@@ -87,6 +87,7 @@ class LiveSource:
         fps: float,
         wait: bool = False,
         observer: Observer | None = None,
+        explain: Callable[[], str] = str,
         timeouts: Timeouts | None = None,
     ) -> None:
         """Prepare.
@@ -98,6 +99,7 @@ class LiveSource:
             fps: what to assume of a camera that does not say.
             wait: wait for a camera that is not there at the start, instead of raising.
             observer: is told how the camera does.
+            explain: tells why the camera cannot be opened, or nothing. It may take seconds.
             timeouts: how long to wait for the camera.
         """
         self.description = description
@@ -106,6 +108,7 @@ class LiveSource:
         self._open_capture = open_capture
         self._wait = wait
         self._observer = observer
+        self._explain = explain
         self._timeouts = timeouts or Timeouts()
         self._picture = FrameHealthMonitor(description, observer)
         self._fresh = threading.Condition()
@@ -131,8 +134,11 @@ class LiveSource:
             self._raise_refusal()
             if self._reader.refused or self._reader.silent_for() > self._timeouts.hang:
                 self.stop()
+                why = self._explain()
                 raise SourceError(
-                    f"{self.description} cannot be opened or gives no picture. "
+                    f"{self.description} cannot be opened: {why}"
+                    if why
+                    else f"{self.description} cannot be opened or gives no picture. "
                     "Is it connected, and not in use elsewhere?"
                 )
         return self
@@ -215,7 +221,8 @@ class LiveSource:
 
     def _miss(self, reader: _Reader) -> None:
         if self.is_current(reader) and not self._missing:
-            self._missing = f"is {'lost' if self._newest else 'not there'}, waiting for it"
+            why = "" if self._newest else self._explain()
+            self._missing = f"is {'lost' if self._newest else 'not there'}, waiting for it{f': {why}' if why else ''}"
             self._complain()
 
     def _complain(self) -> None:

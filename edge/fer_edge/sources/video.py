@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -10,8 +11,9 @@ from typing import Self
 import cv2
 import numpy as np
 
-from fer_edge.errors import SourceError
-from fer_edge.sources.containers import counts_frames, is_cut, mp4_seconds
+from fer_edge.errors import ConfigError, SourceError, reason
+from fer_edge.opencv import readable_name
+from fer_edge.sources.containers import Header, read_header
 from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ _ENOUGH = 0.9
 _MOST_DAMAGED = 300
 # Frames per second that no camera delivers.
 _FASTEST = 10_000.0
+# Frames per second of a file that says nothing.
+_USUAL_FPS = 30.0
 
 
 class VideoSource:
@@ -31,30 +35,32 @@ class VideoSource:
     stills = False
     hangs = False
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str | Path, fps: float | None = None) -> None:
+        """Prepare.
+
+        Args:
+            path: of the file, or of a pipe.
+            fps: frames per second of a raw stream, which has no times of its own.
+        """
+        self._path = Path(path)
+        self._given_fps = fps
         self._stopped = False
         self.description = str(path)
 
     def __enter__(self) -> Self:
-        try:
-            str(self._path).encode()
-        except UnicodeEncodeError:
-            raise SourceError(f"{str(self._path)!r}: the name is not UTF-8, which OpenCV cannot open") from None
-        self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
+        """Open it. Raises SourceError where it is no readable video, ConfigError where it has no use for `fps`."""
+        header = self._read_header()
+        self._capture = self._open()
         if not self._capture.isOpened():
-            raise SourceError(f"{self._path}: is not a readable video (empty, truncated or of an unknown format)")
-        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
+            raise SourceError(f"{self.description}: is not a readable video ({self._why_unreadable(header)})")
+        self._header = header
+        self.fps = self._rate()
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
         if self.fps > _FASTEST:  # FFmpeg's clock for a picture that is attached to sound
-            raise SourceError(f"{self._path}: is a sound file with a picture, not a video")
+            raise SourceError(f"{self.description}: is a sound file with a picture, not a video")
         across, down = (self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
         self._pixel_ratio = across / down if across > 0 and down > 0 and 0.1 < across / down < 10 else 1.0
-        is_file = self._path.is_file()  # a pipe opens only once
-        self._counts_frames = is_file and counts_frames(self._path)
-        self._is_cut = is_file and is_cut(self._path)
-        self._duration = mp4_seconds(self._path) if is_file else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,15 +74,58 @@ class VideoSource:
             if not read:
                 self._refuse_early_end(index, seconds)
                 return
-            stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index:
-                seconds = stamp if stamp > seconds else seconds + 1 / self.fps
+                seconds = self._time_after(seconds)
             yield Frame(self._square_pixels(np.asarray(image, np.uint8)), seconds, index)
             index += 1
 
     def stop(self) -> None:
         """End the iteration."""
         self._stopped = True
+
+    def _read_header(self) -> Header:
+        if not self._path.is_file():  # a pipe opens only once
+            return Header()
+        try:
+            with self._path.open("rb") as file:
+                return read_header(file, file.seek(0, os.SEEK_END))
+        except OSError as error:
+            raise SourceError(f"{self.description}: cannot be read ({reason(error)})") from error
+
+    def _open(self) -> cv2.VideoCapture:
+        try:
+            with readable_name(self._path) as name:
+                return cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        except OSError as error:
+            raise SourceError(f"{self.description}: cannot be read ({reason(error)})") from error
+
+    def _why_unreadable(self, header: Header) -> str:
+        if self._path.is_file() and not self._path.stat().st_size:
+            return "it is empty"
+        if header.lacks_index:
+            return "it has no index (moov): its recording was not finished, or its end is missing"
+        return "truncated, or of an unknown format"
+
+    def _rate(self) -> float:
+        """Frames per second: the file's own, or what it is taken for where it has no times."""
+        rate = float(self._capture.get(cv2.CAP_PROP_FPS)) or _USUAL_FPS
+        if not self._header.is_raw:
+            if self._given_fps:
+                raise ConfigError(f"--source-fps: {self.description} has times of its own. Leave the option out")
+            return rate
+        if not self._given_fps:
+            _log.warning(
+                "%s: a raw stream without times: %g frames per second assumed. Another rate: --source-fps",
+                self.description,
+                rate,
+            )
+        return self._given_fps or rate
+
+    def _time_after(self, seconds: float) -> float:
+        """When the frame was taken that was just read, after one at `seconds`."""
+        following = seconds + 1 / self.fps
+        stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        return stamp if stamp > seconds and not self._header.is_raw else following
 
     def _square_pixels(self, image: Image) -> Image:
         """Stretch a picture whose pixels are not square to the proportions in which it is shown."""
@@ -90,7 +139,7 @@ class VideoSource:
     def _read(self, index: int) -> tuple[bool, cv2.typing.MatLike]:
         """Read the next frame; where the file promises more, what is damaged in between is passed over."""
         read, image = self._capture.read()
-        attempts = _MOST_DAMAGED if self._counts_frames and self.frames and index < self.frames - 1 else 0
+        attempts = _MOST_DAMAGED if self._header.counts_frames and self.frames and index < self.frames - 1 else 0
         while not read and attempts and not self._stopped:
             attempts -= 1
             read, image = self._capture.read()
@@ -103,13 +152,13 @@ class VideoSource:
         the picture decides. For others OpenCV multiplies the duration of the longest stream, which may be sound, by
         the rate: then it is only said.
         """
-        if self._is_cut and not (self.frames and read >= self.frames):
-            raise SourceError(f"{self._path}: broke off after {read} frames: the file is truncated")
+        if self._header.is_cut and not (self.frames and read >= self.frames):
+            raise SourceError(f"{self.description}: broke off after {read} frames: the file is truncated")
         if self.frames is None or read >= min(_ENOUGH * self.frames, self.frames - 1):
             return
-        if seconds + 1 / self.fps >= _ENOUGH * (self._duration or self.frames / self.fps):
+        if seconds + 1 / self.fps >= _ENOUGH * (self._header.seconds or self.frames / self.fps):
             return
-        message = f"{self._path}: had {read} frames where its header says {self.frames}"
-        if self._counts_frames:
+        message = f"{self.description}: had {read} frames where its header says {self.frames}"
+        if self._header.counts_frames:
             raise SourceError(f"{message}: the rest cannot be read")
         _log.warning("%s", message)

@@ -1,0 +1,104 @@
+"""What is at an http URL: a camera that goes on for ever, or a file that ends."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from http.client import HTTPException, HTTPResponse
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
+
+import cv2
+
+from fer_edge.config import RunConfig
+from fer_edge.sources import Observer, Source
+from fer_edge.sources.camera import CameraSource, open_stream
+from fer_edge.sources.containers import Header, read_header
+from fer_edge.sources.video import VideoSource
+from fer_edge.terminal import without_password
+from fer_edge.types import Frame
+
+_TIMEOUT_S = 2.0
+# Bytes from which a container's header can be told.
+_HEAD = 1 << 16
+# What has a length and yet goes on: a playlist is written anew.
+_ENDLESS = ("multipart/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server says of a file."""
+
+    # Bytes; None where it has no end that is known.
+    size: int | None
+    content_type: str
+    head: bytes
+
+
+class NetworkVideo(VideoSource):
+    """A file at a URL: every frame is delivered, at media time. A single picture is a still frame."""
+
+    def __init__(self, url: str, capture: cv2.VideoCapture, answer: _Answer | None, fps: float | None) -> None:
+        super().__init__(without_password(url), fps)
+        self.stills = answer is not None and answer.content_type.startswith("image/")
+        self._opened = capture
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield all frames. Raises SourceError if the connection broke, or the file, before its end."""
+        for frame in super().__iter__():
+            yield replace(frame, still=True, name=self.description.rpartition("/")[2]) if self.stills else frame
+
+    def _read_header(self) -> Header:
+        if self._answer is None or self._answer.size is None or self.stills:
+            return Header(counts_frames=True)
+        header = read_header(io.BytesIO(self._answer.head), self._answer.size)
+        return replace(header, counts_frames=True)  # what is missing is more likely lost than never there
+
+    def _open(self) -> cv2.VideoCapture:
+        return self._opened
+
+
+def open_url(config: RunConfig, url: str, observer: Observer | None) -> Source:
+    """Open what is at an http URL: what has a duration or a length is a file, all else a camera.
+
+    It is opened once, since some cameras serve one viewer only. What cannot be opened is taken for a camera, which
+    may be waited for.
+    """
+    capture = open_stream(url)
+    if not capture.isOpened():
+        return CameraSource(url, config.camera, observer)
+    has_duration = capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+    answer = None if has_duration else _ask(url, "HEAD")
+    has_length = answer is not None and answer.size is not None and not answer.content_type.startswith(_ENDLESS)
+    if has_duration or has_length:
+        return NetworkVideo(url, capture, _ask(url, "GET"), config.source_fps)
+    return CameraSource(url, config.camera, observer, capture)
+
+
+def _ask(url: str, method: Literal["HEAD", "GET"]) -> _Answer | None:
+    """Ask a server about a file, and with GET for its beginning; None where it does not answer as a file server."""
+    try:
+        with urlopen(_request(url, method), timeout=_TIMEOUT_S) as response:  # noqa: S310 - http or https alone
+            return _Answer(_size(response), response.headers.get("Content-Type", "").lower(), response.read(_HEAD))
+    except (OSError, HTTPException, ValueError):
+        return None
+
+
+def _request(url: str, method: str) -> Request:
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    headers = {"Range": f"bytes=0-{_HEAD - 1}"} if method == "GET" else {}
+    if at:
+        headers["Authorization"] = "Basic " + base64.b64encode(unquote(user).encode()).decode()
+    return Request(parts._replace(netloc=host).geturl(), headers=headers, method=method)  # noqa: S310
+
+
+def _size(response: HTTPResponse) -> int | None:
+    """Bytes of the whole file (RFC 9110, 8.6 and 14.4)."""
+    of_range = response.headers.get("Content-Range", "").rpartition("/")[2]
+    size = of_range or response.headers.get("Content-Length", "")
+    return int(size) if size.isdecimal() else None

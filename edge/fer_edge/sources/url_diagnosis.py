@@ -1,0 +1,128 @@
+"""Why a stream cannot be opened, by asking its server: OpenCV does not tell."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from itertools import takewhile
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from fer_edge.errors import reason
+from fer_edge.terminal import without_password
+
+_TIMEOUT_S = 3.0
+_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
+# Protocols that FFmpeg has besides, without a server that could be asked.
+_OTHERS = {
+    "ftp",
+    "mms",
+    "mmsh",
+    "mmst",
+    "rtmpe",
+    "rtmps",
+    "rtmpt",
+    "rtp",
+    "sctp",
+    "srt",
+    "srtp",
+    "tcp",
+    "tls",
+    "udp",
+    "unix",
+}
+
+
+def why_url_fails(url: str) -> str:
+    """What is wrong with a URL, and how to fix it; empty where nothing is found."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        return f"it is no URL ({error})"
+    usual_port = _PORTS.get(parts.scheme.lower())
+    if not usual_port:
+        known = parts.scheme.lower() in _OTHERS
+        return (
+            ""
+            if known
+            else f"{parts.scheme}:// is no kind of stream that is known. Kinds: rtsp, http, https, rtmp, udp"
+        )
+    if not host:
+        return "the URL names no host"
+    try:
+        with socket.create_connection((host, port or usual_port), _TIMEOUT_S) as connection:
+            return _why_not_served(parts, connection)
+    except OSError as error:
+        return _why_not_connected(error, host, port or usual_port)
+
+
+def _why_not_connected(error: OSError, host: str, port: int) -> str:
+    if isinstance(error, socket.gaierror):
+        is_offline = error.errno == socket.EAI_AGAIN
+        why = "no name server answers. Is there a network?" if is_offline else "Is the name right?"
+        return f"the host {host} cannot be looked up: {why}" if is_offline else f"unknown host {host}. {why}"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{host} refuses port {port}: nothing listens there. Is the port right?"
+    if isinstance(error, TimeoutError):
+        return f"{host} does not answer on port {port}. Is it switched on?"
+    return f"{host} cannot be reached on port {port} ({reason(error)})"
+
+
+def _why_not_served(parts: SplitResult, connection: socket.socket) -> str:
+    """Ask for the page or the stream, and read the answer's status."""
+    if parts.scheme.lower() in {"https", "rtsps"}:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as FFmpeg does
+        try:
+            connection = context.wrap_socket(connection, server_hostname=parts.hostname)
+        except ssl.SSLError as error:
+            return f"{parts.hostname} does not speak TLS ({error.reason}). Without: {parts.scheme[:-1]}://"
+    connection.settimeout(_TIMEOUT_S)
+    connection.sendall(_question(parts))
+    with connection.makefile("rb") as file:
+        status_line = file.readline(1000).decode("latin-1").split(None, 2)
+        headers = _headers(file.readline(1000) for _ in range(100))
+    if len(status_line) < 2 or not status_line[1].isdecimal():
+        return f"{parts.hostname} does not speak {parts.scheme.upper()}"
+    return _meaning(int(status_line[1]), headers, parts)
+
+
+def _question(parts: SplitResult) -> bytes:
+    """A request without a password in its first line (RFC 9112, RFC 7826)."""
+    host = parts.netloc.rpartition("@")[2]
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if parts.scheme.lower().startswith("rtsp"):
+        lines = [f"DESCRIBE {parts.scheme}://{host}{path} RTSP/1.0", "CSeq: 1", "Accept: application/sdp"]
+    else:
+        lines = [f"GET {path} HTTP/1.0", f"Host: {host}"]
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        lines.append("Authorization: Basic " + base64.b64encode(user.encode()).decode())
+    return "\r\n".join([*lines, "", ""]).encode(errors="replace")
+
+
+def _headers(lines: Iterator[bytes]) -> dict[str, str]:
+    pairs = (line.decode("latin-1").partition(":") for line in takewhile(bytes.strip, lines))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _meaning(code: int, headers: Mapping[str, str], parts: SplitResult) -> str:
+    """What an answer's status means for somebody who wanted a video (RFC 9110, 15)."""
+    login = f"it asks for user and password (401): {parts.scheme}://USER:PASSWORD@{parts.hostname}/…"
+    meanings = {
+        HTTPStatus.UNAUTHORIZED: "it does not accept this user and password (401)" if parts.username else login,
+        HTTPStatus.FORBIDDEN: "it refuses access (403)",
+        HTTPStatus.NOT_FOUND: f"there is nothing at {parts.path or '/'} (404). Is the path right?",
+    }
+    if code in meanings:
+        return meanings[HTTPStatus(code)]
+    if code >= HTTPStatus.BAD_REQUEST:
+        phrase = HTTPStatus(code).phrase if code in set(HTTPStatus) else ""
+        return f"it answers {code} {phrase}".strip()
+    if code >= HTTPStatus.MULTIPLE_CHOICES:
+        return f"it leads to {without_password(headers.get('location', ''))}, where there is no video"
+    kind = headers.get("content-type", "").partition(";")[0]
+    return f"it answers, but not with a video ({kind or 'it does not say with what'})"

@@ -1,0 +1,201 @@
+"""What is wrong with a source is told apart: each reason has its own line."""
+
+import grp
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.conftest import Run, let_others_in
+
+from fer_edge.errors import SourceError
+from fer_edge.sources.device_diagnosis import why_device_fails
+from fer_edge.sources.url_diagnosis import why_url_fails
+from fer_edge.sources.video import VideoSource
+
+
+class Camera(BaseHTTPRequestHandler):
+    """Answers as cameras do that do not like the question."""
+
+    def do_GET(self) -> None:
+        match self.path:
+            case "/private" if "Authorization" not in self.headers:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            case "/private":
+                self.send_response(401)
+            case "/page":
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+            case "/busy":
+                self.send_response(503)
+            case "/forbidden":
+                self.send_response(403)
+            case _:
+                self.send_response(404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("nothing?token=secret", "there is nothing at /nothing (404). Is the path right?"),
+        ("private", "it asks for user and password (401): http://USER:PASSWORD@127.0.0.1/…"),
+        ("page", "it answers, but not with a video (text/html)"),
+        ("busy", "it answers 503 Service Unavailable"),
+        ("forbidden", "it refuses access (403)"),
+    ],
+)
+def test_what_a_server_answers_is_told(command: Run, port: int, place: str, reason: str) -> None:
+    done = command("fer-edge", "run", f"http://127.0.0.1:{port}/{place}")
+    assert done.returncode == 3
+    shown = place.replace("token=secret", "…")
+    assert done.stderr == f"error: http://127.0.0.1:{port}/{shown} cannot be opened: {reason}\n"
+
+
+def test_a_wrong_password_is_told_and_not_shown(command: Run, port: int) -> None:
+    done = command("fer-edge", "run", f"http://user:secret@127.0.0.1:{port}/private")
+    assert done.stderr.endswith("it does not accept this user and password (401)\n")
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_an_unknown_host_and_a_refused_port_are_told_apart(command: Run, scheme: str) -> None:
+    unknown = command("fer-edge", "run", f"{scheme}://camera.invalid/stream")
+    assert unknown.returncode == 3
+    assert "camera.invalid" in unknown.stderr.partition("cannot be opened: ")[2]
+    port = unused_port()
+    refused = command("fer-edge", "run", f"{scheme}://127.0.0.1:{port}/stream")
+    assert refused.returncode == 3
+    assert f"127.0.0.1 refuses port {port}: nothing listens there" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://[::1/x", "it is no URL"),
+        ("http://camera:99999/x", "it is no URL"),
+        ("http:///x", "names no host"),
+        ("foo://camera/x", "foo:// is no kind of stream"),
+        ("udp://239.0.0.1:1234", ""),
+    ],
+)
+def test_what_is_no_url_is_told_without_asking_anybody(url: str, reason: str) -> None:
+    found = why_url_fails(url)
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "reason"), [("rtsp", "does not speak RTSP"), ("https", "does not speak TLS"), ("rtsps", "TLS")]
+)
+def test_a_server_of_another_kind_is_told(port: int, scheme: str, reason: str) -> None:
+    assert reason in why_url_fails(f"{scheme}://127.0.0.1:{port}/x")
+
+
+def test_rtsp_answers_are_read() -> None:
+    """As a camera without the stream answers DESCRIBE, by RFC 7826."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(2000))
+                connection.sendall(b"RTSP/1.0 404 Stream Not Found\r\nCSeq: 1\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = server.getsockname()[1]
+        found = why_url_fails(f"rtsp://user:secret@127.0.0.1:{port}/live/1")
+        thread.join()
+    assert found == "there is nothing at /live/1 (404). Is the path right?"
+    assert asked[0].startswith(f"DESCRIBE rtsp://127.0.0.1:{port}/live/1 RTSP/1.0\r\n".encode())
+
+
+def test_a_service_that_waits_says_why(port: int, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'source = "http://127.0.0.1:{port}/nothing"\ncamera.wait = true\n')
+    program = [sys.executable, "-m", "fer_edge", "run", "--config", str(config)]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        line = process.stderr.readline()
+        process.terminate()
+    assert "is not there, waiting for it: there is nothing at /nothing (404)" in line
+
+
+def test_devices_are_told_apart(command: Run, tmp_path: Path) -> None:
+    missing = command("fer-edge", "run", "/dev/video97")
+    assert "there is no /dev/video97. Video devices: " in missing.stderr
+    other = command("fer-edge", "run", "/dev/null")
+    assert "/dev/null is no video device" in other.stderr
+    assert "is no video device" in why_device_fails(Path("/dev/zero"))
+    file = tmp_path / "video9"
+    file.touch()
+    assert "is no video device" in why_device_fails(file)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's right to open everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: no device can be made")
+def test_no_permission_names_the_group_and_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "video0"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o660, os.makedev(81, 0))
+    except PermissionError:
+        pytest.skip("no device can be made here")
+    device.chmod(0o660)
+    os.chown(device, 0, grp.getgrnam("video").gr_gid)
+    let_others_in(tmp_path)
+    monkeypatch.setenv("LOGNAME", "ada")
+    with as_nobody():
+        found = why_device_fails(device)
+    assert found == (
+        f"no permission for {device}, which belongs to the group video. "
+        "Fix: sudo usermod -aG video ada, then log in anew"
+    )
+
+
+def test_a_film_without_permission_or_content_is_told(command: Run, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    clip.touch()
+    assert "is not a readable video (it is empty)" in command("fer-edge", "run", clip).stderr
+    clip.chmod(0)
+    let_others_in(tmp_path)
+    with as_nobody(), pytest.raises(SourceError, match=r"cannot be read \(Permission denied\)"), VideoSource(clip):
+        pass

@@ -1,0 +1,181 @@
+"""Videos as files: whole or cut, with or without times, on the disk or at a URL."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge import RunConfig, open_source
+from fer_edge.errors import SourceError
+from fer_edge.sources.containers import read_header
+
+
+class Files(SimpleHTTPRequestHandler):
+    """A server of files, which knows no ranges."""
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """The URL of the test's folder."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def write_film(path: Path, codec: str, frames: int = 60, fps: float = 20) -> Path:
+    """Noise, so that every frame takes its share of the file."""
+    rng = np.random.default_rng(0)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
+    assert writer.isOpened()
+    for _ in range(frames):
+        writer.write(rng.integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    return path
+
+
+def cut(path: Path) -> Path:
+    content = path.read_bytes()
+    short = path.with_stem(f"{path.stem}-cut")
+    short.write_bytes(content[: len(content) * 6 // 10])
+    return short
+
+
+def with_index_first(path: Path) -> Path:
+    """Move an MP4 file's index to its beginning, so that a cut file still opens: moov before mdat, ISO/IEC 14496-12."""
+    content, boxes, place = path.read_bytes(), {}, 0
+    while place < len(content):
+        size = int.from_bytes(content[place : place + 4], "big")
+        boxes[content[place + 4 : place + 8]] = content[place : place + size]
+        place += size
+    moov = bytearray(boxes[b"moov"])
+    offsets = moov.index(b"stco") + 8
+    for entry in range(int.from_bytes(moov[offsets : offsets + 4], "big")):
+        start = offsets + 4 + 4 * entry
+        moved = int.from_bytes(moov[start : start + 4], "big") + len(moov)
+        moov[start : start + 4] = moved.to_bytes(4, "big")
+    rest = b"".join(box for kind, box in boxes.items() if kind not in {b"ftyp", b"moov"})
+    path.write_bytes(boxes[b"ftyp"] + moov + rest)
+    return path
+
+
+FILMS = [("film.mp4", "mp4v"), ("film.webm", "VP90"), ("film.mkv", "mp4v"), ("film.avi", "MJPG"), ("film.flv", "FLV1")]
+
+
+@pytest.mark.parametrize("at_url", [False, True])
+@pytest.mark.parametrize(("name", "codec"), FILMS)
+def test_a_whole_film_ends_and_a_cut_one_is_an_error(
+    name: str, codec: str, at_url: bool, tmp_path: Path, site: str
+) -> None:
+    whole = write_film(tmp_path / name, codec)
+    if name.endswith(".mp4"):
+        with_index_first(whole)
+    short = cut(whole)
+    where = site if at_url else str(tmp_path)
+    with open_source(RunConfig(source=f"{where}/{whole.name}")) as source:
+        times = [frame.captured_at for frame in source]
+    assert not source.live
+    np.testing.assert_allclose(times, np.arange(60) / 20, atol=0.002)
+    count = 0
+    with (
+        open_source(RunConfig(source=f"{where}/{short.name}")) as source,
+        pytest.raises(SourceError, match=r"broke off after .* truncated"),
+    ):
+        for _ in source:
+            count += 1
+    assert 5 < count < 60
+
+
+def test_a_connection_that_breaks_is_an_error(command: Run, tmp_path: Path) -> None:
+    """The server promises more than it sends."""
+    content = write_film(tmp_path / "film.mkv", "mp4v").read_bytes()
+
+    class Breaks(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Breaks) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = command("fer-edge", "run", f"http://127.0.0.1:{server.server_port}/film.mkv", "--json", "-")
+        server.shutdown()
+    assert done.returncode == 3
+    assert 5 < len(done.stdout.splitlines()) < 60
+    assert "film.mkv: had " in done.stderr
+
+
+def test_a_picture_at_a_url_is_a_picture(command: Run, tmp_path: Path, site: str) -> None:
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((200, 300, 3), 128, np.uint8))
+    done = command("fer-edge", "run", f"{site}/photo.jpg")
+    assert done.returncode == 0, done.stderr
+    assert "│ photo.jpg " in done.stdout
+    assert "1 frame in" in done.stderr
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Forty JPEG pictures, one after the other."""
+    rng = np.random.default_rng(0)
+    pictures = (cv2.imencode(".jpg", rng.integers(0, 255, (48, 64, 3), np.uint8))[1] for _ in range(40))
+    path = tmp_path / "raw.mjpeg"
+    path.write_bytes(b"".join(picture.tobytes() for picture in pictures))
+    return path
+
+
+def test_the_rate_of_a_raw_stream_is_said_and_can_be_given(command: Run, raw: Path) -> None:
+    assumed = command("fer-edge", "run", raw, "--json", "-")
+    assert "25 frames per second assumed. Another rate: --source-fps" in assumed.stderr
+    assert json.loads(assumed.stdout.splitlines()[-1])["elapsed_s"] == pytest.approx(39 / 25)
+    given = command("fer-edge", "run", raw, "--source-fps", 10, "--json", "-")
+    assert "assumed" not in given.stderr
+    assert json.loads(given.stdout.splitlines()[-1])["elapsed_s"] == pytest.approx(3.9)
+
+
+def test_a_rate_for_what_has_its_own_is_refused(command: Run, demo_video: Path) -> None:
+    for source, said in ((demo_video, "has times of its own"), ("demo", "the built-in demo is none")):
+        done = command("fer-edge", "run", source, "--source-fps", 10)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "is_raw"),
+    [(b"\0\0\0\1\x67", True), (b"\0\0\1\xb3", True), (b"\xff\xd8\xff\xe0", True), (b"GIF89a", False), (b"", False)],
+)
+def test_what_has_no_times_is_known_by_its_beginning(start: bytes, is_raw: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(start + bytes(20 if start else 0))
+    with (tmp_path / "file").open("rb") as file:
+        assert read_header(file, 30).is_raw == is_raw
+
+
+def test_a_film_without_its_end_says_that_the_index_is_missing(command: Run, demo_video: Path, tmp_path: Path) -> None:
+    clip = Path(shutil.copy(demo_video, tmp_path / "clip.mp4"))
+    done = command("fer-edge", "run", cut(clip))
+    assert done.returncode == 3
+    assert "it has no index (moov): its recording was not finished, or its end is missing" in done.stderr
+
+
+def test_a_film_in_the_memory_folder_is_no_camera(demo_video: Path) -> None:
+    """A file is a file wherever it lies."""
+    copy = Path("/dev", "shm", f"fer-edge-{demo_video.parent.name}.mp4")
+    if not copy.parent.is_dir():
+        pytest.skip("no /dev/shm")
+    shutil.copy(demo_video, copy)
+    try:
+        with open_source(str(copy)) as source:
+            assert (source.live, len(list(source))) == (False, 90)
+    finally:
+        copy.unlink()
