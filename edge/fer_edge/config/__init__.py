@@ -16,9 +16,9 @@ from fer_edge.config.sections import (
     SmoothingConfig,
     TrackerConfig,
     UsageConfig,
-    WebConfig,
     reveal,
 )
+from fer_edge.config.web import WebConfig
 
 __all__ = [
     "NAMED_SOURCES",

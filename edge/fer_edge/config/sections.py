@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.section import Section
+from fer_edge.config.web import WebConfig
 from fer_edge.model.bundle import DEFAULT_MODEL
 from fer_edge.model.prior import DEFAULT_POWER
 
@@ -158,46 +159,6 @@ class OverlayConfig(Section):
 
     score: bool = False
     """Labels tell how sure the detector is that this is a face, 0 to 1."""
-
-
-class WebConfig(Section):
-    """The live page. No port is opened unless `listen` is set."""
-
-    listen: str | None = Field(default=None, examples=["8080"])
-    """[HOST:]PORT, as in 8080 or 0.0.0.0:8080. The host is 127.0.0.1 unless given: this machine alone."""
-    picture: Literal["annotated", "blurred", "boxes", "none"] = "annotated"
-    """What viewers see: the picture, the picture with hidden faces, boxes on black, or none at all."""
-    fps: float = Field(default=10, gt=0, le=30)
-    """Pictures per second for viewers, at most."""
-    password: SecretStr | None = Field(default=None, examples=["scrypt$…"])
-    """Hash of the password, made by `fer-edge web password`. Needed if other machines can reach the page."""
-    token: SecretStr | None = Field(default=None, min_length=16, examples=["0123456789abcdef"])
-    """For programs, which send `Authorization: Bearer TOKEN`."""
-    hosts: tuple[str, ...] = Field(default=(), examples=[["camera.example.org"]])
-    """Names by which browsers may ask for the page, besides the address, localhost and this machine's name."""
-    certificate: Path | None = Field(default=None, examples=["/etc/fer-edge/web.pem"])
-    """TLS certificate (PEM), with its chain."""
-    key: Path | None = Field(default=None, examples=["/etc/fer-edge/web.key"])
-    """Private key of the certificate (PEM)."""
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        host, _, port = (self.listen or "").rpartition(":")
-        return host.strip("[]") or "127.0.0.1", int(port)
-
-    @field_validator("listen")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and not (value.rpartition(":")[2].isdecimal() and int(value.rpartition(":")[2]) < 65536):
-            raise ValueError("expected [HOST:]PORT, as in 8080 or 0.0.0.0:8080")
-        return value
-
-    @model_validator(mode="after")
-    def _certificate_and_key(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together: give both or none")
-        return self
 
 
 class PrometheusConfig(Section):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -18,9 +18,21 @@ from fer_edge.types import FrameResult
 
 PictureKind = Literal["annotated", "blurred", "boxes", "none"]
 
+BOUNDARY = "frame"
 _QUALITY = 80
 # Seconds after its last request for which a viewer counts as watching.
 _WATCHING = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One encoded picture, shared by all viewers."""
+
+    # Counts from 1; 0 where there is none yet.
+    number: int = 0
+    jpeg: bytes = b""
+    # The JPEG file as a part of a multipart stream.
+    part: bytes = b""
 
 
 class PictureEncoder:
@@ -33,7 +45,7 @@ class PictureEncoder:
         self._blur = FaceBlur()
         self._lock = threading.Condition()
         self._newest: FrameResult | None = None
-        self._jpeg, self._number = b"", 0
+        self._picture = Picture()
         self._watched_until = 0.0
         self._is_over = False
         # Called in the encoder's thread for each new picture.
@@ -60,12 +72,14 @@ class PictureEncoder:
             if time.monotonic() < self._watched_until:
                 self._lock.notify_all()
 
-    def latest(self) -> tuple[int, bytes]:
-        """The newest picture's number, from 1, and its JPEG bytes; 0 and none before the first. Counts as watching."""
+    def latest(self) -> Picture:
+        """The newest picture. Counts as watching."""
         with self._lock:
-            self._watched_until = time.monotonic() + _WATCHING
-            self._lock.notify_all()
-            return self._number, self._jpeg
+            now = time.monotonic()
+            if now >= self._watched_until:
+                self._lock.notify_all()
+            self._watched_until = now + _WATCHING
+            return self._picture
 
     def _work(self) -> None:
         last: FrameResult | None = None
@@ -79,8 +93,9 @@ class PictureEncoder:
             began = time.monotonic()
             if last is not None:
                 jpeg = self._encode(last)
+                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
                 with self._lock:
-                    self._jpeg, self._number = jpeg, self._number + 1
+                    self._picture = Picture(self._picture.number + 1, jpeg, head + jpeg + b"\r\n")
                 self.on_picture()
             time.sleep(max(self._pause - (time.monotonic() - began), 0))
 

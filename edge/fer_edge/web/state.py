@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ from fer_edge.types import FrameResult, TrackedFace
 
 # Seconds of the timeline, and of one of its steps.
 _TIMELINE_S, _STEP_S = 600, 5
+# Seconds for which the text of the state is good.
+_FRESH = 0.5
 # Frames over which the rate is measured.
 _RECENT = 60
 # Seconds between two readings of the temperature.
@@ -51,6 +54,8 @@ class LiveState:
         self._started_at = time.time()
         self._heat: tuple[float, float | None] = (-_HEAT_INTERVAL, None)
         self.version = 0
+        self._json_lock = threading.Lock()
+        self._json, self._json_version, self._json_at = b"", -1, 0.0
 
     def update(self, result: FrameResult) -> None:
         """Take one result."""
@@ -112,6 +117,15 @@ class LiveState:
                 },
                 "outputs": [{"name": sink.description, "trouble": sink.trouble} for sink in self.outputs],
             }
+
+    def as_json(self) -> bytes:
+        """The state as JSON; the same text for all who ask within half a second, unless faces or camera changed."""
+        with self._json_lock:
+            now, version = time.monotonic(), self.version
+            if version != self._json_version or now - self._json_at >= _FRESH:
+                self._json = json.dumps(self.as_dict(), separators=(",", ":")).encode()
+                self._json_version, self._json_at = version, now
+            return self._json
 
     def _face(self, face: TrackedFace) -> dict[str, Any]:
         return {

@@ -88,25 +88,29 @@ function setPicture(isThere) {
   byId("no-picture").hidden = isThere;
 }
 
-async function refresh() {
-  try {
-    const answer = await fetch("/api/state");
-    if (answer.status === 401) location.assign("/login");
-    else if (answer.ok) show(await answer.json());
-  } catch { /* the event source says that the link is lost */ }
-}
-
 byId("picture").addEventListener("error", () => setPicture(false));
 byId("picture").addEventListener("load", () => setPicture(true));
 
-const events = new EventSource("/api/events");
-events.addEventListener("open", () => {
-  byId("link").textContent = "connected";
-  byId("picture").src = `/stream.mjpg?${Date.now()}`;
-});
-events.addEventListener("error", () => {
-  byId("link").textContent = "connection lost, trying again";
-  if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
-});
-events.addEventListener("message", (event) => show(JSON.parse(event.data)));
-setInterval(refresh, 2000);
+// Events and pictures flow while the page can be seen: a browser opens six connections to one host, and no more.
+let events;
+
+function connect() {
+  events = new EventSource("api/events");
+  events.addEventListener("open", () => {
+    byId("link").textContent = "connected";
+    byId("picture").src = `stream.mjpg?${Date.now()}`;
+  });
+  events.addEventListener("error", () => {
+    byId("link").textContent = "connection lost, trying again";
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
+  });
+  for (const kind of ["message", "tick"]) events.addEventListener(kind, (event) => show(JSON.parse(event.data)));
+}
+
+function disconnect() {
+  events.close();
+  byId("picture").removeAttribute("src");
+}
+
+document.addEventListener("visibilitychange", () => document.hidden ? disconnect() : connect());
+connect();

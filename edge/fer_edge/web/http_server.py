@@ -1,0 +1,168 @@
+"""One HTTP server: uvicorn in a thread of its own, with the limits that a small device needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fer_edge.config import WebConfig
+from fer_edge.errors import ConfigError, reason
+from fer_edge.web.auth import is_loopback
+
+_log = logging.getLogger(__name__)
+
+# Connections at a time. For one more, the oldest that sent no request is closed. Each viewer has two.
+_MOST_CONNECTIONS = 256
+# Seconds within which a connection must have sent its request, and for which one may read nothing of an answer.
+_REQUEST_S, _STALLED_S = 10.0, 30.0
+# Bytes that the system keeps for a viewer who does not read; it takes twice as many for itself. uvicorn stops sending
+# after 64 KiB more, and the picture that was under way.
+_SEND_BUFFER = 64 * 1024
+_ENDING_S = 3.0
+
+
+class HttpServer:
+    """Serves an application on the address of the configuration."""
+
+    def __init__(self, config: WebConfig, app: ASGIApp, on_failure: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            config: address, certificate, key.
+            app: the application.
+            on_failure: called from the server's thread when it cannot go on.
+
+        Raises:
+            ConfigError: another address than this machine's own without a password.
+        """
+        self._config = config
+        self._on_failure = on_failure
+        if not _is_local(config) and config.password is None:
+            raise ConfigError(
+                f"web.listen {config.listen}: can be reached from other machines, so it needs a password. "
+                "Make one with: fer-edge web password"
+            )
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=_LimitedProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=1,
+                h11_max_incomplete_event_size=16 * 1024,
+                ssl_certfile=config.certificate,
+                ssl_keyfile=config.key,
+            )
+        )
+        self._thread = threading.Thread(target=self._serve, name="web server", daemon=True)
+
+    def start(self) -> None:
+        """Listen. Raises ConfigError where the port or the certificate cannot be used."""
+        if not _is_local(self._config) and self._config.certificate is None:
+            _log.warning("the page on %s is not encrypted: set web.certificate and web.key", self._config.listen)
+        try:
+            self._server.config.load()
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"web.certificate: cannot be used ({reason(error)})") from error
+        self._socket = self._listening_socket()
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the answers that are under way, and close the port."""
+        self._server.should_exit = True
+        self._thread.join(_ENDING_S)
+        self._socket.close()
+        if self._config.socket_path:
+            self._config.socket_path.unlink(missing_ok=True)
+
+    def _listening_socket(self) -> socket.socket:
+        path = self._config.socket_path
+        family = socket.AF_UNIX if path else socket.AF_INET6 if ":" in self._config.address[0] else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        try:
+            if path:
+                _remove_stale(path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                listening.bind(str(path))
+                path.chmod(0o660)
+            else:
+                listening.bind(self._config.address)
+        except (OSError, ValueError) as error:
+            listening.close()
+            raise ConfigError(f"web.listen {self._config.listen}: cannot be used ({reason(error)})") from error
+        return listening
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        except Exception as error:  # noqa: BLE001 - the page may fail, recognition goes on
+            self._on_failure(str(error))
+
+
+def is_known_host(config: WebConfig) -> Callable[[str], bool]:
+    """Tell by which host names the page may be asked for; on a Unix socket, which no browser reaches, by any."""
+    if config.socket_path:
+        return lambda _name: True
+    own = config.address[0]
+    return lambda name: is_loopback(name) or name in {own, socket.gethostname(), *config.hosts}
+
+
+def _is_local(config: WebConfig) -> bool:
+    return config.socket_path is not None or is_loopback(config.address[0])
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket that nobody listens on any more: a run that was killed left it."""
+    with socket.socket(socket.AF_UNIX) as probe, suppress(FileNotFoundError):
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            os.unlink(path)  # noqa: PTH108 - what is no socket was not reached here
+
+
+class _LimitedProtocol(H11Protocol):
+    """HTTP/1.1 with limits that uvicorn lacks: on connections, and on the time for which one may do nothing."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.opened_at = self.loop.time()
+        if len(self.connections) > _MOST_CONNECTIONS:
+            others = [other for other in self.connections if isinstance(other, _LimitedProtocol) and other.is_silent]
+            min(others, key=lambda other: other.opened_at, default=self).transport.abort()
+        self.loop.call_later(_REQUEST_S, self._drop_if_silent)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(_STALLED_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled.cancel()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no request has come yet."""
+        return self.cycle is None and not self.transport.is_closing()
+
+    def _drop_if_silent(self) -> None:
+        if self.is_silent:
+            self.transport.abort()
