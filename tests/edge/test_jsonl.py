@@ -10,6 +10,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,12 @@ def frames(path: Path) -> list[int]:
     """The frames of a file in which every line is whole."""
     content = path.read_bytes()
     assert content.endswith(b"\n")
-    return [json.loads(line)["frame"] for line in content.splitlines()]
+    return [record["frame"] for record in map(json.loads, content.splitlines()) if "frame" in record]
+
+
+def runs(path: Path) -> list[dict[str, Any]]:
+    """What a log says of starts and ends."""
+    return [record for record in map(json.loads, path.read_text().splitlines()) if "run" in record]
 
 
 def test_a_log_is_added_to_and_set_aside_by_size(command: Run, tmp_path: Path) -> None:
@@ -52,6 +58,25 @@ def test_a_log_is_added_to_and_set_aside_by_size(command: Run, tmp_path: Path) -
     again = kept.index(0, 1)
     assert kept[:again] == sorted(kept[:again])
     assert kept[again:] == sorted(kept[again:])
+
+
+def test_a_log_tells_when_a_run_starts_and_stops_and_whom_a_killed_one_saw_last(tmp_path: Path) -> None:
+    out, config = tmp_path / "out.jsonl", configuration(tmp_path, "on_change = true")
+    for end in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+        size = out.stat().st_size if out.exists() else 0
+        process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.DEVNULL)
+        wait_until(lambda: out.exists() and b'"label"' in out.read_bytes()[size:])  # noqa: B023
+        process.send_signal(end)
+        process.wait(20)
+    told = runs(out)
+    assert [record["run"] for record in told] == ["start", "stop", "start", "unfinished", "start", "stop"]
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    last = lines[lines.index(told[3]) - 1]
+    assert told[3]["last"] == last["time"]
+    assert told[3]["seen"] == [face["id"] for face in last["faces"] if face["visible"]] == [1]
+    assert all(record["faces"] == [] for record in told)
+    assert lines[0] == told[0]
+    assert lines[-1] == told[-1]
 
 
 def test_the_oldest_logs_go(command: Run, tmp_path: Path) -> None:
@@ -240,7 +265,7 @@ def test_the_last_change_before_quiet_is_made_safe_too(tmp_path: Path, monkeypat
         sink.emit(nobody)
         sink.emit(nobody)
         assert safe == [out.stat().st_size]
-    assert out.read_text().count("\n") == 1
+    assert len(frames(out)) == 1
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: what steps the clock cannot be built")
@@ -267,7 +292,7 @@ def test_a_clock_that_steps_by_a_year_sets_the_log_aside_and_nothing_else(tmp_pa
         for name in ("out.jsonl.2", "out.jsonl.1", "out.jsonl")
         for line in (tmp_path / name).read_text().splitlines()
     ]
-    elapsed = [line["elapsed_s"] for line in lines]
+    elapsed = [line["elapsed_s"] for line in lines if "run" not in line]
     assert elapsed == sorted(elapsed)
     assert elapsed[-1] < 60
     assert len({line["time"][:4] for line in lines}) == 3

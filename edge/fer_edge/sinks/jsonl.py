@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Self
 
 from fer_edge.config import JsonLinesConfig
-from fer_edge.sinks import Sink
+from fer_edge.sinks import Sink, StopRun
 from fer_edge.sinks.line_output import LineOutput
-from fer_edge.sinks.serialize import as_record, camera_record, shown
+from fer_edge.sinks.serialize import as_record, camera_record, run_record, shown, unfinished_record
 from fer_edge.types import FrameResult
 
 
 class JsonLines(Sink):
-    """Writes to a file, or to standard output (`-`)."""
+    """Writes to a file, or to standard output (`-`).
+
+    A log (`append`) also tells when each run starts and stops, and at the next start, that a run has no end.
+    """
 
     def __init__(self, path: str, config: JsonLinesConfig) -> None:
         self._output = LineOutput(path, config)
         self.description = self._output.description
         self._on_change = config.on_change
+        self._is_log = config.append and path != "-"
+        self._has_started = False
         self._is_waiting = False
         self._shown: list[tuple[int, str]] | None = None
         self._first_at: float | None = None
@@ -28,6 +34,9 @@ class JsonLines(Sink):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._has_started:
+            with suppress(OSError, StopRun):  # the next start says that this run has no end
+                self._write(run_record("stop"))
         self._output.close()
 
     def emit(self, result: FrameResult) -> None:
@@ -54,4 +63,13 @@ class JsonLines(Sink):
         self._shown = []
 
     def _write(self, record: dict[str, Any]) -> None:
+        if self._is_log and not self._has_started:
+            unfinished = unfinished_record(self._output.last_line)
+            if unfinished:
+                self._write_line(unfinished)
+            self._write_line(run_record("start"))
+            self._has_started = True
+        self._write_line(record)
+
+    def _write_line(self, record: dict[str, Any]) -> None:
         self._output.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")

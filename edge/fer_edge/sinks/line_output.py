@@ -19,6 +19,11 @@ class LineOutput:
         self.description = "standard output" if path == "-" else path
         self._file = None if path == "-" else RotatingFile(Path(path), config)
 
+    @property
+    def last_line(self) -> bytes:
+        """The last line of what was there when it was opened to be added to; else empty."""
+        return self._file.last_line if self._file else b""
+
     def open(self) -> None:
         """Open it. Raises ConfigError where it cannot be written."""
         if self._file:

@@ -28,6 +28,8 @@ class RotatingFile:
     """
 
     def __init__(self, path: Path, config: JsonLinesConfig) -> None:
+        self.last_line = b""
+        """The last line that was there when it was opened to be added to."""
         self._path = path
         self._config = config
         self._descriptor = -1
@@ -125,6 +127,8 @@ class RotatingFile:
             end = _end_of_last_line(file)
             file.seek(end)
             torn = file.read(_BLOCK)
+            file.seek(max(end - _BLOCK, 0))
+            self.last_line = file.read(end - file.tell()).removesuffix(b"\n").rpartition(b"\n")[2]
         if not torn:
             return
         if not torn.startswith((_BEGINNING[: len(torn)], b"\0")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -31,6 +32,30 @@ def camera_record(state: Literal["online", "offline"]) -> dict[str, Any]:
 def as_utf8(name: str) -> str:
     """A file's name as UTF-8 has it, whatever the locale; what is no UTF-8 in it stays as surrogates."""
     return os.fsencode(name).decode(errors="surrogateescape")
+
+
+def run_record(event: Literal["start", "stop"]) -> dict[str, Any]:
+    """What is written when a run starts or stops: before and after it nobody is seen."""
+    return {"time": _now(), "run": event, "faces": []}
+
+
+def unfinished_record(line: bytes) -> dict[str, Any] | None:
+    """What is written at the start if the run before has no end: its last time, and the ids of whom it saw last.
+
+    Args:
+        line: the last one of the log.
+
+    Returns:
+        None where that run stopped, or where there was none.
+    """
+    try:
+        last = json.loads(line)
+        if last.get("run") == "stop":
+            return None
+        seen = [face["id"] for face in last.get("faces", ()) if face.get("visible", True)]
+        return {"time": _now(), "run": "unfinished", "last": last.get("time"), "seen": seen, "faces": []}
+    except (ValueError, LookupError, TypeError, AttributeError):  # no line, or none of this program
+        return None
 
 
 def shown(result: FrameResult) -> list[tuple[int, str]]:
