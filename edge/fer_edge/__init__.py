@@ -56,17 +56,19 @@ if TYPE_CHECKING:
     from fer_edge.sources import Source, open_source
     from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Probabilities, Track, TrackedFace
 
-# OpenCV reads these when it is imported. A small file may claim to hold gigabytes: 134 megapixels is the most.
+# OpenCV reads these variables when it is imported. A small file may claim to hold gigabytes, so images are limited to
+# 134 megapixels.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
-# Our own messages say what cannot be opened or read.
+# OpenCV's own messages are switched off, since ours say what cannot be opened or read.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-# Packets of other streams that OpenCV reads before it takes a video for ended: its 4096 are 90 seconds of sound.
+# OpenCV takes a video for finished after this many packets of other streams. Its default, 4096, is 90 seconds of sound.
 os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(2**24))
 
 __version__ = version("fer-edge")
 
-# Where each public name is defined. A module is imported when its name is first used, so `import fer_edge` is quick.
+# This table says where each public name is defined. A module is imported at the first use of a name, so `import
+# fer_edge` is fast.
 _HOMES = {
     "config": (
         "CameraConfig",

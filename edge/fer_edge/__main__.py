@@ -1,4 +1,4 @@
-"""Where `fer-edge` begins: until it can handle Ctrl-C, that ends it without a word."""
+"""Start `fer-edge`. While its modules load, Ctrl-C ends it without a traceback."""
 
 import fer_edge.cli.sigint  # noqa: F401 - first, since the other imports are slow
 from fer_edge.cli.app import run

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""All errors for users, as one tree.
 
     FerError                 exit code 1
     ├── ConfigError          2   a wrong option, configuration file or output path
@@ -41,7 +41,7 @@ class MissingDependency(FerError):  # noqa: N818 - it names what is absent
 
 
 class MissingExtra(MissingDependency):
-    """An optional part was asked for whose packages are not installed."""
+    """The packages of an optional part are not installed."""
 
     def __init__(self, part: str, extra: str, hint: str = "") -> None:
         also = f" ({hint})" if hint else ""
@@ -61,19 +61,19 @@ class ModelError(FerError):
 
 
 def reason(error: Exception) -> str:
-    """Why the operating system or Python refused, without the path and the number that come with it."""
+    """The reason of an error, without the path and error number of the operating system."""
     return str(getattr(error, "strerror", None) or error)
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant; None where none is close."""
+    """The known name that is closest to a misspelt one; None if none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[found[0]] if found else None
 
 
 def choose(name: str, known: Iterable[str]) -> str:
-    """What to give instead of an unknown name: "Did you mean haar? Choose haar or mediapipe"."""
+    """A hint for an unknown name, such as "Did you mean haar? Choose haar or mediapipe"."""
     names = list(known)
     meant = closest(name, names)
     *others, last = names

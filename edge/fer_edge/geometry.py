@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from fer_edge.types import FaceBox
 
-# A box lies within another with at least this part of its area; it is far smaller if the other has this many times its
-# area; and the other's score is nearly the same from this factor on.
+# A box is inside another if at least this fraction of its area is. It is a part of it if the other has this many times
+# its area, and at least this fraction of its score.
 _INSIDE, _PART, _NEARLY = 0.9, 2.5, 0.75
 
 
@@ -19,19 +19,19 @@ def iou(a: FaceBox, b: FaceBox) -> float:
 
 
 def overlap(a: FaceBox, b: FaceBox) -> float:
-    """Intersection over the smaller of two boxes, 0..1: 1 where one lies within the other."""
+    """Intersection over the smaller of two boxes, 0..1: 1 if one is inside the other."""
     return _intersection(a, b) / max(min(a.width * a.height, b.width * b.height), 1e-9)
 
 
-def distinct(boxes: Iterable[FaceBox], most_shared: float) -> list[FaceBox]:
-    """Leave out each box that shares more than a part `most_shared` of the smaller one with a better box.
+def distinct(boxes: Iterable[FaceBox], max_overlap: float) -> list[FaceBox]:
+    """Non-maximum suppression: drop each box whose `overlap` with a better box is more than `max_overlap`.
 
-    The better one has the higher score; but a box that lies within a far larger one of nearly the same score is an eye
-    or a mouth of that face. The best comes first.
+    The better box has the higher score. But a box inside a much larger one of nearly the same score is an eye or a
+    mouth of that face, so the larger one is kept. The best box comes first.
     """
     kept: list[FaceBox] = []
     for box in sorted(boxes, key=lambda box: box.score, reverse=True):
-        rivals = [other for other in kept if overlap(box, other) > most_shared]
+        rivals = [other for other in kept if overlap(box, other) > max_overlap]
         if all(_is_part_of(other, box) for other in rivals):
             kept = [other for other in kept if other not in rivals]
             kept.append(box)
@@ -39,14 +39,14 @@ def distinct(boxes: Iterable[FaceBox], most_shared: float) -> list[FaceBox]:
 
 
 def _is_part_of(inner: FaceBox, outer: FaceBox) -> bool:
-    """Whether a box is so much smaller than one around it that it is a part of that face, unless it is far surer."""
+    """Whether a box is a part of the face of a larger box around it: much smaller, and not of a much higher score."""
     is_inside = overlap(inner, outer) >= _INSIDE
     is_small = inner.width * inner.height * _PART < outer.width * outer.height
     return is_inside and is_small and outer.score >= _NEARLY * inner.score
 
 
 def clip(box: FaceBox, frame_width: int, frame_height: int) -> FaceBox:
-    """Cut a box to the frame. A box wholly outside comes back with no area."""
+    """Clip a box to the frame. A box outside the frame gets no area."""
     left, top = max(box.x, 0.0), max(box.y, 0.0)
     right = min(box.x + box.width, float(frame_width))
     bottom = min(box.y + box.height, float(frame_height))
@@ -54,7 +54,7 @@ def clip(box: FaceBox, frame_width: int, frame_height: int) -> FaceBox:
 
 
 def centred_between(a: FaceBox, b: FaceBox) -> FaceBox:
-    """The second box, moved so that its centre lies halfway between both."""
+    """The second box, moved so that its centre is halfway between both centres."""
     dx = (a.x + a.width / 2 - b.x - b.width / 2) / 2
     dy = (a.y + a.height / 2 - b.y - b.height / 2) / 2
     return replace(b, x=b.x + dx, y=b.y + dy)

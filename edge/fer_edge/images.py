@@ -1,4 +1,4 @@
-"""Still pictures from files."""
+"""Read images from files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return a folder's pictures, whatever their names end with, in order of name. Raises OSError."""
+    """Return a folder's images, recognised by their content, in order of name. Raises OSError."""
     return sorted(file for file in folder.iterdir() if is_picture(file))
 
 
 def read_image(path: Path, *, grey: bool = False) -> Image | None:
-    """Return a picture, shape (H, W, 3) BGR or (H, W) grey, uint8; None where the file is no readable picture."""
+    """Return an image, shape (H, W, 3) BGR or (H, W) grey, uint8; None if the file is no readable image."""
     try:
         content = path.read_bytes()
         if kind_of(content[:32]) == "heif":
@@ -33,17 +33,17 @@ def read_image(path: Path, *, grey: bool = False) -> Image | None:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), colours | cv2.IMREAD_IGNORE_ORIENTATION)
     except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
         return None
-    # A TIFF file is turned by OpenCV all the same.
+    # OpenCV rotates TIFF files itself, whatever the flag says.
     return None if image is None else _upright(np.asarray(image, np.uint8), orientation(content))
 
 
 def has_heif() -> bool:
-    """Whether HEIC and AVIF pictures can be read."""
+    """Whether HEIC and AVIF images can be read."""
     return find_spec("pillow_heif") is not None
 
 
 def _read_heif(content: bytes, *, grey: bool) -> Image | None:
-    """Read a HEIC or AVIF picture; the library turns it upright. None where it is damaged or the library is absent."""
+    """Read a HEIC or AVIF image; the library turns it upright. None if it is damaged or the library is missing."""
     if not has_heif():
         return None
     from pillow_heif import open_heif  # noqa: PLC0415 - few need it
@@ -58,13 +58,13 @@ def _read_heif(content: bytes, *, grey: bool) -> Image | None:
 
 
 def _upright(image: Image, orientation: int) -> Image:
-    """Undo how the camera was held: EXIF orientation 1 to 8."""
+    """Turn an image upright by its EXIF orientation, 1 to 8."""
     mirrored = flipped(image, left_right=orientation in {2, 4, 5, 7}, above_below=False)
     return turned(mirrored, {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}.get(orientation, 0))
 
 
 def load_frame(path: str | Path) -> Frame:
-    """Read one picture as a still frame: shape (H, W, 3), BGR, uint8. Raises SourceError if it cannot be read."""
+    """Read one image as a still frame: shape (H, W, 3), BGR, uint8. Raises SourceError if it cannot be read."""
     image = read_image(Path(path))
     if image is None:
         raise SourceError(f"{path}: is not a readable image")
@@ -72,7 +72,7 @@ def load_frame(path: str | Path) -> Frame:
 
 
 def _chunks_fit(content: bytes) -> bool:
-    """False for a PNG whose chunks claim more than there is: OpenCV takes that memory, up to 4 GB, before it reads."""
+    """False for a PNG whose chunks claim more bytes than the file has: OpenCV would allocate them, up to 4 GB."""
     place = len(_PNG)
     if not content.startswith(_PNG):
         return True
@@ -82,13 +82,13 @@ def _chunks_fit(content: bytes) -> bool:
 
 
 def turned(image: Image, degrees: int) -> Image:
-    """Turn a picture clockwise by 0, 90, 180 or 270 degrees."""
+    """Rotate an image clockwise by 0, 90, 180 or 270 degrees."""
     codes = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
     return np.asarray(cv2.rotate(image, codes[degrees]), np.uint8) if degrees else image
 
 
 def flipped(image: Image, *, left_right: bool, above_below: bool) -> Image:
-    """Let the sides of a picture change places."""
+    """Flip an image left to right, top to bottom, or both."""
     if not left_right and not above_below:
         return image
     code = -1 if left_right and above_below else int(left_right)  # OpenCV: 1 is left and right, 0 above and below

@@ -1,4 +1,4 @@
-"""The label sets, and the one order in which every model reports them."""
+"""The label sets, in the order of every model's outputs."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FER2013: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutr
 # FER2013's classes, then contempt, the eighth class of FER+ (Barsoum et al., 2016).
 FERPLUS8: Final = (*FER2013, "contempt")
 
-# Shown instead of a label while none is probable enough.
+# This is shown instead of a label while no label is probable enough.
 UNCERTAIN = "uncertain"

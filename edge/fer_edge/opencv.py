@@ -1,4 +1,4 @@
-"""The border to OpenCV: its import errors in words that help."""
+"""Import OpenCV, with error messages that say how to fix a missing package or library."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def require_opencv() -> str:
     """Import OpenCV and return its version.
 
     Raises:
-        MissingDependency: it is absent, or a system library that it needs is; names the command that fixes it.
+        MissingDependency: OpenCV or a system library is missing. The message names the command that installs it.
     """
     try:
         import cv2  # noqa: PLC0415 - to catch what its import raises
     except ImportError as error:
         library = re.match(r"(\S+\.so[.\d]*): cannot open shared object", str(error))
-        if library:  # libXCB, libGL or libglib, whichever it misses first: the same packages bring them all
+        if library:  # libXCB, libGL or libglib: the same packages install them all
             raise MissingDependency(f"OpenCV needs {library[1]}. Fix: sudo apt install libgl1 libglib2.0-0") from error
         raise MissingDependency(
             f"OpenCV cannot be imported ({error}). Fix: pip install 'opencv-python>=4.11,<5'"
@@ -30,7 +30,7 @@ def require_opencv() -> str:
 
 
 def set_threads(count: int) -> None:
-    """Let OpenCV use this many threads. Raises MissingDependency."""
+    """Set the number of OpenCV's threads. Raises MissingDependency."""
     require_opencv()
     import cv2  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What kind of picture a file is, by its content, and how the camera was held, by its EXIF data."""
+"""Recognise image files by their content, and read their orientation from EXIF data."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-# What pictures' names end with, as a rule.
+# Names of image files usually end with one of these.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"})
-# Bytes that show the kind.
+# The format follows from this many first bytes.
 _HEAD = 32
-# Bytes in which the first picture of a raw video has ended.
+# The first image of a raw video ends within this many bytes.
 _FIRST_PICTURE = 4 * 2**20
-# Brands of the ISO base media format that hold still pictures (ISO/IEC 23008-12, and the AVIF specification).
+# These brands of the ISO base media format hold still images (ISO/IEC 23008-12, and the AVIF specification).
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif")
-# Sizes of the headers that follow a BMP file's own.
+# These are the sizes of the second header of a BMP file.
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
-# EXIF 2.32, 4.6.4: the tag's number; its values 1 to 8 are all ways to turn and mirror a picture.
+# This is the number of the orientation tag (EXIF 2.32, 4.6.4). Its values 1 to 8 are all rotations and mirrorings.
 _ORIENTATION = 0x0112
 _JPEG_APP1, _JPEG_SCAN = 0xE1, 0xDA
 
 
 def picture_kind(path: Path) -> str | None:
-    """`jpeg`, `png`, `webp`, `bmp`, `tiff` or `heif` by a file's first bytes; None for others, and what is no file."""
-    if not os.path.isfile(path):  # noqa: PTH113 - a pipe must not be opened; a name too long is no file
+    """`jpeg`, `png`, `webp`, `bmp`, `tiff` or `heif` by a file's first bytes; None for others, or if it is no file."""
+    if not os.path.isfile(path):  # noqa: PTH113 - never open a pipe; pathlib raises for too long a name
         return None
     try:
         with path.open("rb") as file:
@@ -36,14 +36,14 @@ def picture_kind(path: Path) -> str | None:
 
 
 def _is_motion_jpeg(file: BinaryIO) -> bool:
-    """Whether one JPEG picture follows another, as in a raw video; a camera's multi-picture file says what it is."""
+    """Whether one JPEG image follows another, as in a raw video. A camera's multi-picture file is marked as such."""
     file.seek(0)
     content = file.read(_FIRST_PICTURE)
     return b"\xff\xd9\xff\xd8\xff" in content and b"MPF\0" not in content
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture by its content, or by its name where the content says nothing else: a damaged one."""
+    """Whether a file is an image by its content, or by its name if the content is unknown, as in a damaged image."""
     if picture_kind(path):
         return True
     return path.suffix.lower() in SUFFIXES and os.path.isfile(path) and not _is_film(path)  # noqa: PTH113
@@ -64,7 +64,7 @@ def _is_film(path: Path) -> bool:
 
 
 def kind_of(head: bytes) -> str | None:
-    """The same of a file's first 32 bytes."""
+    """The format, as in `picture_kind`, from a file's first 32 bytes."""
     checks = {
         "jpeg": head.startswith(b"\xff\xd8\xff"),
         "png": head.startswith(b"\x89PNG\r\n\x1a\n"),
@@ -77,7 +77,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG or WebP file: 1 to 8; 1, upright, where it does not tell."""
+    """The EXIF orientation of a JPEG, PNG or WebP file, 1 to 8; 1 (upright) if it has none."""
     for blob in _exif_blobs(content):
         found = _orientation_in(blob)
         if found:
@@ -86,7 +86,7 @@ def orientation(content: bytes) -> int:
 
 
 def _exif_blobs(content: bytes) -> Iterator[bytes]:
-    """The TIFF structures that may hold it."""
+    """Yield the TIFF structures that may hold the orientation."""
     kind = kind_of(content[:_HEAD])
     if kind == "jpeg":
         yield from _jpeg_exif(content)
@@ -109,7 +109,7 @@ def _jpeg_exif(content: bytes) -> Iterator[bytes]:
 def _chunks(
     content: bytes, place: int, wanted: bytes, order: str, *, trailer: int, name_first: bool
 ) -> Iterator[bytes]:
-    """The chunks of one name in a PNG (length first, checksum after) or a RIFF file (name first, even lengths)."""
+    """Yield the chunks of one name in a PNG (length first, checksum last) or a RIFF file (name first, even lengths)."""
     while place + 8 <= len(content):
         first, second = content[place : place + 4], content[place + 4 : place + 8]
         name, size = (first, second) if name_first else (second, first)
@@ -120,7 +120,7 @@ def _chunks(
 
 
 def _orientation_in(tiff: bytes) -> int | None:
-    """The value in the first directory of a TIFF structure; None where there is none, or it is damaged."""
+    """The orientation in the first directory of a TIFF structure; None if it is missing or damaged."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return None

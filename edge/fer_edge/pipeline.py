@@ -45,13 +45,13 @@ class Pipeline:
         """Open detector and model.
 
         Args:
-            config: the defaults if left out.
-            detector: one of your own, in place of the configured one. The pipeline closes it.
+            config: the configuration; None for the defaults.
+            detector: a detector of your own, instead of the configured one. The pipeline closes it.
 
         Raises:
             ModelError: the model cannot be used.
             ConfigError: the detector's settings cannot be used.
-            MissingDependency: a part is not installed.
+            MissingDependency: a package or library is not installed.
         """
         config = config or RunConfig()
         set_threads(config.threads)
@@ -87,17 +87,17 @@ class Pipeline:
         self._detector.close()
 
     def waiting(self, what: str) -> None:
-        """Tell the sinks that there is no frame, since the camera is lost."""
+        """Tell the sinks that there is no frame because the camera is lost."""
         for output in self._outputs:
             output.waiting(what)
 
     def remark(self, what: str) -> None:
-        """Tell the sinks that the camera's pictures are odd."""
+        """Tell the sinks that something is wrong with the camera's frames."""
         for output in self._outputs:
             output.remark(what)
 
     def process(self, frame: Frame) -> FrameResult:
-        """Find, follow, read and steady the faces of one frame."""
+        """Detect, track and classify the faces of one frame, and smooth their labels."""
         timer = StageTimer()
         tracks = self._tracker.update(self._detector, frame)
         timer.lap("track")
@@ -111,16 +111,16 @@ class Pipeline:
     def run(
         self, source: Source, sinks: Sequence[Sink], stats: RunStats | None = None, max_frames: int | None = None
     ) -> None:
-        """Process frames until the source ends, a sink has had enough, or `max_frames` are done.
+        """Process frames until the source ends, a sink raises `StopRun`, or `max_frames` are done.
 
         Args:
-            source: an open one.
-            sinks: open ones.
-            stats: is kept up to date.
-            max_frames: the end, if given.
+            source: an open source.
+            sinks: open sinks.
+            stats: updated after each frame.
+            max_frames: stop after this many frames; None for no limit.
 
         Raises:
-            SourceError: the source broke off.
+            SourceError: the source failed.
         """
         governor, pace = Governor(), FrameRateLimiter(self._config.max_fps, self._config.power_save)
         stats = stats or RunStats()

@@ -1,4 +1,4 @@
-"""From a face box to the model's input. Training and the runtime share this one copy."""
+"""Turn a face box into the model's input. Training and the runtime both use this module."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from fer_edge.geometry import expand, shift, square
 from fer_edge.types import FaceBox, Image
 
-# Side of the model's input in pixels: FER2013's.
+# The model's input has this width and height in pixels, as FER2013's images.
 MODEL_SIZE = 48
 
-# Degrees of tilt from which a head is levelled. FER2013's own heads are tilted about as much.
-_LEVEL_FROM = 10.0
+# Heads with more roll than this, in degrees, are roll-corrected. FER2013's own heads have about as much.
+_MIN_ROLL = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class CropCalibration:
-    """How a detector's box becomes the crop that FER2013 would have shown.
+    """The transform from a detector's box to the crop that FER2013 would show.
 
-    The box is made square, shifted by fractions of its side, along the head's own axes, and scaled about its centre.
+    The box is made square, shifted by fractions of its side along the axes of the head, and scaled about its centre.
     """
 
     scale: float = 1.0
@@ -38,7 +38,7 @@ class CropCalibration:
 
 
 def to_grey(image: Image) -> Image:
-    """Return a grey picture, shape (H, W), from (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA."""
+    """Return a grey image, shape (H, W), from (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA."""
     if image.ndim == 2:
         return image
     if image.shape[2] == 1:
@@ -48,7 +48,7 @@ def to_grey(image: Image) -> Image:
 
 
 def resize(image: Image, size: int = MODEL_SIZE) -> Image:
-    """Scale a square picture to shape (size, size): area averaging down, linear interpolation up."""
+    """Scale a square image to shape (size, size): area averaging down, linear interpolation up."""
     if image.shape[:2] == (size, size):
         return image
     method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_LINEAR
@@ -56,14 +56,14 @@ def resize(image: Image, size: int = MODEL_SIZE) -> Image:
 
 
 def scaled(grey: Image, scale: float) -> Image:
-    """Scale a grey picture for a search."""
+    """Scale a grey image for a search."""
     return resized(grey, (max(round(grey.shape[1] * scale), 1), max(round(grey.shape[0] * scale), 1)))
 
 
 def resized(grey: Image, size: tuple[int, int]) -> Image:
-    """Scale a grey picture to a width and height for a search.
+    """Scale a grey image to a width and height for a search.
 
-    Whole pixels are averaged first, then interpolated: several times as quick as averaging parts of pixels.
+    Whole pixels are averaged first, then interpolated. This is several times faster than averaging parts of pixels.
     """
     whole = min(grey.shape[1] // size[0], grey.shape[0] // size[1])
     if whole > 1:
@@ -73,22 +73,22 @@ def resized(grey: Image, size: tuple[int, int]) -> Image:
 
 
 def crop_face(image: Image, box: FaceBox, crop_calibration: CropCalibration, size: int = MODEL_SIZE) -> Image:
-    """Cut the model's input out of a frame.
+    """Crop the model's input from a frame.
 
     Args:
         image: the frame, grey or BGR, uint8.
-        box: the face as its detector reports it, in pixels of `image`.
-        crop_calibration: that detector's transform.
-        size: side of the model's input in pixels.
+        box: the face box of the detector, in pixels of `image`.
+        crop_calibration: the transform of that detector.
+        size: width and height of the model's input in pixels.
 
     Returns:
-        The grey crop, shape (size, size), uint8. Where the crop reaches beyond the frame, the border is repeated.
-        A head that its detector reports as tilted is levelled.
+        The grey crop, shape (size, size), uint8. Beyond the frame, its border pixels are repeated. A head with more
+        roll than 10 degrees is roll-corrected.
     """
     crop = crop_calibration.apply(box)
     side = max(round(crop.width), 1)
-    if abs(box.roll) > _LEVEL_FROM:
-        return resize(to_grey(_levelled(image, crop, side)), size)
+    if abs(box.roll) > _MIN_ROLL:
+        return resize(to_grey(_roll_corrected(image, crop, side)), size)
     left, top = round(crop.x), round(crop.y)
     height, width = image.shape[:2]
     inside = image[
@@ -102,8 +102,8 @@ def crop_face(image: Image, box: FaceBox, crop_calibration: CropCalibration, siz
     return resize(grey, size)
 
 
-def _levelled(image: Image, crop: FaceBox, side: int) -> Image:
-    """Cut a square out of a frame, turned back by the roll of the head about the square's centre."""
+def _roll_corrected(image: Image, crop: FaceBox, side: int) -> Image:
+    """Crop a square from a frame, rotated by the roll of the head about its centre."""
     centre = (crop.x + crop.width / 2, crop.y + crop.height / 2)
     turn = cv2.getRotationMatrix2D(centre, crop.roll, 1.0)
     turn += np.array([[0, 0, side / 2 - centre[0]], [0, 0, side / 2 - centre[1]]])

@@ -1,4 +1,4 @@
-"""What a run did, up to now."""
+"""Counts and times of a run."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ import numpy as np
 
 from fer_edge.types import FrameResult
 
-# Frames whose latency is remembered: five minutes at 30 a second.
+# Latencies are kept for this many frames: five minutes at 30 frames per second.
 _RECENT = 9000
 
 
 @dataclass(slots=True)
 class RunStats:
-    """Counts and times of a run."""
+    """Counts and times of a run.
+
+    Attributes:
+        frames: processed frames.
+        seconds: duration of the run.
+        faces: number of different faces.
+        lost: frames that a sink failed to write, by the sink's description.
+        latencies: seconds from capture (for a file: from reading) to labels, of the latest frames.
+    """
 
     frames: int = 0
     seconds: float = 0.0
-    # Different faces: ids count from 1.
     faces: int = 0
-    # Frames that a sink could not take, by the sink's description.
     lost: dict[str, int] = field(default_factory=dict)
-    # Seconds from a frame's capture (a file's: its reading) to its labels, of the latest frames.
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _began: float = 0.0
 
     def begin(self) -> None:
-        """The run begins now."""
+        """Set the start of the run to now."""
         self._began = time.monotonic()
 
     def count(self, result: FrameResult, latency: float) -> None:
@@ -41,9 +46,9 @@ class RunStats:
 
     @property
     def fps(self) -> float:
-        """Frames a second, over the whole run."""
+        """Frames per second over the whole run."""
         return self.frames / self.seconds if self.seconds else 0.0
 
     def latency_ms(self, percentile: float) -> float:
-        """Milliseconds within which this percentage of the latest frames had their labels; 0 without frames."""
+        """A percentile of the latency of the latest frames, in milliseconds; 0 without frames."""
         return 1000 * float(np.percentile(self.latencies, percentile)) if self.latencies else 0.0

@@ -1,4 +1,4 @@
-"""One run from its configuration: opens source, pipeline and sinks together, and closes them together."""
+"""One run from its configuration: open source, pipeline and sinks, process, and close them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Interrupt(Protocol):
     requested: bool
 
     def then(self, stop: Callable[[], None]) -> None:
-        """Call `stop` when the end is asked for; at once if it already was."""
+        """Call `stop` when the user asks for the end, or at once if that already happened."""
         ...
 
     def is_over(self) -> None:
-        """The run has ended: nothing is to be broken off any more."""
+        """Tell that the run has ended and nothing needs to be interrupted."""
         ...
 
 
@@ -48,8 +48,8 @@ class Session:
         """Prepare.
 
         Args:
-            config: the run's.
-            config_file: where it was read from: no output may replace it.
+            config: configuration of the run.
+            config_file: the file it was read from, which no output may replace.
 
         Raises:
             ConfigError: an output would replace an input or another output.
@@ -61,14 +61,14 @@ class Session:
 
     @property
     def hangs(self) -> bool:
-        """Whether a thread still hangs in a camera's driver, so that the process must end at once."""
+        """Whether a thread hangs in a camera's driver, so that the process must exit without cleaning up."""
         return self.source is not None and self.source.hangs
 
     def run(self, interrupt: Interrupt) -> None:
-        """Process frames until the source ends, a sink has had enough, or the user interrupts.
+        """Process frames until the source ends, a sink raises `StopRun`, or the user interrupts.
 
         Raises:
-            FerError: a part cannot be opened, the source broke off, or a sink lost frames.
+            FerError: a part cannot be opened, the source failed, or a sink lost frames.
         """
         with ExitStack() as stack:
             pipeline = stack.enter_context(Pipeline(self._config))
@@ -76,7 +76,7 @@ class Session:
             try:
                 stack.enter_context(source)
             except SourceError:
-                if interrupt.requested:  # it was ended while it waited for the camera
+                if interrupt.requested:  # the user ended it while it waited for the camera
                     return
                 raise
             interrupt.then(source.stop)
@@ -165,7 +165,7 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
 
 
 def _real(name: str | Path) -> str:
-    """The path without links; as it is where it holds a NUL, or where the working folder was deleted."""
+    """The path without links; unchanged if it holds a NUL or the working folder was deleted."""
     with suppress(ValueError, OSError):
         return os.path.realpath(name)
     return str(name)
@@ -187,7 +187,7 @@ def _refuse_unsuited(config: RunConfig, source: Source) -> None:
 
 
 def _frames(config: RunConfig, source: Source) -> int | None:
-    """How many frames will be processed; None where nobody knows."""
+    """How many frames will be processed; None if unknown."""
     return min((count for count in (source.frames, config.max_frames) if count is not None), default=None)
 
 

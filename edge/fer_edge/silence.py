@@ -1,4 +1,4 @@
-"""Send what is written to the standard streams nowhere: for a while, or for good."""
+"""Discard what is written to the standard streams, for a while or for good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the file descriptors 1 and 2, native libraries' chatter too."""
+    """Redirect the file descriptors 1 and 2 to /dev/null, so that native libraries are silent too."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(descriptor) for descriptor in (1, 2)]
@@ -29,5 +29,5 @@ def quiet() -> Iterator[None]:
 
 
 def discard_stdout() -> None:
-    """Keep the interpreter from writing to standard output once more when it ends: that is what failed."""
+    """Redirect standard output to /dev/null, so that the interpreter's last flush does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

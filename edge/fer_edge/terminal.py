@@ -1,4 +1,4 @@
-"""Standard error: one console for log lines, live line and progress bars, so that none runs into another."""
+"""One console on standard error for log, live line and progress bars, so that they do not overwrite each other."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from functools import cache
 from rich.console import Console
 from rich.text import Text
 
-# Priorities that systemd's journal reads at the beginning of a line (sd-daemon(3)).
+# systemd's journal reads these priorities at the beginning of a line (sd-daemon(3)).
 _PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>", logging.ERROR: "<3>"}
 
 
-# Columns of a line that nobody watches: as long as it needs.
+# Lines that do not go to a terminal may have this many columns.
 _UNLIMITED = 100_000
 
 
@@ -27,12 +27,12 @@ def output_console() -> Console:
 
 @cache
 def console() -> Console:
-    """The console on standard error. Whatever is drawn or printed there while a program runs goes through it."""
+    """The console on standard error. Everything on a terminal must go through it."""
     return Console(stderr=True)
 
 
 def tell(message: str, *, error: bool = False) -> None:
-    """Write a line to standard error, if anybody is there to read it."""
+    """Write a line to standard error. A closed standard error is ignored."""
     message = printable(message)
     with suppress(OSError):
         if sys.stderr.isatty():
@@ -43,12 +43,12 @@ def tell(message: str, *, error: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with control characters as escapes: a name must not move the cursor, nor forge another line."""
+    """The text with control characters as escapes, so that a name cannot move the cursor or fake another line."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown: without user and password, and without a query, which may hold one. A name as it is."""
+    """A URL without user, password and query (which may hold a password). Other names are returned unchanged."""
     if "://" not in url:
         return url
     address, question, _ = url.partition("?")
@@ -56,16 +56,16 @@ def without_password(url: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """The text with what standard output's encoding lacks as escapes, so that tables know how wide it is."""
+    """The text with characters that standard output cannot encode as escapes, so that tables know its width."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def log_handler(line: str) -> logging.Handler:
-    """Make the handler that writes log messages to standard error.
+    """Create the handler that writes log messages to standard error.
 
     Args:
-        line: the format of a line, as `logging.Formatter` has it.
+        line: format of a line, as for `logging.Formatter`.
     """
     handler: logging.Handler
     if sys.stderr.isatty():
@@ -78,7 +78,7 @@ def log_handler(line: str) -> logging.Handler:
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints above the live line or progress bar, if there is one."""
+    """Prints above the live line or progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):  # the terminal may be gone
@@ -86,14 +86,14 @@ class _ConsoleHandler(logging.Handler):
 
 
 class _LineFormatter(logging.Formatter):
-    """Makes one line of each message; only a traceback has more."""
+    """Formats each message as one line; only a traceback has more."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging has it
         return printable(super().formatMessage(record))
 
 
 class _JournalFormatter(_LineFormatter):
-    """Puts the priority in front of each line."""
+    """Adds the priority to each line."""
 
     def format(self, record: logging.LogRecord) -> str:
         mark = _PRIORITIES.get(record.levelno, "<6>")
@@ -105,7 +105,7 @@ def _print(message: str, style: str = "") -> None:
 
 
 def _is_journal() -> bool:
-    """Whether standard error goes straight to systemd's journal (systemd.exec(5), JOURNAL_STREAM)."""
+    """Whether standard error is connected to systemd's journal (systemd.exec(5), JOURNAL_STREAM)."""
     with suppress(OSError, ValueError):
         status = os.fstat(sys.stderr.fileno())
         return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

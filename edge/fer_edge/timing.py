@@ -1,4 +1,4 @@
-"""How long each stage takes."""
+"""Measure the time of each stage."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from fer_edge.types import FaceBox, Image
 
 
 class StageTimer:
-    """Milliseconds by stage, from its making on."""
+    """Milliseconds per stage, from its creation on."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """The time since the last lap belongs to this stage."""
+        """Add the time since the last lap to this stage."""
         now = time.perf_counter()
         self.laps[stage] = 1000 * (now - self._last)
         self._last = now
 
     def split(self, stage: str, within: str, spent: float) -> None:
-        """Of a stage's time, `spent` milliseconds belong to another, which ran within it."""
+        """Move `spent` milliseconds of a stage to another one that ran inside it."""
         self.laps[within] = spent
         self.laps[stage] -= spent
 
 
 class Stopwatch:
-    """The time spent within its `with` blocks, which may not be nested."""
+    """Sums the time inside its `with` blocks, which may not be nested."""
 
     def __init__(self) -> None:
         self._spent = 0.0
@@ -43,13 +43,13 @@ class Stopwatch:
         self._spent += time.perf_counter() - self._start
 
     def take(self) -> float:
-        """Milliseconds since the last call of this."""
+        """Return the sum in milliseconds, and start again from 0."""
         spent, self._spent = 1000 * self._spent, 0.0
         return spent
 
 
 class TimedDetector:
-    """A detector whose searches a stopwatch counts."""
+    """A detector that measures the time of its searches with a stopwatch."""
 
     def __init__(self, detector: Detector, stopwatch: Stopwatch) -> None:
         self.crop_calibration = detector.crop_calibration
@@ -58,19 +58,19 @@ class TimedDetector:
         self._stopwatch = stopwatch
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
-        """As the detector has them."""
+        """Call the detector."""
         return self._detector.regions(width, height)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """As the detector does."""
+        """Call the detector."""
         with self._stopwatch:
             return self._detector.detect(image, share)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """As the detector does."""
+        """Call the detector."""
         with self._stopwatch:
             return self._detector.detect_near(image, expected, reach)
 
     def close(self) -> None:
-        """As the detector does."""
+        """Call the detector."""
         self._detector.close()

@@ -1,4 +1,4 @@
-"""The values that flow between the stages. All are immutable; times are seconds, lengths pixels."""
+"""The values that pass between the stages. All are immutable; times are in seconds, lengths in pixels."""
 
 from __future__ import annotations
 
@@ -8,48 +8,58 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# A picture: shape (H, W) grey or (H, W, 3) BGR, dtype uint8.
+# An image has shape (H, W) grey or (H, W, 3) BGR, and dtype uint8.
 Image = npt.NDArray[np.uint8]
 
-# One probability per class, in the order of the model's labels: shape (C,), dtype float32.
+# Probabilities are in the order of the model's labels: shape (C,), dtype float32.
 Probabilities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture from a source."""
+    """One image from a source.
 
-    # Shape (H, W, 3), BGR, uint8.
+    Attributes:
+        image: shape (H, W, 3), BGR, uint8.
+        captured_at: seconds on a clock that never goes back: monotonic time for a live source, media time for a file.
+        index: counts from 0; dropped frames of a live source leave gaps.
+        still: whether it is a still image: it is searched fully, and faces are not tracked from one to the next.
+        name: name of the file of a still image; empty if there is none.
+        live: whether `captured_at` is on the machine's monotonic clock, so that latency can be measured.
+        small: the same image scaled down by the camera's hardware; None if it does not do that.
+    """
+
     image: Image
-    # Seconds on a clock that never runs backwards: monotonic time for a live source, media time for a file.
     captured_at: float = 0.0
-    # Counts from 0; a live source that dropped frames shows a gap.
     index: int = 0
-    # A still picture: it is searched fully, and nobody is followed from one to the next.
     still: bool = False
-    # The file that a still picture came from, if any.
     name: str = ""
-    # Whether `captured_at` is on the machine's monotonic clock, so that a delay can be told.
     live: bool = False
-    # The same picture, scaled down by the camera's own hardware, where it does that.
     small: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FaceBox:
-    """An upright rectangle around a face, in pixels of the frame."""
+    """An upright rectangle around a face, in pixels of the frame.
+
+    Attributes:
+        x: left edge.
+        y: top edge.
+        width: width.
+        height: height.
+        score: score of the detector, 0..1.
+        roll: clockwise rotation of the head in the image, in degrees; 0 if the detector does not measure it.
+    """
 
     x: float
     y: float
     width: float
     height: float
-    # The detector's own confidence, 0..1.
     score: float = 1.0
-    # Degrees by which the head is tilted clockwise in the picture; 0 where the detector cannot tell.
     roll: float = 0.0
 
     def __post_init__(self) -> None:
-        """Turn NumPy numbers, which detectors like to give, into Python's: results then work with json and the like."""
+        """Turn NumPy numbers, which detectors often return, into Python numbers, which json accepts."""
         for name in ("x", "y", "width", "height", "score", "roll"):
             value = getattr(self, name)
             if type(value) is not float:
@@ -58,33 +68,43 @@ class FaceBox:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A face followed from frame to frame."""
+    """A face that is tracked from frame to frame.
+
+    Attributes:
+        id: counts from 1; the same as long as the face is tracked.
+        box: where the face is.
+        age_s: seconds since the face was first seen.
+        missed_s: seconds since it was last seen; 0 if it was seen in this frame.
+        visible: whether to show it; False if it was lost some time ago, and only its id waits for it.
+    """
 
     id: int
     box: FaceBox
-    # Seconds since the face was first seen.
     age_s: float
-    # Seconds since it was last seen; 0 when it was seen in this frame.
     missed_s: float
-    # Whether to show it: not where it was lost some time ago, and only its id waits for it to come back.
     visible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a face expresses."""
+    """The expression of a face.
+
+    Attributes:
+        probabilities: shape (C,), float32.
+        label: the label.
+        confidence: probability of `label`, 0..1.
+        crop: the model's grey input, shape (48, 48), uint8; None if smoothed over several frames.
+    """
 
     probabilities: Probabilities
     label: str
-    # The probability of `label`, 0..1.
     confidence: float
-    # The grey crop that the model read, shape (48, 48), uint8; None for what was smoothed over several.
     crop: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedFace:
-    """A track with its expression, as read in this frame and as steadied over time."""
+    """A track with its expression: of this frame (`raw`) and smoothed over time (`smoothed`)."""
 
     track: Track
     raw: Prediction
@@ -92,7 +112,7 @@ class TrackedFace:
 
     @property
     def id(self) -> int:
-        """The same for as long as the face is followed; counts from 1."""
+        """The id of the track, which counts from 1."""
         return self.track.id
 
     @property
@@ -113,7 +133,7 @@ class TrackedFace:
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """Everything that is known about one frame. `timings_ms` maps a stage's name to milliseconds."""
+    """The results of one frame. `timings_ms` maps a stage's name to milliseconds."""
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
@@ -121,5 +141,5 @@ class FrameResult:
 
     @property
     def visible_faces(self) -> tuple[TrackedFace, ...]:
-        """The faces to show: without those that were lost some time ago, whose ids wait for them to come back."""
+        """The faces to show, without those that were lost some time ago."""
         return tuple(face for face in self.faces if face.track.visible)

@@ -1,4 +1,4 @@
-"""Pydantic's findings in one line."""
+"""Describe pydantic's errors in one line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fer_edge.errors import choose, closest
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
-    """Describe the first finding: an unknown key if there is one, since a typing mistake explains what is missing.
+    """Describe the first error. An unknown key comes first, since a typing mistake also explains a missing key.
 
     Args:
-        error: what pydantic found.
-        model: what it validated, whose keys are suggested in place of unknown ones.
+        error: pydantic's error.
+        model: the validated model, whose keys are suggested for unknown ones.
 
     Returns:
-        The field, dotted, `(file)` where the whole is malformed; and what is wrong with it.
+        The dotted field, or `(file)` if the whole file is malformed; and the problem.
     """
     findings = error.errors(include_url=False)
     finding = next((one for one in findings if one["type"] == "extra_forbidden"), findings[0])
@@ -38,7 +38,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> tuple[str, 
 
 
 def _keys(model: type[BaseModel], sections: Iterable[int | str]) -> list[str]:
-    """The keys that a section of a model has; none where it is not a model's."""
+    """The keys of a section of a model; none if the section does not exist."""
     return list(_fields(model, sections))
 
 
@@ -58,5 +58,5 @@ def _fields(model: type[BaseModel], sections: Iterable[int | str]) -> dict[str, 
 
 
 def _parts(kind: object) -> tuple[object, ...]:
-    """A type, and those that it is made of."""
+    """A type and its type arguments."""
     return (kind, *get_args(kind))

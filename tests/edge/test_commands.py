@@ -78,7 +78,7 @@ def test_bench_refuses_to_compare_with_something_else(command: Run, tmp_path: Pa
     nameless = tmp_path / "nameless.json"
     result = json.loads(command("fer-edge", "bench", "--frames", 5, "--json", "-").stdout)
     nameless.write_text(json.dumps({**result, "machine": {}}))
-    unusable = ((other, "is no result"), (nameless, "is no result"), (tmp_path / "none.json", "cannot be read"))
+    unusable = ((other, "is not a result"), (nameless, "is not a result"), (tmp_path / "none.json", "cannot be read"))
     for path, said in unusable:
         done = command("fer-edge", "bench", "--frames", 5, "--compare", path)
         assert done.returncode == 2
@@ -90,7 +90,7 @@ def test_bench_of_a_source_that_is_too_short(command: Run, tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "one.png"), np.zeros((100, 100, 3), np.uint8))
     done = command("fer-edge", "bench", "--source", tmp_path)
     assert done.returncode == 3
-    assert "has no frame after the 10 that warm up" in done.stderr
+    assert "has no frame after the 10 warm-up frames" in done.stderr
 
 
 def test_bench_takes_the_configured_source(command: Run, tmp_path: Path) -> None:

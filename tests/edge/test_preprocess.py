@@ -36,7 +36,7 @@ def test_framing_scales_and_shifts_the_square() -> None:
     assert (crop.x + 30, crop.y + 30) == (124, 116)
 
 
-def test_a_tilted_head_is_levelled_about_its_own_middle() -> None:
+def test_a_tilted_head_is_roll_corrected_about_its_own_centre() -> None:
     upright = np.zeros((200, 200), np.uint8)
     upright[60:140, 60:100] = 200
     turn = cv2.getRotationMatrix2D((100, 100), -30, 1.0)

@@ -1,4 +1,4 @@
-"""`fer-edge`: read expressions from a camera, a file or the demo."""
+"""The command line `fer-edge`."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="Show the change since this result, which --json wrote.")
     ] = None,
 ) -> None:
-    """Measure frames per second and the time of each stage, on the demo unless a source is given or configured."""
+    """Measure frames per second and the time of each stage. The default source is the demo."""
     from fer_edge.errors import ConfigError
     from fer_edge.opencv import require_opencv
 
     if json_target == "-" and (markdown or compare):
-        raise ConfigError(f"--json prints JSON alone: leave out {'--markdown' if markdown else '--compare'}")
+        raise ConfigError(f"--json prints only JSON: remove {'--markdown' if markdown else '--compare'}")
     if json_target:
         require_json_target(json_target)
     named = one_source(source, source_option)
@@ -80,7 +80,7 @@ def bench(
 
 
 def doctor(model: ModelOption = None) -> None:
-    """Check what works on this machine, and say how to fix the rest. Exit 1 if something needed is broken."""
+    """Check this machine, and say how to fix what does not work. Exit 1 if a needed part is broken."""
     from fer_edge.cli.doctor import run_checks
     from fer_edge.cli.tables import doctor_table
     from fer_edge.model.bundle import DEFAULT_MODEL

@@ -1,4 +1,4 @@
-"""How fast this machine is: the pipeline on a source, without sinks."""
+"""Measure the speed of this machine: the pipeline on a source, without sinks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from fer_edge.pipeline import Pipeline
 from fer_edge.sources import open_source
 from fer_edge.types import FrameResult
 
-# The sustained rate is that of the slowest of so many parts of a run.
+# The sustained rate is that of the slowest of this many parts of a run.
 _PARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """Milliseconds a frame: mean, median, and the percentiles that show what is late."""
+    """Milliseconds per frame: mean, median and high percentiles."""
 
     mean: float
     p50: float
@@ -42,16 +42,16 @@ class BenchResult:
     """One measurement.
 
     Attributes:
-        stages: by name; `source` is the wait for a frame and its decoding, `frame` all the rest together: `detect` is
-            the finding of faces, by the detector or by how they looked, `track` the tracker without it, `classify` and
-            `smooth`. Of a live source also `latency`: from a frame's capture to its labels.
-        fps: frames per second, the source included.
-        fps_sustained: in the slowest tenth of the run.
-        overhead_percent: share of a frame, source included, that is neither source, detection nor classification.
-        cpu_percent: processor time over wall time, of one core; more than 100 where several are busy.
-        peak_memory_mb: the process' largest resident set so far, 10^6 bytes.
-        before: heat before the run; None where the machine does not tell.
-        after: heat after it.
+        stages: times by name. `source` is waiting for a frame and decoding it; `frame` is everything else: `detect`
+            (detector and appearance search), `track` (the rest of tracking), `classify` and `smooth`. A live source
+            also has `latency`, from capture to labels.
+        fps: frames per second, including the source.
+        fps_sustained: frames per second in the slowest tenth of the run.
+        overhead_percent: percentage of a frame that is neither source, detection nor classification.
+        cpu_percent: CPU time over wall time; more than 100 if several cores are busy.
+        peak_memory_mb: largest resident set of the process so far, 10^6 bytes.
+        before: temperature and throttling before the run.
+        after: the same after the run.
     """
 
     machine: dict[str, str]
@@ -79,7 +79,7 @@ def read_result(path: Path) -> BenchResult:
     """Read what `fer-edge bench --json` wrote.
 
     Raises:
-        ConfigError: the file cannot be read or is something else.
+        ConfigError: the file cannot be read or holds something else.
     """
     try:
         result = TypeAdapter(BenchResult).validate_json(path.read_bytes())
@@ -87,7 +87,7 @@ def read_result(path: Path) -> BenchResult:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
     except (ValidationError, KeyError) as error:
-        raise ConfigError(f"{path}: is no result of this version's fer-edge bench --json") from error
+        raise ConfigError(f"{path}: is not a result of fer-edge bench --json of this version") from error
     return result
 
 
@@ -117,7 +117,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
             if len(samples) == frames:
                 break
         if not samples:
-            raise SourceError(f"{source.description}: has no frame after the {warm_up} that warm up")
+            raise SourceError(f"{source.description}: has no frame after the {warm_up} warm-up frames")
         elapsed = time.perf_counter() - wall
         busy = time.process_time() - cpu
     totals = [sample["source"] + sample["frame"] for sample in samples]
@@ -141,7 +141,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
 
 
 def machine() -> dict[str, str]:
-    """What was measured on: board or processor, cores, versions."""
+    """Describe this machine: board or processor, cores, versions."""
     return {
         "board": _board(),
         "cores": str(os.cpu_count()),
@@ -177,7 +177,7 @@ def _overhead(sample: dict[str, float]) -> float:
 
 
 def _slowest_part(totals: list[float]) -> float:
-    """Frames a second in the slowest part of the run, from milliseconds per frame."""
+    """Frames per second in the slowest part of the run, from milliseconds per frame."""
     parts = np.array_split(np.array(totals), min(_PARTS, len(totals)))
     return 1000 / max(float(part.mean()) for part in parts)
 

@@ -1,4 +1,4 @@
-"""`fer-edge config`: the configuration with every key, a check of a file, and what is in force."""
+"""`fer-edge config`: print a configuration with every key, check a file, show the values in force."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def config(
     ] = False,
     file: ConfigOption = None,
 ) -> None:
-    """Print a configuration with every key, check a file, or show what is in force.
+    """Print a configuration with every key, check a file, or show the values in force.
 
-    With --default, --config FILE keeps the values of FILE: so an old file gets the new keys.
+    With --default, --config FILE keeps the values of FILE, so that an old file gets the new keys.
     """
     from fer_edge.errors import ConfigError
 

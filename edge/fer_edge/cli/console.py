@@ -1,4 +1,4 @@
-"""What the three command lines share: logging, errors as one line, exit codes."""
+"""Common parts of the three command lines: logging, errors as one line, exit codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_USAGE = 2
 EXIT_FAULT = 5
 EXIT_INTERRUPTED = 130
 
-# cv2.Error.StsNoMem
+# This is cv2.Error.StsNoMem.
 _OPENCV_NO_MEMORY = -4
 
 _debug = False
@@ -31,7 +31,7 @@ _at_once = False
 
 
 def set_up(debug: bool) -> None:
-    """Send log messages to standard error; with `debug`, all of them, and let errors show their traceback."""
+    """Log to standard error. With `debug`, log everything, and let errors show their traceback."""
     global _debug  # noqa: PLW0603 - one process, one command line
     _debug = debug
     line = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
@@ -39,16 +39,16 @@ def set_up(debug: bool) -> None:
 
 
 def exit_at_once() -> None:
-    """End without cleaning up: a thread hangs in a driver, and could wake up while Python takes itself apart."""
+    """Exit without cleaning up: a thread hangs in a driver, and could wake up while Python shuts down."""
     global _at_once  # noqa: PLW0603 - one process, one command line
     _at_once = True
 
 
 def run_app(command: Callable[..., int | None]) -> None:
-    """Run a command line and leave with its exit code; whatever goes wrong becomes one line.
+    """Run a command line and exit with its exit code; any error becomes one line.
 
     Args:
-        command: as `general.build` makes it.
+        command: the result of `general.build`.
     """
     _open_standard_descriptors()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # fer_edge.cli.sigint
@@ -56,7 +56,7 @@ def run_app(command: Callable[..., int | None]) -> None:
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by the caller's shell
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that cannot be shown is no fault
+        if isinstance(stream, io.TextIOWrapper):  # a character that cannot be encoded must not raise
             stream.reconfigure(errors="backslashreplace")
     try:
         code = command(standalone_mode=False)
@@ -71,12 +71,12 @@ def run_app(command: Callable[..., int | None]) -> None:
 
 
 def _open_standard_descriptors() -> None:
-    """Let those that the caller closed lead nowhere, before another file gets their numbers."""
+    """Open closed standard descriptors on /dev/null, before another file gets their numbers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
 
 
 def _leave(code: int | None) -> None:
@@ -109,7 +109,7 @@ def _complain_of(error: Exception) -> int:
 
 
 def _shortage(error: Exception) -> str | None:
-    """What the machine has too little of."""
+    """Describe what the machine has too little of; None for other errors."""
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
         return "too many open files. Raise the limit: ulimit -n, or LimitNOFILE= of a service"
     if isinstance(error, MemoryError) or getattr(error, "code", None) == _OPENCV_NO_MEMORY:

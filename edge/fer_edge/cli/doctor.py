@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and how to fix it."""
+"""Check the parts of this machine, and say how to fix what does not work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fer_edge.errors import FerError, MissingExtra
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. A part that is not needed may be absent without harm."""
+    """The result for one part. Optional parts have `needed=False`."""
 
     part: str
     works: bool
@@ -27,7 +27,7 @@ class Check:
 
 
 def run_checks(model: str) -> list[Check]:
-    """Try every part."""
+    """Check every part."""
     return [
         Check("fer-edge", True, True, f"{__version__} on Python {platform.python_version()}, {platform.machine()}"),
         _try("OpenCV", _opencv),
@@ -73,7 +73,7 @@ def _runtime() -> str:
 
 
 def _model(name: str) -> str:
-    """Verify the hashes and compare the model's answers with the golden ones."""
+    """Verify the hashes and run the model's self-test."""
     _opencv()
     from fer_edge.model.bundle import find_bundle
     from fer_edge.model.golden import verify
@@ -87,14 +87,14 @@ def _camera() -> str:
 
     device = find_camera()
     if device:
-        return f"{device} delivers pictures"
+        return f"{device} delivers frames"
     found = sorted(str(path) for path in Path("/dev").glob("video*"))
     if not found:
         raise FerError("no /dev/video*. Connect a camera; --source demo runs without one")
     unreadable = [path for path in found if not os.access(path, os.R_OK | os.W_OK)]
     if unreadable:
         raise FerError(f"{unreadable[0]} may not be opened. Fix: sudo usermod -aG video $USER, then log in again")
-    raise FerError(f"{', '.join(found)}: none delivers a picture. In use elsewhere?")
+    raise FerError(f"{', '.join(found)}: none delivers a frame. Is another program using it?")
 
 
 def _mediapipe() -> str:
@@ -133,7 +133,7 @@ def _hdmi() -> str:
 
 
 def _screen(settings: dict[str, str]) -> str:
-    """Open SDL's display in a process of its own, which a lost X server would end."""
+    """Open SDL's display in its own process, since a lost X server would end the process."""
     if find_spec("pygame") is None:
         raise MissingExtra("pygame-ce", "display")
     script = (

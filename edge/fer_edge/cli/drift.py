@@ -1,4 +1,4 @@
-"""`fer-edge drift`: whether what the device sees has changed since its first week."""
+"""`fer-edge drift`: compare what the device sees now with its first week."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def show(record: RecordArgument = None, config: ConfigOption = None) -> None:
 
 @drift.command("baseline")
 def baseline(record: RecordArgument = None, config: ConfigOption = None) -> None:
-    """Begin a new reference week now: after the camera was moved, for instance."""
+    """Start a new reference week now, for example after the camera was moved."""
     from fer_edge.monitoring.drift_watch import REFERENCE_DAYS, set_baseline
 
     path = usage_path(record, config)
     set_baseline(path, int(time.time()))
-    typer.echo(f"{path}: the reference is from now on the next {REFERENCE_DAYS} days")
+    typer.echo(f"{path}: the next {REFERENCE_DAYS} days are the new reference")
 
 
 def usage_path(record: Path | None, config: Path | None) -> Path:
-    """The record given, or the configured one. Raises ConfigError where there is neither."""
+    """The given record, or the configured one. Raises ConfigError if there is neither."""
     from fer_edge.errors import ConfigError
 
     path = record or load(config).usage.path

@@ -1,4 +1,4 @@
-"""What all commands have in common: how a command line is made, and its options `--debug`, `--version` and `--help`."""
+"""Create command lines, with the options `--debug`, `--version` and `--help` that all commands have."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _HELP_NAMES = ["--help", "-h"]
 
 
 def new_app(text: str, **settings: Any) -> typer.Typer:  # noqa: ANN401 - as typer has them
-    """Make a command line, or a group of commands for `add_typer`.
+    """Create a command line, or a group of commands for `add_typer`.
 
     Args:
-        text: its help.
-        settings: others of typer's.
+        text: its help text.
+        settings: other settings of typer.
     """
     return typer.Typer(
         help=text,
@@ -35,7 +35,7 @@ def new_app(text: str, **settings: Any) -> typer.Typer:  # noqa: ANN401 - as typ
 
 
 def build(app: typer.Typer) -> Command:
-    """Make what runs: every command also takes the general options of the first, and no flag shows a type."""
+    """Build the command to run: every subcommand gets the general options too, and no flag shows a type."""
     root = get_command(app)
     general = [parameter for parameter in root.params if getattr(parameter, "rich_help_panel", None) == _PANEL]
     for command in _tree(root):
@@ -64,7 +64,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
 
 
 def _set_debug(context: typer.Context, wanted: bool) -> None:
-    """Set up logging once for all commands, and again where a command below asks for more."""
+    """Set up logging once for all commands, and again if a subcommand has `--debug`."""
     if wanted or context.parent is None:
         set_up(wanted)
 

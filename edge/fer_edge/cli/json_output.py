@@ -1,4 +1,4 @@
-"""The option `--json` of commands that print a table: the same as JSON, on standard output or in a file."""
+"""The option `--json` of commands that print a table: the same content as JSON, on standard output or in a file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 JsonOption = Annotated[
     str | None,
     typer.Option(
-        "--json", metavar="[FILE|-]", help="Write the result as JSON; -, or nothing behind it, is standard output."
+        "--json",
+        metavar="[FILE|-]",
+        help="Write the result as JSON to FILE; to standard output for - or without a value.",
     ),
 ]
 
 
 class JsonCommand(TyperCommand):
-    """A command whose `--json` may have nothing behind it, which is then `-`."""
+    """A command whose `--json` may have no value, which then means `-`."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        """Put `-` behind a `--json` that is last, or before another option."""
+        """Insert `-` after a `--json` that is last or followed by another option."""
         words: list[str] = []
         for word, following in zip(args, [*args, "--"][1:], strict=True):
             words.append(word)
@@ -37,7 +39,7 @@ class JsonCommand(TyperCommand):
 
 
 def require_json_target(target: str) -> None:
-    """Refuse to replace what is not JSON: `--json clip.mp4` may have been meant otherwise. Raises ConfigError."""
+    """Refuse to replace a file that is not JSON, as in `--json clip.mp4`. Raises ConfigError."""
     begin = b""
     if target != "-" and os.path.isfile(target):  # noqa: PTH113 - a name too long is no file
         with suppress(OSError), Path(target).open("rb") as file:  # writing will say what is wrong
@@ -47,7 +49,7 @@ def require_json_target(target: str) -> None:
 
 
 def write_json(text: str, target: str) -> None:
-    """Write to standard output (`-`) or a file, whole or not at all. Raises ConfigError where that cannot be done."""
+    """Write to standard output (`-`) or, atomically, to a file. Raises ConfigError if that fails."""
     if target == "-":
         typer.echo(text)
         return

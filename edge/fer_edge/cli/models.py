@@ -14,7 +14,7 @@ models = new_app("List the models, verify one, or download a detector's.", no_ar
 
 
 class DownloadedDetector(Enum):
-    """A detector whose models are not shipped."""
+    """A detector whose models must be downloaded."""
 
     MEDIAPIPE = "mediapipe"
 
@@ -41,7 +41,7 @@ def verify_model(
         str, typer.Argument(metavar="NAME|FOLDER", help="A shipped model, or a bundle's folder.")
     ] = "ferplus7",
 ) -> None:
-    """Compare a model's files with their hashes, and its answers on this machine with those it was shipped with."""
+    """Verify a model's files by their hashes, and compare its outputs on this machine with the recorded ones."""
     from fer_edge.model.bundle import find_bundle
     from fer_edge.model.golden import verify
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the configuration that they make together."""
+"""Options that several commands have, and how they override the configuration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fer_edge.errors import ConfigError
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
 
-# The configuration's key for each option that is not called the same.
+# These options have another name than their key in the configuration.
 _KEYS = {"detector": "detector.name", "on_change": "json_lines.on_change", "mqtt": "mqtt.host", "web": "web.listen"}
 
 
 def default(text: str, value: object) -> str:
-    """The help of an option whose default stands in the configuration."""
+    """The help text of an option whose default comes from the configuration."""
     return f"{text} \\[default: {value}]"
 
 
@@ -50,7 +50,7 @@ def _displays(incomplete: str) -> list[str]:
 
 def _source(configured: str) -> Any:  # noqa: ANN401 - as typer has it
     text = (
-        "A video, a picture, a folder of pictures, a camera's number or /dev path, an rtsp:// or http:// URL, demo, "
+        "A video, an image, a folder of images, a camera's number or /dev path, an rtsp:// or http:// URL, demo, "
         "picamera2, or auto: the first camera that works, else the demo."
     )
     return typer.Argument(metavar="SOURCE", help=default(text, configured), show_default=False, autocompletion=_sources)
@@ -95,7 +95,7 @@ ConfigOption = Annotated[
 
 
 def one_source(argument: str | None, option: str | None) -> str | None:
-    """Return the source, however it was given. Raises ConfigError where it was given twice."""
+    """Return the source from the argument or the option. Raises ConfigError if both are given."""
     if argument is not None and option is not None:
         raise ConfigError(f"two sources: {argument} and --source {option}. Give one")
     return argument if option is None else option
@@ -105,11 +105,11 @@ def load(config: Path | None, **given: object) -> RunConfig:
     """Read the configuration.
 
     Args:
-        config: the file, if there is one.
-        given: what the options say, by their names; None means not given.
+        config: the file; None for none.
+        given: values of the options by name; None means not given.
 
     Raises:
-        ConfigError: a value is wrong; names the file and key, or the option.
+        ConfigError: a value is wrong. The message names the file and key, or the option.
     """
     from fer_edge.config import load_config
 
@@ -117,7 +117,7 @@ def load(config: Path | None, **given: object) -> RunConfig:
 
 
 def keyed(given: Mapping[str, object]) -> tuple[dict[str, object], dict[str, str]]:
-    """Values of options by the configuration's keys, and what the options are called, by the same keys."""
+    """The values of options, and the options' names, both by keys of the configuration."""
     keys = {name: _KEYS.get(name, name) for name in given}
     options = {key: f"--{name.replace('_', '-')}" for name, key in keys.items()}
     return {keys[name]: value for name, value in given.items()}, options

@@ -1,4 +1,4 @@
-"""`fer-edge run`: find faces, follow them and read their expressions."""
+"""`fer-edge run`: find and track faces, and classify their expressions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(
         bool | None,
         typer.Option(
             "--on-change",
-            help="With --json: write a line only when a face comes, goes or changes its label.",
+            help="With --json: write a line only when a face appears, leaves or changes its label.",
         ),
     ] = None,
     csv: Annotated[
@@ -60,12 +60,12 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE|FOLDER",
-            help="Write the annotated video (.mp4 or .mkv), or the annotated pictures (a folder).",
+            help="Write the annotated video (.mp4 or .mkv), or the annotated images (a folder).",
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw a video's probabilities over time (.png, .svg or .pdf)."),
+        typer.Option(metavar="FILE", help="Plot a video's probabilities over time (.png, .svg or .pdf)."),
     ] = None,
     mqtt: Annotated[
         str | None, typer.Option(metavar="HOST", help="Send every change of faces and labels to this MQTT broker.")
@@ -90,7 +90,7 @@ def run(
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Find faces, follow them and read their expressions."""
+    """Find and track faces, and classify their expressions."""
     stop = StopSignals()
     try:
         settings = load(
@@ -113,13 +113,13 @@ def run(
             threads=threads,
         )
         _run(settings, stop, config, json)
-    except KeyboardInterrupt:  # it was ended, and something blocked
+    except KeyboardInterrupt:  # the user ended it while something blocked
         if not stop.requested:
             raise
 
 
 def overrides(parameters: Mapping[str, Any]) -> dict[str, object]:
-    """What the options of `run` say of the configuration, by their names, given all parameters of the command."""
+    """The values of `run`'s options that override the configuration, by name, from all parameters of the command."""
     source = one_source(parameters["source"], parameters["source_option"])
     return {**parameters, "source": source, "source_option": None, "config": None}
 
@@ -145,7 +145,7 @@ def _run(settings: RunConfig, stop: StopSignals, config: Path | None, json_lines
 
 
 def _recommend_mediapipe(settings: RunConfig) -> None:
-    """Say to a person at a terminal that a better detector is there, unless one was chosen."""
+    """Recommend the better detector on a terminal if it is installed and none was chosen."""
     from fer_edge.detectors.mediapipe_files import has_models
 
     if sys.stderr.isatty() and "name" not in settings.detector.model_fields_set and has_models():
@@ -157,7 +157,7 @@ def _summarise(session: Session, *, failed: bool) -> None:
     if source is None or (failed and not stats.frames):
         return
     if not stats.frames:
-        tell(f"{source.description}: there was no frame")
+        tell(f"{source.description}: no frames")
         return
     frames = "1 frame" if stats.frames == 1 else f"{stats.frames} frames"
     faces = "1 face" if stats.faces == 1 else f"{stats.faces} faces"

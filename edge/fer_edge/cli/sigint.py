@@ -1,4 +1,4 @@
-"""To be imported first by a command line: until its imports are done, Ctrl-C ends the process without a traceback."""
+"""Let Ctrl-C end the process without a traceback while other modules load. A command line imports this first."""
 
 import signal
 
