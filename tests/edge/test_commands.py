@@ -49,7 +49,7 @@ def test_bench_pastes_a_comparison_and_says_what_else_differs(command: Run, demo
     assert "(not like with like: another source)" in pasted.stdout
     refused = command("fer-edge", "bench", "--frames", 5, "--json", "-", "--compare", old)
     assert refused.returncode == 2
-    assert "leave out --compare" in refused.stderr
+    assert "remove --compare" in refused.stderr
 
 
 def test_bench_compares_with_the_reference_machines(command: Run) -> None:
