@@ -1,12 +1,17 @@
 """The shipped model, through a real interpreter."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from fer_edge import FaceBox, Frame, Track
 from fer_edge.assets.composites import load_composites
 from fer_edge.model.bundle import load_bundle
 from fer_edge.model.classifier import Classifier
+from fer_edge.preprocess import CropCalibration, crop_face
 
 
 def test_probabilities_sum_to_one(bundle_dir: Path) -> None:
@@ -29,4 +34,22 @@ def test_it_reads_most_composite_faces_right(bundle_dir: Path) -> None:
 def test_black_and_white_pictures_are_answered_too(bundle_dir: Path) -> None:
     classifier = Classifier(load_bundle(bundle_dir))
     for level in (0, 255):
-        assert classifier.predict(np.full((48, 48), level, np.uint8)).label in classifier.labels
+        answer = classifier.predict(np.full((48, 48), level, np.uint8))
+        assert answer.label == classifier.labels[int(answer.probabilities.argmax())]
+        assert answer.confidence == float(answer.probabilities.max())
+        assert answer.probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_that_was_trained_with_a_margin_reads_one(bundle_dir: Path, tmp_path: Path) -> None:
+    """A margin of a quarter on each side of the face makes the crop half as large again."""
+    wide = Path(shutil.copytree(bundle_dir, tmp_path / "wide"))
+    manifest = json.loads((wide / "model.json").read_text())
+    (wide / "model.json").write_text(json.dumps(manifest | {"crop_margin": 0.25}))
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    frame, box = Frame(image), FaceBox(100, 90, 80, 80)
+    calibration = CropCalibration(scale=1.1, dx=0.05, dy=-0.05)
+    for folder, scale in ((bundle_dir, 1.1), (wide, 1.1 * 1.5)):
+        classifier = Classifier(load_bundle(folder), calibration)
+        read = classifier.classify(frame, (Track(1, box, 0.0, 0.0),))[1]
+        assert read.crop is not None
+        assert np.array_equal(read.crop, crop_face(image, box, CropCalibration(scale, 0.05, -0.05)))

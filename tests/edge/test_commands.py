@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from tests.camera import LoopbackCamera
 from tests.conftest import Run
 
@@ -104,9 +105,37 @@ def test_bench_takes_the_configured_source(command: Run, tmp_path: Path) -> None
 def test_doctor_finds_a_working_installation(command: Run) -> None:
     done = command("fer-edge", "doctor", env={"COLUMNS": "200", "PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stdout
-    for part in ("OpenCV", "Haar cascade", "TFLite runtime", "model", "camera", "display"):
-        assert part in done.stdout
+    states = {
+        cells[1].strip(): cells[2].strip() for line in done.stdout.splitlines() if len(cells := line.split("│")) > 3
+    }
+    assert {part: states[part] for part in ("OpenCV", "Haar cascade", "TFLite runtime", "model")} == {
+        "OpenCV": "works",
+        "Haar cascade": "works",
+        "TFLite runtime": "works",
+        "model": "works",
+    }
     assert "hashes agree" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("driver", "finding"),
+    [
+        ({}, "the desktop :9876 does not answer"),
+        ({"SDL_VIDEODRIVER": "x11"}, "x11 not available. Is a screen connected?"),
+    ],
+)
+def test_doctor_takes_a_display_that_cannot_be_opened_for_absent(
+    command: Run, driver: dict[str, str], finding: str
+) -> None:
+    """SDL draws into memory where it finds no desktop, unless it was told its driver."""
+    environment = {"DISPLAY": ":9876", "COLUMNS": "200", "PATH": "/usr/bin:/bin", **driver}
+    done = command("fer-edge", "doctor", env=environment)
+    assert done.returncode == 0, "nobody needs one"
+    rows = [line.split("│") for line in done.stdout.splitlines() if "display" in line]
+    assert [cells[1].strip() for cells in rows] == ["display window", "display hdmi"]
+    for cells in rows:
+        assert cells[2].strip() == "absent"
+        assert finding in cells[3]
 
 
 def test_doctor_fails_for_a_broken_model_and_says_what(command: Run, tmp_path: Path) -> None:

@@ -268,6 +268,23 @@ def test_the_last_change_before_quiet_is_made_safe_too(tmp_path: Path, monkeypat
     assert len(frames(out)) == 1
 
 
+@pytest.mark.parametrize("sync_s", [None, 1000])
+def test_lines_are_safe_when_the_log_is_closed_where_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync_s: float | None
+) -> None:
+    out, safe, fsync = tmp_path / "out.jsonl", [0], os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        safe.append(out.stat().st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with JsonLines(str(out), JsonLinesConfig(append=True, sync_s=sync_s)) as sink:
+        sink.emit(FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0), (), {}))
+        assert safe[-1] == 0
+    assert safe[-1] == (out.stat().st_size if sync_s else 0)
+
+
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: what steps the clock cannot be built")
 def test_a_clock_that_steps_by_a_year_sets_the_log_aside_and_nothing_else(tmp_path: Path) -> None:
     shim, clock, out = tmp_path / "shim.so", tmp_path / "clock", tmp_path / "out.jsonl"

@@ -14,7 +14,7 @@ import pytest
 from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
 from fer_edge.sources import open_source
-from fer_edge.sources.camera import possible_cameras
+from fer_edge.sources.camera import CameraSource, possible_cameras
 from fer_edge.sources.frame_health import FrameHealthMonitor
 from fer_edge.sources.live import Capture, LiveSource, Shot, Timeouts
 from fer_edge.sources.log_limiter import LogRateLimiter
@@ -220,6 +220,20 @@ def test_what_the_kernel_names_a_decoder_is_no_camera(tmp_path: Path) -> None:
             (tmp_path / "sys" / f"video{number + 8}" / "name").write_text(f"{name}\n")
     found = possible_cameras(tmp_path, tmp_path / "sys")
     assert [path.name for path in found] == ["video9", "video12", "video14"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://me:secret@camera:554/live?token=secret", "rtsp://camera:554/live?…"),
+        ("http://camera/live.mjpg?user=me&pwd=secret", "http://camera/live.mjpg?…"),
+        ("rtsp://camera/live", "rtsp://camera/live"),
+        ("0", "camera 0"),
+    ],
+)
+def test_a_camera_is_named_without_its_secrets(url: str, shown: str) -> None:
+    """The description is what goes to the journal, to systemd and to the page."""
+    assert CameraSource(url, CameraConfig()).description == shown
 
 
 def test_frames_carry_the_cameras_own_time() -> None:

@@ -136,6 +136,8 @@ def test_a_dead_program_is_announced_by_the_broker(broker: Broker, config: Path)
     process.kill()
     process.wait()
     listener.wait_for("fer-edge/availability", "offline")
+    late = Listener(broker.port)
+    assert late.wait_for("fer-edge/availability") == ["offline"], "it is retained for who asks later"
 
 
 def test_a_broker_that_returns_is_told_the_latest(broker: Broker, config: Path) -> None:

@@ -24,6 +24,15 @@ def test_the_same_pixels_are_one_group() -> None:
     assert duplicate_groups(FACES[[0, 1, 0, 2, 1]]).tolist() == [0, 1, 0, 3, 1]
 
 
+def test_exact_copies_are_found_among_near_ones_too_even_of_a_flat_picture() -> None:
+    """A flat picture is like no other, but the same as its copy."""
+    flat = np.full((2, 48, 48), 90, np.uint8)
+    groups = duplicate_groups(np.concatenate([flat[:1], FACES[:1], flat[1:], FACES[:1], flat[:1] + 1]), near=True)
+    assert groups[0] == groups[2]
+    assert groups[1] == groups[3]
+    assert len(set(groups.tolist())) == 3
+
+
 def test_another_size_light_or_mark_is_nearly_the_same_and_another_face_is_not() -> None:
     face = FACES[5]
     smaller = cv2.resize(cv2.resize(face, (30, 30)), (48, 48))

@@ -15,6 +15,9 @@ from pathlib import Path
 from fer_edge import __version__
 from fer_edge.errors import FerError, MissingExtra
 
+# SDL's drivers that draw into memory: it takes one of them where it finds no screen.
+_NO_SCREEN = ("offscreen", "dummy")
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -140,10 +143,13 @@ def _screen(settings: dict[str, str]) -> str:
         "import pygame; from pygame import display; display.init(); width, height = display.get_desktop_sizes()[0]; "
         "print(f'{width}x{height} by {display.get_driver()}')"
     )
+    asked = "SDL_VIDEODRIVER" in os.environ | settings
     environment = {**os.environ, "PYGAME_HIDE_SUPPORT_PROMPT": "1", **settings}
     command = ["timeout", "20", sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode == 0:
+        if done.stdout.strip().endswith(_NO_SCREEN) and not asked:
+            raise FerError(f"the desktop {os.environ.get('DISPLAY', '')} does not answer. Is it running?")
         return done.stdout.strip()
     said = (done.stderr.strip().splitlines() or ["no answer"])[-1].removeprefix("pygame.error: ")
     raise FerError(f"{said}. Is a screen connected? Fix: sudo usermod -aG video,render,input $USER, then log in again")

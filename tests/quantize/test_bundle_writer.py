@@ -1,0 +1,83 @@
+"""A bundle is replaced whole or not at all."""
+
+import shutil
+from errno import EIO
+from pathlib import Path
+
+import pytest
+
+from fer_edge.errors import ConfigError, ModelError
+from fer_edge.model.bundle import find_bundle, load_bundle, verify_files
+from fer_quantize.bundle_writer import write_bundle
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """The bundle that is to be replaced, alone in its folder."""
+    return Path(shutil.copytree(find_bundle("ferplus7-tiny"), tmp_path / "models" / "mine"))
+
+
+@pytest.fixture
+def fresh() -> Path:
+    return find_bundle("ferplus7")
+
+
+def files_of(bundle: Path) -> dict[str, bytes]:
+    return {name: (bundle / name).read_bytes() for name in load_bundle(bundle).manifest.files}
+
+
+def test_a_bundle_takes_the_place_of_an_older_one(old: Path, fresh: Path) -> None:
+    write_bundle(old, load_bundle(fresh).manifest, files_of(fresh))
+    verify_files(old)
+    assert load_bundle(old).manifest.name == "ferplus7"
+    assert files_of(old) == files_of(fresh)
+    assert [path.name for path in old.parent.iterdir()] == ["mine"]
+
+
+def test_a_model_that_fails_its_golden_faces_replaces_nothing(old: Path, fresh: Path) -> None:
+    """Its hash is right, since it is written with it; only running it shows that it is another model."""
+    before = content(old)
+    files = files_of(fresh) | {"model.tflite": (find_bundle("ferplus7-tiny") / "model.tflite").read_bytes()}
+    with pytest.raises(ModelError, match="answers differ from the golden ones"):
+        write_bundle(old, load_bundle(fresh).manifest, files)
+    assert content(old) == before
+    assert [path.name for path in old.parent.iterdir()] == ["mine"]
+
+
+def test_a_model_that_cannot_be_loaded_replaces_nothing(old: Path, fresh: Path) -> None:
+    before = content(old)
+    files = files_of(fresh)
+    with pytest.raises(ModelError):
+        write_bundle(old, load_bundle(fresh).manifest, files | {"model.tflite": files["model.tflite"][:10_000]})
+    assert content(old) == before
+    assert [path.name for path in old.parent.iterdir()] == ["mine"]
+
+
+def test_the_old_bundle_returns_where_the_new_one_cannot_be_moved(
+    old: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, replace = content(old), Path.replace
+
+    def fail_in_the_end(path: Path, target: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError(EIO, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail_in_the_end)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_bundle(old, load_bundle(fresh).manifest, files_of(fresh))
+    assert content(old) == before
+    assert [path.name for path in old.parent.iterdir()] == ["mine"]
+
+
+def test_what_a_killed_run_left_is_in_nobodys_way(old: Path, fresh: Path) -> None:
+    for suffix in ("part", "old"):
+        (old.parent / f".mine.{suffix}").mkdir()
+        (old.parent / f".mine.{suffix}" / "rest").touch()
+    write_bundle(old, load_bundle(fresh).manifest, files_of(fresh))
+    verify_files(old)
+    assert [path.name for path in old.parent.iterdir()] == ["mine"]

@@ -1,0 +1,148 @@
+"""What a network is taught: targets that belong to the pixels, and losses that weigh them."""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fer_train.backend import load_keras
+from fer_train.data.datasets import LabelledFaces, Scheme
+from fer_train.recipes import Recipe
+
+load_keras()
+
+import keras  # noqa: E402 - quiet only when it is loaded so
+
+from fer_train.architectures import build  # noqa: E402
+from fer_train.training.batches import Batches, join  # noqa: E402
+from fer_train.training.losses import add_heads, head_model, losses, soften  # noqa: E402
+
+STILL = dict.fromkeys(
+    ("rotate_degrees", "scale", "shift", "contrast", "brightness", "soften", "erase", "noise", "compress"), 0.0
+) | {"mirror": False}
+
+
+def plain_faces(classes: npt.NDArray[np.int64], scheme: Scheme = "fer2013") -> LabelledFaces:
+    """Flat pictures: those of the first class are black, those of the second white, others grey."""
+    greys = np.where(classes == 0, 0, np.where(classes == 1, 255, 128))
+    images = np.broadcast_to(greys[:, None, None], (len(classes), 48, 48)).astype(np.uint8)
+    targets = np.eye(8 if scheme == "ferplus8" else 7, dtype=np.float32)[classes]
+    return LabelledFaces(images, targets, np.arange(len(classes)), scheme, Path("made.csv"), "train")
+
+
+def recipe(**options: object) -> Recipe:
+    return Recipe.model_validate({"augmentation": STILL, "batch_size": 16} | options)
+
+
+def test_a_mixed_face_has_as_much_of_each_class_as_of_its_pixels() -> None:
+    """A face of which three quarters are black is three quarters of the black class, not one."""
+    batches = Batches(join([plain_faces(np.arange(64) % 2)]), recipe(mixup=1, mixup_share=1))
+    uneven = 0
+    for index in range(len(batches)):
+        images, targets, _ = batches[index]
+        white = images[:, 24, 24, 0] / 255
+        assert targets["fer2013"][:, 1] == pytest.approx(white, abs=0.003)
+        assert targets["fer2013"][:, 0] == pytest.approx(1 - white, abs=0.003)
+        uneven += int(((white > 0.05) & (white < 0.4)).any())
+    assert uneven, "some are mixed unevenly"
+
+
+def test_every_label_set_of_a_mixed_face_is_mixed_alike() -> None:
+    classes = np.arange(64) % 2
+    examples = join([plain_faces(classes), plain_faces(classes, "ferplus8")])
+    images, targets, _ = Batches(examples, recipe(mixup=1, mixup_share=1, also={"ferplus8": 0.5}))[0]
+    assert targets["ferplus8"][:, :2] == pytest.approx(targets["fer2013"][:, :2])
+    assert len(np.unique(images[:, 0, 0, 0])) > 2
+
+
+def test_as_many_batches_are_mixed_as_is_asked_for() -> None:
+    batches = Batches(join([plain_faces(np.arange(160) % 2)]), recipe(mixup=5, mixup_share=0.3, batch_size=8))
+    mixed = 0
+    for epoch in range(10):
+        batches.start_epoch(epoch)
+        mixed += sum(bool((batches[index][1]["fer2013"].max(axis=1) < 1).any()) for index in range(len(batches)))
+    assert mixed == pytest.approx(0.3 * 200, abs=22)
+
+
+def test_smoothing_takes_a_part_of_the_label_and_gives_it_to_all_classes() -> None:
+    images, targets, _ = Batches(join([plain_faces(np.arange(16) % 2)]), recipe(label_smoothing=0.14, mixup=0))[0]
+    black = images[:, 0, 0, 0] == 0
+    assert targets["fer2013"][black] == pytest.approx(np.tile([0.88, *[0.02] * 6], (8, 1)), abs=1e-5)
+    assert targets["fer2013"][~black] == pytest.approx(np.tile([0.02, 0.88, *[0.02] * 5], (8, 1)), abs=1e-5)
+
+
+def test_a_class_four_times_as_rare_weighs_four_times_as_much() -> None:
+    classes = np.array([0] * 40 + [1] * 10)
+    batches = Batches(join([plain_faces(classes)]), recipe(imbalance="class_weights", mixup=0, batch_size=50))
+    images, targets, _ = batches[0]
+    weights = targets["fer2013"].sum(axis=1)
+    black, white = weights[images[:, 0, 0, 0] == 0], weights[images[:, 0, 0, 0] == 255]
+    assert black == pytest.approx(np.full(40, 0.625), abs=1e-5)
+    assert white == pytest.approx(np.full(10, 2.5), abs=1e-5)
+
+
+def test_every_face_comes_once_per_epoch_with_its_own_label() -> None:
+    classes = np.arange(70) % 7
+    faces = plain_faces(classes)
+    numbered = np.broadcast_to(np.arange(70)[:, None, None], (70, 48, 48)).astype(np.uint8)
+    faces = LabelledFaces(numbered, faces.targets, faces.rows, "fer2013", faces.source, "train")
+    batches = Batches(join([faces]), recipe(mixup=0, batch_size=16, label_smoothing=0))
+    orders = []
+    for epoch in range(2):
+        batches.start_epoch(epoch)
+        seen = [batches[index] for index in range(len(batches))]
+        numbers = np.concatenate([images[:, 0, 0, 0] for images, _, _ in seen])
+        assert sorted(numbers) == list(range(70))
+        labels = np.concatenate([targets["fer2013"].argmax(axis=1) for _, targets, _ in seen])
+        assert np.array_equal(labels, classes[numbers])
+        orders.append(numbers.tolist())
+    assert orders[0] != orders[1]
+    assert orders[0] != sorted(orders[0])
+
+
+# The student's head, and the weights of the parts
+
+
+def test_the_soft_head_is_the_hard_one_at_the_temperature() -> None:
+    options = recipe(labels="ferplus7", also={"ferplus8": 0.5}, temperature=3, architecture="mini-xception")
+    keras.utils.set_random_seed(0)
+    trunk = build("mini-xception", 7)
+    model = add_heads(trunk, options, ["ferplus7"])
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 1), np.uint8)
+    said = {head: np.asarray(answer) for head, answer in model(images).items()}
+    assert set(said) == {"ferplus7", "ferplus8", "soft_ferplus7"}
+    assert said["soft_ferplus7"] == pytest.approx(soften(said["ferplus7"], 3), abs=1e-5)
+    for scheme in ("ferplus7", "ferplus8"):
+        alone = head_model(trunk, model, options, scheme)
+        assert np.asarray(alone(images)) == pytest.approx(said[scheme], abs=1e-6)
+
+
+def test_softening_is_the_softmax_of_logits_over_the_temperature() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (6, 7))
+
+    def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        powers = np.exp(values)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    for temperature in (0.5, 1, 4):
+        softened = soften(softmax(logits).astype(np.float32), temperature)
+        assert softened == pytest.approx(softmax(logits / temperature), abs=1e-3)
+
+
+@pytest.mark.parametrize("imbalance", ["none", "logit_adjustment"])
+def test_each_head_has_its_loss(imbalance: str) -> None:
+    options = recipe(labels="ferplus7", also={"fer2013": 0.25}, imbalance=imbalance)
+    built = losses(options, {"ferplus7": np.eye(7, dtype=np.float32)}, ["fer2013"])
+    assert set(built["loss"]) == set(built["loss_weights"]) == {"ferplus7", "fer2013", "soft_fer2013"}
+    assert set(built["weighted_metrics"]) == {"ferplus7", "fer2013"}
+    hard = built["loss_weights"]["fer2013"] / built["loss_weights"]["ferplus7"]
+    assert hard == pytest.approx(0.25 * (1 - options.soft_share))
+    assert isinstance(built["loss"]["ferplus7"], str) == (imbalance == "none")
+    assert built["loss"]["soft_fer2013"] == "categorical_crossentropy"
+
+
+def test_every_label_set_can_be_learnt() -> None:
+    for scheme in get_args(Scheme):
+        assert recipe(labels=scheme).schemes == (scheme,)
