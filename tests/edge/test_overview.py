@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.conftest import Run, wait_until
-from tests.edge.test_web import answers, free_port
+from tests.pages import answers, free_port
 
 
 def start(*command: object, **environment: str) -> subprocess.Popen[bytes]:

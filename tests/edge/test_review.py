@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.conftest import wait_until
-from tests.edge.test_web import screenshot
+from tests.pages import screenshot
 from tests.samples import make_folder
 
 from fer_edge.monitoring.samples import LABELS_FILE, SampleFolder

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 # Connections at a time. For one more, the oldest that sent no request is closed. Each viewer has two.
 _MOST_CONNECTIONS = 256
+# Connections that are taken before those beyond the limit are closed: each is an open file, of which the whole process
+# has 1024 as a rule, and recognition needs some.
+_BACKLOG = 64
 # Seconds within which a connection must have sent its request, and for which one may read nothing of an answer.
 _REQUEST_S, _STALLED_S = 10.0, 30.0
 # Bytes that the system keeps for a viewer who does not read; it takes twice as many for itself. uvicorn stops sending
@@ -58,6 +61,7 @@ class HttpServer:
                 app,
                 http=_LimitedProtocol,
                 ws="none",
+                backlog=_BACKLOG,
                 lifespan="off",
                 log_config=None,
                 log_level="warning",

@@ -1,0 +1,80 @@
+"""A live page to test: a run of the demo that serves it, and a client."""
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.conftest import wait_until
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+TOKEN = "0123456789abcdef0123"  # noqa: S105
+CHROMIUM = shutil.which("chromium")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def running(
+    tmp_path: Path,
+    web: str,
+    *options: object,
+    port: int | None = None,
+    certificate: Path | None = None,
+    open_files: int | None = None,
+) -> Iterator[httpx.Client]:
+    """A run of the demo with the page, and a client for it.
+
+    Args:
+        tmp_path: gets config.toml, and stderr.txt with the log.
+        web: further lines of the section [web].
+        options: of `fer-edge run`.
+        port: a free one if left out.
+        certificate: what the client trusts; it speaks TLS then.
+        open_files: as many may be open in the run at a time.
+    """
+    port = port or free_port()
+    config = tmp_path / "config.toml"
+    config.write_text(f'[web]\nlisten = "{port}"\n{web}')
+    command = [sys.executable, "-m", "fer_edge", "run", "demo", "--config", config, *options]
+    limit = ["prlimit", f"--nofile={open_files}"] if open_files else []
+    with (tmp_path / "stderr.txt").open("ab") as log:
+        process = subprocess.Popen([*limit, *map(str, command)], stderr=log, stdout=subprocess.DEVNULL)
+    context = ssl.create_default_context(cafile=certificate) if certificate else False
+    address = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=address, verify=context, timeout=20) as client:
+            wait_until(lambda: answers(client))
+            yield client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, (tmp_path / "stderr.txt").read_text()
+
+
+def answers(client: httpx.Client) -> bool:
+    with suppress(httpx.TransportError):
+        return client.get("/healthz").status_code == 200
+    return False
+
+
+def until(tab: Any, expression: str) -> None:
+    """Wait until this JavaScript is true."""
+    wait_until(lambda: bool(tab.evaluate(expression)))
+
+
+def screenshot(tab: Any, name: str, tmp_path: Path) -> None:
+    """Keep a picture of the page: in docs/ where FER_SCREENSHOTS names that folder."""
+    tab.screenshot(path=str(Path(os.environ.get("FER_SCREENSHOTS", tmp_path)) / name))
