@@ -37,7 +37,7 @@ def test_bench_compares_with_an_older_result_and_gives_a_table_to_paste(command:
     compared = command("fer-edge", "bench", "--frames", 5, "--compare", old)
     assert compared.returncode == 0, compared.stderr
     assert "change" in compared.stdout
-    assert "not like with like" not in compared.stdout
+    assert "not comparable" not in compared.stdout
     pasted = command("fer-edge", "bench", "--frames", 5, "--markdown").stdout
     assert "| stage | mean, ms | p50 | p95 | p99 |" in pasted
 
@@ -47,7 +47,7 @@ def test_bench_pastes_a_comparison_and_says_what_else_differs(command: Run, demo
     old.write_text(command("fer-edge", "bench", "--source", demo_video, "--frames", 5, "--json", "-").stdout)
     pasted = command("fer-edge", "bench", "--frames", 5, "--markdown", "--compare", old)
     assert "| stage | mean, ms | p50 | p95 | p99 | before, mean | change |" in pasted.stdout
-    assert "(not like with like: another source)" in pasted.stdout
+    assert "(not comparable: another source)" in pasted.stdout
     refused = command("fer-edge", "bench", "--frames", 5, "--json", "-", "--compare", old)
     assert refused.returncode == 2
     assert "remove --compare" in refused.stderr

@@ -97,4 +97,4 @@ def test_a_weak_power_supply_is_named_and_said_once(
             set_firmware(tmp_path, f"throttled={(0x50001, 0x50000)[look % 2]:#x}", monkeypatch)
             assert governor.pace(10.0 * look) < 1
     assert len(caplog.records) == 1
-    assert caplog.records[0].message.startswith("the board gets too low a voltage: is the power supply strong enough")
+    assert caplog.records[0].message.startswith("the board has too low a voltage: check the power supply")

@@ -1,4 +1,4 @@
-"""Composite faces: each the mean of many, so a picture of nobody."""
+"""Composite faces: each is the mean of many faces and shows no real person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fer_edge.labels import FER2013
 from fer_edge.preprocess import MODEL_SIZE
 from fer_edge.types import Image
 
-# Grey faces side by side in the order of FER2013's labels: shape (48, 48 * 7).
+# This image holds grey faces side by side in the order of FER2013's labels: shape (48, 48 * 7).
 ATLAS = Path(__file__).resolve().parent / "composites.png"
 
 

@@ -36,4 +36,4 @@ def service_check(config: ConfigOption = None) -> None:
     make_sinks(settings, fps=30)
     with Pipeline(settings):
         pass
-    typer.echo(f"{config or 'the default configuration'} and model {settings.model} are good")
+    typer.echo(f"{config or 'the default configuration'} and model {settings.model} are valid")

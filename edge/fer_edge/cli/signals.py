@@ -1,4 +1,4 @@
-"""A polite end: the first SIGINT, SIGTERM or SIGHUP asks for it, a second one of them takes the default way."""
+"""A clean end: the first SIGINT, SIGTERM or SIGHUP asks for it, a second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-# Seconds after which whatever still blocks, such as a pipe that nobody reads, is broken off.
+# After this many seconds, whatever still blocks is interrupted, such as a pipe that nobody reads.
 _GRACE = 3.0
 
 
 class StopSignals:
-    """Remembers that the end was asked for. To be made before anything slow is imported or opened.
+    """Stores that the user asked for the end. Create it before anything slow is imported or opened.
 
     The handlers take no lock, since they may run while the main thread holds one.
     """
@@ -20,20 +20,20 @@ class StopSignals:
         self.requested = False
         self._then: Callable[[], None] | None = None
         usual = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # Under nohup, or in a shell's background, one that is ignored stays so.
+        # A signal that is ignored, as under nohup or in a shell's background, stays ignored.
         self._numbers = [number for number in usual if signal.getsignal(number) is not signal.SIG_IGN]
         for number in self._numbers:
             signal.signal(number, self._handle)
         signal.signal(signal.SIGALRM, self._break_off)
 
     def then(self, stop: Callable[[], None]) -> None:
-        """Call `stop` when the end is asked for; at once if it was already. It must not take locks."""
+        """Call `stop` when the user asks for the end, or at once if that already happened. It must not take locks."""
         self._then = stop
         if self.requested:
             stop()
 
     def is_over(self) -> None:
-        """What was to be ended has ended: nothing is broken off any more."""
+        """The run has ended: nothing needs to be interrupted."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`fer-edge stats`: what the usage record says."""
+"""`fer-edge stats`: show the usage record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fer_edge.monitoring.stats import Group
 
-# Characters of the longest bar.
+# The longest bar has this many characters.
 _BAR = 24
 
 
@@ -30,11 +30,11 @@ def stats(
     json_target: JsonOption = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw labels and faces over time (.png, .svg or .pdf)."),
+        typer.Option(metavar="FILE", help="Plot labels and faces over time (.png, .svg or .pdf)."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show who was seen with which expression, how fast frames were read, and how the camera did."""
+    """Show the people and expressions that were seen, the frame rate, and losses of the camera."""
     from fer_edge.monitoring.stats import as_csv, group_rows, parse_since
     from fer_edge.monitoring.store import read_rows
 

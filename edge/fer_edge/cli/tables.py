@@ -16,7 +16,7 @@ from fer_edge.terminal import output_console
 
 
 def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
-    """Print a measurement, and how its means differ from those of an older one."""
+    """Print a measurement, and the change of its means since an older one."""
     console = output_console()
     console.print(_bench_title(result), markup=False)
     table = Table()
@@ -31,7 +31,7 @@ def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
 
 
 def bench_markdown(result: BenchResult, old: BenchResult | None = None) -> str:
-    """A measurement, and how it differs from an older one, as Markdown to paste into a report."""
+    """A measurement, and its change since an older one, as Markdown to paste into a report."""
     headings = _bench_headings(old)
     lines = [_bench_title(result), "", _markdown_row(headings), "|" + "---|" * len(headings)]
     lines += [_markdown_row(row) for row in _bench_rows(result, old)]
@@ -56,7 +56,7 @@ def _bench_rows(result: BenchResult, old: BenchResult | None) -> Iterator[list[s
 
 
 def _bench_before(result: BenchResult, old: BenchResult) -> str:
-    """What was measured before, how the rate has changed, and what else has, so that the change says less."""
+    """The older measurement, the change of the rate, and a warning if board, source, model or threads differ."""
     pairs = {
         "board": (result.machine["board"], old.machine["board"]),
         "source": (result.source, old.source),
@@ -64,7 +64,7 @@ def _bench_before(result: BenchResult, old: BenchResult) -> str:
         "threads": (result.threads, old.threads),
     }
     other = ", ".join(name for name, (now, before) in pairs.items() if now != before)
-    warning = f" (not like with like: another {other})" if other else ""
+    warning = f" (not comparable: another {other})" if other else ""
     return f"before: {_bench_title(old)}: {_bench_rates(old)}\nFPS: {_change(result.fps, old.fps)}{warning}"
 
 
@@ -91,7 +91,7 @@ def _change(new: float, old: float) -> str:
 
 
 def doctor_table(checks: Sequence[Check]) -> None:
-    """Print the findings."""
+    """Print the results of the checks."""
     table = Table()
     for heading in ("part", "state", "finding"):
         table.add_column(heading, overflow="fold")
@@ -102,7 +102,7 @@ def doctor_table(checks: Sequence[Check]) -> None:
 
 
 def models_table(bundles: Sequence[Bundle]) -> None:
-    """Print what is shipped."""
+    """Print the shipped models."""
     table = Table()
     for heading in ("model", "classes", "MMACs", "kB", "accuracy, int8", "on"):
         table.add_column(heading)

@@ -1,4 +1,4 @@
-"""Reading the configuration: a TOML file, then what the command line overrides."""
+"""Load the configuration: a TOML file, then the overrides of the command line."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def load_config(
     """Read the configuration.
 
     Args:
-        path: a TOML file; the defaults if left out.
+        path: a TOML file; None for the defaults.
         overrides: values by dotted key (`detector.name`); None means not given.
-        options: what the user calls the overridden keys, for error messages; the keys themselves if left out.
+        options: names of the options for the overridden keys, for error messages; None for the keys themselves.
 
     Raises:
-        ConfigError: the file cannot be read, or a key or value is wrong; names the key.
+        ConfigError: the file cannot be read, or a key or value is wrong. The message names the key.
     """
     values = read_toml(path) if path else {}
     config = _validate(values, f"{path}: " if path else "", {})

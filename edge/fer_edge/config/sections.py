@@ -1,4 +1,4 @@
-"""Every key that a run can be configured with."""
+"""Every key of the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fer_edge.config.web import WebConfig
 from fer_edge.model.bundle import DEFAULT_MODEL
 from fer_edge.model.prior import DEFAULT_POWER
 
-# The sources that have a name of their own.
+# These sources have a name.
 NAMED_SOURCES = ("auto", "demo", "picamera2")
 
 _FILE_URL = "file://"
@@ -33,7 +33,7 @@ def reveal(secret: SecretStr | None) -> str | None:
 
 
 class CameraConfig(Section):
-    """What is asked of a camera; it may answer with something else."""
+    """What is requested from a camera; it may deliver something else."""
 
     width: int = Field(default=640, ge=64, le=7680)
     """Pixels."""
@@ -42,16 +42,16 @@ class CameraConfig(Section):
     fps: float = Field(default=30, gt=0, le=240)
     """Frames per second."""
     pixel_format: Literal["MJPG", "YUYV"] | None = Field(default=None, examples=["MJPG"])
-    """How a USB camera sends its pictures. Left out: the first that OpenCV can read, which is not compressed as a rule,
-    and so large that many cameras give 720p only ten times per second."""
+    """Format of a USB camera's frames. Not set: the first that OpenCV can read. That is usually not compressed, and so
+    large that many cameras deliver 720p only ten times per second."""
     wait: bool = False
-    """Wait for a camera that is not there at the start, instead of ending or showing the demo: for a service."""
+    """Wait for a camera that is missing at the start, instead of ending or showing the demo: for a service."""
     rotation: Literal[0, 90, 180, 270] = 0
-    """Degrees clockwise by which the picture is turned."""
+    """Clockwise rotation of the frame, in degrees."""
     hflip: bool = False
-    """Left and right change places, before the turn."""
+    """Flip left and right, before the rotation."""
     vflip: bool = False
-    """Above and below change places, before the turn."""
+    """Flip top and bottom, before the rotation."""
 
 
 class DetectorConfig(Section):
@@ -60,65 +60,66 @@ class DetectorConfig(Section):
     name: Literal["haar", "mediapipe"] = "haar"
     """MediaPipe finds more faces, and needs its models: `fer-edge models fetch mediapipe`."""
     scan_width: int = Field(default=320, ge=80, le=3840)
-    """Haar: a whole frame is scaled to this many pixels in width before it is searched, and tiles of it, which show
-    small faces, twice as finely. It decides the smallest face that is found: a 32nd of the frame's width at 320."""
+    """Haar: a whole frame is scaled to this width in pixels before it is scanned. Tiles, which show small faces, have
+    twice that resolution. It sets the smallest face that is found: a 32nd of the frame's width at 320."""
     min_face: int = Field(default=20, ge=20, le=3840)
-    """Smallest face that is looked for, in pixels of the frame: larger saves time."""
+    """Smallest face to search for, in pixels of the frame. A larger value saves time."""
     min_neighbours: int = Field(default=0, ge=0, le=100)
-    """Haar: how many other hits beside it make a hit a face: more means fewer false ones, and few are confirmed."""
+    """Haar: number of overlapping hits that make a face. More means fewer wrong boxes, and also fewer faces."""
     cascade: Path | None = Field(default=None, examples=["/path/to/cascade.xml"])
     """Haar: a cascade file of your own."""
     min_score: float | None = Field(default=None, ge=0, le=1, examples=[0.6])
-    """How sure the detector must be that something is a face. Left out: haar takes every hit, since a second look
-    confirms each; mediapipe takes 0.6, as MediaPipe has it, and 0.5 where a face is expected."""
+    """Smallest score of a face. Not set: haar accepts every hit, since a region search confirms each; mediapipe uses
+    0.6, as MediaPipe does, and 0.5 where a face is expected."""
     model: Path | None = Field(default=None, examples=["/path/to/folder"])
-    """MediaPipe: a folder with its models, or one .tflite file. Left out: those that `fer-edge models fetch` got."""
+    """MediaPipe: a folder with its models, or one .tflite file. Not set: those from `fer-edge models fetch`."""
 
 
 class TrackerConfig(Section):
-    """How faces are followed."""
+    """How faces are tracked."""
 
     scan_interval: float = Field(default=1.0, gt=0)
-    """Seconds between whole scans while faces are followed."""
+    """Seconds between whole scans while faces are tracked."""
     idle_scan_interval: float = Field(default=0.25, gt=0)
     """Seconds between whole scans while nobody is there, or somebody was lost."""
     still_scan_interval: float = Field(default=2.0, gt=0)
-    """Seconds between whole scans while nothing but the known faces moves in the picture."""
+    """Seconds between whole scans while only the tracked faces move in the frame."""
     scan_spread: float = Field(default=0.1, ge=0)
-    """Seconds over which the shares of a whole scan are spread; 0 does them all in one frame."""
+    """Seconds over which a whole scan is spread; 0 does it in one frame."""
     tile_interval: float = Field(default=0.3, ge=0)
-    """Seconds between two tiles, parts of the frame that are searched for small faces in turns."""
+    """Seconds between two tiles, which are parts of the frame that are searched for small faces in turn."""
     look_interval: float = Field(default=0.05, ge=0)
-    """Seconds between two looks at a known face, which is moved along between them; 0 looks in every frame."""
+    """Seconds between two searches for a tracked face, whose box moves on between them; 0 searches in every frame."""
     detect_interval: float = Field(default=0.2, ge=0)
-    """Seconds for which a face that looks as it did need not be seen by the detector; 0 asks it at each look."""
+    """Seconds for which an unchanged face is found by its appearance, without the detector; 0 always uses the
+    detector."""
     confirm_after: int = Field(default=3, ge=1, le=100)
-    """How often in a row per face is seen before it is shown, unless it is beyond doubt."""
+    """How often in a row a face must be seen before it is shown, unless its score leaves no doubt."""
     max_missed: float = Field(default=1.0, ge=0)
-    """Seconds for which a face that is not seen keeps its id."""
+    """Seconds for which a lost face keeps its id."""
     hide_after: float = Field(default=0.3, ge=0)
-    """Seconds after which a face that is not seen is not shown any more."""
+    """Seconds after which a lost face is no longer shown."""
     min_iou: float = Field(default=0.3, gt=0, lt=1)
-    """Overlap at which two boxes are the same face."""
+    """Smallest intersection over union (IoU) of two boxes of one face."""
 
 
 class ClassifierConfig(Section):
-    """How the model's answers are read."""
+    """How the model's outputs are used."""
 
     prior: float = Field(DEFAULT_POWER, ge=0, le=1)
-    """Power of the training prior that probabilities are divided by: 0 takes them as they are, 1 reads as if all
-    expressions were equally frequent, which finds more of the rare ones and is wrong more often on the others."""
+    """Power of the training prior by which probabilities are divided. 0 does not change them; 1 treats all expressions
+    as equally frequent, which finds more of the rare ones and makes more mistakes on the others."""
 
 
 class SmoothingConfig(Section):
-    """How labels are steadied."""
+    """How labels are smoothed."""
 
     time_constant: float = Field(default=0.4, ge=0)
-    """Seconds after which 63 % of a change has come through."""
+    """Seconds until 63 % of a change is visible."""
     switch_margin: float = Field(default=0.1, ge=0, lt=1)
     """How much more probable another label must be before it is shown."""
     uncertain_below: float = Field(default=0.35, ge=0, lt=1)
-    """The label is `uncertain` once none is this probable, until one is by `switch_margin` more."""
+    """The label becomes `uncertain` if no label has this probability, until one exceeds it by `switch_margin`."""
 
     @model_validator(mode="after")
     def _can_be_certain_again(self) -> Self:
@@ -128,37 +129,37 @@ class SmoothingConfig(Section):
 
 
 class JsonLinesConfig(Section):
-    """How JSON lines are written; `append` makes a log of them, which is kept within bounds."""
+    """How JSON lines are written. With `append` they are a log of limited size."""
 
     append: bool = False
-    """Add to a file that is there, rather than replace it."""
+    """Append to an existing file instead of replacing it."""
     on_change: bool = False
-    """Write only when somebody comes, goes or changes expression."""
+    """Write only when somebody appears, leaves or changes expression."""
     sync_s: float | None = Field(default=None, ge=0, examples=[5])
-    """Seconds after which lines are safe from a power cut at the latest; 0 for each line at once. Left out: as the
-    system does it, which is some 30."""
+    """Seconds until lines are safe from a power cut at the latest; 0 for each line at once. Not set: as the system
+    does it, about 30."""
     max_mb: float = Field(default=50, gt=0)
     """Size in megabytes at which a log is rotated to FILE.1, the one before to FILE.2, and so on."""
     max_hours: float = Field(default=24, gt=0)
-    """Age in hours at which a log is rotated, whatever its size."""
+    """Age in hours at which a log of any size is rotated."""
     keep: int = Field(default=30, ge=1, le=1000)
     """How many rotated files are kept."""
 
 
 class ScreenConfig(Section):
-    """What the display does."""
+    """Settings of the display."""
 
     mirror: bool = False
-    """Left and right change places, as people know themselves from mirrors."""
+    """Show the frame as in a mirror."""
     pictures: Path | None = Field(default=None, examples=["snapshots"])
-    """A folder in which the key `s` saves what is shown; without it nothing is saved."""
+    """Folder in which the key `s` saves the shown frame; without it nothing is saved."""
 
 
 class OverlayConfig(Section):
-    """What is drawn on pictures: on the screen, in recordings and copies, on the live page."""
+    """What is drawn on frames: on the screen, in recordings and copies, on the live page."""
 
     score: bool = False
-    """Labels tell how sure the detector is that this is a face, 0 to 1."""
+    """Show the detector's score, 0 to 1, beside the label."""
 
 
 class PrometheusConfig(Section):
@@ -187,7 +188,7 @@ class SamplesConfig(Section):
 
 
 class RunConfig(Section):
-    """Everything that `fer-edge run` can be told."""
+    """Every setting of `fer-edge run`."""
 
     source: Annotated[str, BeforeValidator(_as_name)] = Field(default="auto", min_length=1)
     """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
@@ -212,10 +213,10 @@ class RunConfig(Section):
     max_frames: int | None = Field(default=None, ge=1, examples=[1000])
     """Stop after this many frames."""
     max_fps: float | None = Field(default=None, ge=1, le=240, examples=[15])
-    """Frames per second that are processed at most; of live sources alone. With fewer than one nobody is
-    followed, and a service's watchdog starves."""
+    """Largest number of processed frames per second; only for live sources. Below one, tracking fails and a service's
+    watchdog ends it."""
     power_save: bool = False
-    """While nobody is there, process two frames per second; of live sources alone."""
+    """While nobody is there, process two frames per second; only for live sources."""
     blur: bool = False
     """Hide every face in recordings, copies, screen and page. An unblurred picture is then never written or sent."""
     camera: CameraConfig = CameraConfig()

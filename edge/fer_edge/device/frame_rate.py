@@ -1,15 +1,15 @@
-"""How many frames per second are worth the current."""
+"""Limit the frames per second, to save power."""
 
 from __future__ import annotations
 
-# Frames a second while nobody is there, in power-save mode.
+# In power-save mode, this many frames per second are processed while nobody is there.
 _IDLE_FPS = 2.0
-# Seconds without anybody after which that begins.
+# The power-save rate begins after this many seconds without a face.
 _IDLE_AFTER = 5.0
 
 
 class FrameRateLimiter:
-    """Decides how long to wait between frames, so that no more are taken than wanted."""
+    """Decides how long to wait between frames, so that not too many are processed."""
 
     def __init__(self, max_fps: float | None, power_save: bool) -> None:
         self._shortest = 1 / max_fps if max_fps else 0.0
@@ -18,10 +18,10 @@ class FrameRateLimiter:
         self._somebody_at: float | None = None
 
     def pause(self, now: float, *, nobody: bool) -> float:
-        """Seconds from `now`, when a frame is done, until the next may be taken."""
+        """Seconds from `now`, when a frame is done, until the next may be processed."""
         if self._somebody_at is None or not nobody:
             self._somebody_at = now
         rests = self._power_save and now - self._somebody_at >= _IDLE_AFTER
         interval = max(self._shortest, 1 / _IDLE_FPS) if rests else self._shortest
-        self._due = max(self._due + interval, now)  # a delay is not caught up
+        self._due = max(self._due + interval, now)  # a delay is not made up for
         return self._due - now

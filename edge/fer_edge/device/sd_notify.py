@@ -1,6 +1,6 @@
-"""systemd is told that the service is ready, what it does, and that it still does it: sd_notify(3).
+"""Tell systemd that the service is ready, its status, and that it is alive: sd_notify(3).
 
-The watchdog is fed by processed frames, or by the wait for a camera that is lost; never by a clock of its own.
+The watchdog is fed by processed frames, or while a lost camera is waited for; never by a timer.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two messages.
+# Messages to systemd are at least this many seconds apart.
 _INTERVAL = 1.0
-# Seconds between two lines in the journal that say how it goes.
+# A summary goes to the journal every so many seconds.
 _REPORT_INTERVAL = 3600.0
 
 
 class Notifier(Sink):
-    """A sink that systemd listens to: frames, the camera, and the trouble of the other sinks."""
+    """A sink that tells systemd of frames, the camera, and the problems of the other sinks."""
 
     description = "systemd"
 
     def __init__(self, address: str) -> None:
-        """Prepare; `address` is what systemd put into NOTIFY_SOCKET."""
+        """Prepare; `address` is the value of NOTIFY_SOCKET."""
         self.source = ""
         self.outputs: Sequence[Sink] = ()
         """The other sinks."""
@@ -51,7 +51,7 @@ class Notifier(Sink):
         self._socket.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Count a processed frame, and tell of it if it is time."""
+        """Count a processed frame, and send a message if it is due."""
         self._frames += 1
         now = time.monotonic()
         elapsed = now - self._told_at
@@ -68,7 +68,7 @@ class Notifier(Sink):
             self._reported_frames, self._reported_at = 0, now
 
     def waiting(self, what: str) -> None:
-        """Tell, if it is time, that there is no frame because the camera is lost."""
+        """Send a message, if it is due, that there is no frame because the camera is lost."""
         now = time.monotonic()
         if self._ready and now - self._told_at < _INTERVAL:
             return
@@ -76,7 +76,7 @@ class Notifier(Sink):
         self._tell(f"waiting for {what}")
 
     def remark(self, what: str) -> None:
-        """Add this to what is told of frames."""
+        """Add this remark to the status."""
         self._remark = what
 
     def _tell(self, status: str) -> None:
@@ -85,7 +85,7 @@ class Notifier(Sink):
         self._ready = self._send(f"READY=1\nWATCHDOG=1\nSTATUS={line}")
 
     def _send(self, message: str) -> bool:
-        """Send without waiting: a systemd that is busy is told the next time."""
+        """Send without waiting; if systemd is busy, the next message will do."""
         with suppress(OSError):
             self._socket.sendto(message.encode(), self._address)
             return True
@@ -93,6 +93,6 @@ class Notifier(Sink):
 
 
 def open_notifier() -> Notifier | None:
-    """A notifier, where this runs as a service; None elsewhere."""
+    """Return a notifier if this process runs as a service, else None."""
     address = os.environ.get("NOTIFY_SOCKET")
     return Notifier(address) if address else None

@@ -1,4 +1,4 @@
-"""The board's temperature, and whether its firmware throttles it."""
+"""Read the board's temperature and throttling, and reduce the scans when it is hot."""
 
 from __future__ import annotations
 
@@ -14,38 +14,42 @@ _log = logging.getLogger(__name__)
 ZONES = Path("/sys/class/thermal")
 PLATFORM = Path("/sys/devices/platform")
 
-# Degrees Celsius: a Raspberry Pi throttles at 80 to 85. What was hot stays so until it has cooled down.
+# These are degrees Celsius: a Raspberry Pi throttles at 80 to 85. A hot board counts as hot until it is below _COOL.
 _HOT, _COOL = 80.0, 75.0
 _THROTTLED_NOW = 0b1111
-# Bits of `vcgencmd get_throttled`: low voltage, frequency capped, throttled, soft temperature limit. Those from bit 16
-# on tell of the past.
+# These are bits of `vcgencmd get_throttled`: low voltage, frequency capped, throttled, soft temperature limit. Bits
+# from 16 on are about the past.
 _LOW_VOLTAGE = 0b0001
-# The rate of whole scans on a hot board, as a part of the usual one.
-_EASED = 1 / 3
-# Seconds between two looks.
+# On a hot board, whole scans have this fraction of their usual rate.
+_REDUCED = 1 / 3
+# The board is checked every so many seconds.
 _CHECK_INTERVAL = 10.0
-# Seconds without heat and throttling until the board has recovered: a weak supply comes and goes from look to look.
+# The board has recovered after this many seconds without heat and throttling: a weak supply fails only now and then.
 _HOLD = 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """One reading; None where the machine does not tell."""
+    """One reading.
+
+    Attributes:
+        celsius: temperature; None if unknown.
+        throttled: the firmware's bits, 0 if all is well; None if unknown.
+    """
 
     celsius: float | None
-    # The firmware's bits: 0 is well.
     throttled: int | None
 
 
 def read_heat(zones: Path = ZONES, platform: Path = PLATFORM) -> Heat:
-    """Read the warmest zone of the kernel, and the firmware of a Raspberry Pi."""
+    """Read the temperature of the kernel's hottest zone, and the throttling of a Raspberry Pi's firmware."""
     readings = [_millidegrees(path) for path in sorted(zones.glob("thermal_zone*/temp"))]
     known = [reading / 1000 for reading in readings if reading is not None]
     return Heat(max(known, default=None), _throttled(platform))
 
 
 class Governor:
-    """Decides how often whole scans are done, by the heat, and says when that changes."""
+    """Decides by the temperature how often whole scans are done, and logs changes."""
 
     def __init__(self, zones: Path = ZONES) -> None:
         self._zones = zones
@@ -54,11 +58,11 @@ class Governor:
         self._hot_at = 0.0
 
     def pace(self, now: float) -> float:
-        """The rate of scans as a part of the usual one, at `now` seconds; the board is asked every ten seconds."""
+        """The rate of scans as a fraction of the usual one, at `now` seconds; the board is read every ten seconds."""
         if self._checked_at is None or now - self._checked_at >= _CHECK_INTERVAL:
             self._checked_at = now
             self._judge(read_heat(self._zones), now)
-        return _EASED if self._is_hot else 1.0
+        return _REDUCED if self._is_hot else 1.0
 
     def _judge(self, heat: Heat, now: float) -> None:
         trouble = _trouble(heat, _COOL if self._is_hot else _HOT)
@@ -73,7 +77,7 @@ class Governor:
 
 
 def describe(heat: Heat) -> str:
-    """A reading in words."""
+    """Describe a reading."""
     celsius = "temperature unknown" if heat.celsius is None else f"{heat.celsius:.0f} °C"
     return celsius if heat.throttled is None else f"{celsius}, throttled={heat.throttled:#x}"
 
@@ -81,7 +85,7 @@ def describe(heat: Heat) -> str:
 def _trouble(heat: Heat, limit: float) -> str:
     bits = (heat.throttled or 0) & _THROTTLED_NOW
     if bits & _LOW_VOLTAGE:
-        return "gets too low a voltage: is the power supply strong enough, its cable short?"
+        return "has too low a voltage: check the power supply and its cable"
     if (heat.celsius or 0.0) >= limit:
         return "is hot"
     return "is throttled" if bits else ""
@@ -90,12 +94,12 @@ def _trouble(heat: Heat, limit: float) -> str:
 def _millidegrees(path: Path) -> int | None:
     try:
         return int(path.read_text())
-    except (OSError, ValueError):  # a zone that is switched off
+    except (OSError, ValueError):  # the zone is switched off
         return None
 
 
 def _throttled(platform: Path) -> int | None:
-    """The firmware's bits: from the kernel where it tells, which needs no other program and no access to a device."""
+    """The firmware's bits: from the kernel if possible, which needs no other program and no access to a device."""
     for path in platform.glob("soc*/soc*:firmware/get_throttled"):
         with suppress(OSError, ValueError):
             return int(path.read_text(), 16)

@@ -1,6 +1,6 @@
-"""A model bundle: a folder that holds a model, its description and, on a workstation, its origin.
+"""A model bundle: a folder with a model (`model.tflite`), its description (`model.json`) and other files.
 
-That is `model.tflite`, `model.json` and `model.keras`.
+On a workstation it also holds the float model (`model.keras`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MANIFEST_FILE = "model.json"
 MODEL_FILE = "model.tflite"
 DEFAULT_MODEL = "ferplus7"
 
-# The shares are rounded to four places.
+# The fractions are rounded to four decimal places, so their sum may differ from 1 by this much.
 _PRIOR_TOLERANCE = 0.005
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Inside the installed package; beside it in a checkout.
+# The first is the place in an installed package, the second that in a checkout.
 _SHIPPED = (_PACKAGE / "models", _PACKAGE.parents[1] / "models")
 
 
@@ -34,7 +34,7 @@ class _Strict(BaseModel):
 
 
 class Accuracy(_Strict):
-    """How often the model is right on one labelled split; fractions of one."""
+    """Accuracy and recall of the model on one labelled split; fractions, 0..1."""
 
     data: str
     split: str
@@ -47,11 +47,11 @@ class Accuracy(_Strict):
 
 
 class Quantization(_Strict):
-    """How the int8 model was made."""
+    """How the model was quantized."""
 
     scheme: Literal["int8"]
     representative_rows: tuple[int, ...]
-    """Rows of the training data that set the ranges."""
+    """Rows of the training data in the representative set."""
     representative_fingerprint: str
     """sha256 of those images and labels."""
     seed: int
@@ -60,16 +60,16 @@ class Quantization(_Strict):
 
 
 class Calibration(_Strict):
-    """How the model was made as sure as it is right: its logits were divided by a temperature, inside the model."""
+    """Temperature scaling: the model's logits are divided by a temperature, inside the model."""
 
     temperature: float = Field(gt=0)
     split: str
-    """On which it was chosen."""
+    """The split on which it was chosen."""
     images: int
     ece_before: float
     """Expected calibration error, 0..1, of the float model on those images at temperature 1, with that prior."""
     ece: float
-    """The same afterwards, each half of the images at the temperature that suits the other half."""
+    """The same afterwards, with each half of the images at the temperature that fits the other half."""
     prior: float = Field(0.0, ge=0, le=1)
     """Power of the training prior at which the temperature was chosen, and `ece` was measured."""
 
@@ -84,7 +84,7 @@ class Manifest(_Strict):
     input_shape: tuple[int, int, Literal[1]]
     """Height, width (the same) and channels of the grey crop."""
     crop_margin: float = Field(ge=0, lt=2)
-    """Added on each side of FER2013's crop_calibration, as a fraction of its side."""
+    """Margin on each side of FER2013's crop, as a fraction of its width."""
     files: dict[str, str]
     """sha256 of each file by name."""
     macs: int
@@ -93,9 +93,9 @@ class Manifest(_Strict):
     calibration: Calibration | None = None
     accuracy: tuple[Accuracy, ...]
     reference_distribution: dict[str, float]
-    """Mean probability of each label on the validation split: what the model says of people in general."""
+    """Mean probability of each label on the validation split."""
     prior: dict[str, float] | None = None
-    """Share of each label in the training data, in the order of `labels`; older bundles have none."""
+    """Fraction of each label in the training data, in the order of `labels`; older bundles have none."""
     training: dict[str, object]
     """The training run's own record: recipe, data, versions."""
     source_revision: str
@@ -123,13 +123,13 @@ class Manifest(_Strict):
         if tuple(self.prior) != self.labels:
             raise ValueError("prior: does not name the labels in their order")
         if min(self.prior.values()) < 0 or abs(sum(self.prior.values()) - 1) > _PRIOR_TOLERANCE:
-            raise ValueError("prior: is not shares that sum to one")
+            raise ValueError("prior: is not fractions that sum to one")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle that was read and whose model is the one it describes."""
+    """A bundle whose model was read and verified by its hash."""
 
     folder: Path
     manifest: Manifest
@@ -155,7 +155,7 @@ def find_bundle(name_or_folder: str) -> Path:
 
 
 def shipped_bundles() -> list[str]:
-    """Names of the bundles that came with the package."""
+    """Names of the bundles in the package."""
     return sorted({path.parent.name for base in _SHIPPED for path in base.glob(f"*/{MANIFEST_FILE}")})
 
 
@@ -174,10 +174,10 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def verify_files(folder: Path) -> Bundle:
-    """Read a bundle and compare each of its files that is there with its hash; a device has not all of them.
+    """Read a bundle and verify the hash of each file; a device does not have all of them.
 
     Raises:
-        ModelError: names the file that differs.
+        ModelError: a file differs. The message names it.
     """
     bundle = load_bundle(folder)
     for name in bundle.manifest.files:
@@ -187,7 +187,7 @@ def verify_files(folder: Path) -> Bundle:
 
 
 def sha256(content: bytes) -> str:
-    """The hash as it stands in the manifest."""
+    """The SHA-256 as hexadecimal digits, as in the manifest."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Grey crops to probabilities, through an int8 TFLite model."""
+"""Classify grey crops with an int8 TFLite model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Classifier:
-    """Reads expressions with one model bundle."""
+    """Classifies expressions with one model bundle."""
 
     def __init__(
         self, bundle: Bundle, crop_calibration: CropCalibration | None = None, threads: int = 1, prior: float = 0.0
@@ -29,12 +29,12 @@ class Classifier:
 
         Args:
             bundle: the model.
-            crop_calibration: the detector's transform from box to crop; the box itself if left out.
-            threads: how many the kernels may use.
-            prior: power of the training prior that probabilities are divided by, 0..1; 0 leaves them as they are.
+            crop_calibration: the detector's transform from box to crop; None for the box itself.
+            threads: number of threads of the kernels.
+            prior: power of the training prior by which probabilities are divided, 0..1; 0 does not change them.
 
         Raises:
-            ModelError: the model's shapes or dtypes are not those that the manifest promises.
+            ModelError: the model's shapes or dtypes are not those in the manifest.
             MissingDependency: no TFLite runtime.
         """
         manifest = bundle.manifest
@@ -52,7 +52,7 @@ class Classifier:
         self._weights = _weights(bundle, prior)
 
     def classify(self, frame: Frame, tracks: Sequence[Track]) -> dict[int, Prediction]:
-        """Return a prediction, by id, of each track that was seen in this frame."""
+        """Return the prediction, by id, of each track that was seen in this frame."""
         return {
             track.id: self.predict(crop_face(frame.image, track.box, self._crop_calibration, self.input_size))
             for track in tracks
@@ -60,19 +60,19 @@ class Classifier:
         }
 
     def predict(self, crop: Image) -> Prediction:
-        """Read one grey crop of shape (H, W), uint8, in the model's input size."""
+        """Classify one grey crop of shape (H, W), uint8, in the model's input size."""
         probabilities = self.probabilities(crop)
         best = int(probabilities.argmax())
         return Prediction(probabilities, self.labels[best], float(probabilities[best]), crop)
 
     def probabilities(self, crop: Image) -> Probabilities:
-        """Probabilities, shape (C,), that sum to one, corrected for the prior if that was asked for."""
+        """Probabilities, shape (C,), that sum to one, divided by the prior if that is configured."""
         scale, zero_point = self._output["quantization"]
-        shares = np.maximum((self.levels(crop).astype(np.float32) - zero_point) * scale, 0)
-        return reweight(shares, self._weights)
+        dequantized = np.maximum((self.levels(crop).astype(np.float32) - zero_point) * scale, 0)
+        return reweight(dequantized, self._weights)
 
     def levels(self, crop: Image) -> npt.NDArray[np.int8]:
-        """The model's output as it is, shape (C,)."""
+        """The model's raw int8 output, shape (C,)."""
         self._interpreter.set_tensor(self._input["index"], self._lookup[crop][None, :, :, None])
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output["index"])[0], np.int8)
@@ -95,7 +95,7 @@ def _only_tensor(details: list[dict[str, Any]], shape: tuple[int, ...], what: st
         raise ModelError(f"the model has {len(details)} {what}s, expected one")
     found = tuple(int(side) for side in details[0]["shape"])
     if found != shape:
-        raise ModelError(f"the model's {what} has shape {found}, but model.json promises {shape}")
+        raise ModelError(f"the model's {what} has shape {found}, but model.json says {shape}")
     if details[0]["dtype"] is not np.int8:
         dtype = np.dtype(details[0]["dtype"])
         raise ModelError(f"the model's {what} is {dtype}, expected int8. Convert it with fer-quantize")
@@ -103,6 +103,6 @@ def _only_tensor(details: list[dict[str, Any]], shape: tuple[int, ...], what: st
 
 
 def _grey_to_int8(scale: float, zero_point: int) -> npt.NDArray[np.int8]:
-    """Table from grey level to the input's quantized value: round, then clip, then cast."""
+    """A table from grey level to the quantized input: round, then clip, then cast."""
     levels = np.rint(np.arange(256) / scale) + zero_point
     return np.asarray(np.clip(levels, -128, 127), np.int8)

@@ -1,4 +1,4 @@
-"""Golden faces: whether this machine computes what the one did that made the bundle."""
+"""Self-test with golden faces: does this machine compute the same outputs as the one that made the bundle."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fer_edge.errors import ModelError
 from fer_edge.model.bundle import Bundle, verify_files
 from fer_edge.model.classifier import Classifier
 
-# Inside a bundle: `inputs` uint8 (N, H, W), grey faces, and `outputs` int8 (K, N, C), what each of K families of
-# kernels answers: they round differently, and by the last layer that is several steps.
+# This file of a bundle holds `inputs`, uint8 (N, H, W), grey faces, and `outputs`, int8 (K, N, C), of K families of
+# kernels. The families round differently, which makes several steps at the last layer.
 GOLDEN_FILE = "golden.npz"
 
-# Steps of 1/256 by which outputs may differ from those of one family: processors round differently, by one step.
+# Outputs may differ by this many steps of 1/256 from those of one family: processors round differently, by one step.
 TOLERANCE = 2
 
 
 def self_test(bundle: Bundle) -> int:
-    """Read the golden faces again.
+    """Run the golden faces and compare the outputs.
 
     Returns:
-        The largest difference of an output from those of the nearest family of kernels, in steps of 1/256.
+        The largest difference of an output from the closest family of kernels, in steps of 1/256.
 
     Raises:
-        ModelError: the file is missing or malformed, or this machine answers otherwise.
+        ModelError: the file is missing or malformed, or the outputs differ too much.
     """
     inputs, outputs = _load(bundle)
     classifier = Classifier(bundle)
@@ -35,17 +35,17 @@ def self_test(bundle: Bundle) -> int:
     largest = int(np.abs(answers.astype(int) - outputs).max(axis=(1, 2)).min())
     if largest > TOLERANCE:
         raise ModelError(
-            f"{bundle.folder}: answers differ from the golden ones by {largest} of 256 steps, more than {TOLERANCE}. "
+            f"{bundle.folder}: outputs differ from the golden ones by {largest} of 256 steps, more than {TOLERANCE}. "
             "Install another version of the TFLite runtime"
         )
     return largest
 
 
 def verify(folder: Path) -> str:
-    """Verify a bundle wholly, its hashes and its golden faces, and return what was found.
+    """Verify a bundle's hashes and run its self-test; return the result in one line.
 
     Raises:
-        ModelError: names the file that is wrong.
+        ModelError: a file is wrong. The message names it.
     """
     bundle = verify_files(folder)
     return f"{folder}: hashes agree; golden faces: off by {self_test(bundle)} of 256 steps at most"
@@ -60,8 +60,8 @@ def _load(bundle: Bundle) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
     except FileNotFoundError:
         raise ModelError(f"{path}: missing. Copy the whole bundle") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: is no file of golden faces ({error})") from error
+        raise ModelError(f"{path}: is not a file of golden faces ({error})") from error
     expected = (len(inputs), len(bundle.manifest.labels))
     if inputs.shape[1:] != (height, width) or outputs.shape[1:] != expected or not outputs.size:
-        raise ModelError(f"{path}: its faces and answers do not belong to this model")
+        raise ModelError(f"{path}: its faces and outputs do not fit this model")
     return inputs, outputs

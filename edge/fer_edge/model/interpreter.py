@@ -1,4 +1,4 @@
-"""Open a TFLite interpreter, whichever runtime is installed: LiteRT first, then tflite-runtime."""
+"""Open a TFLite interpreter of the installed runtime: LiteRT first, then tflite-runtime."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fer_edge.errors import MissingDependency, ModelError
 from fer_edge.silence import quiet
 
 _RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
-_MEND = "pip install ai-edge-litert (on 32-bit Raspberry Pi OS: pip install tflite-runtime 'numpy<2')"
+_FIX = "pip install ai-edge-litert (on 32-bit Raspberry Pi OS: pip install tflite-runtime 'numpy<2')"
 
 
 class Interpreter(Protocol):
-    """What both runtimes offer, as far as it is used here."""
+    """The methods of both runtimes that are used here."""
 
     def allocate_tensors(self) -> None: ...  # noqa: D102
     def invoke(self) -> None: ...  # noqa: D102
@@ -32,7 +32,7 @@ def runtime_name() -> str:
     """Name and version of the runtime that will be used.
 
     Raises:
-        MissingDependency: neither is installed, or the one that is does not fit the installed numpy.
+        MissingDependency: no runtime is installed, or it does not work with the installed NumPy.
     """
     name, _ = _find_runtime()
     try:
@@ -46,11 +46,11 @@ def open_interpreter(model: bytes, threads: int = 1) -> Interpreter:
 
     Args:
         model: the content of a `.tflite` file.
-        threads: how many the kernels may use.
+        threads: number of threads of the kernels.
 
     Raises:
-        MissingDependency: as `runtime_name`.
-        ModelError: the bytes are no usable model.
+        MissingDependency: see `runtime_name`.
+        ModelError: the content is no usable model.
     """
     _, factory = _find_runtime()
     if model[4:8] != b"TFL3":
@@ -73,12 +73,12 @@ def _find_runtime() -> tuple[str, Any]:
                 raise MissingDependency(f"{name} cannot be imported ({error}). Fix: pip install {name}") from error
             continue
         except (ImportError, OSError) as error:
-            raise MissingDependency(f"{name} cannot be imported ({_first_line(error)}). Fix: {_MEND}") from error
+            raise MissingDependency(f"{name} cannot be imported ({_first_line(error)}). Fix: {_FIX}") from error
         if name == "tflite-runtime" and not np.__version__.startswith("1."):
-            # Built for numpy 1: it imports with numpy 2, and fails only when it is used.
+            # It was built for NumPy 1. With NumPy 2 it can be imported, but fails when it is used.
             raise MissingDependency(f"{name} does not work with numpy {np.__version__}. Fix: pip install 'numpy<2'")
         return name, factory
-    raise MissingDependency(f"no TFLite runtime is installed. Fix: {_MEND}")
+    raise MissingDependency(f"no TFLite runtime is installed. Fix: {_FIX}")
 
 
 def _first_line(error: Exception) -> str:
