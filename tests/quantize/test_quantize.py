@@ -206,7 +206,7 @@ print(relu, after)
 """
 
 
-def test_the_layer_report_finds_the_layer_and_16_bits_there_mend_it(
+def test_the_layer_report_finds_the_layer_and_16_bits_there_fix_it(
     command: Run, bundle_dir: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     """Four channels a hundred times larger than the rest change nothing in float, and ruin int8."""

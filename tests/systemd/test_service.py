@@ -123,7 +123,7 @@ def test_in_steady_state_the_journal_is_silent(machine: Machine) -> None:
     assert len(machine.journal().splitlines()) == len(before)
 
 
-def test_a_broken_configuration_is_refused_or_said_and_starts_when_it_is_mended(machine: Machine) -> None:
+def test_a_broken_configuration_is_refused_and_the_service_starts_when_it_is_fixed(machine: Machine) -> None:
     config = machine.root / "etc/fer-edge/config.toml"
     good = config.read_text()
     config.write_text(good + "[trackr]\n")
