@@ -97,14 +97,15 @@ def test_an_output_that_fails_is_told_until_it_works_again(systemd: Listener, tm
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]  # and it does not listen
+        refused = f"cannot be reached: refused, nothing listens on port {port}"
         config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n')
         process = start(systemd, "--source", "demo", "--config", str(config), "--json", str(folder / "out.jsonl"))
-        wait_until(lambda: systemd.hears("the built-in demo; MQTT broker 127.0.0.1: cannot be reached\n"))
+        wait_until(lambda: systemd.hears(f"the built-in demo; MQTT broker 127.0.0.1: {refused}\n"))
         shutil.rmtree(folder)
-        wait_until(lambda: systemd.hears(f"cannot be reached; {folder}/out.jsonl: No such file or directory\n"))
+        wait_until(lambda: systemd.hears(f"{refused}; {folder}/out.jsonl: No such file or directory\n"))
         folder.mkdir()
         systemd.heard.clear()
-        wait_until(lambda: systemd.hears("the built-in demo; MQTT broker 127.0.0.1: cannot be reached\n"))
+        wait_until(lambda: systemd.hears(f"the built-in demo; MQTT broker 127.0.0.1: {refused}\n"))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert process.returncode == 2, "lines were lost"

@@ -1,4 +1,4 @@
-"""Face detectors: a picture in, boxes out."""
+"""Face detectors: an image in, boxes out."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from fer_edge.types import FaceBox, Frame, Image
 
 
 class Detector(Protocol):
-    """Finds faces. Boxes are in pixels of the picture given."""
+    """Finds faces. Boxes are in pixels of the given image."""
 
     crop_calibration: CropCalibration
-    """How its boxes become the crop that the model was trained on."""
+    """The transform from its boxes to the crop that the model was trained on."""
 
     credible: float
-    """Scores of a scan and of a look at the same place, together, below which it is no face;"""
+    """Smallest mean score of a scan and a region search at the same place that makes a face."""
     certain: float
-    """and from which on it is one without doubt."""
+    """Smallest such score that leaves no doubt, so that the face is shown at once."""
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
-        """The shares of a whole scan, of about equal cost: the rectangle that each searches in a frame of this size.
+        """The parts of a whole scan, of about equal cost: the rectangle of each in a frame of this size.
 
-        A share may search the whole frame, as the first always does, or a tile of it.
+        A part may search the whole frame, as the first one always does, or a tile of it.
         """
         ...
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """Search a picture.
+        """Search an image.
 
         Args:
             image: shape (H, W, 3), BGR, uint8.
-            share: a share of a scan, an index into `regions`; if left out, the picture is searched fully.
+            share: a part of a scan, as an index into `regions`; None searches the image fully.
         """
         ...
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Look for a face only around where it should be, at about its size: far cheaper than a whole scan.
+        """Region search: search for a face only near its expected box, which is much cheaper than a whole scan.
 
         Args:
             image: as for `detect`.
-            expected: the face's likely box.
-            reach: side of the region searched, in multiples of the box; the larger it is, the more may the size differ.
+            expected: the expected box.
+            reach: side of the region in multiples of the box. A larger one also allows a larger difference of size.
         """
         ...
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release its resources."""
         ...
 
 
@@ -64,9 +64,9 @@ def open_detector(config: DetectorConfig) -> Detector:
 
 
 def scan(detector: Detector, frame: Frame, share: int | None = None) -> list[FaceBox]:
-    """Search a frame fully, or do one share of a scan; boxes in pixels of the frame.
+    """Search a frame fully, or do one part of a scan; boxes in pixels of the frame.
 
-    Where the camera made a small picture as well, that one is searched, except for tiles: they look for small faces.
+    If the camera also made a small image, that one is searched, except for tiles, which show small faces.
     """
     height, width = frame.image.shape[:2]
     small = frame.small

@@ -12,7 +12,7 @@ from fer_edge.types import FaceBox, Image
 
 
 class BaseDetector(ABC):
-    """Builds a `Detector` from `find_faces` alone.
+    """Builds a `Detector` from only one method, `find_faces`.
 
     A scan is one call of `find_faces` with the whole frame. A region search is one call with a cut-out of it.
     Boxes with a score below `credible` are dropped. Boxes with a score of `certain` or more are shown at once.
@@ -24,18 +24,18 @@ class BaseDetector(ABC):
 
     @abstractmethod
     def find_faces(self, image: Image) -> list[FaceBox]:
-        """Return the faces in a picture, shape (H, W, 3), BGR, uint8. Boxes are in pixels of that picture."""
+        """Return the faces in an image, shape (H, W, 3), BGR, uint8. Boxes are in pixels of that image."""
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         """Return the parts of a scan: here one, the whole frame of `width` x `height` pixels."""
         return [FaceBox(0, 0, width, height)]
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002 - there is only one part
-        """Search a whole picture, shape (H, W, 3), BGR, uint8."""
+        """Search a whole image, shape (H, W, 3), BGR, uint8."""
         return self.find_faces(image)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Search around the expected box only, in a region of `reach` times its side."""
+        """Search only around the expected box, in a region of `reach` times its side."""
         region = clip(expand(expected, reach), image.shape[1], image.shape[0])
         left, top = int(region.x), int(region.y)
         part = image[top : int(region.y + region.height), left : int(region.x + region.width)]

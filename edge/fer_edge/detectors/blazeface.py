@@ -1,7 +1,8 @@
-"""BlazeFace (Bazarevsky et al., 2019), decoded as MediaPipe does it: anchors, then weighted non-maximum suppression.
+"""BlazeFace (Bazarevsky et al., 2019), decoded as in MediaPipe: anchors, then weighted non-maximum suppression.
 
 The constants are those of MediaPipe's graphs `face_detection_short_range` and `face_detection_full_range`. One thing
-differs: a picture is averaged when it is scaled down, where MediaPipe takes single pixels. That finds more small faces.
+differs: images are averaged when they are scaled down, where MediaPipe takes single pixels. That finds more small
+faces.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from fer_edge.types import FaceBox, Image
 
 Floats = npt.NDArray[np.float32]
 
-# For each input side of the models in pixels: cell side in pixels and anchors per cell.
+# For each input side in pixels, the table has the sides of the cells in pixels and the anchors per cell.
 _GRIDS = {128: ((8, 2), (16, 6)), 192: ((4, 1),)}
 _VALUES = 16  # per anchor: centre, size, then x and y of six key points, the eyes first
 _SAME_FACE = 0.3  # IoU from which boxes are averaged into one
@@ -31,7 +32,7 @@ _LARGEST_LOGIT = 80.0  # larger ones would overflow; their probability is 1
 
 @dataclass(frozen=True, slots=True)
 class ToPicture:
-    """From the network's input to the picture: times `scale`, plus `offset`; x and y each, float32."""
+    """The transform from the network's input to the image: times `scale`, plus `offset`; x and y each, float32."""
 
     scale: Floats
     offset: Floats
@@ -45,11 +46,11 @@ class BlazeFace:
 
         Args:
             model: content of the `.tflite` file.
-            threads: how many the kernels may use.
+            threads: number of threads of the kernels.
 
         Raises:
             MissingDependency: no TFLite runtime is installed.
-            ModelError: this is no BlazeFace model.
+            ModelError: the model is not BlazeFace.
         """
         self._interpreter = open_interpreter(model, threads)
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -64,12 +65,12 @@ class BlazeFace:
             raise ModelError("is not one of MediaPipe's face detection models: the number of anchors differs")
 
     def find(self, image: Image, region: FaceBox, min_score: float) -> list[FaceBox]:
-        """Search a rectangle of a picture.
+        """Search a rectangle of an image.
 
         Args:
             image: shape (H, W, 3), BGR, uint8.
-            region: what is searched, within `image`, in pixels.
-            min_score: probability of a face from which a box is returned.
+            region: the rectangle inside `image`, in pixels.
+            min_score: smallest probability of a returned box.
 
         Returns:
             Boxes in pixels of `image` with score and roll, the highest score first.
@@ -105,7 +106,7 @@ def letterbox(image: Image, region: FaceBox, side: int) -> tuple[Floats, ToPictu
     """Scale a region into the middle of the network's square input.
 
     Returns:
-        The input, shape (1, side, side, 3), RGB, -1 to 1, black around the region; and the way back to the picture.
+        The input, shape (1, side, side, 3), RGB, -1 to 1, black around the region; and the transform to the image.
     """
     left, top = int(region.x), int(region.y)
     part = image[top : round(region.y + region.height), left : round(region.x + region.width)]
@@ -126,7 +127,7 @@ def letterbox(image: Image, region: FaceBox, side: int) -> tuple[Floats, ToPictu
 
 
 def _averaged(image: Image, cell: int) -> Image:
-    """Average squares of `cell` pixels; by whole numbers that is four times as fast as scaling to the size wanted."""
+    """Average squares of `cell` pixels, which is four times faster than scaling to the final size at once."""
     if cell < 2:
         return image
     height, width = (length // cell for length in image.shape[:2])
@@ -135,7 +136,7 @@ def _averaged(image: Image, cell: int) -> Image:
 
 
 def decode(raw: Floats, centres: Floats) -> Floats:
-    """Corners and key points from what the network says about its anchors.
+    """Decode the network's outputs per anchor into corners and key points.
 
     Args:
         raw: shape (N, 16): centre, size and six key points, in pixels from the anchor.
@@ -155,7 +156,7 @@ def weighted_nms(boxes: Floats, scores: Floats, same_face: float = _SAME_FACE) -
     """Average boxes of one face, weighted by their scores.
 
     Args:
-        boxes: shape (N, 4 or more): two corners, and what else is averaged.
+        boxes: shape (N, 4 or more): two corners, and other values to average.
         scores: shape (N,).
         same_face: IoU with the best box of a face above which a box is of the same face.
 
@@ -166,7 +167,7 @@ def weighted_nms(boxes: Floats, scores: Floats, same_face: float = _SAME_FACE) -
     found, best = [], []
     while left.size:
         same = _iou(boxes[left[0]], boxes[left]) > same_face
-        same[0] = True  # a box of no area overlaps nothing, not even itself
+        same[0] = True  # a box without area overlaps nothing, not even itself
         group = left[same]
         found.append(np.average(boxes[group], axis=0, weights=scores[group]))
         best.append(scores[left[0]])

@@ -1,4 +1,4 @@
-"""OpenCV's cascade files, and boxes from their hits."""
+"""Find and run OpenCV's cascade files, and score their boxes by the number of hits."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fer_edge.errors import ConfigError, MissingDependency
 from fer_edge.types import FaceBox, Image
 
 _DEBIAN = Path("/usr/share/opencv4/haarcascades")
-# Hits that make a score of one half.
+# This many hits give a score of one half.
 _HALF_SURE = 5
-# How far hits on one face may differ, as a part of their size: OpenCV's own measure.
+# Hits on one face may differ by this fraction of their size, as in OpenCV.
 _GROUP_SPREAD = 0.2
 
 
 def find_cascade(name: str, configured: Path | None = None) -> Path:
-    """Return a cascade's file: the configured one, OpenCV's own, or Debian's.
+    """Return the path of a cascade: the configured one, OpenCV's own, or Debian's.
 
     Raises:
-        MissingDependency: there is none; names the package.
+        MissingDependency: there is none. The message names the package.
         ConfigError: the configured file is missing.
     """
     if configured is not None:
@@ -44,7 +44,7 @@ class Cascade:
     """A boosted cascade (Viola & Jones, 2001) whose boxes have a score: hits / (hits + 5)."""
 
     def __init__(self, path: Path) -> None:
-        """Load the file. Raises ConfigError where it is no cascade."""
+        """Load the file. Raises ConfigError if it is no cascade."""
         try:
             self._cascade = cv2.CascadeClassifier(str(path))
         except (cv2.error, SystemError) as error:
@@ -53,16 +53,16 @@ class Cascade:
             raise ConfigError(f"{path}: is not a Haar cascade")
 
     def find(self, picture: Image, sides: tuple[float, float], step: float, neighbours: int) -> list[FaceBox]:
-        """Search a grey picture.
+        """Search a grey image.
 
         Args:
             picture: shape (H, W), uint8.
-            sides: of the smallest and the largest face, pixels.
-            step: from one size to the next, as a factor.
-            neighbours: how many other hits beside it make a hit a face.
+            sides: sides of the smallest and the largest face, pixels.
+            step: factor from one size to the next.
+            neighbours: number of overlapping hits that make a face.
 
         Returns:
-            Boxes in pixels of the picture.
+            Boxes in pixels of the image.
         """
         smallest, largest = ((round(side), round(side)) for side in sides)
         if min(picture.shape) < smallest[0]:
@@ -83,23 +83,23 @@ def score_of(hits: float) -> float:
 
 
 def hits_of(score: float) -> float:
-    """The number of hits that has a score."""
+    """The number of hits of a score."""
     return _HALF_SURE * score / (1 - score)
 
 
 def _grouped(hits: Sequence[Sequence[int]]) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
-    """Boxes and their numbers of hits. OpenCV drops a hit without another beside it: it is given each of them twice."""
+    """Boxes and their numbers of hits. OpenCV drops single hits, so it gets each hit twice."""
     boxes, counts = cv2.groupRectangles([*hits, *hits], 1, _GROUP_SPREAD)
     return boxes, [count // 2 for count in counts]
 
 
 def even_light(grey: Image) -> Image:
-    """Grey levels by their logarithm: a face keeps its contrast in the dark."""
+    """Take the logarithm of grey levels, so that a face in the dark keeps its contrast."""
     return np.asarray(cv2.LUT(grey, _BY_RATIO), np.uint8)
 
 
-# All but linear below `_DARK`. OpenCV passes over windows whose levels differ by less than 10, so that the highest
-# level decides what is worth its search: up to 255 it found no more faces, and twice as much else. A levelled histogram
-# costs three times as much.
+# The curve is nearly linear below `_DARK`. OpenCV skips windows whose grey levels differ by less than 10, so the
+# highest level decides what is searched: up to 255 it found no more faces, and twice as many wrong boxes. Histogram
+# equalisation costs three times as much.
 _DARK, _BRIGHTEST = 7.0, 224
 _BY_RATIO = np.rint(_BRIGHTEST * np.log1p(np.arange(256) / _DARK) / np.log1p(255 / _DARK)).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""OpenCV's Haar cascades: nothing to download, quick, best with upright faces that look at the camera.
+"""OpenCV's Haar cascades: no download, fast, best for upright faces that look at the camera.
 
-Four cascades share the work. `alt2` scans, for its first stages cost the least. `alt` was trained apart from it and
-decides what is believed and followed; turned by 20 degrees, and `profileface`, go on where a known head tilts or turns.
-`default` searches still pictures.
+It uses four cascades. `alt2` scans, since its first stages are the cheapest. `alt` was trained independently; it
+confirms and tracks faces. Rotated images and `profileface` are used when a tracked head tilts or turns. `default`
+searches still images.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from fer_edge.geometry import clip, distinct, expand, overlap
 from fer_edge.preprocess import CropCalibration, scaled, to_grey
 from fer_edge.types import FaceBox, Image
 
-# From one size to the next in a scan: half the cost of 1.1, and as many faces where a single hit is enough.
+# A scan uses this factor from one size to the next. It costs half as much as 1.1, and finds as many faces if a single
+# hit is enough.
 _SCAN_STEP = 2 ** (1 / 3)
 _NEAR_STEP = 1.1
-# Sides of the windows that are searched in one picture, pixels: OpenCV takes steps half as long, at four times the
-# cost, for windows beyond twice the cascade's own size, 20 pixels. Larger faces are searched in smaller pictures.
+# These are the smallest and largest windows in one image, in pixels. For windows beyond twice the cascade's size of 20
+# pixels, OpenCV halves its steps, at four times the cost. So larger faces are searched in smaller images.
 _WINDOWS = (20, 36)
-# The smallest face of a whole frame's scan, in pixels of the scaled frame; tiles look for those below.
+# This is the smallest face of a whole scan, in pixels of the scaled frame; tiles show smaller ones.
 _COARSE = 24
-# How much finer tiles are scaled than whole frames; their side and how far they overlap, in pixels of that scale.
+# Tiles have this many times the resolution of whole frames. Their side and overlap are in pixels at that resolution.
 _FINER, _TILE, _OVERLAP = 2.0, 200, 40
-# Side to which a known face is scaled, pixels.
+# A tracked face is scaled to this side in pixels.
 _NEAR_SIDE = 36.0
-# Degrees between two tilts that are tried, and the largest.
+# These are the step between two tried tilts and the largest tilt, in degrees.
 _TILT, _MOST_TILT = 20.0, 60.0
-# A score of less than four hits: another cascade is asked as well.
+# Below this score (less than four hits), a second cascade is run too.
 _WEAK = 0.44
-# Boxes that share more than this part of the smaller are one face.
+# Boxes are one face if they overlap by more than this fraction of the smaller one.
 _SAME = 0.5
 
-# A still picture: its longer side in pixels, the part of its sides that is added around it, the step from one size of
-# face to the next, and how many hits beside it make a hit a face.
+# Still images are scaled to this longer side in pixels and get a border of this fraction. The other two values are the
+# factor from one size of face to the next, and the number of overlapping hits that make a face.
 _STILL_WIDTH, _STILL_BORDER, _STILL_STEP, _STILL_NEIGHBOURS = 1280.0, 0.2, 1.1, 6
 
 
 class HaarDetector:
-    """Faces by Haar cascades."""
+    """Finds faces with Haar cascades."""
 
-    # Medians over the PublicTest faces that the cascade finds: its box is all but FER2013's own crop.
+    # These are medians over the PublicTest faces that the cascade finds: its box is nearly FER2013's own crop.
     crop_calibration = CropCalibration(scale=1.03, dx=0.0, dy=0.01)
 
     # What faces and other things scored: docs/performance.md.
@@ -69,16 +70,16 @@ class HaarDetector:
         self._full = Cascade(find_cascade("haarcascade_frontalface_default.xml", config.cascade))
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
-        """Three shares search the whole frame, for faces of three sizes; tiles are searched for small ones."""
+        """Three parts search the whole frame, for faces of three sizes; the tiles search for small ones."""
         if (width, height) not in self._regions:
             whole = FaceBox(0, 0, width, height)
             self._regions[width, height] = (whole,) * len(_SHARES) + tuple(self._tiles(width, height))
         return self._regions[width, height]
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """Search the whole picture, or do one share of a quicker scan.
+        """Search the whole image, or do one part of a fast scan.
 
-        The fast scan misses a third of the faces at a time: enough for a video, where the next one comes soon.
+        A fast scan misses a third of the faces, which is enough for a video, where the next scan comes soon.
         """
         if share is None:
             return self._sure(self._search_fully(image))
@@ -88,7 +89,7 @@ class HaarDetector:
         return self._sure(self._scan_tile(image, self.regions(width, height)[share]))
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Look around the expected place: as the head was tilted, then tilted more and less, then turned."""
+        """Search near the expected box: with the last tilt, then with more and less tilt, then for a turned head."""
         growth = (reach - 1) / 3
         sides = (_NEAR_SIDE * (1 - growth), _NEAR_SIDE * (1 + growth))
         for roll, side_on in _poses(expected.roll):
@@ -102,24 +103,24 @@ class HaarDetector:
         return []
 
     def _sure(self, boxes: list[FaceBox]) -> list[FaceBox]:
-        """Those of at least the configured score."""
+        """The boxes with at least the configured score."""
         return [box for box in boxes if box.score >= (self._config.min_score or 0.0)]
 
     def _second_opinion(self, view: _View, box: FaceBox, sides: tuple[float, float]) -> FaceBox:
-        """The same box with the mean hits of two cascades, where that is more."""
+        """The same box with the mean hits of two cascades, if that is more."""
         levelled = np.asarray(cv2.equalizeHist(view.picture), np.uint8)
         others = self._full.find(levelled, sides, _NEAR_STEP, neighbours=1)
         score = max((other.score for other in others if overlap(box, other) > _SAME), default=0.0)
         return replace(box, score=max(box.score, score_of((hits_of(box.score) + hits_of(score)) / 2)))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it holds no resources."""
 
     def _scale(self, width: int, finer: float = 1.0) -> float:
         return min(finer * self._config.scan_width / width, 1.0)
 
     def _smallest_coarse(self, width: int) -> float:
-        """Side of the smallest face that a whole frame's scan finds, in pixels of the frame."""
+        """Side of the smallest face that a whole scan finds, in pixels of the frame."""
         return max(_COARSE / self._scale(width), float(self._config.min_face))
 
     def _scan_whole(self, image: Image, share: int) -> list[FaceBox]:
@@ -131,7 +132,7 @@ class HaarDetector:
         return distinct(found, _SAME)
 
     def _scan(self, grey: Image, scale: float, sides: tuple[float, float]) -> list[FaceBox]:
-        """Search for faces of two sides in pixels of the scaled picture, in as many pictures as that takes."""
+        """Search for faces between two sides, in pixels of the scaled image, in as many images as necessary."""
         found: list[FaceBox] = []
         smallest, largest = sides
         while smallest >= 2 * _WINDOWS[0]:
@@ -145,7 +146,7 @@ class HaarDetector:
         return found
 
     def _tiles(self, width: int, height: int) -> Iterable[FaceBox]:
-        """Overlapping parts of the frame; none where only larger faces are wanted."""
+        """Overlapping parts of the frame; none if `min_face` excludes small faces."""
         scale = self._scale(width, _FINER)
         if max(_WINDOWS[0] / scale, self._config.min_face) * _SCAN_STEP > self._smallest_coarse(width):
             return
@@ -166,7 +167,7 @@ class HaarDetector:
         return [replace(box, x=box.x + left, y=box.y + top) for box in distinct(found, _SAME)]
 
     def _search_fully(self, image: Image) -> list[FaceBox]:
-        """Search a still picture in detail; faces may touch its edges."""
+        """Search a still image in detail; faces may touch its edges."""
         grey = to_grey(image)
         scale = min(_STILL_WIDTH / max(grey.shape), 1.0)
         small = scaled(grey, scale)
@@ -178,12 +179,12 @@ class HaarDetector:
         return distinct([_unscaled(box, small, grey) for box in placed], _SAME)
 
 
-# Sides of the faces that each share of a whole frame's scan looks for, in pixels of the scaled frame.
+# Each part of a whole scan searches for faces of these sides, in pixels of the scaled frame.
 _SHARES = (((_COARSE, 28.0),), ((28.0, 36.0),), ((40.0, math.inf),))
 
 
 def _poses(roll: float) -> Iterable[tuple[float, int]]:
-    """Tilts in degrees, and 0 for a face seen from the front, -1 or 1 for one that looks left or right."""
+    """Yield tilts in degrees, with 0 for a frontal face, or -1 or 1 for one that looks left or right."""
     yield roll, 0
     for other in (roll + _TILT, roll - _TILT):
         if abs(other) <= _MOST_TILT:
@@ -193,10 +194,10 @@ def _poses(roll: float) -> Iterable[tuple[float, int]]:
 
 
 class _View:
-    """The surroundings of a box, grey, scaled so that it has `_NEAR_SIDE`, and turned so that the head is upright."""
+    """The region around a box, grey, scaled so that the box has `_NEAR_SIDE`, rotated so that the head is upright."""
 
     def __init__(self, image: Image, expected: FaceBox, reach: float, roll: float, *, mirrored: bool) -> None:
-        # A turned square needs what is around it, too.
+        # A rotated square needs pixels around it.
         around = reach * (1 if roll == 0 else abs(math.sin(math.radians(roll))) + abs(math.cos(math.radians(roll))))
         region = clip(expand(expected, around), image.shape[1], image.shape[0])
         left, top = int(region.x), int(region.y)
@@ -225,7 +226,7 @@ class _View:
         """A box of this view in pixels of the frame."""
         x, y = box.x + box.width / 2, box.y + box.height / 2
         x = self.picture.shape[1] - x if self._mirrored else x
-        back = cv2.invertAffineTransform(self._turn)  # NumPy's own would load OpenBLAS, which takes many megabytes
+        back = cv2.invertAffineTransform(self._turn)  # NumPy's inverse would load OpenBLAS, many megabytes
         x, y = (float(row[0] * x + row[1] * y + row[2]) for row in back)
         width, height = box.width * self._scale[0], box.height * self._scale[1]
         x, y = x * self._scale[0] + self._corner[0] - width / 2, y * self._scale[1] + self._corner[1] - height / 2
@@ -233,6 +234,6 @@ class _View:
 
 
 def _unscaled(box: FaceBox, picture: Image, whole: Image) -> FaceBox:
-    """A box of a scaled copy in pixels of the whole picture."""
+    """A box of a scaled copy, in pixels of the whole image."""
     x, y = whole.shape[1] / picture.shape[1], whole.shape[0] / picture.shape[0]
     return replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y)

@@ -1,4 +1,4 @@
-"""MediaPipe's face detection models, run by the TFLite runtime: they also find small, tilted and turned faces."""
+"""MediaPipe's face detection models on the TFLite runtime. They also find small, tilted and turned faces."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ from fer_edge.geometry import clip, distinct, expand
 from fer_edge.preprocess import CropCalibration
 from fer_edge.types import FaceBox, Image
 
-# Tiles, as parts of the picture's longer side: the largest face that is looked for there, since the whole picture or
-# the tiles before show larger ones; the side of a tile; what neighbours share at least. The last show faces from 2.5 %.
+# Each kind of tile has three fractions of the image's longer side: the largest face to search there (larger ones are
+# found in the whole image or in larger tiles), the side, and the smallest overlap. The last kind shows faces from
+# 2.5 %.
 _TILES = ((0.075, 9 / 16, 1 / 9), (0.042, 1 / 3, 1 / 12))
-# Of still pictures, further tiles, as long as the network does not enlarge them, and what makes a face there.
+# Still images have further tiles, unless the network would enlarge them. Faces there need this score.
 _FINE_TILES = ((1 / 4, 1 / 16), (2 / 11, 1 / 22))
 _FINE_SCORE = 0.7
-# What makes a face in a scan, as in MediaPipe, and where one is expected.
+# A face needs the first score in a scan, as in MediaPipe, and the second where a face is expected.
 _SCORE, _NEAR_SCORE = 0.6, 0.5
-# The region searched around an expected face is larger than asked for by this: the network wants the surroundings.
+# A region search covers this many times the requested region, since the network needs the surroundings.
 _CONTEXT = 3.3
-# Part of a still picture's sides that is added around it, for faces that fill it.
+# A still image gets a border of this fraction of its sides, for faces that fill it.
 _BORDER = 0.25
-# Boxes that share more than this part of the smaller are one face.
+# Boxes are one face if they overlap by more than this fraction of the smaller one.
 _SAME = 0.5
 
 
 class MediaPipeDetector:
-    """Faces by BlazeFace, with the roll of each head from its eyes.
+    """Finds faces with BlazeFace, with the roll of each head from its eyes.
 
-    Whole frames and tiles are searched by the full-range model. The short-range model, which wants large faces,
-    searches around known faces and finds those that fill a still picture.
+    The full-range model searches whole frames and tiles. The short-range model, which needs large faces, does the
+    region searches and finds faces that fill a still image.
     """
 
     credible, certain = 1.2, 1.4
@@ -59,14 +60,14 @@ class MediaPipeDetector:
         self._near_score = _NEAR_SCORE if config.min_score is None else config.min_score
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it holds no resources."""
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         """The whole frame, then tiles: each is one run of the full-range model."""
         return _regions(width, height, self._min_face)
 
     def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
-        """Search the picture, or one tile of it; fully searched, it is given finer tiles and a border as well."""
+        """Search the image fully, with finer tiles and a border, or do one part of a scan."""
         height, width = image.shape[:2]
         if share is not None:
             return self._search(image, self.regions(width, height)[share], self._score)
@@ -76,7 +77,7 @@ class MediaPipeDetector:
         return distinct(found + self._search_close_up(image), _SAME)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
-        """Search around the place by the short-range model."""
+        """Search near the expected box with the short-range model."""
         region = clip(expand(expected, reach * _CONTEXT), image.shape[1], image.shape[0])
         if min(region.width, region.height) < 1:
             return []
@@ -88,7 +89,7 @@ class MediaPipeDetector:
         return found if (region.width, region.height) == (width, height) else whole_in(region, found, width, height)
 
     def _search_close_up(self, image: Image) -> list[FaceBox]:
-        """Find faces that all but fill the picture: the network wants to see some surroundings."""
+        """Find faces that nearly fill the image: the border gives the network some surroundings."""
         height, width = image.shape[:2]
         above, beside = int(height * _BORDER), int(width * _BORDER)
         bordered = cv2.copyMakeBorder(image, above, above, beside, beside, cv2.BORDER_REPLICATE)

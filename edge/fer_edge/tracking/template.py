@@ -1,4 +1,4 @@
-"""Finding a face again by how it looked a moment ago: far cheaper than a detector, while it looks the same."""
+"""Appearance search: find a face by correlation with its last appearance. It is much cheaper than a detector."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from fer_edge.geometry import clip, expand
 from fer_edge.preprocess import resized, to_grey
 from fer_edge.types import FaceBox, Image
 
-# Pixels to which a face's box is scaled to be compared.
+# A face's box is scaled to this side in pixels for the comparison.
 _SIDE = 24.0
-# Pixels of the frame, in each direction, that are enough for one of those.
+# Each of these pixels is the mean of at most this many pixels of the frame in each direction.
 _SAMPLES = 3
-# Part of the box that is compared: its corners show the room behind.
+# This fraction of the box is compared, since its corners show the background.
 _INNER = 0.8
-# The region searched, in multiples of the box.
+# The searched region has this size, in multiples of the box.
 _REACH = 1.3
-# Correlation from which on it is the same face, in the same pose.
+# From this correlation on, it is the same face in the same pose.
 _ALIKE = 0.8
 
 
 class Template:
-    """A face as a detector saw it."""
+    """The appearance of a face when the detector last saw it."""
 
     def __init__(self, image: Image, box: FaceBox) -> None:
-        """Remember a box of a frame, shape (H, W, 3), BGR, or grey."""
+        """Store the appearance inside a box of a frame, shape (H, W, 3), BGR, or grey."""
         self._box = box
         self._pixel = box.width / _SIDE
         self._grey, self._origin = self._cut(image, expand(box, _INNER))
 
     def find(self, image: Image, expected: FaceBox) -> FaceBox | None:
-        """Return where the face is now, near `expected`, at the size it had; None where nothing looks like it."""
+        """Return the box of the face near `expected`, with its old size; None if nothing looks like it."""
         region, origin = self._cut(image, expand(replace(self._box, x=expected.x, y=expected.y), _REACH))
         if min(self._grey.shape) < _SIDE * _INNER / 2 or any(
             a <= b + 1 for a, b in zip(region.shape, self._grey.shape, strict=True)
@@ -54,7 +54,7 @@ class Template:
         return replace(self._box, x=self._box.x + moved_x, y=self._box.y + moved_y)
 
     def _cut(self, image: Image, part: FaceBox) -> tuple[Image, tuple[int, int]]:
-        """Whole pixels of a part of the frame, grey, scaled so that the box has `_SIDE`, and its upper left corner."""
+        """A grey part of the frame, in whole pixels, scaled so that the box has side `_SIDE`; its top left corner."""
         part = clip(part, image.shape[1], image.shape[0])
         left, top = int(part.x), int(part.y)
         columns, rows = int(part.width / self._pixel), int(part.height / self._pixel)
@@ -66,7 +66,7 @@ class Template:
 
 
 def _between(values: npt.NDArray[np.float32]) -> float:
-    """Where a parabola through three values, the middle one the highest, has its top: -0.5 to 0.5 from the middle."""
+    """Position of the maximum of a parabola through three values, -0.5 to 0.5 from the middle one, the largest."""
     before, middle, after = (float(value) for value in values)
     bend = before - 2 * middle + after
     return 0.5 * (before - after) / bend if bend < 0 else 0.0

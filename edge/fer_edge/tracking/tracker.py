@@ -1,4 +1,4 @@
-"""Boxes to tracks with an id."""
+"""Track faces: give the boxes of each frame to faces with an id."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from fer_edge.tracking.scan_schedule import EARLY, ScanSchedule
 from fer_edge.tracking.template import Template
 from fer_edge.types import FaceBox, Frame, Track
 
-# Seconds without a frame after which nobody is followed on: still pictures stand further apart.
+# After this many seconds without a frame, tracking starts again: still images are further apart.
 _LONGEST_GAP = 5.0
-# The region searched for a face that was seen at the last look, in multiples of its box;
+# The region search for a face that was just seen covers this multiple of its box.
 _REACH = 1.5
-# how much larger it is for one that was not, for each second unseen, and where that ends, for a whole scan is due.
+# The region grows by this much per second for a face that was not seen, up to this size. Then a whole scan is due.
 _REACH_GROWTH, _LONGEST_REACH = 3.0, 2.0
-# Seconds for which a face that is not seen is looked for in every frame: most come back by then.
+# A lost face is searched in every frame for this many seconds: most come back within this time.
 _JUST_LOST = 0.2
-# Seconds between two looks for it thereafter: whole scans are likelier to find it.
+# After that, its region searches are this many seconds apart: whole scans are more likely to find it.
 _LOST_PAUSE = 0.15
-# Seconds for which a face that the detector does not see, but that looks as it did, is taken for one, and the mean
-# score from which on it is.
+# A face that the detector misses, but that looks unchanged, is kept for this many seconds if its mean score is at least
+# this.
 _PATIENCE, _PATIENT_FROM = 1.0, 0.5
-# Two known faces share more than this part of the smaller: one of them passes before the other.
+# One face passes in front of another if they overlap by more than this fraction of the smaller one.
 _CROWDED = 0.1
 
 
 class Tracker:
-    """Follows faces: whole scans now and then, regions of interest between.
+    """Tracks faces: whole scans from time to time, region searches between.
 
-    Each frame's boxes are given to the faces where they were expected, so that the overlap of all pairs together is
-    greatest. A face is shown, and gets its id, once it was seen several times in a row.
+    The boxes of each frame are assigned to the faces by their expected positions, so that the sum of all overlaps is
+    largest. A face is shown, and gets its id, after it was seen several times in a row.
     """
 
     def __init__(self, config: TrackerConfig, finding: Stopwatch | None = None) -> None:
-        """Begin with nobody; the stopwatch, if given, counts the recognising of faces."""
+        """Start without faces; the stopwatch, if given, measures the appearance search."""
         self._config = config
         self._finding = finding or Stopwatch()
         self._schedule = ScanSchedule(config)
@@ -49,23 +49,23 @@ class Tracker:
         self._last_frame = -math.inf
 
     def pace_scans(self, pace: float) -> None:
-        """Do whole scans at a part of the configured rate: where the board is hot."""
+        """Do whole scans at a fraction of the configured rate, as on a hot board."""
         self._schedule.pace = pace
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody is there, not even somebody who is not confirmed yet."""
+        """Whether there is no face, not even one that is not confirmed yet."""
         return not self._known
 
     def update(self, detector: Detector, frame: Frame) -> tuple[Track, ...]:
-        """Return the faces of this frame, the oldest first; one that was just lost is kept for a moment."""
+        """Return the tracks of this frame, the oldest first. A track that was just lost is kept for a moment."""
         now = frame.captured_at
         if frame.still or now - self._last_frame > _LONGEST_GAP:
             self._known = []
         scanned = self._scan(detector, frame)
         if self._schedule.is_cut:
             self._known = [face for face in self._known if self._is_still_there(face, frame)]
-        recognised, looked = self._look(detector, frame)
+        recognised, looked = self._search(detector, frame)
         unmatched = self._match(frame, distinct(recognised + looked + scanned, SAME_FACE), recognised)
         self._known = [face for face in self._known if self._is_kept(face, frame)]
         self._add(detector, frame, [box for box in unmatched if box in scanned])
@@ -80,15 +80,15 @@ class Tracker:
         return Track(face.id, box, now - face.first_seen, missed_s, visible=missed_s <= self._config.hide_after + EARLY)
 
     def _is_still_there(self, face: KnownFace, frame: Frame) -> bool:
-        """Whether a face looks as it did, where it was, after a cut."""
+        """Whether a face has the same appearance and position after a cut."""
         face.stop()
         with self._finding:
             return face.id > 0 and face.template.find(frame.image, face.box) is not None
 
-    def _look(self, detector: Detector, frame: Frame) -> tuple[list[FaceBox], list[FaceBox]]:
-        """Look for the known faces whose turn it is; for one that is doubtful or was just lost, in every frame.
+    def _search(self, detector: Detector, frame: Frame) -> tuple[list[FaceBox], list[FaceBox]]:
+        """Search for the tracked faces that are due; for a doubtful or just lost face, in every frame.
 
-        Returns the boxes of those that look as they did when the detector last saw them, and what it sees now.
+        Returns the boxes from the appearance search, and those from the detector.
         """
         now = frame.captured_at
         recognised: list[FaceBox] = []
@@ -108,19 +108,19 @@ class Tracker:
                 recognised.append(face.alike)
                 continue
             found = [] if self._is_crowded(face, now) else detector.detect_near(frame.image, place, reach)
-            face.judge(max((box.score for box in found), default=0.0))  # 0 in a crowd: it may be covered
+            face.judge(max((box.score for box in found), default=0.0))  # 0 in a crowd, since it may be covered
             if not found and face.alike and now - face.detected < _PATIENCE and face.score >= _PATIENT_FROM:
                 recognised.append(face.alike)
             looked += found
         return recognised, looked
 
     def _is_crowded(self, face: KnownFace, now: float) -> bool:
-        """Whether another face is so near that the detector would take it for this one: whole scans tell them apart."""
+        """Whether another face is so near that a region search would confuse them; whole scans can separate them."""
         place = face.expected(now)
         return any(overlap(place, other.expected(now)) > _CROWDED for other in self._known if other is not face)
 
     def _pause(self, face: KnownFace, now: float) -> float:
-        """Seconds from one look at a face to the next."""
+        """Seconds between two searches for a face."""
         if not face.id:
             return 0.0
         if face.is_in_sight:
@@ -133,7 +133,7 @@ class Tracker:
         return self._schedule.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
 
     def _match(self, frame: Frame, found: list[FaceBox], recognised: list[FaceBox]) -> list[FaceBox]:
-        """Give the boxes to the known faces; return those left over."""
+        """Assign the boxes to the tracked faces; return the remaining boxes."""
         now = frame.captured_at
         shared = [
             [max(iou(face.expected(now), box), iou(face.moved_on(now), box)) for box in found] for face in self._known
@@ -143,7 +143,9 @@ class Tracker:
             face, box = self._known[row], found[column]
             is_new = box not in recognised
             if is_new and face.alike and overlap(face.alike, box) > SAME_FACE:
-                box = centred_between(face.alike, box)  # the detector's boxes jitter, the template's place does not
+                box = centred_between(
+                    face.alike, box
+                )  # the detector's boxes jitter, the position of the appearance search does not
             face.see(box, now)
             if is_new:
                 with self._finding:
@@ -153,7 +155,7 @@ class Tracker:
 
     def _is_kept(self, face: KnownFace, frame: Frame) -> bool:
         now = frame.captured_at
-        if face.is_in_sight:  # as a doubtful one must be each time
+        if face.is_in_sight:  # a doubtful face must be seen each time
             return True
         height, width = frame.image.shape[:2]
         return (
@@ -161,12 +163,12 @@ class Tracker:
         )
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
-        """Add newcomers whom a look in the same frame finds as well."""
+        """Add new faces that a region search in the same frame confirms."""
         places = [face.expected(frame.captured_at) for face in self._known if face.is_in_sight]
         for box in boxes:
             if any(overlap(place, box) > SAME_FACE for place in places):
                 continue
-            if frame.still:  # searched thoroughly, and no later frame could confirm it
+            if frame.still:  # it was searched fully, and there is no later frame to confirm it
                 self._known.append(new_face(frame, box, certain=True))
                 continue
             looked = detector.detect_near(frame.image, box, _REACH)
@@ -176,7 +178,7 @@ class Tracker:
                 self._known.append(new_face(frame, best, certain=box.score + best.score >= detector.certain))
 
     def _confirm(self) -> None:
-        """Give an id to those seen often enough, or beyond doubt; forget who was lost where they are now."""
+        """Give an id to faces that were seen often enough or are certain; drop lost faces in their place."""
         for face in self._known:
             if not face.id and (face.certain or face.sightings >= self._config.confirm_after):
                 face.id = self._next_id
