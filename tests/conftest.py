@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -55,6 +56,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a tmpfs cannot be mounted here")
     yield disk
     subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.fixture
+def latin1(tmp_path: Path) -> dict[str, str]:
+    """The environment of a system whose locale knows Latin letters alone."""
+    if not shutil.which("localedef"):
+        pytest.skip("no localedef: sudo apt install locales")
+    locales = tmp_path / "locales"
+    locales.mkdir()
+    subprocess.run(["localedef", "-f", "ISO-8859-1", "-i", "en_US", locales / "en_US.ISO-8859-1"], check=True)
+    return {**os.environ, "LOCPATH": str(locales), "LC_ALL": "en_US.ISO-8859-1"}
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fer_edge.errors import MissingDependency
 
@@ -44,16 +45,30 @@ def readable_name(path: Path) -> Iterator[str]:
     Raises:
         OSError: a file whose name must be replaced cannot be opened.
     """
-    name = str(path.absolute())
-    try:
-        fits = name.encode() == os.fsencode(name)
-    except UnicodeEncodeError:
-        fits = False
-    if fits:
-        yield name
+    if _is_utf8(path):
+        yield str(path.absolute())
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def writable_name(path: Path) -> Iterator[str]:
+    """The same for a file that OpenCV is to make, which needs its suffix. Raises OSError."""
+    if _is_utf8(path):
+        yield str(path.absolute())
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder, f"link{path.suffix}")
+        link.symlink_to(path.absolute())
+        yield str(link)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return str(path.absolute()).encode() == os.fsencode(path.absolute())
+    except UnicodeEncodeError:
+        return False

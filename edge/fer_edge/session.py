@@ -183,7 +183,9 @@ def _refuse_unsuited(config: RunConfig, source: Source) -> None:
     if config.plot and (source.stills or source.frames is None):
         raise ConfigError(f"--plot is for a video; {source.description} is none")
     if config.record and not config.record.suffix and not source.stills:
-        raise ConfigError(f"--record {config.record}: a folder is for pictures; a video is written as .mp4 or .mkv")
+        raise ConfigError(
+            f"--record {config.record}: a folder is for pictures; a video is written as .mp4, .mkv or .webm"
+        )
 
 
 def _frames(config: RunConfig, source: Source) -> int | None:

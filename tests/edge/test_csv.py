@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -37,17 +34,6 @@ def album(face: Path, tmp_path: Path) -> Path:
     shutil.copy(face, folder / "写真, and “more”.png")
     cv2.imwrite(str(folder / "nobody.png"), cv2.imread(str(face))[:100, :100])  # type: ignore[index]
     return folder
-
-
-@pytest.fixture
-def latin1(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a system whose locale knows Latin letters alone."""
-    if not shutil.which("localedef"):
-        pytest.skip("no localedef: sudo apt install locales")
-    locales = tmp_path / "locales"
-    locales.mkdir()
-    subprocess.run(["localedef", "-f", "ISO-8859-1", "-i", "en_US", locales / "en_US.ISO-8859-1"], check=True)
-    yield {**os.environ, "LOCPATH": str(locales), "LC_ALL": "en_US.ISO-8859-1"}
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -1,11 +1,18 @@
 """How a recording keeps time: read back from the video that it wrote."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from tests.conftest import Run
 
+from fer_edge.config import VideoCodec
+from fer_edge.errors import ConfigError
 from fer_edge.sinks.recording import Recording
 from fer_edge.types import Frame, FrameResult
 
@@ -28,7 +35,7 @@ def read_levels(path: Path) -> list[float]:
 def test_a_camera_that_was_away_leaves_two_seconds_and_the_rest_keeps_its_time(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"out{suffix}"
     before, after = [index / FPS for index in range(10)], [1000 + index / FPS for index in range(10)]
-    with Recording(out, FPS) as recording:
+    with Recording(out, FPS, codec="mpeg4") as recording:
         for at in before:
             recording.emit(result(at, 60, live=True))
         for at in after:
@@ -42,7 +49,7 @@ def test_a_camera_that_was_away_leaves_two_seconds_and_the_rest_keeps_its_time(t
 
 def test_slow_frames_are_repeated_and_quick_ones_left_out(tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
-    with Recording(out, FPS) as recording:
+    with Recording(out, FPS, codec="mpeg4") as recording:
         for index in range(5):
             recording.emit(result(index / 5, 40 * index + 40, live=True))  # half the rate
         for index in range(1, 11):
@@ -50,3 +57,93 @@ def test_slow_frames_are_repeated_and_quick_ones_left_out(tmp_path: Path) -> Non
     levels = read_levels(out)
     assert levels[:9] == pytest.approx([40, 40, 80, 80, 120, 120, 160, 160, 200], abs=8)
     assert levels[9:] == pytest.approx([240] * 2, abs=8)
+
+
+def read_times(path: Path) -> list[float]:
+    """Seconds of each frame; the last number is the end of the video."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        times = [float(frame.time) for frame in container.decode(video=0)]
+        return [*times, container.duration / 1e6]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.webm", "OUT.MP4"])
+def test_every_frame_is_kept_once_at_its_own_time(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("av")
+    times = [0.0, 0.1, 0.2, 5.2, 5.23, 45.2]
+    with Recording(tmp_path / name, FPS) as recording:
+        for number, at in enumerate(times):
+            recording.emit(result(100 + at, 40 * number + 20, live=False))
+    assert read_times(tmp_path / name) == pytest.approx([*times, 45.2 + 1 / FPS], abs=0.002)
+    assert read_levels(tmp_path / name) == pytest.approx([40 * number + 20 for number in range(6)], abs=8)
+
+
+def test_a_camera_that_was_away_leaves_two_seconds(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    with Recording(tmp_path / "out.mkv", FPS) as recording:
+        for at in (7.0, 7.1, 1000.0, 1000.1):
+            recording.emit(result(at, 60, live=True))
+    assert read_times(tmp_path / "out.mkv")[:4] == pytest.approx([0, 0.1, 2.1, 2.2], abs=0.002)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", None), ("a.mkv", None), ("a.webm", None), ("a.mp4", "vp9")])
+def test_a_browser_plays_it(tmp_path: Path, name: str, codec: VideoCodec | None) -> None:
+    pytest.importorskip("av")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no browser: sudo apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with Recording(tmp_path / name, FPS, codec=codec) as recording:
+        for number in range(20):
+            recording.emit(result(number / FPS, 10 * number, live=False))
+    (tmp_path / "page.html").write_text(f'<video src="{name}" muted preload="auto"></video>')
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_function("v = document.querySelector('video'), v.error || v.readyState >= 2")
+        video = page.eval_on_selector("video", "v => [v.error?.message, v.duration, v.videoWidth, v.videoHeight]")
+        page.eval_on_selector("video", "v => v.play()")
+        page.wait_for_function("document.querySelector('video').ended")
+        browser.close()
+    assert video == [None, pytest.approx(2, abs=0.01), 96, 64]
+
+
+def test_without_pyav_it_says_what_browsers_do_not_play(demo_video: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['av'] = None; from fer_edge.__main__ import run; run()"
+
+    def record(name: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", program, "run", str(demo_video), "--max-frames", "20", "--record", name]
+        return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    mp4 = record("out.mp4")
+    assert mp4.returncode == 0, mp4.stderr
+    assert "out.mp4: MPEG-4 Part 2, which browsers do not play. For H.264: pip install '.[recording]'" in mp4.stderr
+    webm = record("out.webm")
+    assert webm.returncode == 0, webm.stderr
+    assert "browsers" not in webm.stderr
+    fourcc = int(cv2.VideoCapture(str(tmp_path / "out.webm")).get(cv2.CAP_PROP_FOURCC))
+    assert fourcc.to_bytes(4, "little") == b"VP80"
+    (tmp_path / "h264.toml").write_text('recording.codec = "h264"')
+    words = [sys.executable, "-c", program, "run", "demo", "--record", "x.mp4", "--config", "h264.toml"]
+    refused = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert refused.returncode == 2
+    assert "pip install '.[recording]'" in refused.stderr
+
+
+def test_a_webm_holds_no_mpeg4(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot hold mpeg4"), Recording(tmp_path / "a.webm", FPS, codec="mpeg4"):
+        pass
+
+
+@pytest.mark.parametrize("codec", ["", "mpeg4"])
+def test_names_of_other_alphabets_in_latin1(
+    command: Run, latin1: dict[str, str], demo_video: Path, tmp_path: Path, codec: str
+) -> None:
+    (tmp_path / "config.toml").write_text(f'recording.codec = "{codec}"' if codec else "")
+    source, out = tmp_path / "Gesichter ä.mp4", tmp_path / "写真.mp4"
+    shutil.copy(os.fsencode(demo_video), os.fsencode(source))
+    done = command("fer-edge", "run", source, "--record", out, "--config", tmp_path / "config.toml", env=latin1)
+    assert done.returncode == 0, done.stderr
+    assert len(read_levels(out)) == 90

@@ -60,7 +60,7 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE|FOLDER",
-            help="Write the annotated video (.mp4 or .mkv), or the annotated images (a folder).",
+            help="Write the annotated video (.mp4, .mkv or .webm), or the annotated images (a folder).",
         ),
     ] = None,
     plot: Annotated[

@@ -17,6 +17,8 @@ from fer_edge.model.prior import DEFAULT_POWER
 # These sources have a name.
 NAMED_SOURCES = ("auto", "demo", "picamera2")
 
+VideoCodec = Literal["h264", "vp9", "mpeg4"]
+
 _FILE_URL = "file://"
 
 
@@ -146,6 +148,14 @@ class JsonLinesConfig(Section):
     """How many rotated files are kept."""
 
 
+class RecordingConfig(Section):
+    """How the annotated video is written."""
+
+    codec: VideoCodec | None = Field(default=None, examples=["h264"])
+    """h264, vp9 or mpeg4. Left out: the best that is installed. h264 and vp9 need PyAV (the extra `recording`) and play
+    in browsers; mpeg4 takes half the processor time of h264, and browsers do not play it."""
+
+
 class ScreenConfig(Section):
     """Settings of the display."""
 
@@ -206,7 +216,7 @@ class RunConfig(Section):
     csv_path: str | None = Field(default=None, alias="csv", examples=["faces.csv"])
     """File for a table as CSV, one row per face and frame; `-` for standard output."""
     record: Path | None = Field(default=None, examples=["out.mkv"])
-    """Annotated video to write, `.mp4`, or `.mkv`, which outlives a kill; of pictures, a folder of annotated copies.
+    """Annotated video to write: `.mp4`, or `.mkv` or `.webm`, which outlive a kill; of pictures, a folder of copies.
     These are pictures of people, until 2 MB are left on the disk."""
     plot: Path | None = Field(default=None, examples=["timeline.png"])
     """Timeline of the probabilities to draw, `.png`, `.svg` or `.pdf`; for sources that end."""
@@ -225,6 +235,7 @@ class RunConfig(Section):
     classifier: ClassifierConfig = ClassifierConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     json_lines: JsonLinesConfig = JsonLinesConfig()
+    recording: RecordingConfig = RecordingConfig()
     screen: ScreenConfig = ScreenConfig()
     overlay: OverlayConfig = OverlayConfig()
     mqtt: MqttConfig = Field(default_factory=MqttConfig)

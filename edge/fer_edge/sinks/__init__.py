@@ -89,7 +89,8 @@ def make_sinks(config: RunConfig, fps: float) -> list[Sink]:
     elif config.record is not None:
         from fer_edge.sinks.recording import Recording  # noqa: PLC0415
 
-        sinks.append(Recording(config.record, fps, score=config.overlay.score))
+        codec, score = config.recording.codec, config.overlay.score
+        sinks.append(Recording(config.record, fps, codec=codec, score=score))
     if config.json_path is not None:
         from fer_edge.sinks.jsonl import JsonLines  # noqa: PLC0415
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import shutil
 from contextlib import suppress
@@ -15,59 +14,70 @@ from typing import Self
 import cv2
 import numpy as np
 
+from fer_edge.config import VideoCodec
 from fer_edge.errors import ConfigError, reason
 from fer_edge.sinks import Sink
 from fer_edge.sinks.overlay import draw
+from fer_edge.sinks.video_writers import VIDEO_SUFFIXES, VideoWriter, choose_writer, plays_in_browsers
+from fer_edge.terminal import printable
 from fer_edge.types import Frame, FrameResult, Image
 
 _log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mkv")
+_HOW_TO_PLAY = "For H.264: pip install '.[recording]', or apt install python3-av. Or record to .webm"
 _PART = ".part.mp4"
 _FALLBACK_FPS = 30.0
-# Frames per second that a recording of a file has at least.
-_LEAST_FPS = 25.0
-# Seconds for which a frame is repeated at most: a camera that was away for an hour leaves no hour of stills.
-_LONGEST_REPEAT = 2.0
-
-
+# Seconds for which a frame is shown at most: a camera that was away for an hour leaves no hour of stills.
+_LONGEST_GAP = 2.0
+# Bytes of the disk that are never filled.
 _RESERVE = 2_000_000
 # Bytes of the disk that are left for the index, which a video gets when it is finished.
 _RESERVE_A_FRAME = 32
 
 
 class Recording(Sink):
-    """Writes annotated frames to a video, without sound; until the next frame comes, the last one is repeated.
+    """Writes annotated frames to a video, without sound.
 
     Of a file every frame is written, at its own time; of a camera, gaps are shortened to two seconds.
 
-    An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv can be played at
-    any moment: it is written in place, and replaces none, so that what is killed and started again leaves two. When the
-    disk is all but full the video ends there, so that what was recorded can be kept. When the file is removed under it,
-    another is begun.
+    An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv or .webm can be
+    played at any moment: it is written in place, and replaces none, so that what is killed and started again leaves
+    two. When the disk is all but full the video ends there, so that what was recorded can be kept. When the file is
+    removed under it, another is begun.
     """
 
     slow = True
 
-    def __init__(self, path: Path, fps: float, *, score: bool = False) -> None:
+    def __init__(self, path: Path, fps: float, *, codec: VideoCodec | None = None, score: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            path: of the video; its suffix is one of VIDEO_SUFFIXES.
+            fps: the source's frames per second, in the mean.
+            codec: None for the best that is installed.
+            score: whether to draw the detector's scores.
+        """
         self._score = score
+        self._codec = codec
         self.description = str(path)
         self._path = self._aside = path
         self._asked = path
-        self._in_place = path.suffix.lower() == ".mkv"
-        self._rate = fps if 0.001 <= fps <= 240 else _FALLBACK_FPS
-        self._fps, self._repeat = self._rate, 1
-        self._last: Image | None = None
+        self._in_place = path.suffix.lower() != ".mp4"
+        self._fps = fps if 0.001 <= fps <= 240 else _FALLBACK_FPS
         self._ends = False
-        self._writer: cv2.VideoWriter | None = None
+        self._writer: VideoWriter | None = None
         self._size = (0, 0)
-        self._first_at = 0.0
+        self._first_at = self._last_at = 0.0
         self._written = 0
         self._full = False
 
     def __enter__(self) -> Self:
         if self._path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ConfigError(f"'{self._path}': a recording is written as {' or '.join(VIDEO_SUFFIXES)}")
+            raise ConfigError(f"'{self._path}': a recording is written as {', '.join(VIDEO_SUFFIXES)}")
+        suffix = self._path.suffix.lower()
+        self._new_writer = choose_writer(suffix, self._codec)
+        if not plays_in_browsers(suffix, self._codec) and self._codec is None:
+            _log.warning("%s: MPEG-4 Part 2, which browsers do not play. %s", printable(str(self._path)), _HOW_TO_PLAY)
         try:
             if self._path.is_dir():
                 raise IsADirectoryError(0, "is a folder")
@@ -79,25 +89,20 @@ class Recording(Sink):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish the video. Raises ConfigError if it cannot be read back whole: the disk was full, as a rule."""
+        """Finish the video. Raises ConfigError if that fails: the disk was full, as a rule."""
         try:
-            if self._writer is None:
-                return
-            if self._ends and not self._full:
-                self._write_last(self._repeat - 1)  # the last frame is shown as long as the others
-            self._writer.release()
-            if self._count_frames() < self._written:
-                discarded = "" if self._in_place else " and is discarded"
-                raise ConfigError(f"{self._path}: the video could not be finished{discarded}. Is the disk full?")
-            self._aside.replace(self._path)
+            if self._writer is not None:
+                self._writer.close(last_frame=self._ends and not self._full)
+                self._aside.replace(self._path)
         except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
+            discarded = "" if self._in_place else " and is discarded"
+            raise ConfigError(f"{self._path}: the video could not be finished{discarded}: {reason(error)}") from error
         finally:
             if self._writer is None or not self._in_place:
                 self._aside.unlink(missing_ok=True)
 
     def emit(self, result: FrameResult) -> None:
-        """Write the frame as often as its time asks for. Raises OSError where the video cannot be written."""
+        """Write the frame at its time. Raises OSError where the video cannot be written."""
         self._refuse_removed_file()
         self._refuse_full_disk()
         frame = result.frame
@@ -107,21 +112,11 @@ class Recording(Sink):
             self._open(image, frame)
         if (image.shape[1], image.shape[0]) != self._size:
             image = np.asarray(cv2.resize(image, self._size), np.uint8)
-        missing = round((frame.captured_at - self._first_at) * self._fps) + 1 - self._written
-        longest = round(_LONGEST_REPEAT * self._fps)
-        if frame.live and missing > longest:
-            self._first_at += (missing - longest) / self._fps
-            missing = longest
-        self._write_last(missing - 1)  # what was shown until now
-        self._last = image
-        if missing > 0 or not frame.live:  # of a file every frame is written
-            self._write_last(1)
-
-    def _write_last(self, times: int) -> None:
-        if self._writer is None or self._last is None:
-            return
-        for _ in range(times):
-            self._writer.write(self._last)
+        if frame.live:
+            self._first_at += max(frame.captured_at - self._last_at - _LONGEST_GAP, 0)
+        self._last_at = frame.captured_at
+        if self._writer is not None:
+            self._writer.write(image, frame.captured_at - self._first_at)
             self._written += 1
 
     def _choose_file(self) -> None:
@@ -151,7 +146,7 @@ class Recording(Sink):
         with suppress(FileNotFoundError):
             if self._identify() == self._identity:
                 return
-        self._writer.release()
+        self._let_go()
         self._writer = None
         self._choose_file()
         raise FileNotFoundError(errno.ENOENT, "the video was removed; another is begun")
@@ -164,30 +159,23 @@ class Recording(Sink):
         free = shutil.disk_usage(self._aside.parent).free
         if not self._full and free < _RESERVE + _RESERVE_A_FRAME * self._written:
             self._full = True
-            if self._writer is not None:
-                self._writer.release()
+            self._let_go()
         if self._full:
             raise OSError(errno.ENOSPC, "No space left on device: the video ends here")
 
+    def _let_go(self) -> None:
+        """Finish the file, whatever has become of it."""
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close(last_frame=False)
+
     def _open(self, image: Image, frame: Frame) -> None:
-        # The rate of a film is a mean: its frames may come closer together, so it is written at a multiple.
-        least = 1.0 if frame.live else _LEAST_FPS
-        self._repeat = max(math.ceil(least / self._rate), 1)
-        self._fps = self._rate * self._repeat
         self._size = (image.shape[1], image.shape[0])
         self._choose_file()
-        writer = cv2.VideoWriter(str(self._aside), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
-        if not writer.isOpened():
-            raise OSError(f"OpenCV cannot write a video of {self._size[0]}x{self._size[1]} pixels")
-        self._writer = writer
+        self._writer = self._new_writer(self._aside, self._size, self._fps, frame.live)
         self._identity = self._identify()
-        self._first_at, self._written, self._last = frame.captured_at, 0, None
-
-    def _count_frames(self) -> int:
-        capture = cv2.VideoCapture(str(self._aside), cv2.CAP_FFMPEG)
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-        capture.release()
-        return count
+        self._first_at = self._last_at = frame.captured_at
+        self._written = 0
 
 
 def _with_even_sides(image: Image) -> Image:
