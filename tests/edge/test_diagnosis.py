@@ -187,7 +187,7 @@ def test_no_permission_names_the_group_and_the_command(tmp_path: Path, monkeypat
         found = why_device_fails(device)
     assert found == (
         f"no permission for {device}, which belongs to the group video. "
-        "Fix: sudo usermod -aG video ada, then log in anew"
+        "Fix: sudo usermod -aG video ada, then log in again"
     )
 
 

@@ -71,7 +71,7 @@ def test_a_read_that_hangs_is_left_behind(demo_video: Path, tmp_path: Path) -> N
     wait_until(lambda: lines(out) > 5)
     writer.send_signal(signal.SIGSTOP)
     stopped_at = time.monotonic()
-    run.wait_for("hangs: opening it anew")
+    run.wait_for("hangs: opening it again")
     assert time.monotonic() - stopped_at < 20
     writer.kill()
     writer.wait()

@@ -83,7 +83,7 @@ def test_a_camera_that_hangs_for_good_is_given_up() -> None:
             for_good.wait(30)
         return capture
 
-    with pytest.raises(SourceError, match="hangs and cannot be opened anew"):
+    with pytest.raises(SourceError, match="hangs and this process cannot open it again"):
         list(taken(camera(hang), 30))
     for_good.set()
 

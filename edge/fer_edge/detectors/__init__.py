@@ -18,9 +18,9 @@ class Detector(Protocol):
     """The transform from its boxes to the crop that the model was trained on."""
 
     credible: float
-    """Smallest mean score of a scan and a region search at the same place that makes a face."""
+    """Smallest sum of the scores of a scan and a region search at one place that makes a face."""
     certain: float
-    """Smallest such score that leaves no doubt, so that the face is shown at once."""
+    """Smallest such sum that leaves no doubt, so that the face is shown at once."""
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         """The parts of a whole scan, of about equal cost: the rectangle of each in a frame of this size.

@@ -28,14 +28,12 @@ SERVICE_FOLDER = Path("/var/lib/fer-edge/mediapipe")
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A wheel that holds model files."""
+    """A wheel that holds model files: `files` maps the names in its `folder` to their SHA-256."""
 
     name: str
     version: str
     sha256: str
-    # Folder within the wheel.
     folder: str
-    # SHA-256 of each file that is taken, by its name.
     files: Mapping[str, str]
 
 

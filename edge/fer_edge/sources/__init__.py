@@ -1,4 +1,4 @@
-"""Where frames come from."""
+"""Sources of frames: cameras, streams, videos, images and the demo."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Source(Protocol):
     """A context manager that yields frames."""
 
     description: str
-    """For people: what it is."""
+    """Description for people."""
     fps: float
-    """Frames a second, at the most."""
+    """Largest number of frames per second."""
     frames: int | None
-    """How many there are; None where it does not end."""
+    """Number of frames; None if it has no end."""
     live: bool
-    """Whether frames come at their own pace, and are late if not taken: `captured_at` is then monotonic time."""
+    """Whether it delivers frames in real time and drops late ones: `captured_at` is then monotonic time."""
 
     stills: bool
-    """Whether the frames are still pictures, each on its own."""
+    """Whether the frames are independent still images."""
     hangs: bool
-    """After closing: whether a thread of it still hangs in a driver, so that the process must end at once."""
+    """After closing: whether a thread hangs in a driver, so that the process must exit without cleaning up."""
 
     def __enter__(self) -> Self:
-        """Open it. Raises SourceError where it is not there or cannot be read."""
+        """Open it. Raises SourceError if it does not exist or cannot be read."""
         ...
 
     def __exit__(self, *_: object) -> None:
@@ -51,28 +51,28 @@ class Source(Protocol):
 
 
 class Observer(Protocol):
-    """Whoever wants to know how the camera does."""
+    """Gets the state of a camera."""
 
     def waiting(self, what: str) -> None:
-        """There is no frame yet, and all is done to get one; said again and again, from the thread that iterates."""
+        """There is no frame at the moment. Called repeatedly, from the thread that iterates."""
         ...
 
     def remark(self, what: str) -> None:
-        """The pictures are odd; empty when they are good again."""
+        """Something is wrong with the frames; empty when they are good again."""
         ...
 
 
 def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observer | None = None) -> Source:
-    """Choose the configured source; `auto` is a ribbon-cable camera, another that answers, or the demo.
+    """Choose the configured source; `auto` is a ribbon-cable camera, else another camera, else the demo.
 
     Args:
-        config: the run's; or only what would be its `source`, such as "0", "clip.mp4" or "demo".
-        paced: whether the demo keeps real time; a benchmark wants it as fast as it goes.
-        observer: is told how a camera does.
+        config: configuration of the run; or only its `source`, such as "0", "clip.mp4" or "demo".
+        paced: whether the demo runs in real time; a benchmark needs it as fast as possible.
+        observer: gets the state of a camera.
 
     Raises:
-        SourceError: there is nothing of that name.
-        ConfigError: `source_fps` is given for a source that is no file.
+        SourceError: there is nothing with that name.
+        ConfigError: `source_fps` is given for a source that is not a file.
     """
     config = RunConfig(source=config) if isinstance(config, str) else config
     source = _choose(config, config.source, paced, observer)
@@ -96,7 +96,7 @@ def _choose(config: RunConfig, name: str, paced: bool, observer: Observer | None
 
 
 def _is_camera(name: str) -> bool:
-    """Whether a name means a camera: by what there is; a name of which there is nothing by its form."""
+    """Whether a name means a camera: by what exists, or by its form if nothing exists."""
     path = Path(name)
     if os.path.exists(path):  # noqa: PTH110 - a name too long is no file
         is_number = name.isdecimal() and not path.is_dir() and Path(f"/dev/video{name}").exists()

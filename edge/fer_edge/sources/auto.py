@@ -1,4 +1,4 @@
-"""Any camera, waited for: which kind it is shows when it is there."""
+"""Wait for any camera, on a ribbon cable or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fer_edge.sources.live import Capture, LiveSource
 
 
 class AutoSource(LiveSource):
-    """A ribbon-cable camera, else the first other camera that answers; decided anew until one has delivered."""
+    """A ribbon-cable camera, else the first other camera; it searches for both until one delivers."""
 
     def __init__(self, config: CameraConfig, scan_width: int, observer: Observer | None = None) -> None:
         super().__init__(

@@ -23,12 +23,12 @@ from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
 
-# Pictures in a row that may be undecodable, and seconds that they may take: a dead stream fails at once, a frozen one
-# after the time-out.
+# This many damaged frames in a row, and this many seconds without a good one, are skipped. A dead stream fails at once,
+# a frozen one after the time-out.
 _MOST_SKIPPED, _SKIP_S = 10, 1.0
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 3000
-# How the kernel names a Raspberry Pi's decoders and image processors.
+# The kernel gives these names to a Raspberry Pi's decoders and image processors.
 _NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid")
 
 
@@ -42,7 +42,7 @@ class CameraSource(LiveSource):
         observer: Observer | None = None,
         first: cv2.VideoCapture | None = None,
     ) -> None:
-        """Prepare; `first` is a stream of that name that is open already."""
+        """Prepare; `first` is a stream of that name that is already open."""
         super().__init__(
             _describe(name),
             opener(name, config, first),
@@ -54,7 +54,7 @@ class CameraSource(LiveSource):
 
 
 class OpenCvCapture:
-    """A capture of OpenCV's that is open and gave a picture."""
+    """An open OpenCV capture that has delivered a frame."""
 
     def __init__(self, capture: cv2.VideoCapture, config: CameraConfig) -> None:
         self._capture = capture
@@ -63,9 +63,9 @@ class OpenCvCapture:
         self._skipped = 0
 
     def read(self) -> Shot | None:
-        """Wait for a picture, and set it upright; None when the camera is lost.
+        """Wait for a frame, and rotate it as configured; None when the camera is lost.
 
-        Single pictures that cannot be decoded are skipped: only a run of them, or silence, is a loss.
+        Single damaged frames are skipped. Only many in a row, or no frames, mean a loss.
         """
         started_at = time.monotonic()
         image = _read(self._capture)
@@ -81,12 +81,12 @@ class OpenCvCapture:
         return Shot(turned(image, self._config.rotation))
 
     def release(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         self._capture.release()
 
 
 def find_camera() -> str | None:
-    """Return the first video device that delivers a picture."""
+    """Return the first video device that delivers a frame."""
     for device in possible_cameras(Path("/dev"), Path("/sys/class/video4linux")):
         capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
         delivers = _delivers(capture)
@@ -97,13 +97,13 @@ def find_camera() -> str | None:
 
 
 def possible_cameras(devices: Path, names: Path) -> list[Path]:
-    """The video devices that may be cameras, by number: a Raspberry Pi has a dozen that are none.
+    """The video devices that may be cameras, by number: a Raspberry Pi has a dozen other ones.
 
-    To wait in vain for a picture takes ten seconds each.
+    Waiting for a frame of a device that is no camera takes ten seconds.
 
     Args:
-        devices: where they are.
-        names: where the kernel names them, as `video0/name`.
+        devices: folder of the devices.
+        names: folder with the kernel's names, as `video0/name`.
     """
     found = sorted(devices.glob("video*"), key=lambda path: (len(path.name), path.name))
     return [device for device in found if not _name(names / device.name / "name").startswith(_NO_CAMERAS)]
@@ -121,7 +121,7 @@ def _describe(name: str) -> str:
 
 
 def why_no_camera() -> str:
-    """What is wrong with the first video device; empty where there is none, or nothing is found."""
+    """What is wrong with the first video device; empty if there is none or the reason is unknown."""
     devices = possible_cameras(Path("/dev"), Path("/sys/class/video4linux"))
     return why_device_fails(devices[0]) if devices else ""
 
@@ -135,11 +135,10 @@ def _device(name: str) -> Path:
 
 
 def opener(name: str, config: CameraConfig, first: cv2.VideoCapture | None = None) -> Callable[[], Capture | None]:
-    """What opens the camera of that name, or for `auto` the first that answers; None when it is called in vain.
+    """Return a function that opens the named camera, or for `auto` the first one that works.
 
-    `first` is a stream of that name that is open already.
-
-    It raises SourceError where the camera has no pictures of the configured format.
+    It returns None if that fails, and raises SourceError if the camera does not have the configured pixel format.
+    `first` is a stream of that name that is already open.
     """
 
     def open_capture() -> Capture | None:
@@ -171,14 +170,14 @@ def _opened(capture: cv2.VideoCapture, config: CameraConfig) -> Capture | None:
 
 
 def _delivers(capture: cv2.VideoCapture) -> bool:
-    """Whether it gives a picture: some devices open and never do."""
+    """Whether it delivers a frame: some devices open but never do."""
     return capture.isOpened() and _read(capture) is not None
 
 
 def _read(capture: cv2.VideoCapture) -> Image | None:
     try:
         read, image = capture.read()
-    except cv2.error:  # a frame that cannot be decoded
+    except cv2.error:  # the frame cannot be decoded
         return None
     return np.asarray(image, np.uint8) if read else None
 
@@ -195,7 +194,7 @@ def _open_device(device: str, config: CameraConfig) -> cv2.VideoCapture:
 
 
 def _pixel_format(capture: cv2.VideoCapture) -> str:
-    """What it delivers in the end: OpenCV takes another format where the camera has not the one it was asked for."""
+    """The format that it delivers: OpenCV uses another one if the camera does not have the requested one."""
     return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True).decode("latin-1")
 
 

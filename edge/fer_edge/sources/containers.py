@@ -1,4 +1,4 @@
-"""What the headers of video files promise.
+"""Read the headers of video files.
 
 MP4 and QuickTime (ISO/IEC 14496-12), AVI, Matroska and WebM (RFC 9559), FLV (Adobe's specification, version 10.1).
 """
@@ -12,33 +12,36 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _LARGEST_MOOV = 64 * 2**20  # bytes; a film of many hours has a few megabytes
-# Bytes within which an FLV file has told what it holds.
+# The header of an FLV file is within this many bytes.
 _FLV_HEAD = 4096
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself."""
+    """The header of a video file.
 
-    # Whether this kind of file holds the exact number of its frames.
+    Attributes:
+        counts_frames: whether this kind of file holds the exact number of its frames.
+        is_cut: whether the file is shorter than its header says.
+        seconds: duration of the video track of an MP4 or QuickTime file; None for others, or if it is missing.
+        is_raw: whether it is a bare stream of H.264, H.265, MPEG or JPEG frames without times.
+        lacks_index: whether an MP4 or QuickTime file has no index because its recording was not finished.
+    """
+
     counts_frames: bool = False
-    # Whether the file is shorter than it says.
     is_cut: bool = False
-    # Seconds for which an MP4 or QuickTime file shows its picture; None for others, and where it is not told.
     seconds: float | None = None
-    # A bare stream of H.264, H.265, MPEG or JPEG pictures, which have no times.
     is_raw: bool = False
-    # Whether an MP4 or QuickTime file has no index: its recording was not finished.
     lacks_index: bool = False
 
 
 def read_header(file: BinaryIO, size: int) -> Header:
-    """Read what a file, or its beginning, says.
+    """Read the header of a file, or of its beginning.
 
     Args:
-        file: can be searched; may end early.
-        size: of the whole file, in bytes.
+        file: a seekable file; may end early.
+        size: size of the whole file in bytes.
     """
     file.seek(0)
     head = file.read(16)
@@ -66,7 +69,7 @@ def _mp4(file: BinaryIO, size: int) -> Header:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin of the content, and end of each box, as far as the file goes."""
+    """Kind, start of the content, and end of each box."""
     start = 0
     while start < size:
         file.seek(start)
@@ -76,7 +79,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
         length, kind, content = int.from_bytes(header[:4], "big"), header[4:8], start + 8
         if length == 1:
             length, content = int.from_bytes(header[8:], "big"), start + 16
-        end = size if length == 0 else start + max(length, 8)  # 0: it reaches to the end, wherever that is
+        end = size if length == 0 else start + max(length, 8)  # 0: the box ends with the file
         yield kind, content, end
         start = end
 
@@ -108,7 +111,7 @@ def _inner_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _matroska_end(file: BinaryIO) -> int:
-    """Where the segment ends, in bytes; 0 where its length is not known, as of a live stream."""
+    """End of the segment in bytes; 0 if its length is unknown, as in a live stream."""
     file.seek(4)
     file.seek(_vint(file) or 0, os.SEEK_CUR)
     if file.read(4) != _SEGMENT:
@@ -118,7 +121,7 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _vint(file: BinaryIO) -> int | None:
-    """A number of variable length (RFC 8794, 4); None where all of its bits are set: not known."""
+    """A number of variable length (RFC 8794, 4); None if all its bits are set, which means unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return 0
@@ -128,7 +131,7 @@ def _vint(file: BinaryIO) -> int | None:
 
 
 def _flv_size(file: BinaryIO) -> float:
-    """Bytes that the file had when it was finished; 0 where it does not tell."""
+    """Size of the finished file in bytes; 0 if the header does not hold it."""
     file.seek(0)
     head = file.read(_FLV_HEAD)
     place = head.find(b"\0\x08filesize\0")

@@ -1,4 +1,4 @@
-"""A scene rendered here: composite faces, which are pictures of nobody, that move, grow and change expression."""
+"""The built-in demo: composite faces, which show no real person, move, grow and change expression."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from fer_edge.types import FaceBox, Frame, Image
 
 WIDTH, HEIGHT, FPS = 640, 480, 30.0
 
-# Seconds from one expression to the next, the last of them a cross-fade.
+# An expression lasts this many seconds, of which the last are a cross-fade to the next.
 _HOLD = 3.0
 _FADE = 0.6
 _ORDER = ("happy", "neutral", "surprise", "angry", "fear", "sad", "disgust")
-# The face's side in pixels.
+# The side of the face in pixels varies about this mean by this much.
 _SIDE_MEAN, _SIDE_SWING = 210.0, 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the demo shows at one time: the truth to compare an answer with."""
+    """What the demo shows at one time: the ground truth for tests. `blend` goes from 0, `label`, to 1, `next_label`."""
 
     label: str
     next_label: str
-    # 0 shows `label` alone, 1 `next_label`.
     blend: float
     box: FaceBox
 
@@ -49,7 +48,7 @@ def scene_at(seconds: float) -> Scene:
 
 
 class DemoSource:
-    """Frames of the demo scene, (480, 640, 3), for ever."""
+    """Frames of the demo scene, (480, 640, 3), without end."""
 
     description = "the built-in demo"
     fps = FPS
@@ -58,7 +57,7 @@ class DemoSource:
     hangs = False
 
     def __init__(self, *, paced: bool = True) -> None:
-        """Prepare the demo; `paced` keeps real time, else frames come as fast as they are asked for."""
+        """Prepare the demo; with `paced` it runs in real time, else as fast as possible."""
         self._paced = self.live = paced
         self._stopped = False
 
@@ -72,7 +71,7 @@ class DemoSource:
         return None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames; when late in real time, skip to the one that is due."""
+        """Yield frames; if late in real time, skip to the one that is due."""
         start = time.monotonic()
         index = 0
         while not self._stopped:
@@ -90,7 +89,7 @@ class DemoSource:
         self._stopped = True
 
     def render(self, scene: Scene) -> Image:
-        """Draw a scene: shape (480, 640, 3), BGR, uint8. Only where the face is anything is drawn: that is quicker."""
+        """Draw a scene: shape (480, 640, 3), BGR, uint8. To be fast, only the region of the face is drawn."""
         face = self._faces[scene.label] * (1 - scene.blend) + self._faces[scene.next_label] * scene.blend
         box = scene.box
         left, top = max(int(box.x) - 1, 0), max(int(box.y) - 1, 0)

@@ -1,4 +1,4 @@
-"""Why a V4L2 device cannot be opened: OpenCV does not tell."""
+"""Find out why a V4L2 device cannot be opened, which OpenCV does not report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CAPTURE_MPLANE = 0x1000
 
 
 def why_device_fails(device: Path) -> str:
-    """What is wrong with a V4L2 device, and how to fix it; empty where nothing is found."""
+    """What is wrong with a V4L2 device, and how to fix it; empty if the reason is unknown."""
     try:
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     except PermissionError:
@@ -44,7 +44,7 @@ def _how_to_get_permission(device: Path) -> str:
         if status.st_mode & stat.S_IWGRP and group != "root":
             return (
                 f"no permission for {device}, which belongs to the group {group}. "
-                f"Fix: sudo usermod -aG {group} {_user()}, then log in anew"
+                f"Fix: sudo usermod -aG {group} {_user()}, then log in again"
             )
     return f"no permission for {device}. Fix: sudo chgrp video {device} && sudo chmod g+rw {device}"
 
@@ -77,7 +77,7 @@ def _what_is_wrong(device: Path, descriptor: int) -> str:
 
 
 def _users_of(device: Path) -> str:
-    """The processes that have a device open, as far as this user may see."""
+    """The processes that have a device open, as far as this user may see them."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):

@@ -1,4 +1,4 @@
-"""A camera may deliver frames and yet show nothing: one even colour, or for ever the very same picture."""
+"""Detect frames without content: one colour, or always the same frame."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
 
-# Seconds for which pictures must be odd, or good again, before it is said.
+# Frames must be bad, or good again, for this many seconds before that is logged.
 _PATIENCE = 10.0
-# Every so many pixels one is looked at.
+# One in so many pixels is examined.
 _STEP = 16
-# Standard deviation of grey levels below which a picture is of one colour.
+# A frame with a smaller standard deviation of grey levels has one colour.
 _EVEN = 2.0
-# Mean grey level below which that colour is black.
+# That colour is black if the mean grey level is below this.
 _BLACK = 24.0
 
 
 class FrameHealthMonitor:
-    """Says it once when pictures are odd, and once when they are good again; rarely where that changes all the time."""
+    """Logs once when frames become bad and once when they are good again; rarely if that changes all the time."""
 
     def __init__(self, description: str, observer: Observer | None) -> None:
         self._description = description
@@ -35,7 +35,7 @@ class FrameHealthMonitor:
         self._sparing = LogRateLimiter()
 
     def look(self, image: Image, now: float) -> None:
-        """Look at one picture, shape (H, W, 3), at `now` in seconds."""
+        """Examine one frame, shape (H, W, 3), at `now` in seconds."""
         sample = image[::_STEP, ::_STEP].copy()
         oddity = self._judge(sample)
         self._sample = sample

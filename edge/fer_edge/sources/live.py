@@ -1,4 +1,4 @@
-"""What live sources share: a thread that reads, the newest frame, and a camera that comes, goes and hangs."""
+"""Base of live sources: a thread reads frames, the newest is used, and a lost or hanging camera is reopened."""
 
 from __future__ import annotations
 
@@ -17,38 +17,46 @@ from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
-# Seconds after which whoever waits looks around.
+# Waiting threads check the state every so many seconds.
 _POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a live source waits for its camera, in seconds."""
+    """How long a live source waits for its camera, in seconds.
 
-    # Before a camera that is lost is opened again; doubled after each attempt, up to the longest.
+    Attributes:
+        first_pause: pause before a lost camera is opened again; doubled after each attempt.
+        longest_pause: largest such pause.
+        steady: a camera that delivered for this long is opened again after the first pause.
+        hang: a reader without a sign of life for this long is abandoned; opening a stream may take 11 seconds. It is
+            doubled after each such reader until there is a frame, since a missing camera can take long to fail.
+        longest_hang: largest such time.
+        hopeless: after this long the process gives up: only a new process releases all that a hanging one holds.
+        end: how long to wait for a reader at the end: as long as opening or reading a stream may take.
+    """
+
     first_pause: float = 0.5
     longest_pause: float = 10.0
-    # A camera that delivered for this long before it vanished is opened again after the first pause.
     steady: float = 10.0
-    # A reader without a sign of life for this long is left behind: opening a stream may take 11.
-    # Doubled after each one up to the longest, until there is a frame: a missing camera can take long to be noticed.
     hang: float = 15.0
     longest_hang: float = 60.0
-    # A camera that hung for this long is given up: only a new process lets go of all that it held.
     hopeless: float = 120.0
-    # For a reader to end: as long as opening or reading a stream may take.
     end: float = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a camera delivers."""
+    """A frame from a camera.
 
-    # Shape (H, W, 3), BGR.
+    Attributes:
+        image: shape (H, W, 3), BGR.
+        taken_at: seconds on the monotonic clock; None if the camera does not report it.
+        small: the same image, scaled down by the camera's hardware; None if it does not do that.
+    """
+
     image: Image
-    # Seconds on the monotonic clock; None where the camera does not tell, and now has to do.
     taken_at: float | None = None
-    # The same, scaled down by the camera's hardware.
     small: Image | None = None
 
 
@@ -56,23 +64,22 @@ class Capture(Protocol):
     """An open camera."""
 
     fps: float
-    """Frames a second, 0 where it does not say."""
+    """Frames per second; 0 if unknown."""
 
     def read(self) -> Shot | None:
-        """Wait for a picture; None when the camera is lost."""
+        """Wait for a frame; None when the camera is lost."""
         ...
 
     def release(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         ...
 
 
 class LiveSource:
     """A camera that is read as fast as it delivers; the iterator yields the newest frame.
 
-    When the camera vanishes it is said once, and it is opened again after longer and longer pauses. A reader that hangs
-    in its driver cannot be stopped: it is left behind, and another opens the camera anew; whichever delivers first is
-    listened to.
+    A lost camera is logged once, and opened again after increasing pauses. A reader that hangs in its driver cannot be
+    stopped. It is abandoned, and another reader opens the camera again. The first one that delivers is used.
     """
 
     frames: int | None = None
@@ -93,13 +100,13 @@ class LiveSource:
         """Prepare.
 
         Args:
-            description: for people.
-            open_capture: opens the camera; None where it is not there or gives no picture. It raises SourceError where
-                the camera is not as the configuration wants it, upon which waiting would be in vain.
-            fps: what to assume of a camera that does not say.
-            wait: wait for a camera that is not there at the start, instead of raising.
-            observer: is told how the camera does.
-            explain: tells why the camera cannot be opened, or nothing. It may take seconds.
+            description: description for people.
+            open_capture: opens the camera; returns None if it is missing or delivers no frame. It raises SourceError
+                if the camera does not support the configuration, so that waiting is useless.
+            fps: frames per second of a camera that does not report them.
+            wait: wait for a camera that is missing at the start, instead of raising.
+            observer: gets the state of the camera.
+            explain: returns why the camera cannot be opened, or an empty string. It may take seconds.
             timeouts: how long to wait for the camera.
         """
         self.description = description
@@ -117,7 +124,7 @@ class LiveSource:
         self._stopped = False
         self._refusal: SourceError | None = None
         self._missing = ""
-        """What is wrong, while no frames come."""
+        """What is wrong while there are no frames."""
         self._is_said = False
         self._sparing = LogRateLimiter()
         self._patience = self._timeouts.hang
@@ -126,7 +133,7 @@ class LiveSource:
         self._left_behind: list[_Reader] = []
 
     def __enter__(self) -> Self:
-        """Open the camera. Raises SourceError where it gives no picture, unless it is to be waited for."""
+        """Open the camera. Raises SourceError if it delivers no frame, unless `wait` is set."""
         self._start_reader(self._timeouts.first_pause)
         while not self._wait and self._newest is None:
             with self._fresh:
@@ -149,10 +156,10 @@ class LiveSource:
         self.hangs = any(reader.thread.is_alive() for reader in (self._reader, *self._left_behind))
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield each time the newest frame, never the same twice; wait while the camera is lost.
+        """Yield the newest frame, never the same twice; wait while the camera is lost.
 
         Raises:
-            SourceError: the camera hung, and does not come back to this process; or it is not as configured.
+            SourceError: the camera hangs and cannot be opened again, or does not support the configuration.
         """
         last: Frame | None = None
         while not self._stopped:
@@ -180,13 +187,13 @@ class LiveSource:
         if capture is None:
             self._miss(reader)
             if not any(other.thread.is_alive() for other in self._left_behind if other is not reader):
-                self._hung_at = None  # it is slow, but it answers
+                self._hung_at = None  # it is slow, but it responds
         else:
             self.fps = capture.fps or self.fps
         return capture
 
     def publish(self, reader: _Reader, shot: Shot | None) -> bool:
-        """Take a reader's picture, or its loss. Returns whether it is to go on."""
+        """Take a frame of a reader, or None for its loss. Returns whether the reader should continue."""
         if shot is None:
             self._miss(reader)
             return False
@@ -194,7 +201,7 @@ class LiveSource:
         with self._fresh:
             if self._stopped or (reader is not self._reader and not self._missing):
                 return False
-            self._reader = reader  # one that was left behind may be the first to deliver after all
+            self._reader = reader  # an abandoned reader may be the first that delivers
             self._newest = Frame(shot.image, shot.taken_at or now, self._count, live=True, small=shot.small)
             self._count += 1
             self._hung_at, self._patience = None, self._timeouts.hang
@@ -207,7 +214,7 @@ class LiveSource:
         return True
 
     def is_current(self, reader: _Reader) -> bool:
-        """Whether a reader is to go on."""
+        """Whether a reader should continue."""
         return not self._stopped and (reader is self._reader) and (self._wait or self._newest is not None)
 
     def _raise_refusal(self) -> None:
@@ -226,19 +233,19 @@ class LiveSource:
             self._complain()
 
     def _complain(self) -> None:
-        """Say what is wrong, unless it was said; of a camera that comes and goes all day not each time."""
+        """Log what is wrong once; less often for a camera that is lost again and again."""
         with self._fresh:
             if self._missing and not self._is_said and self._sparing.allows(time.monotonic()):
                 self._is_said = True
                 _log.warning("%s %s", self.description, self._missing)
 
     def _look_after(self) -> None:
-        """Replace a reader that hangs; tell the observer where a frame is waited for."""
+        """Replace a reader that hangs, and tell the observer that there is no frame."""
         self._raise_refusal()
         now = time.monotonic()
-        with self._fresh:  # whom it listens to must not change meanwhile
+        with self._fresh:  # the current reader must not change meanwhile
             if self._reader.silent_for() > self._patience:
-                self._missing = self._missing or "hangs: opening it anew"
+                self._missing = self._missing or "hangs: opening it again"
                 self._hung_at = self._hung_at or now
                 self._patience = min(2 * self._patience, self._timeouts.longest_hang)
                 self._left_behind = [reader for reader in self._left_behind if reader.thread.is_alive()]
@@ -247,13 +254,13 @@ class LiveSource:
         self._complain()
         hung_at = self._hung_at
         if hung_at is not None and now - hung_at > self._timeouts.hopeless:
-            raise SourceError(f"{self.description} hangs and cannot be opened anew by this process. Start it again")
+            raise SourceError(f"{self.description} hangs and this process cannot open it again. Restart fer-edge")
         if self._missing and self._observer:
             self._observer.waiting(self.description)
 
 
 class _Reader:
-    """A thread that opens the camera and reads it, over and over, until its source no longer wants it."""
+    """A thread that opens and reads the camera repeatedly, until its source stops it."""
 
     def __init__(self, source: LiveSource, timeouts: Timeouts, pause: float) -> None:
         self.pause = pause

@@ -1,22 +1,22 @@
-"""What comes and goes all day must not fill a log: it is said the first times, then less and less often."""
+"""Limit repeated log messages: the first ones are logged, then fewer and fewer."""
 
 from __future__ import annotations
 
-# Seconds for which nothing more is said after the first time: doubled each time.
+# After the first message nothing is logged for this many seconds; the pause is doubled each time.
 _FIRST_PAUSE = 5.0
-# Seconds at which that ends; once nothing has happened for as long, it begins anew.
+# The pause grows up to this many seconds. After as long without a message it starts again.
 _LONGEST_PAUSE = 3600.0
 
 
 class LogRateLimiter:
-    """Decides whether something that happens again and again is said once more."""
+    """Decides whether a repeated message is logged."""
 
     def __init__(self) -> None:
         self._pause = 0.0
         self._said_at = self._asked_at = float("-inf")
 
     def allows(self, now: float) -> bool:
-        """Whether to say it at `now`, in seconds."""
+        """Whether to log it at `now`, in seconds."""
         if now - self._asked_at > _LONGEST_PAUSE:
             self._pause = 0.0
         self._asked_at = now

@@ -1,4 +1,4 @@
-"""What is at an http URL: a camera that goes on for ever, or a file that ends."""
+"""Find out what is at an http URL, a camera without end or a file, and read files."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ from fer_edge.terminal import without_password
 from fer_edge.types import Frame
 
 _TIMEOUT_S = 2.0
-# Bytes from which a container's header can be told.
+# A container's header is within this many bytes.
 _HEAD = 1 << 16
-# What has a length and yet goes on: a playlist is written anew.
+# These media types may have a length and yet no end: a playlist is rewritten.
 _ENDLESS = ("multipart/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a server says of a file."""
+    """A server's answer about a file; `size` is in bytes, None if unknown."""
 
-    # Bytes; None where it has no end that is known.
     size: int | None
     content_type: str
     head: bytes
 
 
 class NetworkVideo(VideoSource):
-    """A file at a URL: every frame is delivered, at media time. A single picture is a still frame."""
+    """A file at a URL: every frame is delivered, at media time. A single image is a still frame."""
 
     def __init__(self, url: str, capture: cv2.VideoCapture, answer: _Answer | None, fps: float | None) -> None:
         super().__init__(without_password(url), fps)
@@ -48,7 +47,7 @@ class NetworkVideo(VideoSource):
         self._answer = answer
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield all frames. Raises SourceError if the connection broke, or the file, before its end."""
+        """Yield all frames. Raises SourceError if the connection or the file ends early."""
         for frame in super().__iter__():
             yield replace(frame, still=True, name=self.description.rpartition("/")[2]) if self.stills else frame
 
@@ -56,17 +55,17 @@ class NetworkVideo(VideoSource):
         if self._answer is None or self._answer.size is None or self.stills:
             return Header(counts_frames=True)
         header = read_header(io.BytesIO(self._answer.head), self._answer.size)
-        return replace(header, counts_frames=True)  # what is missing is more likely lost than never there
+        return replace(header, counts_frames=True)  # missing frames were probably lost on the way
 
     def _open(self) -> cv2.VideoCapture:
         return self._opened
 
 
 def open_url(config: RunConfig, url: str, observer: Observer | None) -> Source:
-    """Open what is at an http URL: what has a duration or a length is a file, all else a camera.
+    """Open an http URL: something with a duration or a length is a file, anything else a camera.
 
-    It is opened once, since some cameras serve one viewer only. What cannot be opened is taken for a camera, which
-    may be waited for.
+    It is opened only once, since some cameras serve one viewer. If it cannot be opened, it counts as a camera, for
+    which the program can wait.
     """
     capture = open_stream(url)
     if not capture.isOpened():
@@ -80,7 +79,7 @@ def open_url(config: RunConfig, url: str, observer: Observer | None) -> Source:
 
 
 def _ask(url: str, method: Literal["HEAD", "GET"]) -> _Answer | None:
-    """Ask a server about a file, and with GET for its beginning; None where it does not answer as a file server."""
+    """Ask a server about a file, and with GET for its beginning; None if it does not answer like a file server."""
     try:
         with urlopen(_request(url, method), timeout=_TIMEOUT_S) as response:  # noqa: S310 - http or https alone
             return _Answer(_size(response), response.headers.get("Content-Type", "").lower(), response.read(_HEAD))
@@ -98,7 +97,7 @@ def _request(url: str, method: str) -> Request:
 
 
 def _size(response: HTTPResponse) -> int | None:
-    """Bytes of the whole file (RFC 9110, 8.6 and 14.4)."""
+    """Size of the whole file in bytes (RFC 9110, 8.6 and 14.4)."""
     of_range = response.headers.get("Content-Range", "").rpartition("/")[2]
     size = of_range or response.headers.get("Content-Length", "")
     return int(size) if size.isdecimal() else None

@@ -1,4 +1,4 @@
-"""A Raspberry Pi's camera through picamera2: the image processor scales a second, small picture for the scans."""
+"""A Raspberry Pi's camera through picamera2. Its image processor also makes a small image for the scans."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
 
-# Every Pi's image processor gives it on both of its outputs, in half the bytes of RGB.
+# Every Pi's image processor can deliver this format on both outputs, in half the bytes of RGB.
 _FORMAT = "NV12"
-# Seconds without a frame after which the camera is taken for gone: a loose ribbon cable, as a rule.
+# After this many seconds without a frame the camera counts as lost. The cause is usually a loose ribbon cable.
 _TIMEOUT = 2.0
 _INSTALL = "sudo apt install python3-picamera2, in an environment made with --system-site-packages"
 
-# Width and height of the streams `main` and `lores`, in pixels.
+# These are width and height in pixels of the streams `main` and `lores`.
 _Sizes = dict[str, tuple[int, int]]
 
 
 class Picamera2Source(LiveSource):
-    """A camera on the ribbon cable; `picamera2`, or `picamera2:1` or `picamera2:ID` where there are several."""
+    """A camera on the ribbon cable: `picamera2`, or `picamera2:1` or `picamera2:ID` if there are several."""
 
     def __init__(self, name: str, config: CameraConfig, scan_width: int, observer: Observer | None = None) -> None:
-        """Choose the camera; `scan_width` is the width in pixels at which whole frames will be searched.
+        """Choose the camera; `scan_width` is the width in pixels at which whole frames are scanned.
 
         Raises:
             MissingDependency: picamera2 is not installed.
@@ -50,7 +50,7 @@ class Picamera2Source(LiveSource):
 
 
 class Picamera2Capture:
-    """A camera that delivers."""
+    """An open camera that delivers frames."""
 
     def __init__(self, camera: Any, sizes: _Sizes, config: CameraConfig) -> None:  # noqa: ANN401 - it ships no types
         self.fps = config.fps
@@ -59,7 +59,7 @@ class Picamera2Capture:
         self._turn = config.rotation % 180
 
     def read(self) -> Shot | None:
-        """Take the last completed frame, or wait for the next; its buffers go back to the camera at once."""
+        """Return the last completed frame, or wait for the next; its buffers are returned to the camera at once."""
         try:
             with self._camera.captured_request(wait=_TIMEOUT) as request:
                 planes = {stream: request.make_buffer(stream) for stream in self._sizes}
@@ -70,12 +70,12 @@ class Picamera2Capture:
         return Shot(self._picture(planes["main"], "main"), nanoseconds / 1e9, small)
 
     def release(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         with suppress(RuntimeError):
             self._camera.close()
 
     def _picture(self, planes: npt.NDArray[np.uint8], stream: str) -> Image:
-        """BGR, upright, from NV12 whose lines may be padded."""
+        """Convert NV12, whose lines may be padded, to an upright BGR image."""
         width, height = self._sizes[stream]
         stride = self._camera.stream_configuration(stream)["stride"]
         lines = planes[: stride * height * 3 // 2].reshape(height * 3 // 2, stride)
@@ -95,17 +95,17 @@ def find_ribbon_camera() -> str | None:
 
 
 def load_picamera2() -> Any:  # noqa: ANN401 - it ships no types
-    """Import the library. Raises MissingDependency where it is absent, or libcamera is."""
+    """Import the library. Raises MissingDependency if it or libcamera is missing."""
     try:
         from picamera2 import Picamera2  # noqa: PLC0415 - an optional part
     except ImportError as error:
         raise MissingDependency(f"picamera2 cannot be imported ({error}). Fix: {_INSTALL}") from error
-    logging.getLogger("picamera2").setLevel(logging.WARNING)  # it tells of each request
+    logging.getLogger("picamera2").setLevel(logging.WARNING)  # it logs every request
     return Picamera2
 
 
 def opener(which: str, config: CameraConfig, scan_width: int) -> Callable[[], Capture | None]:
-    """What opens the camera of that number or id; None when it is called in vain.
+    """Return a function that opens the camera with that number or id; it returns None if it fails.
 
     Raises:
         MissingDependency: picamera2 is not installed.
@@ -142,7 +142,7 @@ def opener(which: str, config: CameraConfig, scan_width: int) -> Callable[[], Ca
 
 
 def _number(library: Any, which: str) -> int:  # noqa: ANN401 - it ships no types
-    """The camera's place in libcamera's list, by number or id."""
+    """The camera's position in libcamera's list, by number or id."""
     cameras = library.global_camera_info()
     for place, camera in enumerate(cameras):
         if which in {str(place), camera["Id"]}:
@@ -152,7 +152,7 @@ def _number(library: Any, which: str) -> int:  # noqa: ANN401 - it ships no type
 
 
 def _stream_sizes(config: CameraConfig, scan_width: int) -> _Sizes:
-    """Even, since NV12 holds colour for squares of two by two pixels."""
+    """Sizes of both streams. They are even, since NV12 holds colour for squares of two by two pixels."""
     width = min(scan_width, config.width)
     height = width * config.height / config.width
     return {"main": (_even(config.width), _even(config.height)), "lores": (_even(width), _even(height))}

@@ -1,4 +1,4 @@
-"""Still pictures: one, or a folder of them."""
+"""Still images: one, or a folder of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
 
-# Still pictures are so far apart in time that no face is followed from one to the next.
+# Still images have so much time between them that no face is tracked from one to the next.
 _SECONDS_PER_PICTURE = 10.0
-# Of the other files of a folder, how many are named.
+# At most this many of the other files of a folder are named.
 _MOST_NAMED = 5
 
 
 class PictureSource:
-    """One picture, or a folder of them in order of name."""
+    """One image, or a folder of images in order of name."""
 
     fps = 1 / _SECONDS_PER_PICTURE
     live = False
@@ -50,7 +50,7 @@ class PictureSource:
         return None
 
     def _tell_others(self) -> None:
-        """Name what else the folder holds, or count it: nothing is left out without a word."""
+        """Log the folder's other files by name or number, so that nothing is skipped silently."""
         taken = set(self._files)
         others = sorted(path.name for path in self._path.iterdir() if path not in taken and path.name[0] != ".")
         if others:
@@ -59,7 +59,7 @@ class PictureSource:
             _log.warning("%s: left out, since they are no pictures: %s%s", self._path, named, more)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the pictures; in a folder, one that cannot be read is skipped and named."""
+        """Yield the images; in a folder, unreadable ones are skipped and named."""
         unreadable = 0
         for index, file in enumerate(self._files):
             if self._stopped:

@@ -1,4 +1,4 @@
-"""Why a stream cannot be opened, by asking its server: OpenCV does not tell."""
+"""Find out why a stream cannot be opened, which OpenCV does not report, by asking its server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_edge.terminal import without_password
 
 _TIMEOUT_S = 3.0
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
-# Protocols that FFmpeg has besides, without a server that could be asked.
+# FFmpeg knows these protocols too; they have no server to ask.
 _OTHERS = {
     "ftp",
     "mms",
@@ -36,7 +36,7 @@ _OTHERS = {
 
 
 def why_url_fails(url: str) -> str:
-    """What is wrong with a URL, and how to fix it; empty where nothing is found."""
+    """What is wrong with a URL, and how to fix it; empty if the reason is unknown."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -72,7 +72,7 @@ def _why_not_connected(error: OSError, host: str, port: int) -> str:
 
 
 def _why_not_served(parts: SplitResult, connection: socket.socket) -> str:
-    """Ask for the page or the stream, and read the answer's status."""
+    """Request the page or the stream, and interpret the status of the response."""
     if parts.scheme.lower() in {"https", "rtsps"}:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as FFmpeg does
@@ -110,7 +110,7 @@ def _headers(lines: Iterator[bytes]) -> dict[str, str]:
 
 
 def _meaning(code: int, headers: Mapping[str, str], parts: SplitResult) -> str:
-    """What an answer's status means for somebody who wanted a video (RFC 9110, 15)."""
+    """Explain the status of a response to somebody who wanted a video (RFC 9110, 15)."""
     login = f"it asks for user and password (401): {parts.scheme}://USER:PASSWORD@{parts.hostname}/…"
     meanings = {
         HTTPStatus.UNAUTHORIZED: "it does not accept this user and password (401)" if parts.username else login,

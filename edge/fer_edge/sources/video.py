@@ -18,13 +18,13 @@ from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
-# Part of the frames, or of the time, that a header promises, from which on a video is complete: headers are not exact.
+# A video is complete from this fraction of the frames or time in its header on, since headers are not exact.
 _ENOUGH = 0.9
-# Frames in a row that may be damaged: a group of pictures that lost its first.
+# This many damaged frames in a row are skipped: a group of pictures without its first one.
 _MOST_DAMAGED = 300
-# Frames per second that no camera delivers.
+# No camera delivers more frames per second than this.
 _FASTEST = 10_000.0
-# Frames per second of a file that says nothing.
+# A file without a frame rate gets this one.
 _USUAL_FPS = 30.0
 
 
@@ -39,8 +39,8 @@ class VideoSource:
         """Prepare.
 
         Args:
-            path: of the file, or of a pipe.
-            fps: frames per second of a raw stream, which has no times of its own.
+            path: path of a file or a pipe.
+            fps: frames per second of a raw stream, which has no times.
         """
         self._path = Path(path)
         self._given_fps = fps
@@ -48,7 +48,7 @@ class VideoSource:
         self.description = str(path)
 
     def __enter__(self) -> Self:
-        """Open it. Raises SourceError where it is no readable video, ConfigError where it has no use for `fps`."""
+        """Open it. Raises SourceError if it is no readable video, ConfigError if `fps` is given and it has times."""
         header = self._read_header()
         self._capture = self._open()
         if not self._capture.isOpened():
@@ -57,7 +57,7 @@ class VideoSource:
         self.fps = self._rate()
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
-        if self.fps > _FASTEST:  # FFmpeg's clock for a picture that is attached to sound
+        if self.fps > _FASTEST:  # FFmpeg's clock for the cover image of a sound file
             raise SourceError(f"{self.description}: is a sound file with a picture, not a video")
         across, down = (self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
         self._pixel_ratio = across / down if across > 0 and down > 0 and 0.1 < across / down < 10 else 1.0
@@ -67,7 +67,7 @@ class VideoSource:
         self._capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield all frames. Raises SourceError at the end if the file broke off before the frames it promises."""
+        """Yield all frames. Raises SourceError at the end if frames of the header are missing."""
         index, seconds = 0, 0.0
         while not self._stopped:
             read, image = self._read(index)
@@ -107,7 +107,7 @@ class VideoSource:
         return "truncated, or of an unknown format"
 
     def _rate(self) -> float:
-        """Frames per second: the file's own, or what it is taken for where it has no times."""
+        """Frames per second: the file's own, or the given or usual rate if it has no times."""
         rate = float(self._capture.get(cv2.CAP_PROP_FPS)) or _USUAL_FPS
         if not self._header.is_raw:
             if self._given_fps:
@@ -122,13 +122,13 @@ class VideoSource:
         return self._given_fps or rate
 
     def _time_after(self, seconds: float) -> float:
-        """When the frame was taken that was just read, after one at `seconds`."""
+        """Time of the frame that was just read, after one at `seconds`."""
         following = seconds + 1 / self.fps
         stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         return stamp if stamp > seconds and not self._header.is_raw else following
 
     def _square_pixels(self, image: Image) -> Image:
-        """Stretch a picture whose pixels are not square to the proportions in which it is shown."""
+        """Stretch a frame whose pixels are not square to its display proportions."""
         ratio = self._pixel_ratio
         if ratio == 1:
             return image
@@ -137,7 +137,7 @@ class VideoSource:
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _read(self, index: int) -> tuple[bool, cv2.typing.MatLike]:
-        """Read the next frame; where the file promises more, what is damaged in between is passed over."""
+        """Read the next frame; skip damaged ones if the header has more frames."""
         read, image = self._capture.read()
         attempts = _MOST_DAMAGED if self._header.counts_frames and self.frames and index < self.frames - 1 else 0
         while not read and attempts and not self._stopped:
@@ -148,9 +148,9 @@ class VideoSource:
     def _refuse_early_end(self, read: int, seconds: float) -> None:
         """Raise SourceError if frames are missing at the end.
 
-        MP4, QuickTime and AVI files count their frames, those included that an edit list hides: then the duration of
-        the picture decides. For others OpenCV multiplies the duration of the longest stream, which may be sound, by
-        the rate: then it is only said.
+        MP4, QuickTime and AVI files hold the number of their frames. It includes frames that an edit list hides; then
+        the duration of the video track decides. For other files OpenCV multiplies the duration of the longest stream,
+        which may be sound, by the rate; then a difference is only logged.
         """
         if self._header.is_cut and not (self.frames and read >= self.frames):
             raise SourceError(f"{self.description}: broke off after {read} frames: the file is truncated")
