@@ -12,6 +12,7 @@ from fer_edge.config import load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNIT = FOLDER / "fer-edge.service"
+TEMPLATE = FOLDER / "fer-edge@.service"
 
 
 def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -21,21 +22,34 @@ def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_service_is_hardened() -> None:
-    done = analyze("security", "--offline=true", "--threshold=16", UNIT)
+    done = analyze("security", "--offline=true", "--threshold=14", UNIT)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf", "web.conf"])
-def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None) -> None:
-    text = re.sub("^ExecStart(Pre)?=.*$", r"ExecStart\1=/bin/true", UNIT.read_text(), flags=re.MULTILINE)
-    (tmp_path / UNIT.name).write_text(text)
+@pytest.mark.parametrize("unit", [UNIT, TEMPLATE], ids=["service", "template"])
+def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None, unit: Path) -> None:
+    name = unit.name.replace("@", "@door")
+    text = re.sub("^ExecStart(Pre)?=.*$", r"ExecStart\1=/bin/true", unit.read_text(), flags=re.MULTILINE)
+    (tmp_path / name).write_text(text)
     if drop_in:
-        folder = tmp_path / f"{UNIT.name}.d"
+        folder = tmp_path / f"{name}.d"
         folder.mkdir()
         shutil.copy(FOLDER / "examples" / drop_in, folder)
-    done = analyze("verify", tmp_path / UNIT.name)
-    assert UNIT.name not in done.stderr, done.stderr
+    done = analyze("verify", tmp_path / name)
+    assert name not in done.stderr, done.stderr
     assert ".conf" not in done.stderr, done.stderr
+
+
+def test_an_instance_is_the_service_with_files_and_folders_of_its_own() -> None:
+    service, template = UNIT.read_text().splitlines(), TEMPLATE.read_text().splitlines()
+    assert len(service) == len(template)
+    own = [(old, new) for old, new in zip(service, template, strict=True) if old != new and not new.startswith("#")]
+    assert [new.partition("=")[0] for _, new in own] == [
+        *("Description", "ExecStart", "WorkingDirectory", "Environment", "LoadCredential"),
+        *("StateDirectory", "RuntimeDirectory"),
+    ]
+    assert all("%i" in new and "%i" not in old for old, new in own)
 
 
 def test_the_configuration_that_is_installed_is_a_good_one() -> None:
@@ -58,7 +72,16 @@ def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
     shown = subprocess.run([*user, script, "--dry-run"], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
     assert "+ systemctl enable --quiet fer-edge" in shown.stdout
-    for wrong in (["--frce"], ["--extras", "--dry-run"], ["--extras"], ["--extras", "mqtt;id"]):
+    instances = (["--instance"], ["--instance", "Door"], ["--instance", "config"], ["--instance", "../x"])
+    wheelhouses = (["--wheelhouse"], ["--wheelhouse", "/nonexistent"], ["--wheelhouse", str(tmp_path)])
+    for wrong in (
+        ["--frce"],
+        ["--extras", "--dry-run"],
+        ["--extras"],
+        ["--extras", "mqtt;id"],
+        *instances,
+        *wheelhouses,
+    ):
         refused = subprocess.run([*user, script, *wrong], capture_output=True, text=True, check=False)
         assert refused.returncode == 2
         assert wrong[0] in refused.stderr
@@ -86,7 +109,7 @@ def test_the_unit_of_a_version_that_did_not_keep_it_is_kept_to_go_back_to(tmp_pa
     script, prefix, unit = tmp_path / "systemd" / "install.sh", tmp_path / "opt", tmp_path / UNIT.name
     shutil.copytree(FOLDER, tmp_path / "systemd")
     text = script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}")
-    script.write_text(text.replace("UNIT=/etc/systemd/system/fer-edge.service", f"UNIT={unit}"))
+    script.write_text(text.replace("UNITS=/etc/systemd/system", f"UNITS={tmp_path}"))
     shutil.copy(UNIT, unit)
     (prefix / "a").mkdir(parents=True)
     (prefix / "current").symlink_to(prefix / "a")
@@ -95,3 +118,45 @@ def test_the_unit_of_a_version_that_did_not_keep_it_is_kept_to_go_back_to(tmp_pa
     assert kept < upgrade.index(f"+ install -m 644 {prefix}/b/systemd/{UNIT.name} {unit}")
     remove = f"+ rm -f {unit}.d/backoff.conf"
     assert remove in upgrade, "its longer pauses would be added to those of pause.sh"
+
+
+def test_an_instance_gets_its_files_and_the_network_where_that_is_asked_for() -> None:
+    if not shutil.which("apt-get"):
+        pytest.skip("apt-get is not there")
+    command = [str(FOLDER / "install.sh"), "--dry-run", "--instance", "door", "--allow-network"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    drop_in = f"{FOLDER}/examples/network.conf"
+    assert f"+ install -m 644 -D -t /etc/systemd/system/fer-edge@door.service.d {drop_in}" in lines
+    assert "+ install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge/door" in lines
+    assert any("service check --unit" in line and "--instance door" in line for line in lines)
+    assert "+ systemctl enable --quiet fer-edge@door" in lines
+    assert "+ systemctl enable --quiet fer-edge" not in lines
+
+
+def test_the_third_place_is_taken_while_two_versions_are_kept(tmp_path: Path) -> None:
+    if not shutil.which("apt-get"):
+        pytest.skip("apt-get is not there")
+    script, prefix = tmp_path / "systemd" / "install.sh", tmp_path / "opt"
+    shutil.copytree(FOLDER, tmp_path / "systemd")
+    script.write_text(script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}"))
+    for place in ("a", "b"):
+        (prefix / place).mkdir(parents=True)
+    (prefix / "current").symlink_to(prefix / "b")
+    (prefix / "previous").symlink_to(prefix / "a")
+    upgrade = subprocess.run([script, "--dry-run"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert f"+ python3 -m venv {prefix}/c" in upgrade
+    assert upgrade.index(f"+ ln -sfn {prefix}/b {prefix}/previous") < upgrade.index(f"+ rm -rf {prefix}/a")
+    back = subprocess.run([script, "--rollback", "--dry-run"], capture_output=True, text=True, check=True).stdout
+    assert f"+ ln -sfn {prefix}/a {prefix}/next" in back
+    assert "rm -rf" not in back
+    (prefix / "previous").unlink()
+    refused = subprocess.run([script, "--rollback", "--dry-run"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (2, "error: there is no previous version\n")
+
+
+@pytest.mark.parametrize("script", ["install.sh", "wheelhouse.sh", "pause.sh"])
+def test_shellcheck_finds_nothing(script: str) -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not there")
+    done = subprocess.run(["shellcheck", FOLDER / script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,39 +1,161 @@
-"""`fer-edge service`: what the installed service does, and whether it could start."""
+"""`fer-edge service`: what the installed service does, its journal, and whether it could start."""
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fer_edge.cli.general import new_app
 from fer_edge.cli.options import ConfigOption
+from fer_edge.terminal import tell
 
-service = new_app("Show what the installed service does, or check whether it could start.")
+if TYPE_CHECKING:
+    from fer_edge.config import RunConfig
+    from fer_edge.device.unit import Unit
+
+service = new_app("Show what the installed service does and its journal, or check whether it could start.")
+
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="The instance fer-edge@NAME. Left out: the service and all instances."),
+]
 
 
 @service.command("status")
-def service_status() -> None:
-    """Show the service's state on one screen. Exit 1 if it does not run."""
-    from fer_edge.cli.tables import service_table
-    from fer_edge.device.service import service_state
+def service_status(name: NameArgument = None) -> None:
+    """Show the state of the service and its instances on one screen. Exit 1 if one does not run."""
+    from fer_edge.cli.tables import journal_lines, service_table
+    from fer_edge.device.service import last_warnings, may_read_journal, service_state
 
-    state = service_state()
-    service_table(state)
-    if not state.runs:
+    units = _units(name)
+    states = [service_state(unit) for unit in units]
+    service_table(states)
+    if may_read_journal():
+        journal_lines(list(last_warnings(units)))
+    else:
+        tell("the last warnings are in the journal, which is closed to you: sudo fer-edge service status")
+    for unit in units:
+        for line in _missing_drop_ins(unit):
+            tell(f"{unit.name}: {line}")
+    if not all(state.runs for state in states):
         raise typer.Exit(1)
 
 
+@service.command("logs")
+def service_logs(
+    name: NameArgument = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many lines to show.")] = 50,
+) -> None:
+    """Show the journal of the service and its instances."""
+    from fer_edge.device.service import may_read_journal, show_journal
+    from fer_edge.errors import ConfigError
+
+    units = _units(name)
+    if not may_read_journal():
+        raise ConfigError(
+            "the journal is closed to you. Use sudo fer-edge service logs, or for good: "
+            "sudo usermod --append --groups systemd-journal $USER, then log in again"
+        )
+    code = show_journal(units, lines, follow=follow)
+    if code:
+        raise typer.Exit(code)
+
+
 @service.command("check")
-def service_check(config: ConfigOption = None) -> None:
-    """Check the configuration, the model and the packages that the outputs need. Opens no camera and no output."""
+def service_check(
+    instance: Annotated[
+        str | None, typer.Option("--instance", metavar="NAME", help="Check the instance fer-edge@NAME.")
+    ] = None,
+    config: ConfigOption = None,
+    unit_file: Annotated[
+        Path | None, typer.Option("--unit", metavar="FILE", help="A unit that is not installed yet.")
+    ] = None,
+    here: Annotated[bool, typer.Option("--here", help="Check in this process alone, without the unit.")] = False,
+) -> None:
+    """Check the configuration, model and outputs as the service would run: as its user, in its sandbox.
+
+    Opens no camera. That needs root; else this process checks. Exit 1 if only a connection is forbidden by the unit.
+    """
     from fer_edge.config import load_config
-    from fer_edge.opencv import require_opencv
+    from fer_edge.device.unit import can_run_units, sandbox_of, unit_of
 
-    settings = load_config(config, {})
-    require_opencv()
-    from fer_edge.pipeline import Pipeline
-    from fer_edge.sinks import make_sinks
+    unit = unit_of(instance)
+    file = config or (unit.config if unit.config.is_file() and not here else None)
+    _require_readable(file)
+    settings = load_config(file, {})
+    if here:
+        _check_here(settings)
+        return
+    from fer_edge.cli.service_check import missing_drop_ins, refuse_hidden
 
-    make_sinks(settings, fps=30)
-    with Pipeline(settings):
-        pass
-    typer.echo(f"{config or 'the default configuration'} and model {settings.model} are valid")
+    sandbox = sandbox_of(unit, unit_file)
+    if sandbox:
+        refuse_hidden(settings, sandbox)
+    if sandbox and can_run_units():
+        code = sandbox.run(*_inside(unit, file))
+        if code:
+            tell("checked as the service would run: as the user fer-edge, who must be able to read what is named")
+            raise typer.Exit(code)
+        how = f"as {unit.name} would run"
+    else:
+        _check_here(settings)
+        how = "in this process, not as the service would run: that needs root and the installed unit"
+    missing = list(missing_drop_ins(settings, sandbox)) if sandbox else []
+    for line in missing:
+        tell(f"error: {line}", error=True)
+    if missing:
+        raise typer.Exit(1)
+    typer.echo(f"{file or 'the default configuration'} and model {settings.model} are valid (checked {how})")
+
+
+def _units(name: str | None) -> list[Unit]:
+    from fer_edge.device.service import installed_units
+    from fer_edge.device.unit import unit_of
+
+    return [unit_of(name)] if name else installed_units()
+
+
+def _require_readable(file: Path | None) -> None:
+    from fer_edge.errors import ConfigError
+
+    if file and file.is_file() and not os.access(file, os.R_OK):
+        raise ConfigError(f"{file}: only root and the service may read it. Use sudo")
+
+
+def _check_here(settings: RunConfig) -> None:
+    from fer_edge.cli.service_check import check_here
+
+    check_here(settings)
+
+
+def _inside(unit: Unit, file: Path | None) -> tuple[list[str], Path | None]:
+    """The check to run in the sandbox, and the file to hand over where it is not the service's own."""
+    from fer_edge.device.unit import credential_path
+
+    command = [sys.executable, "-P", "-m", "fer_edge", "service", "check", "--here"]
+    if file is None:
+        return command, None
+    if file == unit.config:
+        return [*command, "--config", str(file)], None
+    return [*command, "--config", credential_path()], file
+
+
+def _missing_drop_ins(unit: Unit) -> list[str]:
+    """What the unit forbids; nothing where its configuration cannot be read."""
+    from fer_edge.cli.service_check import missing_drop_ins
+    from fer_edge.config import load_config
+    from fer_edge.device.unit import sandbox_of
+    from fer_edge.errors import ConfigError
+
+    if not os.access(unit.config, os.R_OK):
+        return []
+    try:
+        settings, sandbox = load_config(unit.config, {}), sandbox_of(unit)
+    except ConfigError:  # the journal tells
+        return []
+    return list(missing_drop_ins(settings, sandbox)) if sandbox else []

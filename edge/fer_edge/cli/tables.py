@@ -9,10 +9,10 @@ from rich.table import Table
 
 from fer_edge.cli.bench import BenchResult
 from fer_edge.cli.doctor import Check
-from fer_edge.device.service import ServiceState
+from fer_edge.device.service import JournalLine, ServiceState
 from fer_edge.device.thermal import describe
 from fer_edge.model.bundle import Bundle
-from fer_edge.terminal import output_console
+from fer_edge.terminal import output_console, printable
 
 
 def bench_table(result: BenchResult, old: BenchResult | None = None) -> None:
@@ -120,14 +120,39 @@ def models_table(bundles: Sequence[Bundle]) -> None:
     output_console().print(table)
 
 
-def service_table(state: ServiceState) -> None:
-    """Print the state of the service, and its last warnings."""
-    colour = "green" if state.runs else "red"
-    table = Table(show_header=False)
-    table.add_row("service", f"[{colour}]{escape(state.state)}[/]")
-    for name, value in state.facts.items():
-        table.add_row(name, escape(value))
+def service_table(states: Sequence[ServiceState]) -> None:
+    """Print the state of a unit, or of several, one per row."""
+    table = Table(show_header=len(states) > 1)
+    if len(states) == 1:
+        table.add_row("service", _coloured(states[0]))
+        for name, value in states[0].facts.items():
+            table.add_row(name, escape(value))
+    else:
+        columns = ("it says", "since", "restarts since boot", "at boot")
+        for heading in ("service", "state", *columns):
+            table.add_column(heading, overflow="fold")
+        for state in states:
+            facts = (escape(state.facts.get(name, "")) for name in columns)
+            table.add_row(state.unit.name.removesuffix(".service"), _coloured(state), *facts)
+    output_console().print(table)
+
+
+def journal_lines(lines: Sequence[JournalLine]) -> None:
+    """Print lines of the journal with their age."""
     console = output_console()
-    console.print(table)
-    for line in state.warnings:
-        console.print(line, markup=False, highlight=False)
+    several = len({line.unit for line in lines}) > 1
+    for line in lines:
+        unit = f"{line.unit.removesuffix('.service')}: " if several else ""
+        console.print(f"{_age(line.age_s)} ago: {unit}{printable(line.message)}", markup=False, highlight=False)
+
+
+def _coloured(state: ServiceState) -> str:
+    return f"[{'green' if state.runs else 'red'}]{escape(state.state)}[/]"
+
+
+def _age(seconds: float) -> str:
+    """Whole seconds, minutes, hours or days, rounded down."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

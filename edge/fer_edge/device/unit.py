@@ -1,0 +1,184 @@
+"""The installed systemd units with their drop-ins: what the sandbox forbids, and a command run inside it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.errors import ConfigError
+
+# Names of instances: part of unit names, files and MQTT topics. Some are taken: systemd/install.sh has the same rule.
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_TAKEN = {"config", "default", "mediapipe"}
+
+# Where units and drop-ins are read from, the strongest last (systemd.unit(5)).
+_FOLDERS = ("/usr/lib/systemd/system", "/run/systemd/system", "/etc/systemd/system")
+_CONFIGS = Path("/etc/fer-edge")
+
+# What concerns the life of the service, not what it may do.
+_OF_ITS_LIFE = re.compile(r"Type|NotifyAccess|Exec|Timeout|Watchdog|Restart|Runtime|LogRateLimit|StandardO|StandardE")
+_CHECK_UNIT = "fer-edge-check.service"
+
+_NETWORKS = {
+    "any": ("0.0.0.0/0", "::/0"),
+    "localhost": ("127.0.0.0/8", "::1/128"),
+    "link-local": ("169.254.0.0/16", "fe80::/64"),
+    "multicast": ("224.0.0.0/4", "ff00::/8"),
+}
+_HOMES = tuple(map(Path, ("/home", "/root", "/run/user")))
+_TEMPORARY = tuple(map(Path, ("/tmp", "/var/tmp")))  # noqa: S108 - nothing is written there
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """fer-edge.service, or the instance fer-edge@NAME.service."""
+
+    instance: str = ""
+    """Empty: fer-edge.service."""
+
+    @property
+    def name(self) -> str:
+        """As systemctl calls it."""
+        return f"fer-edge@{self.instance}.service" if self.instance else "fer-edge.service"
+
+    @property
+    def config(self) -> Path:
+        """Its configuration."""
+        return _CONFIGS / f"{self.instance or 'config'}.toml"
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return f"sudo systemd/install.sh{f' --instance {self.instance}' if self.instance else ''}"
+
+
+def unit_of(instance: str | None) -> Unit:
+    """The unit of an instance. Raises ConfigError where there can be none of that name."""
+    if instance and (not _NAME.fullmatch(instance) or instance in _TAKEN):
+        raise ConfigError(f"{instance!r} is no name of an instance: use a-z, 0-9, - and _, as in door")
+    return Unit(instance or "")
+
+
+class Sandbox:
+    """The settings of a unit's [Service] section, drop-ins included, in their order."""
+
+    def __init__(self, unit: Unit, fragment: Path) -> None:
+        """Read the files. Raises ConfigError where one cannot be read."""
+        self.unit = unit
+        self.settings: list[tuple[str, str]] = []
+        for path in (fragment, *_drop_ins(unit)):
+            try:
+                text = path.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{path}: cannot be read ({error})") from error
+            self.settings += [(key, _expand(value, unit)) for key, value in _service_lines(text)]
+
+    def forbids(self, host: str) -> bool:
+        """Whether the unit lets no packet through to a host. A name that nobody knows is taken for another machine."""
+        denied, allowed = self._networks("IPAddressDeny"), self._networks("IPAddressAllow")
+        addresses = _addresses(host)
+        if not addresses:
+            return bool(denied) and all(network.is_loopback for network in allowed)
+        return all(
+            any(address in network for network in denied) and not any(address in network for network in allowed)
+            for address in addresses
+        )
+
+    def hides(self, path: Path) -> bool:
+        """Whether the unit sees another folder in place of the one that holds this path."""
+        hidden: tuple[Path, ...] = ()
+        if self._last("ProtectHome") in {"yes", "true", "on", "1", "tmpfs"}:
+            hidden += _HOMES
+        if self._last("PrivateTmp") in {"yes", "true", "on", "1"}:
+            hidden += _TEMPORARY
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(folder) for folder in hidden)
+
+    def run(self, command: Sequence[str], credential: Path | None = None) -> int:
+        """Run a command as the service would be run, as root, and return its exit code.
+
+        Args:
+            command: its words.
+            credential: a file that the command finds at `credential_path()`.
+        """
+        properties = [f"{key}={value}" for key, value in self.settings if not _OF_ITS_LIFE.match(key)]
+        if credential:
+            properties.append(f"LoadCredential=config.toml:{credential.resolve()}")
+        options = ["--quiet", "--wait", "--pipe", "--collect", f"--unit={_CHECK_UNIT}"]
+        options += [f"--property={setting}" for setting in properties]
+        return subprocess.run(["systemd-run", *options, "--", *command], check=False).returncode  # noqa: S603, S607
+
+    def _last(self, key: str) -> str:
+        return next((value.lower() for name, value in reversed(self.settings) if name == key), "")
+
+    def _networks(self, key: str) -> list[_Network]:
+        found: list[_Network] = []
+        for name, value in self.settings:
+            if name == key and not value:
+                found = []  # an empty setting forgets those before
+            elif name == key:
+                for word in value.split():
+                    with suppress(ValueError):
+                        found += [ipaddress.ip_network(part, strict=False) for part in _NETWORKS.get(word, (word,))]
+        return found
+
+
+def credential_path() -> str:
+    """Where `Sandbox.run` puts its credential."""
+    return f"/run/credentials/{_CHECK_UNIT}/config.toml"
+
+
+def sandbox_of(unit: Unit, fragment: Path | None = None) -> Sandbox | None:
+    """The sandbox of a unit, or of the file that it will be installed from; None where it is not installed."""
+    template = "fer-edge@.service" if unit.instance else unit.name
+    installed = [path for folder in reversed(_FOLDERS) if (path := Path(folder, template)).is_file()]
+    found = fragment or next(iter(installed), None)
+    return Sandbox(unit, found) if found else None
+
+
+def can_run_units() -> bool:
+    """Whether this process may start units: systemd runs, and we are root."""
+    return os.geteuid() == 0 and Path("/run/systemd/system").is_dir() and shutil.which("systemd-run") is not None
+
+
+def _drop_ins(unit: Unit) -> list[Path]:
+    names = ["fer-edge@.service.d"] if unit.instance else []
+    folders = [Path(folder, name) for name in (*names, f"{unit.name}.d") for folder in _FOLDERS]
+    by_name = {path.name: path for folder in folders for path in folder.glob("*.conf")}
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def _service_lines(text: str) -> list[tuple[str, str]]:
+    section, found = "", []
+    for line in text.replace("\\\n", " ").splitlines():
+        stripped = line.strip()
+        if stripped.startswith("["):
+            section = stripped
+        elif section == "[Service]" and "=" in stripped and stripped[0] not in "#;":
+            key, _, value = stripped.partition("=")
+            found.append((key.strip(), value.strip()))
+    return found
+
+
+def _expand(value: str, unit: Unit) -> str:
+    """Replace the specifiers that our units use (systemd.unit(5))."""
+    known = {"%i": unit.instance, "%n": unit.name, "%%": "%"}
+    return re.sub(r"%[in%]", lambda found: known[found[0]], value)
+
+
+def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    with suppress(ValueError):
+        return [ipaddress.ip_address(host.partition("%")[0])]
+    with suppress(OSError, UnicodeError):
+        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in socket.getaddrinfo(host, None)]
+    return []

@@ -1,0 +1,85 @@
+"""`fer-edge service check` against the unit that ships: what its sandbox forbids is said, with the fix."""
+
+from pathlib import Path
+
+import pytest
+from tests.conftest import Run
+
+SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
+UNIT = SYSTEMD / "fer-edge.service"
+
+
+def write(folder: Path, text: str) -> Path:
+    config = folder / "config.toml"
+    config.write_text(text)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("text", "forbidden"),
+    [
+        ('[mqtt]\nhost = "127.0.0.1"', ""),
+        ('[mqtt]\nhost = "[::1]:1884"', ""),
+        ('[mqtt]\nhost = "192.168.1.2"', "mqtt.host 192.168.1.2"),
+        ('[mqtt]\nhost = "fe80::1%eth0"', "mqtt.host fe80::1%eth0"),
+        ('[mqtt]\nhost = "no-such-host.invalid"', "mqtt.host no-such-host.invalid"),
+        ('source = "rtsp://me:secret@10.0.0.3/live"', "source 10.0.0.3"),
+        ('source = "http://localhost:8090/cam"', ""),
+    ],
+)
+def test_a_connection_to_another_machine_needs_the_drop_in(
+    command: Run, tmp_path: Path, text: str, forbidden: str
+) -> None:
+    done = command("fer-edge", "service", "check", "--unit", UNIT, "--config", write(tmp_path, text))
+    assert done.returncode == (1 if forbidden else 0), done.stderr
+    assert forbidden in done.stderr
+    assert ("install.sh --allow-network" in done.stderr) == bool(forbidden)
+    assert "secret" not in done.stderr
+
+
+def test_the_drop_ins_allow_what_they_say(tmp_path: Path) -> None:
+    from fer_edge.device.unit import Sandbox, Unit
+
+    for drop_in, allowed, forbidden in (
+        ("", ["127.0.0.1", "::1"], ["192.168.1.2", "8.8.8.8", "fd00::1"]),
+        ("network.conf", ["192.168.1.2", "8.8.8.8", "fd00::1", "no-such-host.invalid"], []),
+        ("web.conf", ["192.168.1.2", "fd00::1", "::1"], ["8.8.8.8"]),
+    ):
+        text = UNIT.read_text() + ((SYSTEMD / "examples" / drop_in).read_text() if drop_in else "")
+        (tmp_path / "unit").write_text(text)
+        sandbox = Sandbox(Unit(), tmp_path / "unit")
+        assert [host for host in (*allowed, *forbidden) if sandbox.forbids(host)] == forbidden
+
+
+@pytest.mark.parametrize("key", ["model", "json", "record", "mqtt.cafile", "detector.cascade"])
+def test_a_file_in_a_folder_that_the_service_does_not_see_is_refused(command: Run, tmp_path: Path, key: str) -> None:
+    section, _, name = key.rpartition(".")
+    host = 'host = "localhost"\n' if section == "mqtt" else ""
+    config = write(tmp_path, f'source = "demo"\n[{section}]\n{host}{name} = "/home/pi/x"\n'.replace("[]\n", ""))
+    done = command("fer-edge", "service", "check", "--unit", UNIT, "--config", config)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {key} /home/pi/x: the service does not see what is in /home. "
+        "Move it to /var/lib/fer-edge, which the user fer-edge can read\n"
+    )
+
+
+def test_outputs_must_be_writable_and_a_source_readable(command: Run, tmp_path: Path) -> None:
+    for text, named in (
+        ('source = "demo"\njson = "/nonexistent/faces.jsonl"', "json /nonexistent/faces.jsonl: cannot be written"),
+        ('source = "/nonexistent/clip.mp4"', "source /nonexistent/clip.mp4: cannot be read"),
+    ):
+        done = command("fer-edge", "service", "check", "--here", "--config", write(tmp_path, text))
+        assert done.returncode == 2
+        assert named in done.stderr
+    good = f'source = "demo"\njson = "{tmp_path}/new.jsonl"'
+    done = command("fer-edge", "service", "check", "--here", "--config", write(tmp_path, good))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "new.jsonl").exists()
+
+
+def test_an_instance_has_a_name_that_fits_files_and_topics(command: Run) -> None:
+    for name in ("Door", "config", "a/b", "-x", "a.b"):
+        done = command("fer-edge", "service", "check", f"--instance={name}")
+        assert done.returncode == 2
+        assert "is no name of an instance" in done.stderr
