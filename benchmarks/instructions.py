@@ -82,13 +82,13 @@ def _work(counts: list[int]) -> None:
     with DemoSource() as source:
         image = source.render(scene)
     detector = open_detector(DetectorConfig())
-    shares = range(len(detector.regions(image.shape[1], image.shape[0])))
+    parts = range(len(detector.regions(image.shape[1], image.shape[0])))
     classifier = Classifier(load_bundle(find_bundle(DEFAULT_MODEL)), detector.crop_calibration)
     prediction = classifier.predict(np.zeros((classifier.input_size, classifier.input_size), np.uint8))
     following = _following(image, scene.box, classifier.labels, prediction)
     track = (Track(1, scene.box, 1.0, 0.0),)
     stages: dict[str, Callable[[int], object]] = {
-        "a whole scan": lambda _: [detector.detect(image, share) for share in shares],
+        "a whole scan": lambda _: [detector.detect(image, part) for part in parts],
         "a look": lambda _: detector.detect_near(image, scene.box),
         "crop and classify": lambda index: classifier.classify(Frame(image, 0.0, index), track),
         "follow and steady": following,
@@ -124,7 +124,7 @@ class _Certain:
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         return (FaceBox(0, 0, width, height),)
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:  # noqa: ARG002
         return [self._box]
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:  # noqa: ARG002

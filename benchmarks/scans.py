@@ -65,8 +65,8 @@ def main(data: Annotated[Path, typer.Argument(envvar="FER_DATA")], count: int = 
         for face in faces:
             image, truth = _drawn(wall, face, light, rng)
             start = time.process_time()
-            shares = range(len(detector.regions(image.shape[1], image.shape[0])))
-            boxes = [box for share in shares for box in detector.detect(image, share)]
+            parts = range(len(detector.regions(image.shape[1], image.shape[0])))
+            boxes = [box for part in parts for box in detector.detect(image, part)]
             spent += time.process_time() - start
             scores = [box.score + _looked(detector, image, box) for box in boxes]
             credible = [box for box, score in zip(boxes, scores, strict=True) if score >= detector.credible]

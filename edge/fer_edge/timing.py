@@ -61,10 +61,10 @@ class TimedDetector:
         """Call the detector."""
         return self._detector.regions(width, height)
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
         """Call the detector."""
         with self._stopwatch:
-            return self._detector.detect(image, share)
+            return self._detector.detect(image, part)
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
         """Call the detector."""

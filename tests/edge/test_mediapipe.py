@@ -109,7 +109,7 @@ def test_tiles_for_faces_that_are_not_wanted_are_left_out() -> None:
 def test_a_small_face_is_found_in_tiles_and_where_it_is(detector: Detector, x: int) -> None:
     place = FaceBox(x, 200, 26, 26)
     image = scene(place=place, size=(640, 360), grey=20)
-    whole, *tiles = (detector.detect(image, share) for share in range(len(detector.regions(640, 360))))
+    whole, *tiles = (detector.detect(image, part) for part in range(len(detector.regions(640, 360))))
     boxes = [box for found in tiles for box in found]
     assert boxes
     assert all(iou(detector.crop_calibration.apply(box), place) > 0.4 for box in boxes)
@@ -122,7 +122,7 @@ def test_a_small_face_is_found_in_tiles_and_where_it_is(detector: Detector, x: i
 def test_tiles_are_searched_in_the_large_picture_and_the_whole_frame_in_the_small_one(detector: Detector) -> None:
     place = FaceBox(1400, 700, 60, 60)
     frame = Frame(scene(place=place, size=(1920, 1080), grey=20), small=np.zeros((180, 320, 3), np.uint8))
-    found = [box for share in range(len(detector.regions(1920, 1080))) for box in scan(detector, frame, share)]
+    found = [box for part in range(len(detector.regions(1920, 1080))) for box in scan(detector, frame, part)]
     assert found, "the small picture shows nothing"
     assert all(iou(detector.crop_calibration.apply(box), place) > 0.4 for box in found)
     large = Frame(scene(place=FaceBox(1200, 300, 500, 500), size=(1920, 1080)))

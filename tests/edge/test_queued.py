@@ -55,7 +55,7 @@ def test_a_live_source_goes_on_and_loses_the_oldest(caplog: pytest.LogCaptureFix
     assert gate.taken[-10:] == list(range(90, 100))
     assert gate.taken == sorted(gate.taken)
     assert len(gate.taken) < 20
-    assert [record.message for record in caplog.records] == ["the gate is slower than the source: frames are left out"]
+    assert [record.message for record in caplog.records] == ["the gate is slower than the source: frames are dropped"]
 
 
 def test_a_sink_that_has_had_enough_ends_the_run() -> None:

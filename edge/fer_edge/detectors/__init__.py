@@ -29,12 +29,12 @@ class Detector(Protocol):
         """
         ...
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
         """Search an image.
 
         Args:
             image: shape (H, W, 3), BGR, uint8.
-            share: a part of a scan, as an index into `regions`; None searches the image fully.
+            part: a part of a scan, as an index into `regions`; None searches the image fully.
         """
         ...
 
@@ -63,20 +63,20 @@ def open_detector(config: DetectorConfig) -> Detector:
     return _LOADERS[config.name](config)
 
 
-def scan(detector: Detector, frame: Frame, share: int | None = None) -> list[FaceBox]:
+def scan(detector: Detector, frame: Frame, part: int | None = None) -> list[FaceBox]:
     """Search a frame fully, or do one part of a scan; boxes in pixels of the frame.
 
     If the camera also made a small image, that one is searched, except for tiles, which show small faces.
     """
     height, width = frame.image.shape[:2]
     small = frame.small
-    is_tile = share is not None and detector.regions(width, height)[share] != FaceBox(0, 0, width, height)
+    is_tile = part is not None and detector.regions(width, height)[part] != FaceBox(0, 0, width, height)
     if small is None or is_tile:
-        return detector.detect(frame.image, share)
+        return detector.detect(frame.image, part)
     x, y = width / small.shape[1], height / small.shape[0]
     return [
         replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y)
-        for box in detector.detect(small, share)
+        for box in detector.detect(small, part)
     ]
 
 

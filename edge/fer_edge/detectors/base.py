@@ -30,7 +30,7 @@ class BaseDetector(ABC):
         """Return the parts of a scan: here one, the whole frame of `width` x `height` pixels."""
         return [FaceBox(0, 0, width, height)]
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:  # noqa: ARG002 - there is only one part
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:  # noqa: ARG002 - there is only one part
         """Search a whole image, shape (H, W, 3), BGR, uint8."""
         return self.find_faces(image)
 

@@ -73,20 +73,20 @@ class HaarDetector:
         """Three parts search the whole frame, for faces of three sizes; the tiles search for small ones."""
         if (width, height) not in self._regions:
             whole = FaceBox(0, 0, width, height)
-            self._regions[width, height] = (whole,) * len(_SHARES) + tuple(self._tiles(width, height))
+            self._regions[width, height] = (whole,) * len(_SCAN_PARTS) + tuple(self._tiles(width, height))
         return self._regions[width, height]
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
         """Search the whole image, or do one part of a fast scan.
 
         A fast scan misses a third of the faces, which is enough for a video, where the next scan comes soon.
         """
-        if share is None:
+        if part is None:
             return self._sure(self._search_fully(image))
-        if share < len(_SHARES):
-            return self._sure(self._scan_whole(image, share))
+        if part < len(_SCAN_PARTS):
+            return self._sure(self._scan_whole(image, part))
         height, width = image.shape[:2]
-        return self._sure(self._scan_tile(image, self.regions(width, height)[share]))
+        return self._sure(self._scan_tile(image, self.regions(width, height)[part]))
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
         """Search near the expected box: with the last tilt, then with more and less tilt, then for a turned head."""
@@ -123,11 +123,11 @@ class HaarDetector:
         """Side of the smallest face that a whole scan finds, in pixels of the frame."""
         return max(_COARSE / self._scale(width), float(self._config.min_face))
 
-    def _scan_whole(self, image: Image, share: int) -> list[FaceBox]:
+    def _scan_whole(self, image: Image, part: int) -> list[FaceBox]:
         grey = to_grey(image)
         scale = _COARSE / self._smallest_coarse(grey.shape[1])
         found: list[FaceBox] = []
-        for smallest, largest in _SHARES[share]:
+        for smallest, largest in _SCAN_PARTS[part]:
             found += self._scan(grey, scale, (smallest, largest))
         return distinct(found, _SAME)
 
@@ -180,7 +180,7 @@ class HaarDetector:
 
 
 # Each part of a whole scan searches for faces of these sides, in pixels of the scaled frame.
-_SHARES = (((_COARSE, 28.0),), ((28.0, 36.0),), ((40.0, math.inf),))
+_SCAN_PARTS = (((_COARSE, 28.0),), ((28.0, 36.0),), ((40.0, math.inf),))
 
 
 def _poses(roll: float) -> Iterable[tuple[float, int]]:

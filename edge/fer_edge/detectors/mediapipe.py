@@ -66,11 +66,11 @@ class MediaPipeDetector:
         """The whole frame, then tiles: each is one run of the full-range model."""
         return _regions(width, height, self._min_face)
 
-    def detect(self, image: Image, share: int | None = None) -> list[FaceBox]:
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
         """Search the image fully, with finer tiles and a border, or do one part of a scan."""
         height, width = image.shape[:2]
-        if share is not None:
-            return self._search(image, self.regions(width, height)[share], self._score)
+        if part is not None:
+            return self._search(image, self.regions(width, height)[part], self._score)
         found = [box for region in self.regions(width, height) for box in self._search(image, region, self._score)]
         for region in _fine_tiles(width, height, self._full.side):
             found += self._search(image, region, max(self._score, _FINE_SCORE))

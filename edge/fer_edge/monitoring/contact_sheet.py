@@ -1,4 +1,4 @@
-"""All samples on one picture."""
+"""Draw all samples on one image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from fer_edge.errors import ConfigError, reason
 from fer_edge.monitoring.samples import SampleFolder
 
-# Pixels: the side of a face, the height of the two lines of text below it.
+# These are the side of a face and the height of the two lines of text below it, in pixels.
 _FACE, _TEXT = 96, 30
 _COLUMNS = 10
 
@@ -20,7 +20,7 @@ def write_sheet(folder: SampleFolder, out: Path) -> int:
     """Draw each sample, the model's label and the given one below it; return how many.
 
     Raises:
-        ConfigError: there are none, or the picture cannot be written.
+        ConfigError: there are none, or the image cannot be written.
     """
     samples, labels = folder.samples(), folder.labels()
     if not samples:

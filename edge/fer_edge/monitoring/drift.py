@@ -1,4 +1,4 @@
-"""Whether what a device sees has changed: histograms of recent faces against those of a reference week.
+"""Detect drift: compare histograms of recent faces with those of a reference week.
 
 Population stability index (PSI) and its thresholds 0.1 and 0.25: Siddiqi, "Credit Risk Scorecards", 2006. Its size by
 chance alone: Yurdakul, "Statistical properties of the population stability index", 2018. Jensen-Shannon distance:
@@ -21,20 +21,20 @@ from fer_edge.monitoring.period import Period
 State = Literal["ok", "watch", "drifted", "too little data"]
 Histogram = npt.NDArray[np.float64]
 
-# PSI beyond chance at which a feature is to be watched, and at which it has drifted. A state is left only below
-# `_RELEASE` times its threshold.
+# From these PSI values beyond chance on, a feature is watched or has drifted. A state ends only below `_RELEASE` times
+# its threshold.
 WATCH, DRIFTED = 0.1, 0.25
 _RELEASE = 0.7
-# Faces and people that a comparison needs on either side.
+# A comparison needs this many faces and people on each side.
 LEAST_SAMPLES, LEAST_PEOPLE = 300, 10
-# Added to each bin's count, so that an empty bin gives no infinite distance.
+# This is added to each bin's count, so that an empty bin gives no infinite distance.
 _SMOOTHING = 0.5
-# A difference is not chance if it is this many times as large as those among the days of the reference.
+# A difference is not chance if it is this many times as large as the differences between days of the reference.
 _DAY_FACTOR = 2.0
-# Into so many groups of about equal counts the bins are merged.
+# Bins are merged into this many groups of about equal counts.
 _GROUPS = 5
 
-# What it means when the mean of a feature is higher or lower than it was.
+# These sentences describe a feature whose mean is higher or lower than before.
 _DIRECTIONS = {
     "confidence": ("labels are surer", "labels are less sure"),
     "entropy": ("expressions are more mixed", "expressions are clearer"),
@@ -51,9 +51,9 @@ class FeatureDrift:
     """How one feature compares with the reference.
 
     Attributes:
-        name: the feature's.
+        name: name of the feature.
         psi: population stability index, 0 if equal.
-        by_chance: the PSI that days of the reference, or chance alone, reach.
+        by_chance: the PSI that is expected without drift.
         distance: Jensen-Shannon distance, 0..1.
         before: mean in the reference, in the feature's unit.
         now: mean of the recent faces.
@@ -73,7 +73,7 @@ class FeatureDrift:
 
     @property
     def sentence(self) -> str:
-        """What changed, for people."""
+        """Describe the change."""
         higher, lower = _DIRECTIONS[self.name]
         return higher if self.now > self.before else lower
 
@@ -95,13 +95,13 @@ class DriftReport:
 
 def psi(one: Histogram, other: Histogram) -> float:
     """Population stability index of two histograms of counts, shape (B,) each."""
-    p, q = _shares(one), _shares(other)
+    p, q = _fractions(one), _fractions(other)
     return float(((p - q) * np.log(p / q)).sum())
 
 
 def js_distance(one: Histogram, other: Histogram) -> float:
-    """Jensen-Shannon distance of two histograms of counts, shape (B,) each: 0 equal, 1 without anything in common."""
-    p, q = _shares(one), _shares(other)
+    """Jensen-Shannon distance of two histograms of counts, shape (B,) each: 0 if equal, 1 if disjoint."""
+    p, q = _fractions(one), _fractions(other)
     middle = (p + q) / 2
     divergence = ((p * np.log2(p / middle)).sum() + (q * np.log2(q / middle)).sum()) / 2
     return math.sqrt(max(float(divergence), 0.0))
@@ -111,9 +111,9 @@ def compare(reference: Sequence[Period], recent: Sequence[Period], before: State
     """Compare recent faces with a reference.
 
     Args:
-        reference: one period per day; their differences among themselves are no drift.
-        recent: the last days, one period each: a feature has drifted if it did on each of them, in one direction.
-        before: the state until now, which is not left at once.
+        reference: one period per day; differences between these days are no drift.
+        recent: the last days, one period each. A feature must drift on each of them, in one direction.
+        before: the previous state, for hysteresis.
     """
     whole = _sum(reference)
     for period, what in ((whole, "the reference"), *((day, "one of the last days") for day in recent)):
@@ -138,7 +138,7 @@ def _state(excess: float, before: State) -> State:
 
 
 def _lasting_drift(feature: Feature, days: Sequence[Period], whole: Period, recent: Sequence[Period]) -> FeatureDrift:
-    """The smallest drift of the recent days; none where they differ in direction."""
+    """The smallest drift of the recent days; none if their directions differ."""
     drifts = [_feature_drift(feature, days, whole, day) for day in recent]
     smallest = min(drifts, key=lambda drift: drift.excess)
     one_way = len({drift.sentence for drift in drifts}) == 1
@@ -159,7 +159,7 @@ def _feature_drift(feature: Feature, days: Sequence[Period], whole: Period, rece
 
 
 def _equal_groups(reference: Histogram) -> list[int]:
-    """Where to begin groups of bins that each hold about a fifth of the reference: few bins have little noise."""
+    """The first bins of groups that each hold about a fifth of the reference: fewer bins have less noise."""
     starts, held = [0], 0.0
     for index, count in enumerate(reference[:-1]):
         held += count
@@ -170,11 +170,11 @@ def _equal_groups(reference: Histogram) -> list[int]:
 
 
 def _by_chance(days: Sequence[Histogram], reference: Histogram, people_before: int, people_now: int) -> float:
-    """The PSI to expect without drift.
+    """The PSI that is expected without drift.
 
-    One person is sampled many times, so people count as samples, not faces, and half of them, since some stay longer
-    than others. By chance alone that gives (B - 1)(1/n + 1/m) for B bins, and 2 standard deviations more. And one day
-    of the reference differs from its other days: by the weather, by who came.
+    One person is sampled many times, so people count as samples, not faces; and only half of them, since some stay
+    longer than others. Chance then gives (B - 1)(1/n + 1/m) for B bins, plus 2 standard deviations. Also, each day of
+    the reference differs from the other days, by the weather and the visitors.
     """
     freedom = max(len(reference) - 1, 1)
     by_people = (2 / people_before + 2 / people_now) * (freedom + 2 * math.sqrt(2 * freedom))
@@ -203,6 +203,6 @@ def _histogram(feature: Feature, period: Period, groups: Sequence[int] | None = 
     return bins if groups is None else np.asarray(np.add.reduceat(bins, groups), np.float64)
 
 
-def _shares(counts: Histogram) -> Histogram:
+def _fractions(counts: Histogram) -> Histogram:
     smoothed = np.maximum(counts, 0) + _SMOOTHING
     return np.asarray(smoothed / smoothed.sum(), np.float64)

@@ -38,7 +38,7 @@ def read_drift(path: Path, now: int, before: State = "ok") -> DriftReport:
     Args:
         path: a usage record.
         now: seconds since 1970, UTC.
-        before: the state until now.
+        before: the previous state.
 
     Raises:
         ConfigError: it cannot be read.
@@ -68,7 +68,7 @@ class DriftWatch:
         self._read_at: float | None = None
 
     def update(self) -> None:
-        """Read the drift if an hour has passed. A record that cannot be read at the moment is read next time."""
+        """Read the drift if an hour has passed. If the record cannot be read, it is read the next time."""
         now = self._clock()
         if self._read_at is not None and 0 <= now - self._read_at < HOUR:
             return

@@ -1,4 +1,4 @@
-"""The features whose distribution is recorded, and their fixed bins."""
+"""The recorded features and their fixed bins."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Feature:
 
     Attributes:
         name: its key in the record.
-        unit: of its values.
-        edges: between the bins, ascending: bin 0 lies below the first, the last bin from the last one upwards.
+        unit: unit of its values.
+        edges: edges between the bins, ascending: bin 0 is below the first, the last bin starts at the last one.
     """
 
     name: str
@@ -27,12 +27,12 @@ class Feature:
         return bisect_right(self.edges, value)
 
     def centres(self) -> tuple[float, ...]:
-        """One typical value for each bin, for means: between its edges; at the nearest edge for the two outer bins."""
+        """One value per bin, for means: between its edges, or the nearest edge for the two outer bins."""
         middles = tuple((low + high) / 2 for low, high in pairwise(self.edges))
         return (self.edges[0], *middles, self.edges[-1])
 
     def mean(self, counts: Counter[int]) -> float | None:
-        """The mean of a histogram, as exact as its bins are fine; None without values."""
+        """The mean of a histogram, with the precision of its bins; None without values."""
         total = sum(counts.values())
         centres = self.centres()
         return sum(centres[index] * count for index, count in counts.items()) / total if total else None
@@ -42,9 +42,9 @@ def _steps(start: float, stop: float, count: int) -> tuple[float, ...]:
     return tuple(round(start + (stop - start) * index / count, 6) for index in range(1, count))
 
 
-# Of each face once per second while it is seen. Entropy is divided by that of equal probabilities. Size is the longer
-# side of the box. Brightness, contrast (standard deviation) and sharpness (variance of the Laplacian; Pech-Pacheco et
-# al., 2000, doi:10.1109/ICPR.2000.903548) are those of the 48x48 crop that the model read.
+# These are recorded once per second for each face in view. Entropy is divided by that of equal probabilities. Size is
+# the longer side of the box. Brightness, contrast (standard deviation) and sharpness (variance of the Laplacian;
+# Pech-Pacheco et al., 2000, doi:10.1109/ICPR.2000.903548) are those of the model's 48x48 input.
 FACE_FEATURES = (
     Feature("confidence", "0..1", _steps(0, 1, 20)),
     Feature("entropy", "0..1", _steps(0, 1, 20)),
@@ -54,7 +54,7 @@ FACE_FEATURES = (
     Feature("sharpness", "grey levels squared", tuple(float(2**power) for power in range(1, 14))),
     Feature("score", "0..1", _steps(0, 1, 10)),
 )
-# Of each frame.
+# This is recorded for each frame.
 LATENCY = Feature("latency", "ms", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000))
 
 FEATURES = {feature.name: feature for feature in (*FACE_FEATURES, LATENCY)}

@@ -1,7 +1,7 @@
-"""How often the model is right on this device, by the labels that its owner gave to samples.
+"""Measure the model's accuracy on this device, by the labels that its owner gave to samples.
 
-Interval: Wilson, 1927, doi:10.1080/01621459.1927.10502953. Samples are balanced, so each counts as many faces as were
-seen of its kind (post-stratification), and the interval is that of the effective number of samples (Kish, 1965).
+Interval: Wilson, 1927, doi:10.1080/01621459.1927.10502953. Samples are balanced, so each is weighted by the number of
+faces that were seen of its kind (post-stratification). The interval uses the effective number of samples (Kish, 1965).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 from fer_edge.labels import FERPLUS8
 from fer_edge.monitoring.sample import NO_FACE, SKIPPED, LabelledSample
 
-# Of the normal distribution, for intervals of 95 %.
+# This is the 97.5th percentile of the normal distribution, for 95 % intervals.
 _Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A measured share, 0..1, with the bounds of its 95 % interval."""
+    """A measured fraction, 0..1, with the bounds of its 95 % interval."""
 
     value: float
     low: float
@@ -30,20 +30,20 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredAccuracy:
-    """What labelled samples say of a model.
+    """The accuracy of a model on labelled samples.
 
     Attributes:
         model: name@version.
         first_day: local date of the oldest sample.
-        last_day: of the newest.
+        last_day: local date of the newest sample.
         labelled: faces with a label.
         no_faces: samples that show no face.
-        skipped: samples that a person could not tell.
-        accuracy: as faces occur on this device; None without labels.
-        of_samples: accuracy of the samples alone, which are balanced.
-        confidence: mean confidence, as faces occur.
-        recall: per label that was given.
-        confusion: how often each given label (outer key) was read as each label (inner key).
+        skipped: samples that a person could not label.
+        accuracy: accuracy on faces as they occur on this device; None without labels.
+        of_samples: accuracy on the balanced samples.
+        confidence: mean confidence on faces as they occur.
+        recall: recall per given label.
+        confusion: counts per given label (outer key) and predicted label (inner key).
     """
 
     model: str
@@ -64,7 +64,7 @@ class MeasuredAccuracy:
 
 
 def wilson(right: float, count: float) -> Rate:
-    """A share of `right` of `count` (above 0; need not be whole) with its 95 % Wilson score interval."""
+    """The fraction `right` / `count` (above 0; need not be whole) with its 95 % Wilson score interval."""
     share = right / count
     centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z / (1 + _Z**2 / count) * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
@@ -77,8 +77,8 @@ def measure(labelled: Iterable[LabelledSample], seen: Mapping[str, Mapping[str, 
     A label that the model does not have, such as contempt of seven classes, is always wrong.
 
     Args:
-        labelled: what was said of samples.
-        seen: how many faces each day had, by stratum.
+        labelled: the labelled samples.
+        seen: number of faces per day and stratum.
     """
     answers = sorted(labelled, key=lambda one: one.sample.taken_at)
     if not answers:
@@ -107,7 +107,7 @@ def measure(labelled: Iterable[LabelledSample], seen: Mapping[str, Mapping[str, 
 
 
 def by_month(labelled: Iterable[LabelledSample], seen: Mapping[str, Mapping[str, int]]) -> dict[str, MeasuredAccuracy]:
-    """The same for each local month, as in 2026-11, in order of time."""
+    """Measure each local month, such as 2026-11, in order of time."""
     months: dict[str, list[LabelledSample]] = {}
     for one in sorted(labelled, key=lambda one: one.sample.taken_at):
         months.setdefault(one.sample.day[:7], []).append(one)
@@ -118,7 +118,7 @@ def by_month(labelled: Iterable[LabelledSample], seen: Mapping[str, Mapping[str,
 def _weights(
     faces: Sequence[LabelledSample], answers: Sequence[LabelledSample], seen: Mapping[str, Mapping[str, int]]
 ) -> list[float]:
-    """For how many faces each labelled one stands: those of its stratum, on the days that were labelled."""
+    """The number of faces that each labelled one represents: those of its stratum, on the labelled days."""
     total: Counter[str] = Counter()
     for day in {one.sample.day for one in answers}:
         total.update(seen.get(day, {}))

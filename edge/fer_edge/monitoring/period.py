@@ -1,4 +1,4 @@
-"""The counts of one period: a minute, or longer when periods are added up."""
+"""The counts of one period: a minute, or a longer time when periods are added."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from fer_edge.monitoring.histograms import FEATURES
 
-# The plain numbers of a period, which are added up.
+# These numbers of periods are simply added.
 _COUNTS = ("frames", "dropped", "people", "camera_losses", "camera_lost_s", "clock_step_s")
 
 
@@ -18,16 +18,16 @@ class Period:
     """What was seen in one period.
 
     Attributes:
-        frames: that were processed.
-        dropped: frames of a live source that came too fast.
-        people: tracks that began.
+        frames: processed frames.
+        dropped: dropped frames of a live source.
+        people: new tracks.
         camera_losses: how often the camera was lost.
         camera_lost_s: seconds without a camera.
         clock_step_s: seconds by which the system's clock was set forward, or back if negative.
-        face_s: seconds for which each label was shown, added up over faces; `uncertain` is a label too.
-        visits: how many tracks showed each label, each track once per label.
-        histograms: by feature, how many values fell into each bin.
-        hottest: the board's highest temperature in degrees Celsius; None where it does not tell.
+        face_s: seconds per shown label, summed over faces; `uncertain` is a label too.
+        visits: tracks per label, each track once per label.
+        histograms: values per bin, by feature.
+        hottest: the board's highest temperature in degrees Celsius; None if unknown.
     """
 
     frames: int = 0
@@ -63,7 +63,7 @@ class Period:
         return self == Period()
 
     def as_json(self) -> str:
-        """One compact JSON object, in which what is zero or empty is left out."""
+        """One compact JSON object without zero and empty values."""
         plain: dict[str, Any] = {name: round(getattr(self, name), 3) for name in _COUNTS if getattr(self, name)}
         if self.face_s:
             plain["face_s"] = {label: round(seconds, 1) for label, seconds in self.face_s.items()}
@@ -78,7 +78,7 @@ class Period:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `as_json` wrote. Raises ValueError where it is something else."""
+        """Parse the result of `as_json`. Raises ValueError for anything else."""
         try:
             plain = json.loads(text)
             period = cls(**{name: plain[name] for name in _COUNTS if name in plain})

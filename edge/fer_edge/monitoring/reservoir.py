@@ -1,7 +1,7 @@
-"""Which of many faces to keep, so that few pictures stand for all days and all expressions.
+"""Choose which of many faces to keep, so that few images represent all days and all expressions.
 
-Balanced reservoir sampling: Chrysakis and Moens, "Online continual learning from imbalanced data", ICML 2020. The
-faces that are kept of a stratum are a uniform sample of those that were seen in it.
+Balanced reservoir sampling: Chrysakis and Moens, "Online continual learning from imbalanced data", ICML 2020. The kept
+faces of a stratum are a uniform sample of all faces in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Container
 
 
 class BalancedReservoir:
-    """Keeps at most `capacity` items of a stream; when it is full, the largest stratum of the largest day gives way."""
+    """Keeps at most `capacity` items of a stream. When full, it drops items of the largest day's largest stratum."""
 
     def __init__(self, capacity: int, rng: random.Random) -> None:
         # How many items each day had in each stratum, kept or not.
@@ -25,29 +25,29 @@ class BalancedReservoir:
         return sum(self._day_size(day) for day in self._kept)
 
     def restore(self, item: str, day: str, stratum: str) -> None:
-        """Take an item that was kept earlier. The caller restores `seen`."""
+        """Add an item that was kept earlier. The caller restores `seen`."""
         self._kept[day][stratum].append(item)
 
     def forget_before(self, day: str) -> None:
-        """Drop the items of earlier days; days compare as their names do."""
+        """Drop the items of earlier days; days are compared by their names."""
         for earlier in [name for name in self._kept if name < day]:
             del self._kept[earlier]
 
     def shrink(self, valued: Container[str] = ()) -> list[str]:
-        """Give up what is more than the capacity, and return it."""
+        """Drop items beyond the capacity, and return them."""
         return [self._take(self._largest_stratum(), valued) for _ in range(len(self) - self._capacity)]
 
     def offer(self, item: str, day: str, stratum: str, valued: Container[str] = ()) -> tuple[bool, str | None]:
-        """See one more item.
+        """Offer one more item.
 
         Args:
             item: its name.
-            day: on which it was seen.
-            stratum: what it counts as.
-            valued: items that give way only if their stratum has no others.
+            day: its day.
+            stratum: its stratum.
+            valued: items that are dropped only if their stratum has no others.
 
         Returns:
-            Whether it is kept, and which item gives way to it, if any.
+            Whether it is kept, and the item that is dropped for it, if any.
         """
         self.seen[day][stratum] += 1
         mine, seen = self._kept[day][stratum], self.seen[day][stratum]

@@ -1,4 +1,4 @@
-"""One sampled face: what the model said of it, and what a person said."""
+"""One sampled face, with the model's prediction and a person's label."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any, Self
 from fer_edge.labels import FERPLUS8
 
 SKIPPED, NO_FACE = "skipped", "not a face"
-# What a person may say of a sample.
+# A person may give a sample one of these answers.
 ANSWERS = (*FERPLUS8, SKIPPED, NO_FACE)
 ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-# Confidence below the first, below the second, and above: a sample has as many of each as it can.
+# These are bands of confidence with their upper limits; samples are balanced over them.
 _BANDS = ((0.5, "low"), (0.8, "medium"), (1.1, "high"))
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the model said of one face.
+    """One face and the model's prediction.
 
     Attributes:
-        id: its files' name.
+        id: name of its files.
         taken_at: seconds since 1970, UTC.
-        label: the model's, of this picture alone.
+        label: the model's label for this image alone.
         confidence: the probability of that label, 0..1.
-        shown: the steadied label that was shown at that moment.
+        shown: the smoothed label that was shown at that moment.
         model: name@version.
     """
 
@@ -46,12 +46,12 @@ class Sample:
 
     @property
     def stratum(self) -> str:
-        """Label and band of confidence, by which samples are balanced."""
+        """Label and band of confidence; samples are balanced over these strata."""
         return f"{self.label} {next(name for limit, name in _BANDS if self.confidence < limit)}"
 
     @classmethod
     def parse(cls, plain: Any) -> Self:  # noqa: ANN401 - JSON
-        """Read what `asdict` gave. Raises ValueError where it is something else."""
+        """Parse the result of `asdict`. Raises ValueError for anything else."""
         try:
             sample = cls(**{name: kind(plain[name]) for name, kind in _FIELDS.items()})
         except (KeyError, TypeError) as error:
@@ -66,12 +66,12 @@ _FIELDS = {"id": str, "taken_at": int, "label": str, "confidence": float, "shown
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """A sample and what a person saw in it: one of `ANSWERS`."""
+    """A sample and a person's answer, one of `ANSWERS`."""
 
     sample: Sample
     answer: str
 
 
 def new_id(taken_at: float) -> str:
-    """A name for a sample: the time in UTC, and chance, so that two never share one."""
+    """A unique name for a sample: the time in UTC and a random number."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(taken_at)) + f"-{os.urandom(3).hex()}"

@@ -1,4 +1,4 @@
-"""Labelled samples as a folder that a workstation trains on."""
+"""Export labelled samples to a folder for training on a workstation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ COLUMNS = ("file", "day", "label", "read_as", "confidence", "model")
 
 
 def export_samples(folder: SampleFolder, out: Path, *, everything: bool) -> int:
-    """Write faces and `samples.csv` to a new folder, whole or not at all; return how many.
+    """Write faces and `samples.csv` to a new folder, atomically; return the number of faces.
 
     Args:
-        folder: of the samples.
+        folder: folder of the samples.
         out: a folder that does not exist yet, or is empty.
-        everything: whether samples without a label go along, with an empty one.
+        everything: whether to export samples without a label too; their label is empty.
 
     Raises:
-        ConfigError: there is nothing to export, `out` is in the way, or it cannot be written.
+        ConfigError: there is nothing to export, or `out` is not empty or cannot be written.
     """
     labels = folder.labels()
     answers = {sample: labels[sample.id].answer if sample.id in labels else "" for sample in folder.samples()}

@@ -22,17 +22,17 @@ from fer_edge.types import FrameResult, Image, TrackedFace
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two pictures of one face that may become its sample.
+# Every so many seconds, an image of a face may become its sample.
 _INTERVAL = 1.0
-# Days for which the counts are kept.
+# The counts are kept for this many days.
 _COUNTS_KEPT = 400
-# Seconds between two writes of the counts, which also delete what is too old.
+# The counts are written, and old samples deleted, every so many seconds.
 _MINUTE = 60.0
 
 
 @dataclass(slots=True)
 class _Visit:
-    """One face for as long as it is followed. Of its pictures one is chosen by chance, each as likely as the others."""
+    """One face as long as it is tracked. One of its images is chosen at random, all with the same probability."""
 
     pictures: int = 0
     seen_at: float = float("-inf")
@@ -70,7 +70,7 @@ class Sampler(Sink):
         self._tidied_at = float("-inf")
 
     def __enter__(self) -> Self:
-        """Open the folder, and delete what is too old. Raises ConfigError."""
+        """Open the folder, and delete old samples. Raises ConfigError."""
         self._folder.create()
         try:
             self._lock = (self._folder.folder / LOCK_FILE).open("wb")
@@ -92,13 +92,13 @@ class Sampler(Sink):
         for visit in self._visits.values():
             self._worker.submit(self._keep, visit)
         self._visits.clear()
-        self._worker.submit(self._tidy).exception()  # what went wrong was said before
+        self._worker.submit(self._tidy).exception()  # errors were logged before
         self._worker.shutdown()
         if self._lock:
             self._lock.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Choose a picture of each face; a face that has left is offered as a sample."""
+        """Choose an image of each face; a face that has left is offered as a sample."""
         now = result.frame.captured_at
         for face in result.visible_faces:
             if face.track.missed_s == 0 and face.raw.crop is not None:
@@ -115,7 +115,7 @@ class Sampler(Sink):
             visit.crop, visit.face, visit.taken_at = crop.copy(), face, self._clock()
 
     def _keep(self, visit: _Visit) -> None:
-        """In the worker: what cannot be written is said once."""
+        """Runs in the worker: a failure to write is logged once."""
         if visit.face is None or visit.crop is None:
             return
         raw = visit.face.raw
@@ -139,7 +139,7 @@ class Sampler(Sink):
         self.trouble = ""
 
     def _tidy(self) -> None:
-        """Delete what is too old, and write how many faces were seen."""
+        """Delete old samples, and write the numbers of seen faces."""
         self._tidied_at = self._clock()
         today = datetime.fromtimestamp(self._clock()).astimezone().date()
         self._reservoir.forget_before((today - timedelta(days=self._days)).isoformat())

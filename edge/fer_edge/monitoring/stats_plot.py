@@ -1,4 +1,4 @@
-"""A picture of a usage record: face time per label, and how many frames were read."""
+"""Plot a usage record: face time per label, and frames per second."""
 
 from __future__ import annotations
 

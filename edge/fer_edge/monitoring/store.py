@@ -67,7 +67,7 @@ class Row:
 
 
 class UsageStore:
-    """A context manager that writes a usage record. One process at a time: the file is locked meanwhile."""
+    """A context manager that writes a usage record and locks the file for other processes."""
 
     def __init__(self, path: Path, model: ModelIdentity) -> None:
         self.path = path
@@ -76,7 +76,7 @@ class UsageStore:
         self._tidied_at: float | None = None
 
     def __enter__(self) -> Self:
-        """Open the record. One that is damaged or of a newer version is renamed, and a new one is begun.
+        """Open the record. A damaged or newer one is renamed, and a new one is started.
 
         Raises:
             ConfigError: it cannot be written, or another process writes it.
@@ -101,10 +101,10 @@ class UsageStore:
         self._close_lock()
 
     def append(self, start: int, period: Period) -> None:
-        """Add one minute. Either all of it is on the disk afterwards, or nothing.
+        """Add one minute, atomically.
 
         Raises:
-            OSError: no space is left, or another program has locked the file: try again later.
+            OSError: the disk is full, or another program has locked the file. Try again later.
         """
         try:
             self._prepare()
@@ -117,7 +117,7 @@ class UsageStore:
             raise OSError(str(error)) from error
 
     def _prepare(self) -> None:
-        """Make the tables, unless they are there."""
+        """Create the tables if they do not exist."""
         try:
             version = self._version()
         except sqlite3.OperationalError:
@@ -203,7 +203,7 @@ def _pack(period: Period) -> bytes:
 
 
 def _unpack(content: bytes) -> Period:
-    """Raises ValueError where it is no period."""
+    """Unpack a period. Raises ValueError if it is none."""
     try:
         return Period.from_json(zlib.decompress(content).decode())
     except (zlib.error, TypeError) as error:

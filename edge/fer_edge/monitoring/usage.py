@@ -1,4 +1,4 @@
-"""Counts what is seen, minute by minute, and writes it where frames do not wait for it."""
+"""Count what is seen, minute by minute, and write the counts without delaying frames."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from fer_edge.types import FrameResult, TrackedFace
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two samples of one face's features: its pictures resemble one another.
+# A face's features are sampled every so many seconds, since its images are similar.
 _SAMPLE_INTERVAL = 1.0
-# The longest time that one frame stands for: after a gap nobody knows who was there.
+# One frame counts for at most this many seconds: during a gap nobody knows who was there.
 _LONGEST_FRAME_S = 1.0
-# Seconds by which the clock may drift from the monotonic one before it counts as set.
+# If the clock differs from the monotonic one by this many seconds, it was set.
 _CLOCK_STEP = 30.0
-# Minutes that wait while the disk is full or the file locked: an hour. After that, new ones are added to the last.
+# At most this many minutes wait while the disk is full or the file is locked. Then new ones are added to the last.
 _MOST_WAITING = 60
 
 
 class UsageRecorder(Sink):
-    """A sink that keeps counts alone: no picture, no box, no identity."""
+    """A sink that keeps only counts: no image, no box, no identity."""
 
     def __init__(self, store: UsageStore, description: str, *, wall_clock: Callable[[], float] = time.time) -> None:
         """Prepare.
 
         Args:
-            store: takes a minute's counts.
-            description: for people.
-            wall_clock: seconds since 1970, UTC; may be set while this runs.
+            store: stores the counts of a minute.
+            description: description for people.
+            wall_clock: seconds since 1970, UTC; the clock may be set during the run.
         """
         self.description = description
         self._store = store
@@ -69,7 +69,7 @@ class UsageRecorder(Sink):
 
     @property
     def drift(self) -> DriftReport:
-        """How the last two days compare with the reference week, as of the last hour."""
+        """The comparison of the last two days with the reference week; updated every hour."""
         return self._writer.drift.report
 
     def emit(self, result: FrameResult) -> None:
@@ -121,7 +121,7 @@ class UsageRecorder(Sink):
             self._minute = self._minute_now()
 
     def _follow_clock(self) -> None:
-        """Within a run time goes on evenly; where the clock was set, that is marked, and followed from then on."""
+        """Use monotonic time within a run. If the clock was set, record that, and use the new time from then on."""
         step = self._wall_clock() - time.monotonic() - self._anchor
         if abs(step) > _CLOCK_STEP:
             self._period.clock_step_s = step
@@ -143,7 +143,7 @@ class UsageRecorder(Sink):
 
 
 class _Writer(threading.Thread):
-    """Writes minutes in order; keeps them while that fails, and says so once."""
+    """Writes minutes in order; keeps them while that fails, and logs a failure once."""
 
     def __init__(self, sink: Sink, store: UsageStore) -> None:
         super().__init__(name="usage record", daemon=True)
@@ -154,11 +154,11 @@ class _Writer(threading.Thread):
         self.drift = DriftWatch(store.path)
 
     def put(self, start: int, period: Period) -> None:
-        """Take one minute."""
+        """Add one minute."""
         self._new.put((start, period))
 
     def finish(self) -> None:
-        """Write what waits, if that is possible, and end."""
+        """Write the waiting minutes if possible, and end."""
         self._new.put(None)
         self.join(timeout=10)
 
@@ -192,7 +192,7 @@ class _Writer(threading.Thread):
 
 
 def face_features(face: TrackedFace) -> dict[str, float]:
-    """What is recorded of a face that was seen in this frame, by feature; `monitoring.histograms` has the units."""
+    """The recorded features of a face that was seen in this frame; `monitoring.histograms` has the units."""
     probabilities = face.smoothed.probabilities.astype(np.float64)
     known = probabilities[probabilities > 0]
     features = {

@@ -1,4 +1,4 @@
-"""Where results go."""
+"""Sinks: outputs for results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sink:
     trouble = ""
 
     def __enter__(self) -> Self:
-        """Open it. Raises ConfigError where it cannot be written, MissingExtra where a package is absent."""
+        """Open it. Raises ConfigError if it cannot be written, MissingExtra if a package is missing."""
         return self
 
     def __exit__(self, _kind: object, _error: BaseException | None, _traceback: object, /) -> None:
@@ -29,19 +29,19 @@ class Sink:
         return
 
     def watch(self, _outputs: Sequence[Sink]) -> None:
-        """Learn of all outputs of the run, to show how they do."""
+        """Receive all outputs of the run, to show their state."""
         return
 
     def emit(self, result: FrameResult) -> None:
-        """Take one result. Raises OSError on a fault that may pass, StopRun when the user has had enough."""
+        """Take one result. Raises OSError for a temporary fault, StopRun when the user wants to end the run."""
         raise NotImplementedError
 
     def waiting(self, _what: str) -> None:
-        """There is no frame, since this camera is lost; said again and again. Raises as `emit` does."""
+        """There is no frame because this camera is lost. Called repeatedly. Raises as `emit` does."""
         return
 
     def remark(self, _what: str) -> None:
-        """The camera's pictures are odd; empty when they are good again. Called from the camera's thread."""
+        """Something is wrong with the frames; empty when they are good again. Called from the camera's thread."""
         return
 
 
@@ -50,25 +50,25 @@ class StopRun(Exception):  # noqa: N818 - no error: the window was closed or the
 
 
 def open_sinks(config: RunConfig, stack: ExitStack, fps: float) -> list[Sink]:
-    """Open the sinks that the configuration asks for; the stack closes them.
+    """Open the configured sinks; the stack closes them.
 
-    All are made before any is opened, and the one that replaces a file comes last: when one cannot be had, nothing
-    that was there before is lost.
+    All are created before any is opened, and the one that replaces a file is opened last, so that no file is lost if
+    another sink fails.
 
     Args:
-        config: the run's.
-        stack: takes over the closing.
+        config: configuration of the run.
+        stack: closes the sinks.
         fps: the source's frames per second, for recordings.
 
     Raises:
-        MissingExtra: a package that one needs is not installed.
-        ConfigError: one cannot be written or shown.
+        MissingExtra: a package that a sink needs is not installed.
+        ConfigError: a sink cannot be opened.
     """
     return [stack.enter_context(sink) for sink in make_sinks(config, fps)]
 
 
 def make_sinks(config: RunConfig, fps: float) -> list[Sink]:
-    """Make the sinks that the configuration asks for, and open none. Raises MissingExtra."""
+    """Create the configured sinks without opening them. Raises MissingExtra."""
     sinks: list[Sink] = []
     if config.mqtt.host is not None:
         from fer_edge.sinks.mqtt import Mqtt  # noqa: PLC0415 - only what is asked for is loaded

@@ -1,4 +1,4 @@
-"""Faces made unrecognisable: coarse pixels over every box, also for a moment after a face was lost."""
+"""Hide faces under coarse pixels, also for a moment after a face was lost."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from fer_edge.geometry import clip, expand
 from fer_edge.types import FaceBox, FrameResult
 
-# The region that is hidden, in multiples of the box: hair, chin and what the box jitters.
+# The hidden region has this size, in multiples of the box, for hair, chin and the jitter of the box.
 _MARGIN = 1.5
-# Seconds for which a region stays hidden after its face was last seen.
+# A region stays hidden for this many seconds after its face was last seen.
 _KEEP_S = 1.0
-# Pixels across a hidden region. Faces of eight are at the level of chance for people and programs.
+# A hidden region has this many pixels in each direction. At eight, people and programs only guess.
 _CELLS = 6
 
 
 class FaceBlur:
-    """Hides the faces of results, one after the other."""
+    """Hides the faces in a sequence of results."""
 
     def __init__(self) -> None:
         self._regions: dict[int, tuple[float, FaceBox]] = {}
 
     def apply(self, result: FrameResult) -> FrameResult:
-        """Return the result with a picture in which no face can be recognised; the given one is left as it is."""
+        """Return the result with an image in which no face can be recognised; the given result is unchanged."""
         frame = result.frame
         if frame.still:
             self._regions.clear()

@@ -40,9 +40,9 @@ class CsvFile(Sink):
         """Prepare.
 
         Args:
-            path: where to write.
-            source: what to name where a frame has no name of its own.
-            labels: the model's, in the order of its probabilities: each is a column.
+            path: path of the file, or `-`.
+            source: name for frames without a name of their own.
+            labels: the model's labels in order; each is a column.
         """
         self._path = path
         self._output = LineOutput(path, JsonLinesConfig())
@@ -61,7 +61,7 @@ class CsvFile(Sink):
         self._output.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Write a row per face, all of a frame at once. Raises OSError, and StopRun when a pipe's reader is gone."""
+        """Write one row per face, all of a frame at once. Raises OSError, and StopRun when a pipe's reader is gone."""
         frame = result.frame
         if self._first_at is None:
             self._first_at = frame.captured_at
@@ -88,7 +88,7 @@ def _as_csv(rows: Sequence[Sequence[object]]) -> bytes:
 
 
 def _refuse_other_file(path: Path) -> None:
-    """Refuse to replace what is no such table: `--csv clip.mp4` may have been meant otherwise. Raises ConfigError."""
+    """Refuse to replace a file that is no such table, as in `--csv clip.mp4`. Raises ConfigError."""
     begin = b""
     with suppress(OSError, ValueError):  # opening will say what is wrong
         if path.is_file():

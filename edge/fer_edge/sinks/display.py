@@ -1,4 +1,4 @@
-"""The screen. A process of its own draws, so that a display that is slow or dies never stops recognition."""
+"""The screen. Its own process draws, so that a slow or broken display never stops recognition."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
 
-# Seconds between attempts to open a screen that is absent.
+# A missing screen is tried again every so many seconds.
 _PAUSE = 5.0
-# Frames over which the rate is shown.
+# The frame rate is measured over this many frames.
 _FPS_OVER = 30
 _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
@@ -33,8 +33,8 @@ _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 class Display(Sink):
     """Shows annotated frames in a window or on the whole screen, at the screen's own pace.
 
-    The window's process asks for a frame when it has shown the last; frames that come meanwhile are not shown. The
-    picture goes through shared memory, the rest through a pipe, of which no more is written than it holds.
+    The window's process requests a frame when it has shown the last one; other frames are not shown. The image is
+    passed in shared memory, the rest through a pipe that never blocks.
     """
 
     description = "the screen"
@@ -56,7 +56,7 @@ class Display(Sink):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the pipe, upon which the window's process ends."""
+        """Close the pipe, which ends the window's process."""
         if self._process:
             self._pipe.close()
             try:
@@ -67,7 +67,7 @@ class Display(Sink):
         os.close(self._memory)
 
     def emit(self, result: FrameResult) -> None:
-        """Hand the frame over if the screen is ready for it. Raises StopRun when the user has ended it there."""
+        """Pass the frame on if the screen is ready for it. Raises StopRun when the user ended the run there."""
         self._times.append(time.monotonic())
         try:
             if self._is_ready():
@@ -88,7 +88,7 @@ class Display(Sink):
         theirs.close()
 
     def _is_ready(self) -> bool:
-        """Whether the window asked for a frame; start it again when it is time."""
+        """Whether the window requested a frame; start it again if that is due."""
         if self._process is None:
             if time.monotonic() >= self._retry_at:
                 self._start()
@@ -117,7 +117,7 @@ class Display(Sink):
         self._pipe.send((image.shape, bare, self._status(result)))
 
     def _status(self, result: FrameResult) -> str:
-        """Frames a second that were recognised, shown or not, and milliseconds: since the capture where it is live."""
+        """Processed frames per second, and latency in milliseconds."""
         spent = self._times[-1] - self._times[0]
         fps = (len(self._times) - 1) / spent if spent else 0.0
         latency = sum(result.timings_ms.values())

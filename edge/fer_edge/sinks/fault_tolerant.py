@@ -13,22 +13,22 @@ _log = logging.getLogger(__name__)
 
 
 class FaultTolerantSink(Sink):
-    """Logs a failure once, shows it as the sink's trouble, counts the frames that were lost, and goes on."""
+    """Logs a failure once, shows it as the sink's trouble, counts lost frames, and continues."""
 
     def __init__(self, sink: Sink, lost: dict[str, int]) -> None:
-        """Guard a sink; `lost` counts frames by the sink's description."""
+        """Wrap a sink; `lost` counts frames by the sink's description."""
         self.description = sink.description
         self._sink = sink
         self._lost = lost
         self._failing = False
 
     def emit(self, result: FrameResult) -> None:
-        """Let the sink take a result, or lose it."""
+        """Pass a result to the sink; it is lost if the sink fails."""
         if not self._works(lambda: self._sink.emit(result)):
             self._lost[self.description] = self._lost.get(self.description, 0) + 1
 
     def waiting(self, what: str) -> None:
-        """Pass it on. What fails is tried again: it is soon said again."""
+        """Pass it on. A failure needs no retry, since this is called again soon."""
         self._works(lambda: self._sink.waiting(what))
 
     def remark(self, what: str) -> None:

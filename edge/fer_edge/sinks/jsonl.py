@@ -1,4 +1,4 @@
-"""JSON lines: one object per frame, or a change."""
+"""JSON lines: one object per frame or per change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class JsonLines(Sink):
         self._output.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Write one line. Raises StopRun when the reader of a pipe is gone, or reads no more."""
+        """Write one line. Raises StopRun when the reader of a pipe is gone or stops reading."""
         if self._is_waiting:
             self._write(camera_record("online"))
             self._is_waiting = False

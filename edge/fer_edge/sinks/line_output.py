@@ -21,11 +21,11 @@ class LineOutput:
 
     @property
     def last_line(self) -> bytes:
-        """The last line of what was there when it was opened to be added to; else empty."""
+        """The last line of the file when it was opened for appending; else empty."""
         return self._file.last_line if self._file else b""
 
     def open(self) -> None:
-        """Open it. Raises ConfigError where it cannot be written."""
+        """Open it. Raises ConfigError if it cannot be written."""
         if self._file:
             try:
                 self._file.open()
@@ -38,7 +38,7 @@ class LineOutput:
             self._file.close()
 
     def write(self, line: bytes) -> None:
-        """Write lines, with their ends. Raises OSError, and StopRun when a pipe's reader is gone or reads no more."""
+        """Write lines with their ends. Raises OSError, and StopRun when a pipe's reader is gone or stops reading."""
         try:
             if self._file:
                 self._file.write(line)
@@ -50,6 +50,6 @@ class LineOutput:
             raise StopRun from None
 
     def sync(self) -> None:
-        """Bring lines to safety whose time has come."""
+        """Force lines to the disk if that is due."""
         if self._file:
             self._file.sync()

@@ -1,4 +1,4 @@
-"""Draw faces and labels on a picture: for the screen, recordings, copies of pictures and the live page alike."""
+"""Draw faces and labels on a frame, for the screen, recordings, annotated copies and the live page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fer_edge.types import FaceBox, FrameResult, Image, TrackedFace
 
 Colour = tuple[int, int, int]
 
-# BGR. The palette of Okabe & Ito (2008), which colour-blind people can tell apart.
+# These are BGR colours from the palette of Okabe & Ito (2008), which colour-blind people can distinguish.
 COLOURS = {
     "angry": (0, 94, 213),
     "disgust": (115, 158, 0),
@@ -27,19 +27,19 @@ COLOURS = {
 }
 
 _LIGHT, _QUIET, _GROOVE, _DARK = (255, 255, 255), (190, 190, 190), (96, 96, 96), (24, 24, 24)
-# How much of the picture shows through under text.
+# This fraction of the image shows through under text.
 _THROUGH = 0.15
-# Em in pixels of a picture 480 high. Of a label: capitals of 4 % of the picture's height. Seen from three metres, 20
-# minutes of arc, the least that reads at ease, are 3.5 % of a 40-inch screen's height. The smaller sizes are for
-# where there is no room for the first.
+# These are font sizes (em) in pixels of an image that is 480 pixels high. Capitals of a label have 4 % of the image's
+# height. From three metres, the smallest comfortable size, 20 minutes of arc, is 3.5 % of the height of a 40-inch
+# screen. The smaller sizes are used if there is no room for the first.
 _LABEL_EMS, _BARS_EMS = (26, 18, 13), (16, 12)
-# The least em in pixels at which letters can be told apart.
+# Letters are not readable below this font size in pixels.
 _LEAST_EM = 10
-# Thickness of a box, and the gap around it, in pixels of a picture 480 high.
+# These are the line width of a box and the gap around it, in pixels of an image that is 480 pixels high.
 _LINE, _GAP = 3, 6
-# In em: height of a class' row, where its bar begins, below its name, and the bar's height.
+# These are in em: the height of a class' row, the start of its bar below the name, and the height of the bar.
 _ROW, _BAR_TOP, _BAR = 1.45, 1.18, 0.25
-# Size of what is noted beside a label.
+# The note beside a label has this relative size.
 _NOTE = 0.62
 
 
@@ -53,15 +53,14 @@ def draw(
 ) -> Image:
     """Return a copy of the frame with a box, a label and a bar per class for each face.
 
-    Labels stand beside the faces as far as there is room; bars that would cover a face are left out.
+    Labels are beside the faces if there is room. Bars that would cover a face are not drawn.
 
     Args:
         result: the frame and its faces.
-        size: (width, height) in pixels that the copy fills as far as it can without distortion; the frame's own if
-            left out.
-        mirror: whether left and right change places, but for the text.
+        size: largest (width, height) in pixels of the copy, which keeps its proportions; None for the frame's size.
+        mirror: whether to mirror the image, but not the text.
         status: a line for the lower left corner.
-        score: whether labels tell how sure the detector is that this is a face.
+        score: whether labels show the detector's score.
     """
     frame = result.frame.image
     scale = min(size[0] / frame.shape[1], size[1] / frame.shape[0]) if size else 1.0
@@ -108,12 +107,12 @@ class _Overlay:
         return Area(left, round(box.y * scale), right, round((box.y + box.height) * scale))
 
     def _em(self, size: float) -> int:
-        """Size of a font in this picture: an even number of pixels, in which letters are sharp."""
+        """Size of a font in this image: an even number of pixels, which makes letters sharp."""
         em: int = 2 * round(size * self._unit / 2)
         return max(em, _LEAST_EM)
 
     def _draw_box(self, box: Area, colour: Colour) -> None:
-        """A coloured line with a dark edge, to be seen on any ground."""
+        """Draw a coloured line with a dark edge, visible on any background."""
         line = max(round(_LINE * self._unit), 1)
         for ink, thickness in ((_DARK, line + 2), (colour, line)):
             cv2.rectangle(self._image, (box.left, box.top), (box.right, box.bottom), ink, thickness)
@@ -126,7 +125,7 @@ class _Overlay:
         self._taken.append(place)
 
     def _draw_label(self, face: TrackedFace, box: Area) -> Area:
-        """Draw label and probability, and smaller what only some look for; return where."""
+        """Draw label and probability, and a smaller note; return the area."""
         for size in _LABEL_EMS:
             em, small = self._em(size), self._em(size * _NOTE)
             text, note = text_mask(f"{face.label} {face.confidence:.0%}", em), text_mask(self._note(face), small)
@@ -146,7 +145,7 @@ class _Overlay:
         return f"#{face.id} face {face.box.score:.2f}" if self._score else f"#{face.id}"
 
     def _draw_bars(self, face: TrackedFace, box: Area, label: Area) -> None:
-        """Draw each class' name and a bar, longest where the class is sure; nothing where there is no room."""
+        """Draw each class' name and a bar of its probability; nothing if there is no room."""
         gap = round(_GAP * self._unit)
         values = face.smoothed.probabilities
         for size in _BARS_EMS:
@@ -168,7 +167,7 @@ class _Overlay:
         self._taken.append(place)
 
     def _darken(self, area: Area) -> None:
-        """Make a ground for light text, on which it reads as well over white as over black."""
+        """Darken the background of light text, so that it is readable on any image."""
         part = self._part(area)
         if part.size:
             cv2.convertScaleAbs(part, dst=part, alpha=_THROUGH, beta=_DARK[0])
@@ -186,7 +185,7 @@ def _colour(face: TrackedFace) -> Colour:
 
 @lru_cache(maxsize=16)
 def _names(count: int, em: int) -> Mask:
-    """The names of the first classes, one below the other, with room for a bar under each."""
+    """The names of the first classes, one per row, with room for a bar below each."""
     lines = [text_mask(name, em) for name in FERPLUS8[:count]]
     pad = em // 3
     mask = np.zeros((round(count * _ROW * em + pad), max(line.shape[1] for line in lines) + 2 * pad), np.uint8)

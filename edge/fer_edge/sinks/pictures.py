@@ -1,4 +1,4 @@
-"""What becomes of still pictures: annotated copies, and a table of what was seen."""
+"""Outputs for still images: annotated copies, and a table of the faces."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from fer_edge.sinks.serialize import as_utf8
 from fer_edge.terminal import encodable, output_console, printable
 from fer_edge.types import FrameResult
 
-# Pixels of height up to which a small picture is enlarged, so that its text can be read.
+# A small image is enlarged up to this height in pixels, so that its text is readable,
 _LOWEST = 480
-# Pixels of width up to which it is: a strip that is two pixels high would take gigabytes.
+# but only up to this width in pixels: a strip of two pixels in height would need gigabytes.
 _WIDEST = 4 * _LOWEST
 _HEADINGS = ("picture", "face", "expression", "confidence", "x, y, width, height")
-# Columns of a narrow terminal that a name gets at least.
+# A name gets at least this many columns of a narrow terminal.
 _SHORTEST_NAME = 16
 
 
 class AnnotatedPictures(Sink):
-    """Writes a copy of each picture into a folder, as NAME.annotated.jpg: no picture of that folder is replaced."""
+    """Writes a copy of each image into a folder, as NAME.annotated.jpg, so that no image of that folder is replaced."""
 
     def __init__(self, folder: Path, *, score: bool = False) -> None:
         self._folder = folder
@@ -46,7 +46,7 @@ class AnnotatedPictures(Sink):
         return None
 
     def emit(self, result: FrameResult) -> None:
-        """Write one, aside at first. Raises OSError where it cannot be written."""
+        """Write one copy, atomically. Raises OSError if that fails."""
         frame = result.frame
         height, width = frame.image.shape[:2]
         size = None if height >= _LOWEST else (max(width, _WIDEST), _LOWEST)
@@ -63,7 +63,7 @@ class AnnotatedPictures(Sink):
 
 
 class PictureTable(Sink):
-    """Prints a row per face on standard output, when all pictures are done."""
+    """Prints one row per face on standard output when all images are done."""
 
     description = "the table"
 
@@ -83,7 +83,7 @@ class PictureTable(Sink):
         console.print(table)
 
     def emit(self, result: FrameResult) -> None:
-        """Take a picture's rows."""
+        """Add the rows of one image."""
         name = encodable(printable(as_utf8(result.frame.name)))
         if not result.faces:
             self._rows.append((name, "", "nobody", "", ""))
@@ -93,13 +93,13 @@ class PictureTable(Sink):
 
 
 def _width_of_others(rows: Sequence[Sequence[str]]) -> int:
-    """Columns of the terminal that are left to no name: the other cells, and the spaces and lines between all."""
+    """Columns of the terminal that the other cells and the lines between them need."""
     columns = list(zip(_HEADINGS, *rows, strict=True))
     return sum(max(map(cell_len, cells)) + 3 for cells in columns[1:]) + 4
 
 
 def _fitted(names: Sequence[str], width: int) -> Sequence[str]:
-    """Cut names in the middle to this many columns of the terminal, unless two that differ would then look alike."""
+    """Shorten names in the middle to this many columns, unless two different names would then look the same."""
     cut = {name: _cut(name, max(width, _SHORTEST_NAME)) for name in names}
     return [cut[name] for name in names] if len(set(cut.values())) == len(cut) else names
 

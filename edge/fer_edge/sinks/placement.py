@@ -1,4 +1,4 @@
-"""Where labels and bars go: beside the faces, inside the picture, not on top of one another."""
+"""Place labels and bars beside the faces, inside the image, without overlap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle in whole pixels; right and bottom are just outside."""
+    """A rectangle in whole pixels; right and bottom are exclusive."""
 
     left: int
     top: int
@@ -23,7 +23,7 @@ class Area:
 
 
 def label_places(face: Area, width: int, height: int, picture: Area) -> Iterator[Area]:
-    """Places for a label of this size, the best first: above, below, on either side, and inside the face's foot."""
+    """Places for a label of this size, the best first: above, below, on either side, and inside the face's bottom."""
     for left, top in (
         (face.left, face.top - height),
         (face.left, face.bottom),
@@ -47,7 +47,7 @@ def bars_places(face: Area, label: Area, width: int, height: int, gap: int, pict
 
 
 def clearest(places: Iterable[Area], taken: Iterable[Area]) -> tuple[Area, int]:
-    """The first place that covers least of what is taken, and how many pixels it covers of it."""
+    """The first place that overlaps least with the taken areas, and the overlap in pixels."""
     obstacles = tuple(taken)
     return min(
         ((place, sum(place.shared(other) for other in obstacles)) for place in places), key=lambda found: found[1]
@@ -55,7 +55,7 @@ def clearest(places: Iterable[Area], taken: Iterable[Area]) -> tuple[Area, int]:
 
 
 def _inside(area: Area, picture: Area) -> Area:
-    """Move an area into the picture, to its upper left corner where it is too large."""
+    """Move an area into the image; to the upper left corner if it is too large."""
     right = max(min(0, picture.right - area.right), -area.left)
     down = max(min(0, picture.bottom - area.bottom), -area.top)
     return Area(area.left + right, area.top + down, area.right + right, area.bottom + down)

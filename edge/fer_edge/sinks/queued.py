@@ -1,4 +1,4 @@
-"""A slow sink behind a queue, in a thread of its own: the loop goes on while it works."""
+"""Run a slow sink behind a queue, in its own thread, so that the loop does not wait for it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fer_edge.types import FrameResult
 
 _log = logging.getLogger(__name__)
 
-# Results that wait at the most: half a second, and 15 MB of frames at 640x480.
+# At most this many results wait: half a second, and 15 MB of frames at 640x480.
 _LENGTH = 16
 
 
 class QueuedSink(Sink):
-    """Emits in a thread; what still waits at the end is emitted before the end.
+    """Emits in a thread. Results that wait at the end are still emitted.
 
-    When the queue is full, a live source's oldest result is left out, since the newest matters more; otherwise the loop
-    waits, and nothing is lost.
+    When the queue is full, the oldest result of a live source is dropped, since the newest matters more. For other
+    sources the loop waits, and nothing is lost.
     """
 
     def __init__(self, sink: Sink, *, live: bool) -> None:
@@ -39,9 +39,9 @@ class QueuedSink(Sink):
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Wait until all is emitted; once that is broken off, until the result in hand is.
+        """Wait until all results are emitted, or, after an interruption, until the current one is.
 
-        Raises whatever the sink raised, unless another error is under way.
+        Raises what the sink raised, unless another error is being handled.
         """
         try:
             self._waiting.put(None)
@@ -54,7 +54,7 @@ class QueuedSink(Sink):
             raise self._fault
 
     def emit(self, result: FrameResult) -> None:
-        """Queue one result. Raises StopRun once the sink did, and whatever else it raised."""
+        """Queue one result. Raises what the sink raised before, such as StopRun."""
         if self._fault:
             raise self._fault
         if self._is_over:
@@ -64,10 +64,10 @@ class QueuedSink(Sink):
         self._waiting.put(result)
 
     def _drop_oldest(self) -> None:
-        with suppress(queue.Empty):  # the thread was quicker
+        with suppress(queue.Empty):  # the thread has just emptied it
             self._waiting.get_nowait()
             if not self._has_dropped:
-                _log.warning("%s is slower than the source: frames are left out", self._sink.description)
+                _log.warning("%s is slower than the source: frames are dropped", self._sink.description)
             self._has_dropped = True
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""A file of whole lines: after a crash, a full disk or a folder that vanished, every line in it is a whole one."""
+"""A file of complete lines, also after a crash, a full disk or a removed folder."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import BinaryIO
 
 from fer_edge.config import JsonLinesConfig
 
-# Of every line.
+# Every line begins with this.
 _BEGINNING = b'{"time":'
-# Bytes that are read at a time when the end of the last whole line is looked for.
+# The end of the last complete line is searched in blocks of this many bytes.
 _BLOCK = 1 << 16
 
 
 class RotatingFile:
-    """Takes lines; a log (`append`) is rotated when it is large or old enough.
+    """Writes lines; a log (`append`) is rotated when it is large or old enough.
 
-    Each line is one write. What a crash cut is cut off when the file is opened again. A file that was moved or removed
-    meanwhile is made anew. A file that is replaced keeps its content until there is a first line.
+    Each line is one write. An incomplete line after a crash is removed when the file is opened again. A file that was
+    moved or removed is created again. A replaced file keeps its content until there is a first line.
     """
 
     def __init__(self, path: Path, config: JsonLinesConfig) -> None:
         self.last_line = b""
-        """The last line that was there when it was opened to be added to."""
+        """The last line of the file when it was opened for appending."""
         self._path = path
         self._config = config
         self._descriptor = -1
@@ -38,7 +38,7 @@ class RotatingFile:
         self._synced_at = 0.0
 
     def open(self) -> None:
-        """Open it. Raises OSError, also where what is to be added to is no log."""
+        """Open it. Raises OSError, also if the file to append to is no log."""
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         status = os.fstat(self._descriptor)
         self._regular = stat.S_ISREG(status.st_mode)
@@ -54,7 +54,7 @@ class RotatingFile:
                 raise
 
     def close(self) -> None:
-        """Close it, with all lines safe where that was asked for."""
+        """Close it, with all lines forced to the disk if `sync_s` is set."""
         if self._descriptor < 0:
             return
         with suppress(OSError):
@@ -63,7 +63,7 @@ class RotatingFile:
         self._let_go()
 
     def write(self, line: bytes) -> None:
-        """Write one line, with its end. Raises OSError; then nothing of it was written."""
+        """Write one line with its line end, completely or not at all. Raises OSError."""
         size = self._find() if self._regular else 0
         if self._replaces and size:
             os.ftruncate(self._descriptor, 0)
@@ -77,7 +77,7 @@ class RotatingFile:
         self.sync()
 
     def sync(self) -> None:
-        """Bring lines to safety whose time has come: call it when none is written, too. Raises OSError."""
+        """Force lines to the disk if that is due. Call it also when no line is written. Raises OSError."""
         if self._config.sync_s is None or not self._unsynced or not self._regular:
             return
         now = time.monotonic()
@@ -92,14 +92,14 @@ class RotatingFile:
         self._unsynced = False
 
     def _find(self) -> int:
-        """Return the size of the file of that name; make it anew where it is not ours any more."""
+        """Return the size of the file; create it again if it is no longer ours."""
         if self._descriptor >= 0:
             with suppress(FileNotFoundError):
                 status = os.stat(self._path)  # noqa: PTH116 - once a line
                 if (status.st_dev, status.st_ino) == self._identity:
                     return status.st_size
             self.close()
-            self._replaces = False  # what lies there now is not what was to be replaced
+            self._replaces = False  # the file there now is not the one to replace
         self.open()
         return os.fstat(self._descriptor).st_size
 
@@ -108,7 +108,7 @@ class RotatingFile:
         return size > self._config.max_mb * 1e6 or age > self._config.max_hours * 3600
 
     def _set_aside(self) -> None:
-        """Rename FILE to FILE.1, after FILE.1 to FILE.2 and so on; the oldest goes."""
+        """Rename FILE.1 to FILE.2 and so on, then FILE to FILE.1; the oldest is deleted."""
         for number in range(self._config.keep - 1, 0, -1):
             with suppress(FileNotFoundError):
                 self._numbered(number).replace(self._numbered(number + 1))
@@ -120,7 +120,7 @@ class RotatingFile:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     def _take_up(self) -> None:
-        """Cut off what a crash left of a line, and take the log's age from its first."""
+        """Remove an incomplete last line, and read the log's age from its first line."""
         with self._path.open("rb") as file:
             with suppress(ValueError, LookupError, TypeError):
                 self._begun_at = datetime.fromisoformat(json.loads(file.readline(_BLOCK))["time"]).timestamp()
@@ -137,7 +137,7 @@ class RotatingFile:
 
 
 def write_whole(descriptor: int, line: bytes) -> None:
-    """Write all of a line, or nothing where that is a regular file. Raises OSError."""
+    """Write a line; to a regular file completely or not at all. Raises OSError."""
     status = os.fstat(descriptor)
     regular = stat.S_ISREG(status.st_mode)
     place = os.lseek(descriptor, 0, os.SEEK_CUR) if regular else 0

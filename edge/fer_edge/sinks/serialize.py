@@ -1,4 +1,4 @@
-"""What is written of a frame: the one form for JSON lines and MQTT."""
+"""Turn results into the records of JSON lines and MQTT."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
 
 
 def camera_record(state: Literal["online", "offline"]) -> dict[str, Any]:
-    """What is written when the camera goes or is back: nobody is seen meanwhile."""
+    """The record for a camera that is lost or back; without faces."""
     return {"time": _now(), "camera": state, "faces": []}
 
 
 def as_utf8(name: str) -> str:
-    """A file's name as UTF-8 has it, whatever the locale; what is no UTF-8 in it stays as surrogates."""
+    """A file name decoded as UTF-8 in any locale; other bytes become surrogates."""
     return os.fsencode(name).decode(errors="surrogateescape")
 
 
 def run_record(event: Literal["start", "stop"]) -> dict[str, Any]:
-    """What is written when a run starts or stops: before and after it nobody is seen."""
+    """The record for the start or stop of a run; without faces."""
     return {"time": _now(), "run": event, "faces": []}
 
 
 def unfinished_record(line: bytes) -> dict[str, Any] | None:
-    """What is written at the start if the run before has no end: its last time, and the ids of whom it saw last.
+    """The record for an earlier run that did not stop cleanly: its last time, and the ids of its last faces.
 
     Args:
-        line: the last one of the log.
+        line: the last line of the log.
 
     Returns:
-        None where that run stopped, or where there was none.
+        The record; None if that run stopped, or there was none.
     """
     try:
         last = json.loads(line)
@@ -54,12 +54,12 @@ def unfinished_record(line: bytes) -> dict[str, Any] | None:
             return None
         seen = [face["id"] for face in last.get("faces", ()) if face.get("visible", True)]
         return {"time": _now(), "run": "unfinished", "last": last.get("time"), "seen": seen, "faces": []}
-    except (ValueError, LookupError, TypeError, AttributeError):  # no line, or none of this program
+    except (ValueError, LookupError, TypeError, AttributeError):  # not a line of this program
         return None
 
 
 def shown(result: FrameResult) -> list[tuple[int, str]]:
-    """Who is there with which label: what counts as a change."""
+    """The ids and labels of the visible faces; another value is a change."""
     return [(face.track.id, face.smoothed.label) for face in result.visible_faces]
 
 
@@ -77,10 +77,10 @@ def _face(face: TrackedFace) -> dict[str, Any]:
         "visible": face.track.visible,
         "label": face.smoothed.label,
         "confidence": round(face.smoothed.confidence, 4),
-        "raw": _shares(face.raw),
-        "smoothed": _shares(face.smoothed),
+        "raw": _rounded(face.raw),
+        "smoothed": _rounded(face.smoothed),
     }
 
 
-def _shares(prediction: Prediction) -> list[float]:
+def _rounded(prediction: Prediction) -> list[float]:
     return [round(float(share), 4) for share in prediction.probabilities]

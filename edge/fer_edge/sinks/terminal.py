@@ -1,4 +1,4 @@
-"""What a person at the terminal sees, and what a log keeps: on standard error."""
+"""The live line or progress bar on a terminal, or else a log of changes, on standard error."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fer_edge.types import FrameResult, TrackedFace
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two updates of the line.
+# The line is updated every so many seconds.
 _REDRAW = 0.1
 
 
 class LiveLine(Sink):
     """One line that is redrawn: faces, labels and frames per second.
 
-    Where the number of frames is known it is a progress bar, which stays when the run has ended.
+    If the number of frames is known, it is a progress bar, which stays after the end.
     """
 
     description = "the terminal"
@@ -48,7 +48,7 @@ class LiveLine(Sink):
             self._progress.stop()
 
     def emit(self, result: FrameResult) -> None:
-        """Redraw, if it is time."""
+        """Redraw, if that is due."""
         self._count += 1
         now = time.monotonic()
         elapsed = now - self._drawn_at
@@ -65,7 +65,7 @@ class LiveLine(Sink):
 
 
 class ChangeLog(Sink):
-    """Logs a line when the faces or their labels change, and nothing between."""
+    """Logs a line when the faces or their labels change."""
 
     description = "the log"
 

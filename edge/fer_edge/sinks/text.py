@@ -1,4 +1,4 @@
-"""Anti-aliased text on pictures, from one atlas of letters that the package brings along (tools/font_atlas.py)."""
+"""Anti-aliased text on images, from an atlas of letters in the package (tools/font_atlas.py)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from fer_edge.types import Image
 
 _ATLAS = Path(__file__).resolve().parents[1] / "assets" / "font.npz"
-# As tools/font_atlas.py has them: pixels per em, and empty columns beside each letter.
+# These are pixels per em and empty columns beside each letter, as in tools/font_atlas.py.
 _EM, _MARGIN = 48, 4
-# Height of a line of text in em: the atlas has half an em below the baseline, of which letters use half.
+# A line of text has this height in em: the atlas has half an em below the baseline, of which letters use half.
 _ATLAS_LINE, _LINE = 1.5, 1.28
 _OTHER = "□"
 
-# The picture of a text: how much of each pixel is covered, 0..255, shape (H, W), uint8.
+# A mask is how much of each pixel the text covers, 0..255, shape (H, W), uint8.
 Mask = Image
 
 
@@ -25,11 +25,11 @@ def text_mask(text: str, em: int) -> Mask:
     """Render one line of text.
 
     Args:
-        text: Latin letters; each other one becomes a square.
-        em: size of the font in pixels. Even sizes are the sharpest.
+        text: Latin letters; any other character becomes a square.
+        em: size of the font in pixels. Even sizes are sharpest.
 
     Returns:
-        Coverage 0..255, shape (1.28 em, W), uint8; the baseline is at row `em`. Shared: not to be changed.
+        Coverage 0..255, shape (1.28 em, W), uint8; the baseline is at row `em`. It is cached, so do not change it.
     """
     return _rendered(text, max(em, 2))
 
@@ -63,7 +63,7 @@ def _letters() -> dict[str, tuple[float, Mask]]:
 
 
 def draw_mask(image: Image, mask: Mask, corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    """Draw a text's mask in a colour, BGR, its upper left corner at (x, y); what lies outside is cut off."""
+    """Draw a mask in a BGR colour with its upper left corner at (x, y), clipped to the image."""
     x, y = corner
     top, left = max(y, 0), max(x, 0)
     bottom, right = min(y + mask.shape[0], image.shape[0]), min(x + mask.shape[1], image.shape[1])

@@ -1,4 +1,4 @@
-"""A picture of a whole video: each face's probabilities over time."""
+"""Plot a whole video: each face's probabilities over time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from fer_edge.sinks.overlay import COLOURS
 from fer_edge.types import FrameResult, Prediction
 
 _FORMATS = {".png", ".svg", ".pdf"}
-# Faces that are drawn, those that were seen longest.
+# At most this many faces are drawn, those seen longest.
 _MOST_FACES = 6
-# Frames of a face that are kept, spread over all of its time: more than the plot has pixels.
+# At most this many points per face are kept, spread over its time: more than the plot has pixels.
 _MOST_POINTS = 2000
-# Foot and height of the strip of shown labels, above the probabilities.
+# The strip of shown labels begins above the probabilities at this value and has this height.
 _STRIP = (1.03, 0.08)
 
 
 class _Face:
-    """What was read from one face, in ever wider steps."""
+    """The predictions of one face, at increasing intervals."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -33,7 +33,7 @@ class _Face:
         self._step = 1
 
     def add(self, when: float, reading: Prediction) -> None:
-        """Keep every so many frames; once those are too many, every other of them."""
+        """Keep one frame in so many; if there are too many, drop every second one."""
         if self.frames % self._step == 0:
             self.times.append(when)
             self.readings.append(reading)
@@ -44,7 +44,7 @@ class _Face:
 
 
 class Timeline(Sink):
-    """Collects probabilities, and draws them at the end; a day takes no more memory than some minutes."""
+    """Collects probabilities, and plots them at the end. A day needs no more memory than some minutes."""
 
     def __init__(self, path: Path) -> None:
         """Raise MissingExtra if matplotlib is not installed."""
@@ -69,7 +69,7 @@ class Timeline(Sink):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Draw, and move the plot into place. Raises ConfigError where it cannot be written."""
+        """Draw, and move the plot into place. Raises ConfigError if it cannot be written."""
         try:
             if self._seen:
                 self._draw()
@@ -80,7 +80,7 @@ class Timeline(Sink):
             self._aside.unlink(missing_ok=True)
 
     def emit(self, result: FrameResult) -> None:
-        """Note each face's probabilities."""
+        """Store each face's probabilities."""
         self._end = result.frame.captured_at
         here = {face.track.id for face in result.visible_faces}
         if not here <= self._seen.keys():
@@ -92,7 +92,7 @@ class Timeline(Sink):
         return sorted(self._seen, key=lambda face: self._seen[face].frames, reverse=True)[:_MOST_FACES]
 
     def _forget_all_but(self, here: set[int]) -> None:
-        """Forget faces that have gone, and do not come back under that number, but for those that may be drawn."""
+        """Drop faces that have left for good, except those that may be drawn."""
         kept = here.union(self._longest())
         self._seen = {number: face for number, face in self._seen.items() if number in kept}
 
@@ -111,7 +111,7 @@ class Timeline(Sink):
 
 
 def _draw_face(axes: Any, seen: _Face) -> None:  # noqa: ANN401 - matplotlib comes late
-    """Smoothed probabilities, stacked, and above them the label that was shown."""
+    """Plot smoothed probabilities, stacked, and above them the shown label."""
     shares = np.array([reading.probabilities for reading in seen.readings]).T
     names = FERPLUS8[: len(shares)]
     colours = {name: tuple(level / 255 for level in reversed(COLOURS[name])) for name in names}

@@ -1,4 +1,4 @@
-"""The process behind the screen: SDL, which draws in a window, on a desktop or on a bare console (kmsdrm).
+"""The process that draws the screen with SDL: in a window, full screen, or on a console without a desktop (kmsdrm).
 
     python -m fer_edge.sinks.window PIPE MEMORY window|hdmi SETTINGS [score]
 
@@ -27,13 +27,13 @@ from fer_edge.config import ScreenConfig
 from fer_edge.sinks.overlay import draw
 from fer_edge.types import FrameResult, Image
 
-# Frames a second that are drawn at the most: expressions change slower, and drawing costs processor time.
+# At most this many frames per second are drawn: expressions change more slowly, and drawing costs CPU time.
 _MOST_FPS = 30
-# Recognition goes first where there are too few cores for both.
+# With this nice value, recognition has priority if there are too few cores.
 _NICENESS = 5
-# Seconds between two looks at the keyboard.
+# The keyboard is read every so many seconds.
 _POLL = 0.02
-# Part of the desktop's width or height that the window takes.
+# The window takes this fraction of the desktop's width or height.
 _OF_DESKTOP = 0.8
 
 
@@ -41,7 +41,7 @@ class Window:
     """The SDL window and its keys: q and Esc end, f full screen, m mirror, s save a picture."""
 
     def __init__(self, kind: str, config: ScreenConfig, *, score: bool) -> None:
-        """Open the screen. Raises pygame.error where there is none."""
+        """Open the screen. Raises pygame.error if there is none."""
         self._config = config
         self._score = score
         self._mirror = config.mirror
@@ -57,7 +57,7 @@ class Window:
         self._window = self._open()
 
     def wants_to_end(self) -> bool:
-        """Do what keys ask for; True for q, Esc and a closed window."""
+        """Handle keys; True for q, Esc and a closed window."""
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
                 return True
@@ -98,14 +98,14 @@ class Window:
 
 
 def _fitted(image: Image) -> tuple[int, int]:
-    """A window of the picture's shape, as large as suits the desktop."""
+    """The size of a window with the image's proportions that fits the desktop."""
     width, height = pygame.display.get_desktop_sizes()[0]
     scale = _OF_DESKTOP * min(width / image.shape[1], height / image.shape[0])
     return round(image.shape[1] * scale), round(image.shape[0] * scale)
 
 
 def _save(image: Image, folder: Path) -> None:
-    """Write aside, then rename; a full disk costs the picture only."""
+    """Write a temporary file, then rename it; a full disk loses only this image."""
     path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
     aside = path.with_suffix(".part.png")
     try:
@@ -117,7 +117,7 @@ def _save(image: Image, folder: Path) -> None:
 
 
 def serve(pipe: Connection, memory: int, window: Window) -> None:
-    """Show frames as they come, until the user or the other side ends it."""
+    """Show frames until the user or the other process ends it."""
     asked = False
     shown_at = 0.0
     while not window.wants_to_end():
@@ -140,7 +140,7 @@ def _with_picture(result: FrameResult, memory: int, shape: tuple[int, int, int])
 
 
 def main() -> None:
-    """Run until the pipe closes: the signals that end fer-edge reach this process too, and are not for it."""
+    """Run until the pipe closes. Signals that end fer-edge reach this process too, and are ignored here."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):  # systemd may forbid it

@@ -30,7 +30,7 @@ class ScanSchedule:
         self._config = config
         self._motion = MotionDetector()
         self._began = -math.inf
-        self._shares_left: list[int] = []
+        self._parts_left: list[int] = []
         self._last_frame = -math.inf
         self._searched: dict[int, float] = {}
         self._tiles_due = 0.0
@@ -56,25 +56,25 @@ class ScanSchedule:
         self._motion.update(frame.image, now, seen)
         if self.is_cut:
             self._began = self._last_frame = -math.inf
-            self._searched, self._shares_left = {}, []
+            self._searched, self._parts_left = {}, []
         since, self._last_frame = now - self._last_frame, now
         height, width = frame.image.shape[:2]
         if (width, height) != self._size:  # other frames have other tiles
-            self._size, self._searched, self._shares_left = (width, height), {}, []
+            self._size, self._searched, self._parts_left = (width, height), {}, []
         regions = detector.regions(width, height)
-        tiles = {share: region for share, region in enumerate(regions) if region != FaceBox(0, 0, width, height)}
-        whole = [share for share in range(len(regions)) if share not in tiles]
-        due = self._due_shares(whole, now, since, everybody=everybody)
+        tiles = {part: region for part, region in enumerate(regions) if region != FaceBox(0, 0, width, height)}
+        whole = [part for part in range(len(regions)) if part not in tiles]
+        due = self._due_parts(whole, now, since, everybody=everybody)
         due = due or self._due_tiles(tiles, now, since)  # never both, so that no frame is late
-        return [box for share in due for box in scan(detector, frame, share)]
+        return [box for part in due for box in scan(detector, frame, part)]
 
-    def _due_shares(self, whole: list[int], now: float, since: float, *, everybody: bool) -> list[int]:
-        if not self._shares_left and self._is_due(now, everybody=everybody):
-            self._began, self._shares_left = now, whole
-        count = len(self._shares_left)
+    def _due_parts(self, whole: list[int], now: float, since: float, *, everybody: bool) -> list[int]:
+        if not self._parts_left and self._is_due(now, everybody=everybody):
+            self._began, self._parts_left = now, whole
+        count = len(self._parts_left)
         if since < self._config.scan_spread:
             count = min(math.ceil(len(whole) * since / self._config.scan_spread - 1e-6), count)
-        due, self._shares_left = self._shares_left[:count], self._shares_left[count:]
+        due, self._parts_left = self._parts_left[:count], self._parts_left[count:]
         return due
 
     def _is_due(self, now: float, *, everybody: bool) -> bool:
@@ -95,15 +95,15 @@ class ScanSchedule:
         self._tiles_due = min(self._tiles_due + since / interval + EARLY, _MOST_TILES) if interval else _MOST_TILES
         if self._tiles_due < 1:
             return []
-        due = sorted(self._worth_searching(tiles, now), key=lambda share: self._searched.get(share, -math.inf))
+        due = sorted(self._worth_searching(tiles, now), key=lambda part: self._searched.get(part, -math.inf))
         due = due[: int(self._tiles_due)]
         self._tiles_due = self._tiles_due - len(due) if due else 1.0
         self._searched |= dict.fromkeys(due, now)
         return due
 
     def _worth_searching(self, tiles: dict[int, FaceBox], now: float) -> Iterable[int]:
-        for share, region in tiles.items():
-            searched = self._searched.get(share, -math.inf)
+        for part, region in tiles.items():
+            searched = self._searched.get(part, -math.inf)
             is_late = (now - searched) * self.pace >= self._config.still_scan_interval
             if is_late or self._motion.has_moved(searched, region):
-                yield share
+                yield part
