@@ -1,4 +1,4 @@
-"""The pages and answers of one run: Starlette routes over the live state and the picture."""
+"""The web application of one run: Starlette routes for the page, the live state and the image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from fer_edge.web.picture import BOUNDARY, Picture, PictureEncoder
 from fer_edge.web.state import LiveState
 
 _STATIC = ("app.js", "session.js", "style.css", "openapi.json")
-# Seconds between two looks for a change, and after which the state is sent anyway: its figures go on, and a dead link
-# is noticed.
+# Changes are checked every so many seconds. After the second time the state is sent in any case, so that its figures
+# are current and a dead connection is noticed.
 _EVENT_POLL, _EVENT_TICK = 0.2, 2.0
-# Seconds for which a viewer waits for a picture.
+# A viewer waits for an image for this many seconds.
 _PICTURE_WAIT = 1.0
 
 
@@ -37,14 +37,14 @@ def make_app(
     *,
     secure: bool,
 ) -> Starlette:
-    """Make the web application.
+    """Create the web application.
 
     Args:
-        state: what is shown.
-        encoder: gives the picture; None where no picture may be shown.
-        metrics: for Prometheus.
-        gate: who may read.
-        is_known_host: whether the page may be asked for by this host name.
+        state: the live state.
+        encoder: encodes the image; None if no image may be shown.
+        metrics: metrics for Prometheus.
+        gate: checks logins.
+        is_known_host: whether this host name is allowed.
         secure: whether it is served over TLS.
     """
     answers = _Answers(state, encoder, metrics)
@@ -102,7 +102,7 @@ class _Answers:
                 yield picture.part
 
     async def _next_picture(self, encoder: PictureEncoder, after: int) -> Picture | None:
-        """Wait for a picture with another number than `after`; None if none comes."""
+        """Wait for an image with another number than `after`; None if none comes."""
         loop = asyncio.get_running_loop()
         encoder.on_picture = lambda: loop.call_soon_threadsafe(self._announce_picture)
         announced = self._new_picture

@@ -1,4 +1,4 @@
-"""Who may read: a password for people, a token for programs, and the hosts by whose name the page may be reached."""
+"""Authentication: a password for people, a token for programs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections import deque
 
 from fer_edge.errors import ConfigError
 
-# scrypt (RFC 7914): 16 MB and some 50 ms per try on a laptop.
+# These are scrypt's parameters (RFC 7914): 16 MB and about 50 ms per try on a laptop.
 _N, _R, _P, _LENGTH = 2**14, 8, 1, 32
 _PREFIX = "scrypt"
 SESSION_S = 30 * 86400
-# Wrong passwords in so many seconds after which everybody waits.
+# After this many wrong passwords in this many seconds, all logins are blocked for a while.
 _TRIES, _TRIES_S = 5, 60.0
 
 
@@ -31,7 +31,7 @@ def _scrypt(password: str, salt: bytes) -> bytes:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or `localhost`, can be reached from this machine alone."""
+    """Whether an address, or `localhost`, can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -45,11 +45,11 @@ class Gate:
         """Prepare.
 
         Args:
-            password_hash: what `hash_password` gave; None where no password is asked for.
-            token: for programs, sent as `Authorization: Bearer TOKEN`.
+            password_hash: result of `hash_password`; None if no password is needed.
+            token: token for programs, sent as `Authorization: Bearer TOKEN`.
 
         Raises:
-            ConfigError: the hash is none.
+            ConfigError: the hash is malformed.
         """
         self.needs_login = password_hash is not None
         self._token = token
@@ -59,11 +59,11 @@ class Gate:
         self._wrong: deque[float] = deque(maxlen=_TRIES)
 
     def must_wait(self) -> bool:
-        """Whether too many wrong passwords were tried just now."""
+        """Whether there were too many wrong passwords recently."""
         return len(self._wrong) == _TRIES and time.monotonic() - self._wrong[0] < _TRIES_S
 
     def check_password(self, password: str) -> bool:
-        """Whether it is the password; a wrong one is counted."""
+        """Whether the password is correct; a wrong one is counted."""
         right = self.needs_login and hmac.compare_digest(_scrypt(password, self._salt), self._hash)
         if not right:
             self._wrong.append(time.monotonic())
@@ -75,7 +75,7 @@ class Gate:
         return f"{until}.{self._sign(until)}"
 
     def lets_in(self, cookie: str | None, authorization: str | None) -> bool:
-        """Whether a request may be answered, by its session cookie or its Authorization header."""
+        """Whether a request is allowed by its session cookie or its Authorization header."""
         if not self.needs_login:
             return True
         if self._token and hmac.compare_digest((authorization or "").encode(), f"Bearer {self._token}".encode()):

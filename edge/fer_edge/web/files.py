@@ -1,4 +1,4 @@
-"""The files that the package serves."""
+"""The static files of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every request has to pass: known hosts, no other sites, a login; and the headers that every answer carries."""
+"""Check every request (host name, origin, login), and add security headers to every response."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-# What may be read without a login; /healthz and /metrics from this machine alone.
+# These paths need no login; /healthz and /metrics need none from this machine.
 _OPEN = {"/login", "/style.css"}
 _LOCAL = {"/healthz", "/metrics"}
 
 
 class Guard:
-    """Refuses foreign hosts and origins (DNS rebinding, cross-site requests), and whoever has not logged in."""
+    """Refuses unknown hosts and origins (DNS rebinding, cross-site requests), and requests without a login."""
 
     def __init__(self, app: ASGIApp, gate: Gate, is_known_host: Callable[[str], bool]) -> None:
         self._app = app
@@ -69,7 +69,7 @@ class Guard:
 
 
 def login_routes(gate: Gate, *, secure: bool) -> list[Route]:
-    """The pages for logging in and out; `secure` tells whether they are served over TLS."""
+    """The pages for logging in and out; `secure` says whether they are served over TLS."""
     login = _Login(gate, secure=secure)
     return [
         Route("/login", login.page, methods=["GET"]),
@@ -99,7 +99,7 @@ class _Login:
         if not await run_in_threadpool(self._gate.check_password, password):
             return RedirectResponse("/login?wrong", 303)
         answer = RedirectResponse("/", 303)
-        # Behind a proxy that speaks TLS, only the browser's own words tell of it.
+        # Behind a TLS proxy, only the browser's Origin header shows that TLS is used.
         secure = self._secure or request.headers.get("origin", "").startswith("https://")
         session = self._gate.new_session()
         answer.set_cookie(_COOKIE, session, SESSION_S, httponly=True, samesite="strict", secure=secure)

@@ -1,4 +1,4 @@
-"""One HTTP server: uvicorn in a thread of its own, with the limits that a small device needs."""
+"""The HTTP server: uvicorn in its own thread, with limits for a small device."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from fer_edge.web.auth import is_loopback
 
 _log = logging.getLogger(__name__)
 
-# Connections at a time. For one more, the oldest that sent no request is closed. Each viewer has two.
+# At most this many connections are open. For one more, the oldest without a request is closed. Each viewer has two.
 _MOST_CONNECTIONS = 256
 # Connections that are taken before those beyond the limit are closed: each is an open file, of which the whole process
 # has 1024 as a rule, and recognition needs some.
 _BACKLOG = 64
-# Seconds within which a connection must have sent its request, and for which one may read nothing of an answer.
+# A connection must send its request within the first time in seconds, and may stop reading a response for the second.
 _REQUEST_S, _STALLED_S = 10.0, 30.0
-# Bytes that the system keeps for a viewer who does not read; it takes twice as many for itself. uvicorn stops sending
-# after 64 KiB more, and the picture that was under way.
+# The system buffers this many bytes for a viewer who does not read, and allocates twice as many. uvicorn stops sending
+# after 64 KiB more and the current image.
 _SEND_BUFFER = 64 * 1024
 _ENDING_S = 3.0
 
@@ -44,10 +44,10 @@ class HttpServer:
         Args:
             config: address, certificate, key.
             app: the application.
-            on_failure: called from the server's thread when it cannot go on.
+            on_failure: called from the server's thread when the server fails.
 
         Raises:
-            ConfigError: another address than this machine's own without a password.
+            ConfigError: other machines can reach the address, and there is no password.
         """
         self._config = config
         self._on_failure = on_failure
@@ -78,7 +78,7 @@ class HttpServer:
         self._thread = threading.Thread(target=self._serve, name="web server", daemon=True)
 
     def start(self) -> None:
-        """Listen. Raises ConfigError where the port or the certificate cannot be used."""
+        """Listen. Raises ConfigError if the port or the certificate cannot be used."""
         if not _is_local(self._config) and self._config.certificate is None:
             _log.warning("the page on %s is not encrypted: set web.certificate and web.key", self._config.listen)
         try:
@@ -89,7 +89,7 @@ class HttpServer:
         self._thread.start()
 
     def close(self) -> None:
-        """End the answers that are under way, and close the port."""
+        """End the current responses, and close the port."""
         self._server.should_exit = True
         self._thread.join(_ENDING_S)
         self._socket.close()
@@ -123,7 +123,7 @@ class HttpServer:
 
 
 def is_known_host(config: WebConfig) -> Callable[[str], bool]:
-    """Tell by which host names the page may be asked for; on a Unix socket, which no browser reaches, by any."""
+    """Return a function that checks host names. On a Unix socket, which no browser can reach, all are allowed."""
     if config.socket_path:
         return lambda _name: True
     own = config.address[0]
@@ -135,7 +135,7 @@ def _is_local(config: WebConfig) -> bool:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on any more: a run that was killed left it."""
+    """Remove a socket without a listener, which a killed run left."""
     with socket.socket(socket.AF_UNIX) as probe, suppress(FileNotFoundError):
         try:
             probe.connect(str(path))
@@ -144,7 +144,7 @@ def _remove_stale(path: Path) -> None:
 
 
 class _LimitedProtocol(H11Protocol):
-    """HTTP/1.1 with limits that uvicorn lacks: on connections, and on the time for which one may do nothing."""
+    """HTTP/1.1 with limits that uvicorn lacks: on connections, and on idle times."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -164,7 +164,7 @@ class _LimitedProtocol(H11Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether no request has come yet."""
+        """Whether no request has arrived yet."""
         return self.cycle is None and not self.transport.is_closing()
 
     def _drop_if_silent(self) -> None:

@@ -1,4 +1,4 @@
-"""The runs of this machine whose pages listen on Unix sockets, and how they are asked."""
+"""Find the runs of this machine whose pages listen on Unix sockets, and send them requests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import h11
 
 from fer_edge.config.web import SOCKET_NAME
 
-# Seconds within which an instance must answer, and bytes that are read at a time.
+# An instance must answer within this many seconds; this many bytes are read at a time.
 _ANSWER_S, _CHUNK = 3.0, 1 << 16
 _NAME = re.compile(r"[A-Za-z0-9_@-][A-Za-z0-9_.@-]*")
 
 
 def find_instances(folder: Path) -> dict[str, Path]:
-    """The sockets of the runs whose runtime folders lie in this one, by the folders' names, sorted."""
+    """The sockets of the runs with a runtime folder in this folder, by the names of their folders, sorted."""
     with suppress(OSError):
         found = {path.parent.name: path for path in folder.glob(f"*/{SOCKET_NAME}")}
         return {name: found[name] for name in sorted(found) if _NAME.fullmatch(name)}
@@ -28,7 +28,7 @@ def find_instances(folder: Path) -> dict[str, Path]:
 
 @dataclass(slots=True)
 class Answer:
-    """An instance's answer to a GET request: its head, and the body as it comes. To be closed."""
+    """An instance's response to a GET request: its head, and a body that is streamed. It must be closed."""
 
     status: int
     content_type: str
@@ -37,7 +37,7 @@ class Answer:
     _writer: asyncio.StreamWriter
 
     async def body(self) -> AsyncIterator[bytes]:
-        """The parts of the body; the end closes the connection. Raises OSError where it breaks off."""
+        """Yield the parts of the body; the end closes the connection. Raises OSError if the connection fails."""
         try:
             while isinstance(event := await _next_event(self._protocol, self._reader), h11.Data):
                 yield bytes(event.data)
@@ -53,7 +53,7 @@ async def ask(path: Path, target: str) -> Answer:
         target: path of the request, as in /api/state.
 
     Raises:
-        OSError: it does not answer.
+        OSError: the run does not answer.
     """
     async with asyncio.timeout(_ANSWER_S):
         reader, writer = await asyncio.open_unix_connection(path)
@@ -69,7 +69,7 @@ async def ask(path: Path, target: str) -> Answer:
 
 
 async def read_state(path: Path) -> bytes | None:
-    """The state of the run behind a Unix socket as JSON; None where it does not answer."""
+    """The state of the run behind a Unix socket as JSON; None if it does not answer."""
     with suppress(OSError):
         answer = await ask(path, "/api/state")
         async with asyncio.timeout(_ANSWER_S):

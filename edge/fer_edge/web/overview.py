@@ -1,4 +1,4 @@
-"""One page for all runs of this machine: it asks them through their Unix sockets, and passes their pages on."""
+"""One page for all runs of this machine. It forwards requests to their Unix sockets."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from fer_edge.web.http_server import HttpServer, is_known_host
 from fer_edge.web.instances import ask, find_instances, read_state
 
 _STATIC = ("overview.js", "session.js", "style.css")
-# What is passed on of an instance's answers.
+# These paths of an instance are forwarded.
 _PAGE = ("", "app.js", "session.js", "style.css")
 _PASSED_ON = {*_PAGE, "stream.mjpg", "snapshot.jpg", "api/state", "api/events", "openapi.json"}
 
 
 def make_overview(folder: Path, gate: Gate, is_known_host: Callable[[str], bool], *, secure: bool) -> Starlette:
-    """Make the web application.
+    """Create the web application.
 
     Args:
-        folder: holds the runs' runtime folders.
-        gate: who may read.
-        is_known_host: whether the page may be asked for by this host name.
+        folder: folder with the runs' runtime folders.
+        gate: checks logins.
+        is_known_host: whether this host name is allowed.
         secure: whether it is served over TLS.
     """
     answers = _Answers(folder)
@@ -54,12 +54,12 @@ def make_overview(folder: Path, gate: Gate, is_known_host: Callable[[str], bool]
 
 
 def serve_overview(config: WebConfig, folder: Path, on_stop: Callable[[Callable[[], None]], None]) -> None:
-    """Serve the page until the end is asked for.
+    """Serve the page until the user ends it.
 
     Args:
         config: address, password, TLS.
-        folder: holds the runs' runtime folders.
-        on_stop: is given what to call when the end is asked for.
+        folder: folder with the runs' runtime folders.
+        on_stop: gets the function that ends the server.
 
     Raises:
         ConfigError: the address cannot be used, or needs a password.

@@ -1,4 +1,4 @@
-"""The picture for viewers: encoded once for all of them, in a thread of its own, only while somebody watches."""
+"""Encode the image for viewers: once for all of them, in its own thread, only while somebody watches."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ PictureKind = Literal["annotated", "blurred", "boxes", "none"]
 
 BOUNDARY = "frame"
 _QUALITY = 80
-# Seconds after its last request for which a viewer counts as watching.
+# A viewer counts as watching for this many seconds after the last request.
 _WATCHING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One encoded picture, shared by all viewers."""
+    """One encoded image for all viewers.
 
-    # Counts from 1; 0 where there is none yet.
+    Attributes:
+        number: counts from 1; 0 if there is none yet.
+        jpeg: the JPEG file.
+        part: the JPEG file as a part of a multipart stream.
+    """
+
     number: int = 0
     jpeg: bytes = b""
-    # The JPEG file as a part of a multipart stream.
     part: bytes = b""
 
 
@@ -48,12 +52,12 @@ class PictureEncoder:
         self._picture = Picture()
         self._watched_until = 0.0
         self._is_over = False
-        # Called in the encoder's thread for each new picture.
+        # This is called in the encoder's thread for each new image.
         self.on_picture: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._work, name="web picture", daemon=True)
 
     def start(self) -> None:
-        """Begin to encode what is asked for."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
@@ -64,16 +68,16 @@ class PictureEncoder:
         self._thread.join(timeout=2)
 
     def put(self, result: FrameResult) -> None:
-        """Take the newest result; costs next to nothing while nobody watches."""
+        """Take the newest result. While nobody watches, this costs almost nothing."""
         if self._kind == "blurred":
-            result = self._blur.apply(result)  # of every frame: it keeps faces hidden over gaps
+            result = self._blur.apply(result)  # on every frame, so that faces stay hidden in gaps
         with self._lock:
             self._newest = result
             if time.monotonic() < self._watched_until:
                 self._lock.notify_all()
 
     def latest(self) -> Picture:
-        """The newest picture. Counts as watching."""
+        """The newest image. Calling this counts as watching."""
         with self._lock:
             now = time.monotonic()
             if now >= self._watched_until:

@@ -1,6 +1,6 @@
-"""A page on this machine alone, on which the owner of a device labels its samples.
+"""A page, only on this machine, on which the owner of a device labels its samples.
 
-The model's own label is not shown: it would sway whoever looks.
+The model's own label is not shown, since it would influence the answer.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def serve_review(folder: SampleFolder, port: int, tell: Callable[[str], object])
     """Serve the page until Ctrl-C.
 
     Args:
-        folder: with the samples.
-        port: on 127.0.0.1; 0 takes a free one.
-        tell: is given the address to open. It holds a token, so that other users of the machine see nothing.
+        folder: folder of the samples.
+        port: port on 127.0.0.1; 0 for a free one.
+        tell: gets the address to open. It holds a token, so that other users of the machine cannot see the samples.
 
     Raises:
-        ConfigError: there is nothing to label, or the port is taken.
+        ConfigError: there is nothing to label, or the port is in use.
     """
     if not folder.samples():
         raise ConfigError(f"{folder.folder}: there are no samples yet")
@@ -78,11 +78,11 @@ def serve_review(folder: SampleFolder, port: int, tell: Callable[[str], object])
 
 
 def make_review_app(folder: SampleFolder, token: str) -> Starlette:
-    """The page and its answers.
+    """Create the web application.
 
     Args:
-        folder: with the samples.
-        token: whoever brings it once in the address gets a cookie.
+        folder: folder of the samples.
+        token: a request with it in the address gets a cookie.
     """
     answers = _Answers(folder)
     guard = _Guard(token)
@@ -97,7 +97,7 @@ def make_review_app(folder: SampleFolder, token: str) -> Starlette:
 
 
 class _Guard:
-    """Lets in who has the token, by the name of this machine alone (DNS rebinding), and no other site."""
+    """Allows requests with the token, only for this machine's names (DNS rebinding), and not from other sites."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -140,7 +140,7 @@ class _Answers:
         return Response(content, media_type=_STATIC[path])
 
     async def queue(self, _request: Request) -> Response:
-        """The samples that wait for a label, in an order of chance that stays the same."""
+        """The samples without a label, in a random order that stays the same."""
         samples, labels = await run_in_threadpool(lambda: (self._folder.samples(), self._folder.labels()))
         waiting = [sample.id for sample in samples if sample.id not in labels]
         return JSONResponse(
@@ -153,7 +153,7 @@ class _Answers:
         )
 
     async def label(self, request: Request) -> Response:
-        """Save an answer; null takes it back."""
+        """Save an answer; null removes it."""
         body = b""
         async for part in request.stream():
             body += part
@@ -180,7 +180,7 @@ class _Answers:
         return Response(content, media_type="image/png")
 
     async def result(self, _request: Request) -> Response:
-        """What the labels say so far."""
+        """The accuracy by the labels so far."""
         folder = self._folder
         measured = await run_in_threadpool(lambda: measure(folder.labels().values(), folder.seen()))
         return JSONResponse(measured.as_dict() if measured else None)

@@ -1,4 +1,4 @@
-"""The live page of a run, as a sink beside the loop that reads faces."""
+"""The live page of a run, as a sink."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _log = logging.getLogger(__name__)
 
 
 class WebSink(Sink):
-    """Serves the live page while a run lasts. What goes wrong here never stops recognition."""
+    """Serves the live page during a run. A failure of the page never stops recognition."""
 
     def __init__(self, config: WebConfig, model: Manifest, source: str, *, score: bool = False) -> None:
         """Prepare.
 
         Args:
-            config: where to listen, who may read, what picture is shown.
-            model: the bundle's description.
-            source: for people: where the frames come from.
-            score: whether the picture's labels tell the detector's score.
+            config: address, password and kind of image.
+            model: the bundle's manifest.
+            source: description of the source for people.
+            score: whether labels show the detector's score.
 
         Raises:
-            ConfigError: another address than this machine's own without a password, or a hash that is none.
+            ConfigError: other machines can reach the address and there is no password, or the hash is malformed.
         """
         self.description = f"the page on {config.socket_path or f'port {config.address[1]}'}"
         self._config = config
@@ -54,7 +54,7 @@ class WebSink(Sink):
         self._serves = False
 
     def __enter__(self) -> Self:
-        """Listen. Raises ConfigError where the port or the certificate cannot be used, and `required` is set."""
+        """Listen. Raises ConfigError if the port or the certificate cannot be used, and `required` is set."""
         try:
             self._server.start()
         except ConfigError as error:
@@ -75,7 +75,7 @@ class WebSink(Sink):
         self._server.close()
 
     def watch(self, outputs: Sequence[Sink]) -> None:
-        """Show how these outputs do."""
+        """Show the state of these outputs."""
         self._state.outputs = self._metrics.outputs = tuple(outputs)
 
     def emit(self, result: FrameResult) -> None:
@@ -91,7 +91,7 @@ class WebSink(Sink):
         self._metrics.waiting(what)
 
     def remark(self, what: str) -> None:
-        """The camera's pictures are odd."""
+        """Something is wrong with the frames."""
         self._state.remark(what)
 
     def _fail(self, why: str) -> None:

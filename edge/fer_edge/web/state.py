@@ -1,4 +1,4 @@
-"""What the page and programs may know: counts and labels, as plain values. Written by the loop, read by the server."""
+"""The state for the page and for programs, as plain values. The loop writes it; the server reads it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fer_edge.model.bundle import Manifest
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
 
-# Seconds of the timeline, and of one of its steps.
+# The timeline covers this many seconds, in steps of this many seconds.
 _TIMELINE_S, _STEP_S = 600, 5
-# Seconds for which the text of the state is good.
+# The state's text is reused for this many seconds.
 _FRESH = 0.5
-# Frames over which the rate is measured.
+# The frame rate is measured over this many frames.
 _RECENT = 60
-# Seconds between two readings of the temperature.
+# The temperature is read every so many seconds.
 _HEAT_INTERVAL = 10.0
-# Seconds without a frame or an honest wait for the camera after which the device is not well.
+# After this many seconds without a frame, and without waiting for the camera, the device is not well.
 _ALIVE = 15.0
 
 
@@ -75,14 +75,14 @@ class LiveState:
             self._set(shown != before, "online", self._remark)
 
     def wait(self, _what: str) -> None:
-        """There is no frame, since the camera is lost."""
+        """There is no frame because the camera is lost."""
         with self._lock:
             self._alive_at = time.monotonic()
             self._faces, self._since = (), {}
             self._set(False, "offline", self._remark)
 
     def remark(self, what: str) -> None:
-        """The camera's pictures are odd; empty when they are good again."""
+        """Something is wrong with the frames; empty when they are good again."""
         with self._lock:
             self._set(False, self._camera, what)
 
@@ -119,7 +119,7 @@ class LiveState:
             }
 
     def as_json(self) -> bytes:
-        """The state as JSON; the same text for all who ask within half a second, unless faces or camera changed."""
+        """The state as JSON. The text is reused for half a second, unless faces or camera change."""
         with self._json_lock:
             now, version = time.monotonic(), self.version
             if version != self._json_version or now - self._json_at >= _FRESH:
