@@ -77,4 +77,5 @@ def until(tab: Any, expression: str) -> None:
 
 def screenshot(tab: Any, name: str, tmp_path: Path) -> None:
     """Keep a picture of the page: in docs/ where FER_SCREENSHOTS names that folder."""
-    tab.screenshot(path=str(Path(os.environ.get("FER_SCREENSHOTS", tmp_path)) / name))
+    path = Path(os.environ.get("FER_SCREENSHOTS", tmp_path)) / name
+    tab.screenshot(path=str(path), **({"quality": 70, "type": "jpeg"} if name.endswith(".jpg") else {}))

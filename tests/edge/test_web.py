@@ -4,12 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
 import jsonschema
 import numpy as np
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.conftest import Run, wait_until
 from tests.pages import PASSWORD, TOKEN, running
 
@@ -54,6 +58,21 @@ def test_answers_are_as_the_openapi_file_says(page: httpx.Client) -> None:
             assert answer.headers["content-type"].partition(";")[0] in documented, path
     refused = page.get("/api/state", headers={"Host": "attacker.example"})
     assert str(refused.status_code) in schema["paths"]["/api/state"]["get"]["responses"]
+
+
+def test_whatever_is_asked_is_answered_as_described(locked: httpx.Client) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    schema: Any = schemathesis.openapi.from_url(f"{locked.base_url}/openapi.json", headers=headers)
+    endless = {"/stream.mjpg", "/api/events"}
+    operations = [found.ok() for found in schema.get_all_operations() if found.ok().path not in endless]
+    assert len(operations) >= 5
+
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=st.sampled_from(operations).flatmap(lambda operation: operation.as_strategy()))
+    def check(case: Any) -> None:
+        case.call_and_validate(headers=headers)
+
+    check()
 
 
 def test_the_snapshot_is_the_annotated_picture(page: httpx.Client) -> None:

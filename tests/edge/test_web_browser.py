@@ -1,6 +1,7 @@
 """The live page in a real browser, where one is installed."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,32 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-def test_the_page_in_a_browser(browser: Any, page: httpx.Client, tmp_path: Path) -> None:
+@contextmanager
+def new_tab(browser: Any, **options: object) -> Iterator[Any]:
+    """A tab in which nothing may go wrong."""
     errors: list[str] = []
-    tab = browser.new_page(viewport={"width": 1100, "height": 800})
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab = browser.new_page(**options)
+    tab.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
     tab.on("pageerror", lambda error: errors.append(str(error)))
+    yield tab
+    tab.close()
+    assert not errors
+
+
+def faults(tab: Any) -> list[str]:
+    """What axe-core finds wrong with the accessibility of the page that is shown."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab).response["violations"]
+    return [f"{fault['impact']}: {fault['help']} ({node['html']})" for fault in found for node in fault["nodes"]]
+
+
+def test_the_page_in_a_browser(browser: Any, page: httpx.Client, tmp_path: Path) -> None:
+    with new_tab(browser, viewport={"width": 1100, "height": 800}) as tab:
+        look_at_the_page(tab, page, tmp_path)
+
+
+def look_at_the_page(tab: Any, page: httpx.Client, tmp_path: Path) -> None:
     tab.goto(str(page.base_url))
     until(tab, "document.querySelector('#link').textContent === 'connected'")
     until(tab, "document.querySelector('#summary').textContent !== 'nobody'")
@@ -57,26 +79,49 @@ def test_the_page_in_a_browser(browser: Any, page: httpx.Client, tmp_path: Path)
     until(tab, "document.querySelectorAll('#timeline rect').length > 1")
     assert "ferplus7" in tab.inner_text("#device")
     assert tab.locator("meter").count() == 7
-    screenshot(tab, "web.png", tmp_path)
+    assert faults(tab) == []
+    assert tab.locator("#logout").is_hidden(), "there was no login"
+    screenshot(tab, "web.jpg", tmp_path)
     tab.set_viewport_size({"width": 375, "height": 700})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 375
     tab.emulate_media(color_scheme="dark")
     dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert dark == "rgb(23, 23, 22)"
-    screenshot(tab, "web-phone.png", tmp_path)
-    tab.close()
-    assert not errors
+    assert faults(tab) == []
+    screenshot(tab, "web-phone.jpg", tmp_path)
 
 
-def test_login_in_a_browser(browser: Any, locked: httpx.Client) -> None:
-    tab = browser.new_page()
-    tab.goto(str(locked.base_url))
-    tab.fill("#password", PASSWORD)
-    tab.keyboard.press("Enter")
-    tab.get_by_text("connected", exact=True).wait_for()
-    tab.click("text=Log out")
-    tab.wait_for_selector("#password")
-    tab.close()
+def test_login_and_logout_by_keys_alone(browser: Any, locked: httpx.Client) -> None:
+    with new_tab(browser) as tab:
+        tab.goto(str(locked.base_url))
+        assert faults(tab) == []
+        tab.keyboard.type("wrong password")
+        tab.keyboard.press("Enter")
+        tab.wait_for_url("**/login?wrong")
+        tab.keyboard.type(PASSWORD)
+        tab.keyboard.press("Enter")
+        tab.get_by_text("connected", exact=True).wait_for()
+        tab.locator("#logout").wait_for()
+        for _ in range(10):
+            tab.keyboard.press("Tab")
+            if tab.evaluate("document.activeElement.textContent") == "Log out":
+                break
+        assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "one sees where one is"
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector("#password")
+
+
+def test_a_tab_that_is_not_seen_holds_no_connection(browser: Any, page: httpx.Client) -> None:
+    with new_tab(browser) as tab:
+        tab.goto(str(page.base_url))
+        until(tab, "document.querySelector('#link').textContent === 'connected'")
+        hide = "Object.defineProperty(document, 'hidden', { value: %s, configurable: true });"
+        tell = "document.dispatchEvent(new Event('visibilitychange'))"
+        tab.evaluate(f"() => {{ {hide % 'true'} {tell} }}")
+        assert tab.evaluate("events.readyState") == 2
+        assert not tab.evaluate("document.querySelector('#picture').hasAttribute('src')")
+        tab.evaluate(f"() => {{ {hide % 'false'} {tell} }}")
+        until(tab, "events.readyState === 1")
 
 
 def test_the_page_comes_back_after_a_restart(browser: Any, tmp_path: Path) -> None:

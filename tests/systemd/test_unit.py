@@ -26,6 +26,16 @@ def test_the_service_is_hardened() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_page_opens_one_port_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / f"{UNIT.name}.d"
+    folder.mkdir()
+    shutil.copy(UNIT, tmp_path)
+    shutil.copy(FOLDER / "examples" / "web.conf", folder)
+    done = analyze("security", "--offline=true", "--threshold=16", tmp_path / UNIT.name)
+    assert done.returncode == 0, done.stdout
+    assert "allow list with non-localhost entries" in done.stdout, "the drop-in was not read"
+
+
 @pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf", "web.conf"])
 @pytest.mark.parametrize("unit", [UNIT, TEMPLATE], ids=["service", "template"])
 def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None, unit: Path) -> None:

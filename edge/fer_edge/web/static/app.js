@@ -88,7 +88,14 @@ function setPicture(isThere) {
   byId("no-picture").hidden = isThere;
 }
 
-byId("picture").addEventListener("error", () => setPicture(false));
+function watch() {
+  if (!document.hidden) byId("picture").src = `stream.mjpg?${Date.now()}`;
+}
+
+byId("picture").addEventListener("error", () => {
+  setPicture(false);
+  setTimeout(watch, 5000);
+});
 byId("picture").addEventListener("load", () => setPicture(true));
 
 // Events and pictures flow while the page can be seen: a browser opens six connections to one host, and no more.
@@ -98,7 +105,7 @@ function connect() {
   events = new EventSource("api/events");
   events.addEventListener("open", () => {
     byId("link").textContent = "connected";
-    byId("picture").src = `stream.mjpg?${Date.now()}`;
+    watch();
   });
   events.addEventListener("error", () => {
     byId("link").textContent = "connection lost, trying again";
