@@ -121,7 +121,7 @@ def tilt_table(detectors: dict[str, Detector], check: LabelledFaces, faces: int)
     """End to end: faces found, and labels that agree with the majority of votes."""
     table = _table(
         f"PublicTest, {faces} faces of {SIDE} pixels, %",
-        ("tilt", "detector", "found", "right of those found", "not levelled", "right of all"),
+        ("tilt", "detector", "found", "accuracy of those found", "without roll correction", "accuracy of all"),
     )
     for tilt in TILTS:
         for name, detector in detectors.items():

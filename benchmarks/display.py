@@ -2,7 +2,7 @@
 
     xvfb-run -s "-screen 0 1920x1080x24" python benchmarks/display.py clip.mp4
 
-Frames a second are wall-clock: leave the machine alone meanwhile. Processor time is the recognising process' alone.
+Frames per second are wall-clock: run nothing else at the same time. CPU time is that of the recognising process.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from fer_edge.types import FrameResult, Image
 pytest.importorskip("pygame", reason="pygame-ce is not installed")
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
-# Seconds after which what was waited for is taken for missing, on a busy machine too.
+# Tests wait at most this many seconds, enough for a busy machine too.
 PATIENCE = 120.0
 
 

@@ -1,4 +1,4 @@
-"""Rules that hold for whatever goes in: boxes, pairs, steadied labels, crops, lines and logs."""
+"""Rules that hold for any input: boxes, pairs, smoothed labels, crops, lines and logs."""
 
 import json
 from dataclasses import replace

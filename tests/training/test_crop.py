@@ -22,7 +22,7 @@ PHOTOGRAPHS_A_CLASS = 5
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rendered pictures of nobody: each shows a composite face somewhere in a scene."""
+    """Rendered photographs: each shows a composite face somewhere in a scene."""
     folder = tmp_path_factory.mktemp("photographs")
     with DemoSource(paced=False) as demo:
         for label in FER2013:

@@ -1,1 +1,1 @@
-"""Pictures that the package brings along, and their loader."""
+"""Image files of the package, and their loader."""

@@ -108,8 +108,8 @@ class HaarDetector:
 
     def _second_opinion(self, view: _View, box: FaceBox, sides: tuple[float, float]) -> FaceBox:
         """The same box with the mean hits of two cascades, if that is more."""
-        levelled = np.asarray(cv2.equalizeHist(view.picture), np.uint8)
-        others = self._full.find(levelled, sides, _NEAR_STEP, neighbours=1)
+        equalised = np.asarray(cv2.equalizeHist(view.picture), np.uint8)
+        others = self._full.find(equalised, sides, _NEAR_STEP, neighbours=1)
         score = max((other.score for other in others if overlap(box, other) > _SAME), default=0.0)
         return replace(box, score=max(box.score, score_of((hits_of(box.score) + hits_of(score)) / 2)))
 

@@ -84,7 +84,7 @@ class Sandbox:
             self.settings += [(key, _expand(value, unit)) for key, value in _service_lines(text)]
 
     def forbids(self, host: str) -> bool:
-        """Whether the unit lets no packet through to a host. A name that nobody knows is taken for another machine."""
+        """Whether the unit blocks packets to a host. An unknown name counts as another machine."""
         denied, allowed = self._networks("IPAddressDeny"), self._networks("IPAddressAllow")
         addresses = _addresses(host)
         if not addresses:

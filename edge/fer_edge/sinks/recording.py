@@ -43,7 +43,7 @@ class Recording(Sink):
     An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv or .webm can be
     played at any moment: it is written in place, and replaces none, so that what is killed and started again leaves
     two. When the disk is all but full the video ends there, so that what was recorded can be kept. When the file is
-    removed under it, another is begun.
+    removed during the recording, a new one is started.
     """
 
     slow = True
@@ -149,7 +149,7 @@ class Recording(Sink):
         self._let_go()
         self._writer = None
         self._choose_file()
-        raise FileNotFoundError(errno.ENOENT, "the video was removed; another is begun")
+        raise FileNotFoundError(errno.ENOENT, "the video was removed; a new one is started")
 
     def _identify(self) -> tuple[int, int]:
         status = os.stat(self._aside)  # noqa: PTH116 - once per frame

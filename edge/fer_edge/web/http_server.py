@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 # At most this many connections are open. For one more, the oldest without a request is closed. Each viewer has two.
 _MOST_CONNECTIONS = 256
 # Connections that are taken before those beyond the limit are closed: each is an open file, of which the whole process
-# has 1024 as a rule, and recognition needs some.
+# has 1024 in most systems, and recognition needs some.
 _BACKLOG = 64
 # A connection must send its request within the first time in seconds, and may stop reading a response for the second.
 _REQUEST_S, _STALLED_S = 10.0, 30.0

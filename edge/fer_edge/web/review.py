@@ -190,4 +190,4 @@ class _Answers:
         for sample in self._folder.samples():
             if sample.id == identity:
                 return sample
-        raise ConfigError(f"{identity}: was deleted meanwhile")
+        raise ConfigError(f"{identity}: has been deleted")

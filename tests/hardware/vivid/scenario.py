@@ -28,7 +28,7 @@ def main() -> None:
     row("power on, the camera is there", show("StatusText"), f"{seconds:.0f} s after the kernel")
     process = show("MainPID")
     fault("unplugged for 25 s, while another program has it open", unplugged(), 25)
-    fault("its device goes, and is made anew after 25 s", removed(), 25)
+    fault("its device is removed, and created again after 25 s", removed(), 25)
     fault("its driver reports a fatal error", failing(), 0)
     same = show("MainPID") == process and show("NRestarts") == "0"
     expect("the process is still the first", same)

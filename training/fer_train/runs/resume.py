@@ -43,9 +43,9 @@ def compare(out: Path, record: dict[str, Any]) -> None:
     Raises:
         ConfigError: they differ.
     """
-    begun = _read(_marker(out))
+    started = _read(_marker(out))
     for part in ("recipe", "precision", "teachers", "init", "data"):
-        if begun.get(part) != record[part]:
+        if started.get(part) != record[part]:
             raise ConfigError(
                 f"{out}: was started with another {part.removesuffix('s')}. Resume with the same options and data"
             )
@@ -57,7 +57,7 @@ def _marker(out: Path) -> Path:
 
 def _read(marker: Path) -> dict[str, Any]:
     try:
-        begun = json.loads(marker.read_text(encoding="utf-8"))
+        started = json.loads(marker.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{marker}: is damaged. Remove the folder and train again") from error
-    return begun if isinstance(begun, dict) else {}
+    return started if isinstance(started, dict) else {}

@@ -84,9 +84,9 @@ def fit(
     check(out, resume)
     shard = coordinator.join(recipe.batch_size) if coordinator else SINGLE_PROCESS
     if coordinator:
-        begun = epochs_done(out / UNFINISHED) if resume else None
+        started = epochs_done(out / UNFINISHED) if resume else None
         facts = [describe_faces(faces) for faces in (*train, *validation)]
-        assert_same_config(recipe.model_dump(mode="json"), precision, facts, begun)
+        assert_same_config(recipe.model_dump(mode="json"), precision, facts, started)
     ask, taught = _teach(teachers, examples, recipe)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)

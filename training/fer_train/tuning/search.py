@@ -159,12 +159,12 @@ def _compare(study: optuna.Study, task: Task) -> None:
         "precision": task.precision,
         "data": [part.fingerprint for part in (*task.train, *task.held_out)],
     }
-    begun = study.user_attrs.get(_SETTINGS)
-    if begun is None:
+    started = study.user_attrs.get(_SETTINGS)
+    if started is None:
         study.set_user_attr(_SETTINGS, settings)
         return
     for part, value in settings.items():
-        if begun.get(part) != value:
+        if started.get(part) != value:
             raise ConfigError(f"{task.out}: was started with another {part}. Use the same, or choose another folder")
 
 
