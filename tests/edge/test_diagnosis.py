@@ -70,21 +70,21 @@ def unused_port() -> int:
         ("forbidden", "it refuses access (403)"),
     ],
 )
-def test_what_a_server_answers_is_told(command: Run, port: int, place: str, reason: str) -> None:
+def test_the_answer_of_a_server_is_reported(command: Run, port: int, place: str, reason: str) -> None:
     done = command("fer-edge", "run", f"http://127.0.0.1:{port}/{place}")
     assert done.returncode == 3
     shown = place.replace("token=secret", "…")
     assert done.stderr == f"error: http://127.0.0.1:{port}/{shown} cannot be opened: {reason}\n"
 
 
-def test_a_wrong_password_is_told_and_not_shown(command: Run, port: int) -> None:
+def test_a_wrong_password_is_reported_and_not_shown(command: Run, port: int) -> None:
     done = command("fer-edge", "run", f"http://user:secret@127.0.0.1:{port}/private")
     assert done.stderr.endswith("it does not accept this user and password (401)\n")
     assert "secret" not in done.stderr
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
-def test_an_unknown_host_and_a_refused_port_are_told_apart(command: Run, scheme: str) -> None:
+def test_an_unknown_host_and_a_refused_port_have_different_messages(command: Run, scheme: str) -> None:
     unknown = command("fer-edge", "run", f"{scheme}://camera.invalid/stream")
     assert unknown.returncode == 3
     assert "camera.invalid" in unknown.stderr.partition("cannot be opened: ")[2]
@@ -104,7 +104,7 @@ def test_an_unknown_host_and_a_refused_port_are_told_apart(command: Run, scheme:
         ("udp://239.0.0.1:1234", ""),
     ],
 )
-def test_what_is_no_url_is_told_without_asking_anybody(url: str, reason: str) -> None:
+def test_a_malformed_url_is_reported_without_a_connection(url: str, reason: str) -> None:
     found = why_url_fails(url)
     assert reason in found
     assert bool(found) == bool(reason)
@@ -113,7 +113,7 @@ def test_what_is_no_url_is_told_without_asking_anybody(url: str, reason: str) ->
 @pytest.mark.parametrize(
     ("scheme", "reason"), [("rtsp", "does not speak RTSP"), ("https", "does not speak TLS"), ("rtsps", "TLS")]
 )
-def test_a_server_of_another_kind_is_told(port: int, scheme: str, reason: str) -> None:
+def test_a_server_of_another_kind_is_reported(port: int, scheme: str, reason: str) -> None:
     assert reason in why_url_fails(f"{scheme}://127.0.0.1:{port}/x")
 
 
@@ -148,7 +148,7 @@ def test_a_service_that_waits_says_why(port: int, tmp_path: Path) -> None:
     assert "is not there, waiting for it: there is nothing at /nothing (404)" in line
 
 
-def test_devices_are_told_apart(command: Run, tmp_path: Path) -> None:
+def test_each_fault_of_a_device_has_its_message(command: Run, tmp_path: Path) -> None:
     missing = command("fer-edge", "run", "/dev/video97")
     assert "there is no /dev/video97. Video devices: " in missing.stderr
     other = command("fer-edge", "run", "/dev/null")
@@ -191,7 +191,7 @@ def test_no_permission_names_the_group_and_the_command(tmp_path: Path, monkeypat
     )
 
 
-def test_a_film_without_permission_or_content_is_told(command: Run, tmp_path: Path) -> None:
+def test_a_video_without_permission_or_content_is_reported(command: Run, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mkv"
     clip.touch()
     assert "is not a readable video (it is empty)" in command("fer-edge", "run", clip).stderr

@@ -58,7 +58,7 @@ def test_a_camera_that_freezes_is_opened_again(camera: LoopbackCamera, tmp_path:
     assert run.said().count("is lost") == 1
 
 
-def test_a_read_that_hangs_is_left_behind(demo_video: Path, tmp_path: Path) -> None:
+def test_a_read_that_hangs_is_abandoned(demo_video: Path, tmp_path: Path) -> None:
     """A pipe, read as a stream, whose writer stops: that hangs in the operating system, where no timeout reaches."""
     if not shutil.which("ffmpeg"):
         pytest.skip("ffmpeg is not installed: it writes into the pipe")
@@ -164,7 +164,7 @@ def test_a_killed_recording_plays_and_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
-def test_a_recording_that_is_removed_begins_anew_when_its_folder_is_back(tmp_path: Path, name: str) -> None:
+def test_a_removed_recording_starts_again_when_its_folder_is_back(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     run = Recognition(tmp_path, "--source", "demo", "--record", folder / name)

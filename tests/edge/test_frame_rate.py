@@ -28,7 +28,7 @@ def test_a_slow_board_does_not_wait_and_catches_nothing_up() -> None:
     assert rate(pace, nobody=False, begin=110.0) == pytest.approx(20, rel=0.1)
 
 
-def test_power_save_rests_once_nobody_was_there_for_a_while() -> None:
+def test_power_save_begins_some_seconds_after_the_last_face() -> None:
     pace = FrameRateLimiter(None, power_save=True)
     assert rate(pace, nobody=True, begin=100.0) == pytest.approx(100)
     assert rate(pace, nobody=True, begin=110.0) == pytest.approx(2, rel=0.1)

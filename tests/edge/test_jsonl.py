@@ -46,7 +46,7 @@ def runs(path: Path) -> list[dict[str, Any]]:
     return [record for record in map(json.loads, path.read_text().splitlines()) if "run" in record]
 
 
-def test_a_log_is_added_to_and_set_aside_by_size(command: Run, tmp_path: Path) -> None:
+def test_a_log_is_appended_to_and_rotated_by_size(command: Run, tmp_path: Path) -> None:
     config = configuration(tmp_path, "max_mb = 0.01", "keep = 9", "sync_s = 0")
     for _ in range(2):
         assert command("fer-edge", "run", "--config", config, "--max-frames", 40).returncode == 0
@@ -85,7 +85,7 @@ def test_the_oldest_logs_go(command: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl", "out.jsonl.1", "out.jsonl.2"]
 
 
-def test_a_log_is_set_aside_by_the_age_of_its_first_line(command: Run, tmp_path: Path) -> None:
+def test_a_log_is_rotated_by_the_age_of_its_first_line(command: Run, tmp_path: Path) -> None:
     old = '{"time":"2020-01-01T00:00:00.000Z","frame":7}\n'
     (tmp_path / "out.jsonl").write_text(old)
     assert command("fer-edge", "run", "--config", configuration(tmp_path), "--max-frames", 3).returncode == 0
@@ -127,9 +127,7 @@ def test_a_camera_that_goes_is_a_line_and_so_is_its_return(
     assert all("frame" in record for record in records if "camera" not in record)
 
 
-def test_a_camera_that_is_not_there_at_the_start_is_a_line_and_nobody_after_it_none(
-    camera: LoopbackCamera, tmp_path: Path
-) -> None:
+def test_a_camera_missing_at_the_start_is_one_line(camera: LoopbackCamera, tmp_path: Path) -> None:
     camera.unplug()
     out, config = tmp_path / "out.jsonl", tmp_path / "config.toml"
     config.write_text(
@@ -183,7 +181,7 @@ def test_a_file_that_is_no_log_is_never_cut(command: Run, tmp_path: Path) -> Non
     assert (tmp_path / "out.jsonl").read_text() == "my notes\nmy last note"
 
 
-def test_a_folder_that_is_removed_is_said_once_and_used_again_when_it_is_back(tmp_path: Path) -> None:
+def test_a_removed_folder_is_logged_once_and_used_again_when_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     errors = tmp_path / "errors"
@@ -286,7 +284,7 @@ def test_lines_are_safe_when_the_log_is_closed_where_that_was_asked_for(
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: what steps the clock cannot be built")
-def test_a_clock_that_steps_by_a_year_sets_the_log_aside_and_nothing_else(tmp_path: Path) -> None:
+def test_a_clock_that_steps_by_a_year_only_rotates_the_log(tmp_path: Path) -> None:
     shim, clock, out = tmp_path / "shim.so", tmp_path / "clock", tmp_path / "out.jsonl"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, Path(__file__).with_name("clock_shim.c")], check=True)
     clock.write_text("0")

@@ -104,7 +104,7 @@ def test_a_camera_that_is_not_as_configured_is_refused_and_not_waited_for(
     assert not caplog.records
 
 
-def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_camera_that_is_lost_repeatedly_is_not_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     opened: list[Pictures] = []
 
@@ -120,7 +120,7 @@ def test_a_camera_that_comes_and_goes_is_not_said_each_time(caplog: pytest.LogCa
     ]
 
 
-def test_what_happens_all_day_is_said_ever_more_seldom_and_anew_after_an_hour_of_peace() -> None:
+def test_repeated_messages_become_rare_and_start_again_after_a_quiet_hour() -> None:
     sparing = LogRateLimiter()
     said = [second for second in range(0, 86_400, 11) if sparing.allows(second)]
     assert said[:2] == [0, 11]

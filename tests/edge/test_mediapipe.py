@@ -86,7 +86,7 @@ def test_an_empty_picture_has_no_face(detector: Detector) -> None:
 
 @needs_models
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (640, 480), (360, 640), (1920, 1080)])
-def test_the_first_share_is_the_whole_frame_and_the_others_are_tiles_of_it(
+def test_the_first_part_is_the_whole_frame_and_the_others_are_tiles_of_it(
     detector: Detector, width: int, height: int
 ) -> None:
     whole, *others = detector.regions(width, height)

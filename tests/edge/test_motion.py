@@ -48,7 +48,7 @@ def test_somebody_who_comes_is_a_change(noise: float, side: int) -> None:
     assert moves(room(1, noise=noise), with_something(room(2, noise=noise), 20, 30, side))
 
 
-def test_a_change_is_told_by_its_time_and_place() -> None:
+def test_a_change_has_a_time_and_a_place() -> None:
     motion = MotionDetector()
     motion.update(room(1), 0.0)
     motion.update(with_something(room(1), 20, 30, 100), 1.0)

@@ -105,7 +105,7 @@ def test_changes_are_published_and_the_end_is_announced(broker: Broker, config: 
     assert len([topic for topic, _ in listener.said if topic == "fer-edge/faces"]) < 10, "only changes are published"
 
 
-def test_a_camera_that_goes_is_told_once_with_nobody_seen_and_so_is_its_return(
+def test_a_lost_camera_and_its_return_are_published_once_without_faces(
     broker: Broker, config: Path, camera: LoopbackCamera
 ) -> None:
     listener = Listener(broker.port)
@@ -140,7 +140,7 @@ def test_a_dead_program_is_announced_by_the_broker(broker: Broker, config: Path)
     assert late.wait_for("fer-edge/availability") == ["offline"], "it is retained for who asks later"
 
 
-def test_a_broker_that_returns_is_told_the_latest(broker: Broker, config: Path) -> None:
+def test_a_broker_that_returns_gets_the_latest_values(broker: Broker, config: Path) -> None:
     process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.PIPE, text=True)
     Listener(broker.port).wait_for("fer-edge/faces", "happy")
     broker.stop()
@@ -154,9 +154,7 @@ def test_a_broker_that_returns_is_told_the_latest(broker: Broker, config: Path) 
     assert errors.count("is lost: retrying") == 1
 
 
-def test_a_broker_that_comes_late_is_missed_once_and_told_the_latest(
-    broker: Broker, config: Path, tmp_path: Path
-) -> None:
+def test_a_broker_that_starts_late_gets_the_latest_values(broker: Broker, config: Path, tmp_path: Path) -> None:
     errors = tmp_path / "errors"
     broker.stop()
     with errors.open("w") as stderr:
@@ -226,9 +224,7 @@ class Running:
         assert self.process.wait(20) == 0, self.said()
 
 
-def test_a_stranger_is_told_that_it_is_not_authorised_and_a_password_from_a_file_or_systemd_lets_in(
-    broker: Broker, tmp_path: Path
-) -> None:
+def test_a_login_needs_a_password_which_may_come_from_a_file_or_systemd(broker: Broker, tmp_path: Path) -> None:
     broker.stop()
     subprocess.run(["mosquitto_passwd", "-b", "-c", tmp_path / "users", "fer", "s3cret "], check=True)
     broker.configure("allow_anonymous false", f"password_file {tmp_path / 'users'}")
@@ -310,7 +306,7 @@ def test_a_certificate_is_trusted_by_its_authority_alone_and_the_broker_may_ask_
     assert "MQTT" not in friend.said()
 
 
-def test_a_broker_that_does_not_exist_or_listen_is_told_apart_once(tmp_path: Path, broker: Broker) -> None:
+def test_an_unknown_and_a_refusing_broker_have_different_messages(tmp_path: Path, broker: Broker) -> None:
     nowhere = Running(tmp_path, 'host = "no-such-host.invalid"')
     nowhere.wait_for("MQTT broker no-such-host.invalid: cannot be reached: unknown host")
     broker.stop()

@@ -93,7 +93,7 @@ def test_a_moved_box_keeps_its_size(a: FaceBox, b: FaceBox, dx: float, dy: float
 
 
 @given(st.lists(boxes, max_size=8), st.floats(0.1, 0.9))
-def test_of_distinct_boxes_no_two_share_much_and_none_is_lost_without_a_rival(
+def test_distinct_boxes_overlap_little_and_none_is_lost_without_a_rival(
     found: list[FaceBox], most_shared: float
 ) -> None:
     kept = distinct(found, most_shared)
@@ -181,7 +181,7 @@ def test_steadying_knows_no_unit_of_time(
 
 
 @given(st.lists(st.tuples(readings, st.floats(0, 0.5)), min_size=1, max_size=12))
-def test_steadied_probabilities_lie_within_what_was_read_and_sum_to_one(
+def test_smoothed_probabilities_lie_between_the_raw_ones_and_sum_to_one(
     frames: list[tuple[np.ndarray, float]],
 ) -> None:
     smoother, at = Smoother(SmoothingConfig(), LABELS), 0.0

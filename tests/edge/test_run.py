@@ -29,7 +29,9 @@ def read_lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_video_becomes_one_line_a_frame_with_the_right_faces(command: Run, demo_video: Path, tmp_path: Path) -> None:
+def test_a_video_becomes_one_line_per_frame_with_the_right_faces(
+    command: Run, demo_video: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.jsonl"
     done = command("fer-edge", "run", "--source", demo_video, "--json", out)
     assert done.returncode == 0, done.stderr
@@ -176,7 +178,7 @@ def test_ctrl_c_while_it_is_imported_shows_no_traceback(tmp_path: Path, module: 
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
-def test_a_full_disk_is_said_once_and_ends_with_an_error(command: Run) -> None:
+def test_a_full_disk_is_logged_once_and_ends_with_an_error(command: Run) -> None:
     done = command("fer-edge", "run", "--source", "demo", "--max-frames", 5, "--json", "/dev/full")
     assert done.returncode == 2
     assert done.stderr.count("No space left on device") == 1
@@ -282,7 +284,7 @@ def test_a_reader_that_stalls_cannot_keep_it_from_ending(tmp_path: Path) -> None
     assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) >= 1
 
 
-def test_fewer_frames_a_second_are_taken_when_asked(command: Run) -> None:
+def test_max_fps_limits_the_frames_per_second(command: Run) -> None:
     done = command("fer-edge", "run", "--source", "demo", "--max-fps", 10, "--max-frames", 15)
     assert done.returncode == 0, done.stderr
     fps = float(done.stderr.splitlines()[-1].partition(" s, ")[2].partition(" FPS")[0])

@@ -172,7 +172,7 @@ def test_two_processes_do_not_sample_into_one_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_is_said_once_and_loses_no_label(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_logged_once_and_loses_no_label(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder, samples = make_folder(small_disk / "samples", [("happy", 0.9)] * 20)
     folder.set_label(samples[0], "happy")
     filling = small_disk / "filling"

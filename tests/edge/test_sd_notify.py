@@ -66,9 +66,7 @@ def test_it_is_ready_with_the_first_processed_frame_and_says_when_it_stops(syste
     assert len(said.splitlines()) == 1, "the journal gets no line a change"
 
 
-def test_a_camera_that_is_absent_is_waited_for_and_told(
-    systemd: Listener, camera: LoopbackCamera, tmp_path: Path
-) -> None:
+def test_a_missing_camera_is_waited_for_and_reported(systemd: Listener, camera: LoopbackCamera, tmp_path: Path) -> None:
     camera.unplug()
     config = tmp_path / "config.toml"
     config.write_text(f'source = "{camera.url()}"\n[camera]\nwait = true\n')
@@ -91,7 +89,7 @@ def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tm
     assert not systemd.hears("FPS")
 
 
-def test_an_output_that_fails_is_told_until_it_works_again(systemd: Listener, tmp_path: Path) -> None:
+def test_a_failing_output_is_reported_until_it_works_again(systemd: Listener, tmp_path: Path) -> None:
     folder, config = tmp_path / "logs", tmp_path / "config.toml"
     folder.mkdir()
     with socket.socket() as nobody:
@@ -140,7 +138,7 @@ def test_log_lines_carry_their_priority_where_the_journal_reads_them(tmp_path: P
     assert marks == ["<3>", "<6>", "<3>", "<3>"]
 
 
-def test_what_systemd_did_not_hear_is_said_with_the_next_frame(tmp_path: Path) -> None:
+def test_a_lost_message_to_systemd_is_sent_with_the_next_frame(tmp_path: Path) -> None:
     """READY=1 is not left for a second later, in which systemd may have lost its patience."""
     nobody = FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {})
     with Notifier(str(tmp_path / "notify")) as notifier:

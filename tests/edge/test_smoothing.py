@@ -44,7 +44,7 @@ def test_a_real_change_comes_through_in_the_same_time_at_any_rate(fps: int) -> N
     assert 0.2 <= index / fps - 2 <= 0.6
 
 
-def test_two_faces_are_steadied_apart() -> None:
+def test_two_faces_are_smoothed_independently() -> None:
     smoother = Smoother(SmoothingConfig(), LABELS)
     for index in range(5):
         faces = smoother.update([track(1), track(2)], {1: HAPPY, 2: SAD}, index / 30)

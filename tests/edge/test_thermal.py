@@ -29,7 +29,7 @@ def test_the_warmest_zone_counts_and_broken_ones_do_not(tmp_path: Path) -> None:
     assert read_heat(tmp_path / "none") == Heat(None, read_heat(tmp_path).throttled)
 
 
-def test_a_hot_board_scans_less_until_it_has_cooled_and_each_is_said_once(
+def test_a_hot_board_scans_less_until_it_has_cooled_and_both_are_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     governor = Governor(tmp_path)
@@ -88,7 +88,7 @@ def test_a_firmware_that_does_not_answer_is_unknown(
     assert Governor(tmp_path).pace(0.0) == 1.0
 
 
-def test_a_weak_power_supply_is_named_and_said_once(
+def test_a_weak_power_supply_is_named_and_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     governor = Governor(tmp_path)

@@ -246,14 +246,14 @@ def test_a_cut_to_a_face_of_another_size_at_the_same_place_shows_it_soon(sides: 
         assert iou(track.box, FaceBox(350 - sides[1] // 2, 250 - sides[1] // 2, sides[1], sides[1])) > 0.5
 
 
-def test_a_room_where_nobody_is_but_something_moves_is_scanned_now_and_then() -> None:
+def test_an_empty_room_with_motion_is_scanned_from_time_to_time() -> None:
     tracker, detector = Tracker(TrackerConfig(idle_scan_interval=0.2)), Counting()
     for index in range(60):
         assert not tracker.update(detector, Frame(restless(index), index / 30, index))
     assert 8 * detector.shares <= len(detector.scanned) <= 11 * detector.shares
 
 
-def test_a_room_where_nothing_moves_is_scanned_seldom_and_at_once_when_somebody_comes() -> None:
+def test_a_still_room_is_scanned_rarely_and_at_once_when_somebody_enters() -> None:
     tracker, detector = Tracker(TrackerConfig(still_scan_interval=2.0)), Counting()
     for index in range(110):
         assert not tracker.update(detector, Frame(noisy(picture(), index), index / 30, index))

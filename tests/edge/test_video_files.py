@@ -135,7 +135,7 @@ def raw(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_rate_of_a_raw_stream_is_said_and_can_be_given(command: Run, raw: Path) -> None:
+def test_the_rate_of_a_raw_stream_is_logged_and_can_be_given(command: Run, raw: Path) -> None:
     assumed = command("fer-edge", "run", raw, "--json", "-")
     assert "25 frames per second assumed. Another rate: --source-fps" in assumed.stderr
     assert json.loads(assumed.stdout.splitlines()[-1])["elapsed_s"] == pytest.approx(39 / 25)

@@ -124,7 +124,7 @@ def test_metrics_have_standard_names_and_count_on(page: httpx.Client) -> None:
     assert 'sink="' in page.get("/metrics").text
 
 
-def test_nothing_is_told_before_the_login(locked: httpx.Client) -> None:
+def test_nothing_is_shown_before_the_login(locked: httpx.Client) -> None:
     for path in ("/api/state", "/api/events", "/snapshot.jpg", "/stream.mjpg", "/app.js", "/openapi.json"):
         assert locked.get(path).status_code == 401, path
     assert locked.get("/", follow_redirects=False).headers["location"] == "/login"

@@ -161,7 +161,7 @@ def test_viewers_that_read_nothing_cost_little_memory(page: httpx.Client) -> Non
         connection.close()
 
 
-def test_no_secret_is_told(tmp_path: Path) -> None:
+def test_no_secret_is_shown(tmp_path: Path) -> None:
     hashed = hash_password(PASSWORD)
     with running(tmp_path, f'password = "{hashed}"\ntoken = "{TOKEN}"\n', "--debug") as client:
         client.post("/login", data={"password": PASSWORD})
@@ -181,7 +181,7 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
             assert secret not in text
 
 
-def test_the_password_of_a_camera_is_not_told(tmp_path: Path) -> None:
+def test_the_password_of_a_camera_is_not_shown(tmp_path: Path) -> None:
     port = free_port()
     config = tmp_path / "config.toml"
     config.write_text(

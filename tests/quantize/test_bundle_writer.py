@@ -74,7 +74,7 @@ def test_the_old_bundle_returns_where_the_new_one_cannot_be_moved(
     assert [path.name for path in old.parent.iterdir()] == ["mine"]
 
 
-def test_what_a_killed_run_left_is_in_nobodys_way(old: Path, fresh: Path) -> None:
+def test_the_leftovers_of_a_killed_run_do_not_matter(old: Path, fresh: Path) -> None:
     for suffix in ("part", "old"):
         (old.parent / f".mine.{suffix}").mkdir()
         (old.parent / f".mine.{suffix}" / "rest").touch()

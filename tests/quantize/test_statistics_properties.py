@@ -91,7 +91,7 @@ def test_the_calibration_error_is_that_of_its_definition(
 
 @quick
 @given(answers(), st.floats(0.3, 4), st.floats(0.3, 4))
-def test_temperatures_multiply_and_order_no_class_anew(
+def test_temperatures_multiply_and_keep_the_order_of_classes(
     answer: tuple[Floats, npt.NDArray[np.int64]], one: float, other: float
 ) -> None:
     probabilities, _ = answer

@@ -207,7 +207,7 @@ def test_it_comes_back_on_a_second_boot(machine: Machine) -> None:
     assert written(machine)[: len(before)] == before
 
 
-def test_it_goes_without_a_trace_but_its_data(machine: Machine) -> None:
+def test_uninstalling_keeps_only_the_data(machine: Machine) -> None:
     machine.run("/src/systemd/install.sh", "--uninstall")
     assert machine.show("LoadState") == "not-found"
     assert not (machine.root / "opt/fer-edge").exists()

@@ -65,7 +65,7 @@ def test_erased_faces_have_one_flat_patch() -> None:
         assert (patch == patch[0, 0]).all()
 
 
-def test_noise_spares_the_share_that_is_left_and_its_strength_varies() -> None:
+def test_noise_keeps_the_other_faces_and_its_strength_varies() -> None:
     faces = np.repeat(FACE[None], 200, axis=0)
     noisy = STILL.model_copy(update={"noise": 0.5}).apply(faces, np.random.default_rng(0)).astype(int) - FACE
     deviations = noisy[np.any(noisy, axis=(1, 2))].std(axis=(1, 2))

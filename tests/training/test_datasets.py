@@ -45,7 +45,7 @@ def test_splits_labels_and_pixels_of_the_csv(tmp_path: Path) -> None:
     assert train.fingerprint != validation.fingerprint
 
 
-def test_votes_become_shares_without_outliers_contempt_and_unknown(tmp_path: Path) -> None:
+def test_votes_become_fractions_without_outliers_contempt_and_unknown(tmp_path: Path) -> None:
     write_csv(tmp_path, *[("0", GREY, "Training")] * 3)
     write_votes(
         tmp_path,

@@ -216,7 +216,7 @@ def test_a_training_that_diverges_leaves_no_model(command: Run, tiny_data: Path,
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
-def test_a_full_disk_is_said_before_anything_is_written(command: Run, tiny_data: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(command: Run, tiny_data: Path, small_disk: Path) -> None:
     options = ("--data", tiny_data, "--recipe", "adam-50", "--epochs", 1, "--out", small_disk / "run")
     done = command("fer-train", "fit", *options, timeout=300)
     assert done.returncode == 2, done.stderr
