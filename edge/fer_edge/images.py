@@ -12,7 +12,6 @@ from fer_edge.errors import SourceError
 from fer_edge.picture_formats import is_picture, kind_of, orientation
 from fer_edge.types import Frame, Image
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -146,12 +146,14 @@ def test_images_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path, capl
 
 def test_files_that_are_not_read_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "train" / "sad" / "below").mkdir(parents=True)
-    for name in ("sad/a.png", "sad/below/b.png", "sad/c.heic", "sad/d.gif", "e.png"):
+    for name in ("sad/a.png", "sad/below/b.png", "e.png"):
         cv2.imwrite(str(tmp_path / "picture.png"), np.full((48, 48), 9, np.uint8))
         shutil.move(tmp_path / "picture.png", tmp_path / "train" / name)
+    for name in ("sad/c.txt", "sad/d.gif"):
+        (tmp_path / "train" / name).write_bytes(b"GIF89a")
     assert len(load_dataset(tmp_path, "train")) == 1
     (line,) = caplog.messages
-    assert "train: 4 files are ignored, the first is e.png. Images must be .bmp" in line
+    assert "train: 4 files are ignored, the first is e.png. Expected images as <class>/<image>" in line
 
 
 def test_folders_of_classes_alone_are_split_by_content(tmp_path: Path) -> None:
@@ -257,7 +259,7 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder for the train split"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"train/bored: unknown class folder 'bored'"):
+    with pytest.raises(DataError, match=r"unknown class folder 'bored'"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "sad")
     (tmp_path / "train" / "sad" / "x.png").write_bytes(b"no")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.errors import DataError, choose, reason
-from fer_edge.images import IMAGE_SUFFIXES, read_image
+from fer_edge.errors import DataError, reason
+from fer_edge.images import read_image
 from fer_edge.labels import FER2013
+from fer_edge.picture_formats import SUFFIXES, picture_kind
 from fer_edge.preprocess import MODEL_SIZE, resize
+from fer_train.data.datasets.class_names import CLASSES_FILE, LEFT_OUT, find_classes, has_classes_file, may_be_class
 from fer_train.data.datasets.faces import LabelledFaces, Split
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 # These are the folder names of each split; upper and lower case do not matter.
 _FOLDERS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
-    "validation": ("validation", "val", "publictest", "test"),
+    "validation": ("validation", "valid", "val", "dev", "publictest", "test"),
     "test": ("test", "privatetest"),
 }
 
@@ -39,7 +41,7 @@ def splits_of_folders(root: Path) -> tuple[Split, ...]:
         return ("train", "validation")
     raise DataError(
         f"{root}: neither fer2013.csv nor folders of images. "
-        f"Expected {root}/train/<class>/<image>, or {root}/<class>/<image>"
+        f"Expected {root}/train/<class>/<image>, or {root}/<class>/<image>, where a class is {', '.join(FER2013)}"
     )
 
 
@@ -56,7 +58,7 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     folder = folders.get(split, unsplit)
     if folder is None:
         raise DataError(f"{root}: no folder for the {split} split. Expected {' or '.join(_FOLDERS[split])}")
-    listing = _list_images(folder)
+    listing = _list_images(folder, root)
     if unsplit:
         listing = _part(listing, split)
     files = tuple(file for file, _ in listing)
@@ -86,22 +88,31 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     )
 
 
-def class_folders(folder: Path) -> list[tuple[Path, int]]:
-    """The class folders in a folder with the index of their class, in order. Raises DataError for any other folder."""
-    found = _folders_in(folder)
-    unknown = [path for path in found if path.name.lower() not in FER2013]
-    if unknown:
-        name = unknown[0].name
-        raise DataError(f"{unknown[0]}: unknown class folder '{name}'. {choose(name, FER2013)}")
-    return [(path, FER2013.index(path.name.lower())) for path in found]
+def class_folders(folder: Path, root: Path | None = None) -> list[tuple[Path, int]]:
+    """The class folders in a folder with the index of their class, in order.
+
+    Args:
+        folder: holds them, and no other.
+        root: of the data set: its splits together tell what numbers mean. The folder itself if left out.
+
+    Raises:
+        DataError: a folder has no class name.
+    """
+    alike = {folder, *(_split_folders(root).values() if root else ())}
+    names = {path.name for one in alike for path in _folders_in(one)}
+    meanings = find_classes(names, root or folder)
+    found = ((path, meanings[path.name]) for path in _folders_in(folder))
+    return [(path, FER2013.index(name)) for path, name in found if name != LEFT_OUT]
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file in a folder and its subfolders, in order, without hidden ones."""
+    """Every file in a folder and its subfolders, in order, without hidden ones and `classes.toml`."""
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.name != CLASSES_FILE
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 
@@ -143,7 +154,12 @@ def _split_folders(root: Path) -> dict[Split, Path]:
 
 def _unsplit(root: Path) -> Path | None:
     """The folder that directly holds class folders."""
-    return next((base for base in _bases(root) if not set(FER2013).isdisjoint(_by_name(base))), None)
+    return next((base for base in _bases(root) if _holds_classes(base, root)), None)
+
+
+def _holds_classes(folder: Path, root: Path) -> bool:
+    names = _by_name(folder)
+    return any(map(may_be_class, names)) or bool(names and has_classes_file(root))
 
 
 def _bases(root: Path) -> list[Path]:
@@ -163,25 +179,29 @@ def _folders_in(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: cannot be read ({reason(error)})") from error
 
 
-def _list_images(folder: Path) -> list[tuple[Path, int]]:
+def _list_images(folder: Path, root: Path) -> list[tuple[Path, int]]:
     """Images with their class, in order; other files are counted in a warning."""
     listing = [
         (file, label)
-        for path, label in class_folders(folder)
+        for path, label in class_folders(folder, root)
         for file in sorted(path.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES
+        if is_image_file(file)
     ]
     read = {file for file, _ in listing}
     ignored = [file for file in files_below(folder) if file not in read]
     if ignored:
         log.warning(
-            "%s: %d files are ignored, the first is %s. Images must be %s files in <class>/",
+            "%s: %d files are ignored, the first is %s. Expected images as <class>/<image>",
             folder,
             len(ignored),
             ignored[0].relative_to(folder),
-            ", ".join(sorted(IMAGE_SUFFIXES)),
         )
     return listing
+
+
+def is_image_file(file: Path) -> bool:
+    """Whether a file is an image by its name, damaged ones too, or else by its content."""
+    return file.suffix.lower() in SUFFIXES or picture_kind(file) is not None
 
 
 def _part(listing: list[tuple[Path, int]], split: Split) -> list[tuple[Path, int]]:

@@ -1,0 +1,128 @@
+"""Class folders by the names that people give them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+from fer_edge.assets.composites import load_composites
+from fer_edge.errors import DataError
+from fer_edge.labels import FER2013
+from fer_train.data.datasets import available_splits, load_dataset
+
+RAF_DB = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+AFFECTNET = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry")
+
+
+def save(folder: Path, label: str, copies: int = 1) -> None:
+    """One image whose grey level tells its class, so that a wrong label shows."""
+    folder.mkdir(parents=True)
+    for number in range(copies):
+        image = np.full((48, 48), 30 * FER2013.index(label) + number, np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+
+
+def read_classes(root: Path, split: str = "train") -> set[str]:
+    """The labels that were read; each must fit its image."""
+    faces = load_dataset(root, split)  # type: ignore[arg-type]
+    labels = faces.targets.argmax(axis=1)
+    assert [round(float(image.mean()) / 30) for image in faces.images] == list(labels)
+    return {FER2013[label] for label in labels}
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        (("Anger", "Disgusted", "Fearful", "happiness", "SADNESS", "surprised", "Neutral"), FER2013),
+        (("0", "1", "2", "3", "4", "5", "6"), FER2013),
+        (("1", "2", "3", "4", "5", "6", "7"), RAF_DB),
+        (("0_angry", "1 - disgust", "2.fear", "03_happy", "4sad", "5-surprise", "6_neutral"), FER2013),
+        (("AN", "DI", "FE", "HA", "SA", "SU", "NE"), FER2013),
+    ],
+)
+@pytest.mark.parametrize("valid", ["valid", "Val", "VALIDATION", "dev"])
+def test_names_of_other_data_sets_are_understood(
+    names: tuple[str, ...], meant: tuple[str, ...], valid: str, tmp_path: Path
+) -> None:
+    for name, label in zip(names, meant, strict=True):
+        save(tmp_path / "train" / name, label)
+    save(tmp_path / valid / names[0], meant[0])
+    assert read_classes(tmp_path) == set(FER2013)
+    assert read_classes(tmp_path, "validation") == {meant[0]}, "numbers mean what all splits together show"
+
+
+def test_affectnet_and_its_contempt_which_is_left_out(command: Run, tmp_path: Path) -> None:
+    for number, label in enumerate(AFFECTNET):
+        save(tmp_path / "train" / str(number), label)
+    save(tmp_path / "train" / "7", "angry")
+    assert read_classes(tmp_path) == set(FER2013)
+    done = command("fer-train", "explore", tmp_path, "--labels", "fer2013")
+    said = [line for line in done.stderr.splitlines() if "class folders are read as" in line]
+    assert said == [
+        f"{tmp_path}: class folders are read as 0 = neutral, 1 = happy, 2 = sad, 3 = surprise, 4 = fear, "
+        "5 = disgust, 6 = angry, 7 = left out"
+    ]
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("0", "1", "2", "3", "4", "5"), ("1", "8")])
+def test_numbers_that_could_mean_several_things_are_refused(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        save(tmp_path / name, "happy")
+    with pytest.raises(DataError, match=r"0 to 6 \(FER2013\), 1 to 7 \(RAF-DB\) .*classes.toml"):
+        load_dataset(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("suprise", "Did you mean surprise?"), ("bored", "Choose angry"), ("a b", '"a b" = "happy"')]
+)
+def test_other_names_are_refused_with_what_was_expected(name: str, hint: str, tmp_path: Path) -> None:
+    save(tmp_path / "happy", "happy")
+    save(tmp_path / name, "happy")
+    with pytest.raises(DataError, match=f"unknown class folder '{name}'") as caught:
+        load_dataset(tmp_path, "train")
+    assert hint in str(caught.value)
+    assert "classes.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_says_what_names_mean(tmp_path: Path) -> None:
+    for name, label in (("1", "sad"), ("fröhlich", "happy"), ("mixed", "fear"), ("Anger", "angry")):
+        save(tmp_path / name, label, copies=5)
+    (tmp_path / "classes.toml").write_text('1 = "sad"\n"Fröhlich" = "happy"\nmixed = ""\n', encoding="utf-8-sig")
+    assert available_splits(tmp_path) == ("train", "validation")
+    assert read_classes(tmp_path) | read_classes(tmp_path, "validation") == {"sad", "happy", "angry"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('happy = "hapy"', "classes.toml: happy: 'hapy' is no class. Did you mean happy"),
+        ("happy = 3", "3 is no class"),
+        ("happy", "classes.toml: cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_named(content: str, message: str, tmp_path: Path) -> None:
+    save(tmp_path / "happy", "happy")
+    (tmp_path / "classes.toml").write_text(content)
+    with pytest.raises(DataError) as caught:
+        load_dataset(tmp_path, "train")
+    assert message in str(caught.value)
+
+
+def test_photographs_are_cropped_into_our_names(command: Run, tmp_path: Path) -> None:
+    composites = load_composites()
+    for name, label in (("Happiness", "happy"), ("anger", "angry")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        face = cv2.resize(composites[label], (200, 200))
+        framed = cv2.copyMakeBorder(face, 80, 80, 80, 80, cv2.BORDER_REPLICATE)
+        cv2.imwrite(str(tmp_path / "photos" / name / "a.jfif.jpg"), framed)
+    done = command("fer-train", "crop", tmp_path / "photos", tmp_path / "faces")
+    assert "class folders are read as Happiness = happy, anger = angry" in done.stderr
+
+
+def test_images_of_any_name_are_read(tmp_path: Path) -> None:
+    save(tmp_path / "train" / "happy", "happy")
+    (tmp_path / "train" / "happy" / "0.png").rename(tmp_path / "train" / "happy" / "photo")
+    assert read_classes(tmp_path) == {"happy"}
