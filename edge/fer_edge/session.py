@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
@@ -95,6 +95,7 @@ class Session:
             labels = model.manifest.labels
             sinks.append(stack.enter_context(CsvFile(self._config.csv_path, source.description, labels)))
         sinks += [stack.enter_context(sink) for sink in _monitors(self._config, model, source)]
+        sinks += [stack.enter_context(sink) for sink in _home_automation(self._config, model, sinks)]
         watchers = [notifier] if notifier else _watchers(self._config, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
         for sink in sinks:
@@ -118,6 +119,15 @@ def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:
     if config.web.listen:
         monitors.append(_web_sink(config, model, source))
     return monitors
+
+
+def _home_automation(config: RunConfig, model: Bundle, sinks: Sequence[Sink]) -> list[Sink]:
+    """What tells home automation over MQTT, if there is a broker."""
+    if config.mqtt.host is None:
+        return []
+    from fer_edge.home_automation import home_automation  # noqa: PLC0415 - only what is asked for is loaded
+
+    return home_automation(config, model.manifest, sinks)
 
 
 def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:

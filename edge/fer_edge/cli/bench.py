@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fer_edge import __version__
 from fer_edge.config import RunConfig
+from fer_edge.device.identity import board_name
 from fer_edge.device.thermal import Heat, read_heat
 from fer_edge.errors import ConfigError, SourceError, reason
 from fer_edge.model.interpreter import runtime_name
@@ -143,7 +144,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
 def machine() -> dict[str, str]:
     """Describe this machine: board or processor, cores, versions."""
     return {
-        "board": _board(),
+        "board": board_name(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -152,16 +153,6 @@ def machine() -> dict[str, str]:
         "opencv": cv2.__version__,
         "numpy": np.__version__,
     }
-
-
-def _board() -> str:
-    model = Path("/proc/device-tree/model")
-    if model.is_file():
-        return model.read_text(errors="replace").strip("\0\n ")
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _sample(result: FrameResult, source_s: float, frame_s: float) -> dict[str, float]:

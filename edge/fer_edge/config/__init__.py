@@ -1,5 +1,6 @@
 """The run configuration."""
 
+from fer_edge.config.home_assistant import HomeAssistantConfig
 from fer_edge.config.loading import load_config
 from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.sections import (
@@ -27,6 +28,7 @@ __all__ = [
     "CameraConfig",
     "ClassifierConfig",
     "DetectorConfig",
+    "HomeAssistantConfig",
     "JsonLinesConfig",
     "MqttConfig",
     "OverlayConfig",

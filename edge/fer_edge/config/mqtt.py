@@ -67,6 +67,11 @@ class MqttConfig(Section):
     """Certificate (PEM) of this client, for a broker that asks for one."""
     key: Path | None = Field(default=None, examples=["/etc/fer-edge/client.key"])
     """Private key (PEM) of `certificate`."""
+    interval: float = Field(default=1, ge=0.1, le=60)
+    """Seconds between two messages on `TOPIC/state`, at least."""
+    snapshots: bool = False
+    """Send the annotated picture, too, on `TOPIC/snapshot`: when something changed while somebody is in view, once per
+    ten seconds at most. With `blur` faces are hidden on it."""
 
     @model_validator(mode="before")
     @classmethod

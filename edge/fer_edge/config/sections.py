@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from fer_edge.config.home_assistant import HomeAssistantConfig
 from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.section import Section
 from fer_edge.config.web import WebConfig
@@ -239,6 +240,7 @@ class RunConfig(Section):
     screen: ScreenConfig = ScreenConfig()
     overlay: OverlayConfig = OverlayConfig()
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     usage: UsageConfig = UsageConfig()
     samples: SamplesConfig = SamplesConfig()
     web: WebConfig = WebConfig()
@@ -249,3 +251,11 @@ class RunConfig(Section):
         if self.blur and self.samples.path is not None:
             raise ValueError("blur and samples.path contradict one another: samples are pictures of faces")
         return self
+
+    @field_validator("home_assistant")
+    @classmethod
+    def _has_broker(cls, value: HomeAssistantConfig, info: ValidationInfo) -> HomeAssistantConfig:
+        mqtt = info.data.get("mqtt")
+        if value.enabled and isinstance(mqtt, MqttConfig) and mqtt.host is None:
+            raise ValueError("needs a broker: set mqtt.host")
+        return value

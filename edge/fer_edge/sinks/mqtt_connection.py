@@ -100,10 +100,12 @@ class MqttConnection(Sink):
         if self._client.is_connected():
             self._client.publish(topic, text, qos=0, retain=True)
 
-    def send(self, topic: str, payload: bytes) -> None:
-        """Publish a message that is neither retained nor sent again."""
-        if self._client.is_connected():
-            self._client.publish(topic, payload, qos=0)
+    def send(self, topic: str, payload: bytes) -> bool:
+        """Publish a message that is neither retained nor sent again. Returns whether there is a connection."""
+        if not self._client.is_connected():
+            return False
+        self._client.publish(topic, payload, qos=0)
+        return True
 
     def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
         """Call back with each message to a topic, in the connection's thread; also after the connection broke."""

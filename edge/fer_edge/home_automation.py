@@ -1,0 +1,83 @@
+"""What home automation needs, put together: the state over MQTT, and the device in Home Assistant."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+
+from fer_edge import __version__
+from fer_edge.config import MqttConfig, RunConfig, WebConfig
+from fer_edge.config.mqtt import INSTANCE_VARIABLE
+from fer_edge.device.identity import board_name, device_id
+from fer_edge.device.thermal import read_heat
+from fer_edge.model.bundle import Manifest
+from fer_edge.monitoring.usage import UsageRecorder
+from fer_edge.sinks import Sink
+from fer_edge.sinks.home_assistant import HomeAssistant, withdraw
+from fer_edge.sinks.home_assistant_discovery import Device
+from fer_edge.sinks.mqtt import Mqtt
+from fer_edge.sinks.mqtt_state import About, MqttState, Readings
+from fer_edge.web.auth import is_loopback
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+
+def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -> list[Sink]:
+    """The sinks that use the broker's connection beside the one that made it.
+
+    Args:
+        config: the run's, with a broker.
+        model: the bundle's description.
+        sinks: the run's other sinks.
+    """
+    mqtt = next(sink for sink in sinks if isinstance(sink, Mqtt))
+    recorder = next((sink for sink in sinks if isinstance(sink, UsageRecorder)), None)
+    about = About(model.name, model.version, __version__, board_name())
+    readings = Readings(_temperature, (lambda: recorder.drift.state) if recorder else lambda: "")
+    found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
+    settings = config.home_assistant
+    identity = device_id(_part(config.mqtt))
+    if settings.enabled:
+        device = Device(
+            id=identity,
+            name=settings.name or _default_name(),
+            topic=config.mqtt.topic,
+            about=about,
+            labels=model.labels,
+            has_temperature=_temperature() is not None,
+            has_expressions=settings.expressions,
+            has_snapshots=config.mqtt.snapshots,
+            url=_page_address(config.web),
+        )
+        found.append(HomeAssistant(mqtt, settings.prefix, device))
+    elif settings.enabled is False:
+        withdraw(mqtt, settings.prefix, identity)
+    return found
+
+
+def _part(config: MqttConfig) -> str:
+    """What tells two runs on one machine apart: the service's instance, and a topic that the owner chose.
+
+    The topic that is there by default holds the host's name, which may change.
+    """
+    topic = config.topic if "topic" in config.model_fields_set else ""
+    return "/".join(part for part in (os.environ.get(INSTANCE_VARIABLE), topic) if part)
+
+
+def _default_name() -> str:
+    instance = os.environ.get(INSTANCE_VARIABLE)
+    return " ".join(filter(None, ("fer-edge", socket.gethostname().partition(".")[0], instance)))
+
+
+def _page_address(config: WebConfig) -> str | None:
+    """The live page's address for other machines; None where they cannot reach it."""
+    if config.listen is None or is_loopback(config.address[0]):
+        return None
+    host, port = config.address
+    name = config.hosts[0] if config.hosts else socket.gethostname() if host in _EVERYWHERE else host
+    return f"{'https' if config.certificate else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def _temperature() -> float | None:
+    return read_heat().celsius

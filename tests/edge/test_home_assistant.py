@@ -1,0 +1,351 @@
+"""What a real broker is told for Home Assistant. A real Home Assistant: tests/hardware/test_home_assistant.py."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+from tests.broker import MOSQUITTO, Broker, Listener
+from tests.camera import LoopbackCamera
+from tests.conftest import Run, wait_until
+from tests.edge.discovery_schema import SCHEMA
+
+from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
+from fer_edge.config import MqttConfig
+from fer_edge.device.identity import device_id
+from fer_edge.sinks.mqtt import Mqtt
+from fer_edge.sinks.mqtt_state import About, MqttState, Readings
+from fer_edge.web.auth import hash_password
+
+FER_EDGE = Path(sys.executable).with_name("fer-edge")
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+ON = "[home_assistant]\nenabled = true\n"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    if not Path(MOSQUITTO).exists():
+        pytest.skip("mosquitto is not installed")
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    listener = Listener(broker.port)
+    yield listener
+    listener.close()
+
+
+@contextmanager
+def running(
+    broker: Broker,
+    settings: str,
+    *,
+    mqtt: str = "",
+    source: str = "demo",
+    command: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+    end: int = 0,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that is told of a broker."""
+    config = broker.folder / "config.toml"
+    top, _, sections = settings.partition("[")
+    config.write_text(
+        f'source = "{source}"\n{top}\n[mqtt]\nhost = "127.0.0.1:{broker.port}"\n{mqtt}\n'
+        + (f"[{sections}" if sections else "")
+    )
+    with (broker.folder / "errors.txt").open("ab") as errors:
+        arguments = [*command, FER_EDGE, "run", "--config", config]
+        process = subprocess.Popen([*map(str, arguments)], stderr=errors, env={**os.environ, **(env or {})})
+        try:
+            yield process
+        finally:
+            process.terminate()
+            assert process.wait(20) in {end, -signal.SIGKILL}
+
+
+def announcement(listener: Listener) -> dict[str, Any]:
+    wait_until(lambda: listener.latest("/config") is not None)
+    message: dict[str, Any] = listener.latest("/config")
+    return message
+
+
+def test_the_announcement_is_one_that_home_assistant_accepts(broker: Broker, listener: Listener) -> None:
+    page = '[web]\nlisten = "127.0.0.1:0"\n'
+    with running(broker, f"{ON}expressions = true\nname = 'Kitchen camera'\n{page}", mqtt="snapshots = true"):
+        message = announcement(listener)
+        wait_until(lambda: listener.latest("/state") is not None and listener.latest("/about") is not None)
+    jsonschema.validate(message, SCHEMA)
+    assert message["device"]["name"] == "Kitchen camera"
+    assert "configuration_url" not in message["device"], "others cannot reach the page"
+    entities = message["components"]
+    assert set(entities) >= {"expression", "confidence", "faces", "somebody", "camera", "fps", "problem", "snapshot"}
+    assert entities["expression"]["options"] == [*LABELS, "uncertain"]
+    assert {f"expression_{label}" for label in LABELS} < set(entities)
+    assert len({entity["unique_id"] for entity in entities.values()}) == len(entities)
+    (topic,) = {heard for heard, _ in listener.heard if heard.endswith("/config")}
+    assert topic == f"homeassistant/device/{message['device']['identifiers'][0]}/config"
+    said = {heard: json.loads(text) for heard, text in listener.heard if heard.endswith(("/state", "/about"))}
+    for key, entity in entities.items():
+        values = said.get(entity.get("state_topic", message["state_topic"]), {})
+        assert key == "snapshot" or set(re.findall(r"value_json\.(\w+)", entity["value_template"])) <= set(values)
+        for where in entity["availability"]:
+            assert listener.on(where["topic"]), f"{key} would be unavailable for ever"
+
+
+def test_who_comes_late_is_told_and_so_is_who_comes_after_a_kill(broker: Broker) -> None:
+    with running(broker, ON) as process:
+        first = Listener(broker.port)
+        before = announcement(first)
+        wait_until(lambda: first.on("/availability") == [b"online"])
+        late = Listener(broker.port)
+        assert announcement(late) == before
+        process.kill()
+        wait_until(lambda: first.on("/availability")[-1] == b"offline")
+        late = Listener(broker.port)
+        assert announcement(late) == before, "it is announced while it is away"
+        wait_until(lambda: late.on("/availability") == [b"offline"])
+    with running(broker, ON):
+        wait_until(lambda: late.on("/availability") == [b"offline", b"online"])
+        wait_until(lambda: late.latest("/state")["faces"] == 1)
+        assert announcement(late) == before
+
+
+def test_entities_that_are_switched_off_are_removed(broker: Broker, listener: Listener) -> None:
+    with running(broker, f"{ON}expressions = true\n", mqtt="snapshots = true"):
+        first = announcement(listener)
+    gone = {key: entity for key, entity in first["components"].items() if key.startswith(("expression_", "snapshot"))}
+    assert len(gone) == 1 + len(LABELS)
+    with running(broker, ON):
+        wait_until(lambda: listener.latest("/config")["components"].get("snapshot") == {"platform": "image"})
+    message = listener.latest("/config")
+    for key, entity in gone.items():
+        assert message["components"].pop(key) == {"platform": entity["platform"]}
+    with running(broker, ON):
+        wait_until(lambda: listener.latest("/config") == message)
+    with running(broker, "[home_assistant]\nenabled = false\n"):
+        wait_until(lambda: listener.on("/config")[-1] == b"")
+    assert Listener(broker.port).on("/config") == []
+
+
+def test_without_being_asked_nothing_is_said_to_home_assistant(broker: Broker, listener: Listener) -> None:
+    with running(broker, ""):
+        wait_until(lambda: listener.latest("/state") is not None)
+    assert not [topic for topic, _ in listener.heard if topic.startswith("homeassistant")]
+    assert not listener.on("/snapshot")
+
+
+def test_states_change_at_human_pace(broker: Broker, listener: Listener) -> None:
+    with running(broker, ON, mqtt="interval = 2"):
+        wait_until(lambda: len({state["expression"] for state in states(listener)}) > 2)
+    told = states(listener)[:-1]  # the last tells of the end
+    times = sorted({datetime.fromisoformat(state["time"]).timestamp() for state in told})
+    assert min(np.diff(times)) >= 1.9, "of thirty frames per second one state per interval"
+    assert all(len(text) < 255 for text in listener.on("/state"))
+
+
+def states(listener: Listener) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in listener.on("/state")]
+
+
+def test_the_end_leaves_nobody_in_view(broker: Broker, listener: Listener) -> None:
+    with running(broker, ON):
+        wait_until(lambda: (listener.latest("/state") or {}).get("faces") == 1)
+    wait_until(lambda: listener.on("/availability")[-1:] == [b"offline"])
+    last = listener.latest("/state")
+    assert (last["expression"], last["faces"], last["camera"], last["fps"]) == (None, 0, False, 0.0)
+
+
+def test_home_assistants_start_is_answered_and_garbage_there_is_not(broker: Broker, listener: Listener) -> None:
+    with running(broker, ON) as process:
+        message = announcement(listener)
+        for garbage in (b"", b"offline", b"\xff\xfe\x00", b"online" * 100_000, b'{"a": [', b"ONLINE"):
+            listener.say("homeassistant/status", garbage)
+        listener.say("homeassistant/status", "online")
+        wait_until(lambda: len(listener.on("/config")) > 1)
+        assert listener.on("/config") == listener.on("/config")[:1] * 2
+        for _ in range(200):
+            listener.say("homeassistant/status", "online")
+        assert len(listener.on("/config")) <= 4, "a flood is not answered by a flood"
+        assert process.poll() is None
+        frames = listener.latest("/state")
+        wait_until(lambda: listener.latest("/state") != frames)
+    assert announcement(listener) == message
+    assert (broker.folder / "errors.txt").read_text().count("Traceback") == 0
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\xff", b"[]", b"{}", b'{"components": 3}', b'{"components": {"a": null}}', b"[" * 100_000]
+)
+def test_garbage_in_its_own_name_is_replaced(broker: Broker, listener: Listener, garbage: bytes) -> None:
+    topic = f"homeassistant/device/fer_edge_{device_id()}/config"
+    listener.say(topic, garbage, retain=True)
+    with running(broker, ON):
+        wait_until(lambda: len(listener.on("/config")) > 1)
+        jsonschema.validate(json.loads(listener.on("/config")[-1]), SCHEMA)
+
+
+def test_a_device_that_the_owner_deleted_stays_deleted(broker: Broker, listener: Listener) -> None:
+    with running(broker, ON):
+        announcement(listener)
+        (topic,) = {heard for heard, _ in listener.heard if heard.endswith("/config")}
+        listener.say(topic, b"", retain=True)
+        changes = len(listener.on("/state"))
+        wait_until(lambda: len(listener.on("/state")) > changes + 3)
+    assert listener.on("/config")[-1] == b""
+
+
+def test_a_new_host_name_is_the_same_device(broker: Broker, listener: Listener) -> None:
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--uts", "true"], check=False).returncode:
+        pytest.skip("no host name of its own can be had here")
+    rename = ("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', "other-name")
+    with running(broker, ON):
+        before = announcement(listener)
+    with running(broker, ON, command=rename):
+        wait_until(lambda: "other-name" in listener.latest("/config")["device"]["name"])
+    after = announcement(listener)
+    assert after["device"]["identifiers"] == before["device"]["identifiers"]
+    assert {entity["unique_id"] for entity in after["components"].values()} == {
+        entity["unique_id"] for entity in before["components"].values()
+    }
+    assert after["state_topic"] != before["state_topic"]
+
+
+def test_instances_and_topics_of_ones_own_are_devices_of_their_own(broker: Broker, listener: Listener) -> None:
+    def devices() -> set[str]:
+        return {topic for topic, _ in listener.heard if topic.endswith("/config")}
+
+    with running(broker, ON):
+        wait_until(lambda: len(devices()) == 1)
+    with running(broker, ON, env={"FER_EDGE_INSTANCE": "door"}):
+        wait_until(lambda: len(devices()) == 2)
+    with running(broker, ON, mqtt="topic = 'home/door'"):
+        wait_until(lambda: len(devices()) == 3)
+
+
+def test_the_device_id_is_made_of_the_machine_id_and_does_not_tell_it(tmp_path: Path) -> None:
+    machine = tmp_path / "machine-id"
+    machine.write_text("0123456789abcdef0123456789abcdef\n")
+    found = device_id("", machine)
+    assert re.fullmatch("[0-9a-f]{12}", found)
+    assert found not in machine.read_text()
+    assert device_id("door", machine) != found
+    machine.write_text("fedcba9876543210fedcba9876543210\n")
+    assert device_id("", machine) != found
+    assert device_id("", tmp_path / "absent") == device_id("", tmp_path / "absent too")
+
+
+def test_a_camera_that_is_lost_is_told(broker: Broker, listener: Listener, camera: LoopbackCamera) -> None:
+    with running(broker, ON, source=camera.url()):
+        wait_until(lambda: (listener.latest("/state") or {}).get("expression") == "happy")
+        camera.unplug()
+        wait_until(lambda: listener.latest("/state")["camera"] is False)
+        lost = listener.latest("/state")
+        assert (lost["expression"], lost["faces"], lost["fps"]) == (None, 0, 0.0)
+        assert listener.on("/camera")[-1] == b"offline"
+        camera.plug()
+        wait_until(lambda: listener.latest("/state")["camera"] is True)
+
+
+def test_an_output_that_fails_is_a_problem(broker: Broker, listener: Listener) -> None:
+    with running(broker, f'json = "/dev/full"\n{ON}', end=2):
+        wait_until(lambda: (listener.latest("/state") or {}).get("problem") is True)
+        assert "/dev/full: No space left on device" in listener.latest("/problem")["outputs"]
+
+
+def test_a_snapshot_is_sent_only_where_allowed_and_is_not_kept(
+    broker: Broker, listener: Listener, camera: LoopbackCamera
+) -> None:
+    still = camera.url("still")
+    with running(broker, ON, mqtt="snapshots = true", source=still):
+        wait_until(lambda: bool(listener.on("/snapshot")))
+        sharp = picture(listener)
+        late = Listener(broker.port)
+        wait_until(lambda: late.latest("/config") is not None)
+        assert not late.on("/snapshot"), "the broker keeps no picture"
+    listener.heard.clear()
+    with running(broker, f"blur = true\n{ON}", mqtt="snapshots = true", source=still):
+        wait_until(lambda: bool(listener.on("/snapshot")))
+    hidden = picture(listener)
+    assert sharp.shape == hidden.shape == (480, 640, 3)
+    assert flat(hidden) > flat(sharp) + 0.15
+
+
+def picture(listener: Listener) -> np.ndarray[Any, Any]:
+    image = cv2.imdecode(np.frombuffer(listener.on("/snapshot")[-1], np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
+def flat(image: np.ndarray[Any, Any]) -> float:
+    """The part of the face, which is in the middle, that is as bright as what is beside it: much of coarse pixels."""
+    face = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[190:300, 270:370].astype(int)
+    return float(np.mean(np.abs(np.diff(face, axis=1)) <= 1))
+
+
+def result(*faces: tuple[int, str, float]) -> FrameResult:
+    """A frame with faces of some id, label and size."""
+    probabilities = np.full(7, 1 / 7, np.float32)
+    found = []
+    for identity, label, size in faces:
+        prediction = Prediction(probabilities, label, 0.5)
+        found.append(TrackedFace(Track(identity, FaceBox(0, 0, size, size), 1.0, 0.0), prediction, prediction))
+    return FrameResult(Frame(np.zeros((480, 640, 3), np.uint8), live=True), tuple(found), {})
+
+
+def test_the_nearest_face_counts_until_another_is_clearly_nearer(broker: Broker, listener: Listener) -> None:
+    config = MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test", interval=0.1)
+    about = About("model", "1", "2", "board")
+    with Mqtt(config) as mqtt, MqttState(mqtt, config, about, Readings(lambda: 51.24, lambda: "drifted")) as state:
+        wait_until(lambda: listener.on("test/availability") == [b"online"])
+
+        def told(faces: FrameResult) -> dict[str, Any]:
+            count = len(listener.on("test/state"))
+
+            def is_told() -> bool:
+                state.emit(faces)
+                return len(listener.on("test/state")) > count
+
+            wait_until(is_told)
+            found: dict[str, Any] = listener.latest("test/state")
+            return found
+
+        first = told(result((1, "sad", 50), (2, "happy", 60)))
+        assert (first["expression"], first["confidence"], first["faces"]) == ("happy", 50, 2)
+        assert first["expressions"] == ["happy", "sad"]
+        assert (first["temperature"], first["problem"]) == (51.2, True)
+        assert listener.latest("test/problem") == {"drift": "drifted"}
+        assert told(result((1, "fear", 62), (2, "angry", 60)))["expression"] == "angry", "hardly nearer"
+        assert told(result((1, "sad", 80), (2, "angry", 60)))["expression"] == "sad"
+        assert told(result())["expression"] is None
+        many = [(identity, label, 50.0) for identity, label in enumerate((*LABELS, "contempt", "uncertain"))]
+        told(result(*many))
+        assert len(listener.on("test/state")[-1]) < 400
+
+
+def test_home_assistant_without_a_broker_is_refused(command: Run, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(ON)
+    done = command("fer-edge", "run", "--config", config)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {config}: home_assistant: needs a broker: set mqtt.host\n"
+
+
+def test_a_page_that_others_can_reach_is_linked(broker: Broker, listener: Listener) -> None:
+    web = f'[web]\nlisten = "0.0.0.0:0"\nhosts = ["kitchen.example"]\npassword = "{hash_password("a long one")}"\n'
+    with running(broker, f"{ON}{web}"):
+        assert announcement(listener)["device"]["configuration_url"] == "http://kitchen.example:0"
