@@ -21,7 +21,12 @@ class Broker:
             self.port = int(probe.getsockname()[1])
         self.folder = folder
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self.configure("allow_anonymous true")
+
+    def configure(self, *lines: str) -> None:
+        """Settings from the next start on; as root, since the files of a test are nobody else's."""
+        text = "\n".join(["user root", f"listener {self.port} 127.0.0.1", *lines])
+        self._config.write_text(f"{text}\n")
 
     def start(self) -> None:
         self._process = subprocess.Popen(

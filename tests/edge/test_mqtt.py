@@ -16,41 +16,11 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+from tests.broker import MOSQUITTO, Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
-
-
-class Broker:
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        self.configure("allow_anonymous true")
-
-    def configure(self, *lines: str) -> None:
-        """Settings from the next start on; as root, since the files of a test are nobody else's."""
-        text = "\n".join(["user root", f"listener {self.port} 127.0.0.1", *lines])
-        self._config.write_text(f"{text}\n")
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", self._config],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("mosquitto does not listen")
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
 
 
 class Listener:
@@ -77,7 +47,7 @@ class Listener:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    if not shutil.which("mosquitto") and not Path("/usr/sbin/mosquitto").exists():
+    if not Path(MOSQUITTO).exists():
         pytest.skip("mosquitto is not installed")
     broker = Broker(tmp_path)
     broker.start()
@@ -362,4 +332,5 @@ def test_after_the_end_and_after_a_kill_and_a_new_start_no_face_is_retained(brok
     again.end()
     last = Listener(broker.port)
     last.wait_for("fer-edge/availability", "offline")
-    assert {topic for topic, _ in last.said} == {"fer-edge/availability"}
+    assert not {"fer-edge/faces", "fer-edge/camera"} & {topic for topic, _ in last.said}
+    assert '"faces": 0' in last.wait_for("fer-edge/state")[0]

@@ -25,6 +25,7 @@ FER_EDGE = Path(sys.executable).with_name("fer-edge")
 INTEGRATION = Path(__file__).parents[2] / "integrations/home_assistant"
 FOLDER = "var/tmp/fer-edge-test"
 CLIENT = "http://127.0.0.1/"
+CHROMIUM = shutil.which("chromium")
 
 # By entity id, without "kitchen_camera_".
 ALWAYS = {
@@ -142,15 +143,15 @@ lovelace:
         return self.states().get(entity, {}).get("state")
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("broker"))
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path)
     broker.start()
     yield broker
     broker.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def home(broker: Broker) -> Iterator[HomeAssistant]:
     root = Path(os.environ.get("FER_HOME_ASSISTANT", "/nonexistent"))
     if not (root / "opt/hass/requirements.txt").is_file():
@@ -187,7 +188,18 @@ def entities(wanted: dict[str, set[str]]) -> set[str]:
     return {f"{platform}.{name}" for platform, names in wanted.items() for name in names}
 
 
-def test_the_device_appears_with_all_entities_and_follows_the_demo(home: HomeAssistant, broker: Broker) -> None:
+def test_a_real_home_assistant(home: HomeAssistant, broker: Broker, tmp_path: Path) -> None:
+    """One after the other, since setting it up takes half a minute."""
+    appears_and_follows_the_demo(home, broker)
+    automation_sees_a_smile(home, broker)
+    is_unavailable_after_a_kill_and_comes_back(home, broker)
+    if CHROMIUM:
+        dashboard_shows_it(home, broker, tmp_path)
+    what_is_switched_off_is_removed(home, broker)
+    no_complaint_is_logged(home)
+
+
+def appears_and_follows_the_demo(home: HomeAssistant, broker: Broker) -> None:
     began = time.monotonic()
     every = entities(ALWAYS) | entities(WANTED)
     with running(broker, EVERYTHING, SNAPSHOTS):
@@ -195,7 +207,7 @@ def test_the_device_appears_with_all_entities_and_follows_the_demo(home: HomeAss
         assert set(home.states()) - every <= {"sensor.temperature"}
         assert home.template("{{ device_attr('sensor.kitchen_camera_expression', 'manufacturer') }}") == "fer-edge"
         wait_until(lambda: UNAVAILABLE not in home.values())
-        tell(f"{len(home.values())} entities are there and available", began)
+        tell(f"{len(home.states())} entities are there and available", began)
         labels: set[str] = set()
 
         def has_followed() -> bool:
@@ -216,7 +228,7 @@ def test_the_device_appears_with_all_entities_and_follows_the_demo(home: HomeAss
         assert picture.content.startswith(b"\xff\xd8"), "a JPEG file"
 
 
-def test_the_automation_sees_a_smile(home: HomeAssistant, broker: Broker) -> None:
+def automation_sees_a_smile(home: HomeAssistant, broker: Broker) -> None:
     automation = "/api/states/automation.somebody_smiles_in_the_kitchen"
     began = time.monotonic()
     before = home.client.get(automation).json()["attributes"]["last_triggered"]
@@ -225,7 +237,7 @@ def test_the_automation_sees_a_smile(home: HomeAssistant, broker: Broker) -> Non
         tell("the automation was triggered by a smile", began)
 
 
-def test_it_is_unavailable_after_a_kill_and_comes_back(home: HomeAssistant, broker: Broker) -> None:
+def is_unavailable_after_a_kill_and_comes_back(home: HomeAssistant, broker: Broker) -> None:
     with running(broker, EVERYTHING, SNAPSHOTS) as process:
         wait_until(lambda: home.value("sensor.expression") not in NOTHING)
         process.kill()
@@ -244,16 +256,13 @@ def test_it_is_unavailable_after_a_kill_and_comes_back(home: HomeAssistant, brok
     wait_until(lambda: home.values() == {UNAVAILABLE})
 
 
-def test_the_dashboard_shows_it(home: HomeAssistant, broker: Broker, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no browser: sudo apt install chromium")
+def dashboard_shows_it(home: HomeAssistant, broker: Broker, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     tokens = {**home.tokens, "hassUrl": home.url, "clientId": CLIENT, "expires": 1000 * (time.time() + 1800)}
     with running(broker, EVERYTHING, SNAPSHOTS), sync_playwright() as playwright:
         wait_until(lambda: home.value("image.snapshot") not in NOTHING)
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(viewport={"width": 1000, "height": 800})
         tab.add_init_script(f"localStorage.setItem('hassTokens', {json.dumps(json.dumps(tokens))})")
         tab.goto(f"{home.url}/kitchen-camera/kitchen")
@@ -266,7 +275,7 @@ def test_the_dashboard_shows_it(home: HomeAssistant, broker: Broker, tmp_path: P
         browser.close()
 
 
-def test_what_is_switched_off_is_removed(home: HomeAssistant, broker: Broker) -> None:
+def what_is_switched_off_is_removed(home: HomeAssistant, broker: Broker) -> None:
     with running(broker, EVERYTHING, SNAPSHOTS):
         wait_until(lambda: set(home.states()) >= entities(WANTED))
     began = time.monotonic()
@@ -280,7 +289,7 @@ def test_what_is_switched_off_is_removed(home: HomeAssistant, broker: Broker) ->
         tell("the device is removed", began)
 
 
-def test_home_assistant_complained_about_nothing_of_this(home: HomeAssistant) -> None:
+def no_complaint_is_logged(home: HomeAssistant) -> None:
     said = "".join(path.read_text() for path in home.log.parent.glob("home-assistant.log*"))
     assert "WARNING" in said, "its log was found"
     complaints = [
