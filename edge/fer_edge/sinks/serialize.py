@@ -13,7 +13,7 @@ from fer_edge.types import FrameResult, Prediction, TrackedFace
 def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
     """Return plain values; `first_at` is when the first frame was captured."""
     record: dict[str, Any] = {
-        "time": _now(),
+        "time": utc_now(),
         "frame": result.frame.index,
         "elapsed_s": round(result.frame.captured_at - first_at, 4),
         "faces": [_face(face) for face in result.faces],
@@ -26,7 +26,7 @@ def as_record(result: FrameResult, first_at: float) -> dict[str, Any]:
 
 def camera_record(state: Literal["online", "offline"]) -> dict[str, Any]:
     """The record for a camera that is lost or back; without faces."""
-    return {"time": _now(), "camera": state, "faces": []}
+    return {"time": utc_now(), "camera": state, "faces": []}
 
 
 def as_utf8(name: str) -> str:
@@ -36,7 +36,7 @@ def as_utf8(name: str) -> str:
 
 def run_record(event: Literal["start", "stop"]) -> dict[str, Any]:
     """The record for the start or stop of a run; without faces."""
-    return {"time": _now(), "run": event, "faces": []}
+    return {"time": utc_now(), "run": event, "faces": []}
 
 
 def unfinished_record(line: bytes) -> dict[str, Any] | None:
@@ -53,7 +53,7 @@ def unfinished_record(line: bytes) -> dict[str, Any] | None:
         if last.get("run") == "stop":
             return None
         seen = [face["id"] for face in last.get("faces", ()) if face.get("visible", True)]
-        return {"time": _now(), "run": "unfinished", "last": last.get("time"), "seen": seen, "faces": []}
+        return {"time": utc_now(), "run": "unfinished", "last": last.get("time"), "seen": seen, "faces": []}
     except (ValueError, LookupError, TypeError, AttributeError):  # not a line of this program
         return None
 
@@ -63,7 +63,8 @@ def shown(result: FrameResult) -> list[tuple[int, str]]:
     return [(face.track.id, face.smoothed.label) for face in result.visible_faces]
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """The time in UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
