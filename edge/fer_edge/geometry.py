@@ -62,31 +62,24 @@ def centred_between(a: FaceBox, b: FaceBox) -> FaceBox:
 
 def expand(box: FaceBox, factor: float) -> FaceBox:
     """Scale a box about its centre."""
-    width, height = box.width * factor, box.height * factor
-    return replace(
-        box,
-        x=box.x + (box.width - width) / 2,
-        y=box.y + (box.height - height) / 2,
-        width=width,
-        height=height,
-    )
+    return _resized(box, box.width * factor, box.height * factor)
 
 
 def square(box: FaceBox) -> FaceBox:
     """The square with the same centre and the longer side of the box."""
     side = max(box.width, box.height)
-    return replace(
-        box,
-        x=box.x + (box.width - side) / 2,
-        y=box.y + (box.height - side) / 2,
-        width=side,
-        height=side,
-    )
+    return _resized(box, side, side)
 
 
 def shift(box: FaceBox, dx: float, dy: float) -> FaceBox:
     """Move a box by fractions of its own width and height."""
     return replace(box, x=box.x + dx * box.width, y=box.y + dy * box.height)
+
+
+def _resized(box: FaceBox, width: float, height: float) -> FaceBox:
+    """Change the size of a box about its centre."""
+    x, y = box.x + (box.width - width) / 2, box.y + (box.height - height) / 2
+    return replace(box, x=x, y=y, width=width, height=height)
 
 
 def _intersection(a: FaceBox, b: FaceBox) -> float:

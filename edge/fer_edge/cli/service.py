@@ -21,7 +21,7 @@ service = new_app("Show what the installed service does and its journal, or chec
 
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="The instance fer-edge@NAME. Left out: the service and all instances."),
+    typer.Argument(metavar="NAME", help="The instance fer-edge@NAME. Not given: the service and all instances."),
 ]
 
 
@@ -48,7 +48,7 @@ def service_status(name: NameArgument = None) -> None:
 @service.command("logs")
 def service_logs(
     name: NameArgument = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new lines until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many lines to show.")] = 50,
 ) -> None:
     """Show the journal of the service and its instances."""
@@ -75,7 +75,7 @@ def service_check(
     unit_file: Annotated[
         Path | None, typer.Option("--unit", metavar="FILE", help="A unit that is not installed yet.")
     ] = None,
-    here: Annotated[bool, typer.Option("--here", help="Check in this process alone, without the unit.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Check only in this process, without the unit.")] = False,
 ) -> None:
     """Check the configuration, model and outputs as the service would run: as its user, in its sandbox.
 

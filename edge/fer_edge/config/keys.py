@@ -18,7 +18,7 @@ from fer_edge.config.sections import RunConfig
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: where it stands, and what its model says about it."""
+    """One key of the configuration."""
 
     section: str
     """Empty at the top of the file."""
@@ -27,19 +27,19 @@ class Key:
 
     @property
     def dotted(self) -> str:
-        """As error messages call it."""
+        """The dotted name, as in error messages."""
         return f"{self.section}.{self.name}" if self.section else self.name
 
     @property
     def help(self) -> str:
-        """What it is, with its unit and choices."""
+        """Its description, with unit and choices."""
         text = inspect.cleandoc(self.info.description or "").replace("\n", " ")
         choices = _choices(self.info.annotation)
         return f"{text} One of {', '.join(map(toml, choices))}." if choices else text
 
     @property
     def default(self) -> Any:  # noqa: ANN401 - of any type
-        """The value where nobody gave one; None where that depends on the device, or means `not set`."""
+        """The default value; None if it depends on the device or means `not set`."""
         return None if self.info.default_factory or self.info.default in {None, ()} else self.info.default
 
     @property
@@ -49,7 +49,7 @@ class Key:
 
     @property
     def environment(self) -> str:
-        """The environment variable that changes the default; empty where there is none."""
+        """The environment variable that changes the default; empty if there is none."""
         extra = self.info.json_schema_extra
         return str(extra["environment"]) if isinstance(extra, dict) and "environment" in extra else ""
 
@@ -76,7 +76,7 @@ def keys_of(section: str, model: type[Section]) -> Iterator[Key]:
 
 
 def toml(value: object) -> str:
-    """A value as TOML. JSON's strings, numbers and lists are TOML's, but for DEL, which TOML wants escaped."""
+    """A value as TOML. JSON's strings, numbers and lists are valid TOML, except DEL, which TOML escapes."""
     if isinstance(value, Path | SecretStr):
         value = str(value)
     return json.dumps(value, ensure_ascii=False, default=list).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""The table `[mqtt]`: a broker, its address in any form, and how to get in."""
+"""The table `[mqtt]`: address and login of a broker."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ INSTANCE_VARIABLE = "FER_EDGE_INSTANCE"
 
 
 def _default_topic() -> str:
-    """One per device and instance, so that two never write over each other."""
+    """The default topic, one per device and instance, so that two never overwrite each other."""
     host = re.sub(r"[#+/\0]", "-", socket.gethostname().partition(".")[0]) or "localhost"
     instance = os.environ.get(INSTANCE_VARIABLE)
     return f"fer-edge/{host}/{instance}" if instance else f"fer-edge/{host}"
 
 
 def _credential() -> Path | None:
-    """The password that systemd hands to the service (systemd.exec(5), LoadCredential=)."""
+    """The file with the password that systemd passes to the service (systemd.exec(5), LoadCredential=)."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(folder or "", "mqtt-password")
     return path if folder and path.is_file() else None
 
 
 class MqttConfig(Section):
-    """A broker that is told of every change. Nothing is sent unless `host` is set."""
+    """A broker that receives every change. Nothing is sent unless `host` is set."""
 
     host: str | None = Field(default=None, min_length=1, examples=["broker.local"])
     """Name or address, HOST:PORT, or a URL such as mqtt://broker:1883; mqtts:// means TLS."""
     port: int = Field(default=1883, ge=1, le=65535)
-    """With TLS 8883, unless given."""
+    """The default with TLS is 8883."""
     topic: str = Field(
         default_factory=_default_topic,
         min_length=1,
@@ -46,23 +46,23 @@ class MqttConfig(Section):
         examples=["fer-edge/kitchen"],
         json_schema_extra={"environment": INSTANCE_VARIABLE},
     )
-    """What the topics begin with. Left out: fer-edge/HOST, the name of this machine; fer-edge/HOST/NAME for the
+    """What the topics begin with. Not set: fer-edge/HOST, the name of this machine; fer-edge/HOST/NAME for the
     service's instance NAME. Two devices must not share one."""
     username: str | None = Field(default=None, examples=["fer"])
-    """Left out: the broker asks for none."""
+    """Not set: the broker asks for none."""
     password: SecretStr | None = Field(default=None, examples=["secret"])
-    """Goes with `username`. Better kept in a file: see `password_file`."""
+    """Password of `username`. It is better to keep it in a file: see `password_file`."""
     password_file: Path | None = Field(
         default_factory=_credential,
         examples=["/etc/fer-edge/mqtt-password"],
         json_schema_extra={"environment": "CREDENTIALS_DIRECTORY"},
     )
-    """A file with the password alone. Left out: systemd's credential mqtt-password, if the service has it."""
+    """A file that contains only the password. Not set: systemd's credential mqtt-password, if the service has it."""
     tls: bool = False
     """Encrypt the connection, and check the broker's certificate. An mqtts:// URL, `cafile` or `certificate` mean
     true."""
     cafile: Path | None = Field(default=None, examples=["/etc/fer-edge/ca.pem"])
-    """Certificates (PEM) of the authorities that are trusted. Left out: those of the system."""
+    """Certificates (PEM) of the trusted authorities. Not set: those of the system."""
     certificate: Path | None = Field(default=None, examples=["/etc/fer-edge/client.pem"])
     """Certificate (PEM) of this client, for a broker that asks for one."""
     key: Path | None = Field(default=None, examples=["/etc/fer-edge/client.key"])
@@ -76,7 +76,7 @@ class MqttConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: object) -> object:
-        """Take a URL or HOST:PORT apart, and find out whether TLS is meant."""
+        """Split a URL or HOST:PORT, and find out whether TLS is meant."""
         if not isinstance(values, dict):
             return values
         found: dict[str, object] = {}

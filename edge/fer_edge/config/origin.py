@@ -1,4 +1,4 @@
-"""Which values are in force, and where each comes from."""
+"""The values in force, and where each comes from."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def settings_in_force(
     """Read the configuration as `load_config` does, and say where each value comes from.
 
     Args:
-        path: a TOML file; the defaults if left out.
+        path: a TOML file; None for the defaults.
         overrides: values by dotted key; None means not given.
-        options: what the user calls the overridden keys.
+        options: names of the options for the overridden keys.
 
     Raises:
         ConfigError: as `load_config` does.
@@ -47,7 +47,7 @@ def settings_in_force(
             _, by_file = _look_up(of_file, key)
             if key.dotted in given:
                 origin = options.get(key.dotted, key.dotted)
-            elif is_set:  # an address may bring a port with it
+            elif is_set:  # an address may include a port
                 origin = str(path) if by_file else _option_of(section, given, options)
             else:
                 origin = f"${key.environment}" if key.environment in os.environ else "default"
@@ -55,7 +55,7 @@ def settings_in_force(
 
 
 def _look_up(config: RunConfig, key: Key) -> tuple[object, bool]:
-    """The value of a key, and whether somebody gave it."""
+    """The value of a key, and whether it was given."""
     section = getattr(config, key.section) if key.section else config
     field = next(name for name, info in type(section).model_fields.items() if (info.alias or name) == key.name)
     return getattr(section, field), field in section.model_fields_set

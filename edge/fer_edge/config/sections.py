@@ -31,7 +31,7 @@ def _as_name(value: object) -> object:
 
 
 def reveal(secret: SecretStr | None) -> str | None:
-    """The secret itself, which is shown nowhere."""
+    """Return the secret itself, which must never be shown."""
     return secret.get_secret_value() if secret else None
 
 
@@ -153,7 +153,7 @@ class RecordingConfig(Section):
     """How the annotated video is written."""
 
     codec: VideoCodec | None = Field(default=None, examples=["h264"])
-    """h264, vp9 or mpeg4. Left out: the best that is installed. h264 and vp9 need PyAV (the extra `recording`) and play
+    """h264, vp9 or mpeg4. Not set: the best that is installed. h264 and vp9 need PyAV (the extra `recording`) and play
     in browsers; mpeg4 takes half the processor time of h264, and browsers do not play it."""
 
 
@@ -174,28 +174,28 @@ class OverlayConfig(Section):
 
 
 class PrometheusConfig(Section):
-    """Metrics without a port; with the live page they are at /metrics, too."""
+    """Metrics without a port; the live page also has them at /metrics."""
 
     textfile: Path | None = Field(default=None, examples=["/var/lib/prometheus/node-exporter/fer-edge.prom"])
     """File for node_exporter's textfile collector, NAME.prom; written every ten seconds."""
 
 
 class UsageConfig(Section):
-    """A record of what was seen: counts alone, no picture, no place, no identity."""
+    """A record of what was seen: only counts, no image, no place, no identity."""
 
     path: Path | None = Field(default=None, examples=["/var/lib/fer-edge/usage.sqlite"])
-    """SQLite file, 20 MB at most: one row per minute for 7 days, one per hour for 400 days. Left out: no record."""
+    """SQLite file, 20 MB at most: one row per minute for 7 days, one per hour for 400 days. Not set: no record."""
 
 
 class SamplesConfig(Section):
-    """A few pictures of faces, for their owner to label. Nothing is kept unless `path` is set."""
+    """A few images of faces for the owner to label. Nothing is kept unless `path` is set."""
 
     path: Path | None = Field(default=None, examples=["/var/lib/fer-edge/samples"])
-    """Folder, for its owner alone (mode 700). Left out: no pictures."""
+    """Folder that only its owner can read (mode 700). Not set: no images are kept."""
     count: int = Field(default=400, ge=10, le=10_000)
-    """Pictures that are kept, at most: 48x48 pixels, one per visit, of all days, labels and confidences."""
+    """Largest number of images: 48x48 pixels, at most one per visit, balanced over days, labels and confidences."""
     days: int = Field(default=30, ge=1, le=365)
-    """Days after which a picture is deleted."""
+    """Days after which an image is deleted."""
 
 
 class RunConfig(Section):
@@ -205,7 +205,7 @@ class RunConfig(Section):
     """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
     `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo."""
     source_fps: float | None = Field(default=None, gt=0, le=1000, examples=[30])
-    """Frames per second of a raw .h264, .h265 or .mjpeg file, which has no times of its own. Left out: 25, and said."""
+    """Frames per second of a raw .h264, .h265 or .mjpeg file, which has no times. Not set: 25, with a warning."""
     model: str = DEFAULT_MODEL
     """A shipped model (`fer-edge models list`), or a bundle's folder."""
     threads: int = Field(default=1, ge=1, le=64)
@@ -229,7 +229,7 @@ class RunConfig(Section):
     power_save: bool = False
     """While nobody is there, process two frames per second; only for live sources."""
     blur: bool = False
-    """Hide every face in recordings, copies, screen and page. An unblurred picture is then never written or sent."""
+    """Hide every face in recordings, copies, screen and page. No unblurred image is then written or sent."""
     camera: CameraConfig = CameraConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()

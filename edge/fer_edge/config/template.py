@@ -1,4 +1,4 @@
-"""A configuration file that holds every key, made from the models, so that it always fits the version that makes it."""
+"""Write a configuration file with every key from the models, so that it always fits this version."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HEAD = """\
 
 
 def template(values: Mapping[str, Any]) -> str:
-    """Write a TOML file with every key behind a #, but for those that have a value.
+    """Return a TOML file with every key as a comment, except those that have a value.
 
     Args:
-        values: what a configuration file sets, as read from TOML.
+        values: the values of a configuration file, as read from TOML.
     """
     parts = [_HEAD]
     for section, model in sections():

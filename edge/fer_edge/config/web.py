@@ -24,20 +24,20 @@ class WebConfig(Section):
     """The live page. No port is opened unless `listen` is set."""
 
     listen: str | None = Field(default=None, examples=["8080"])
-    """[HOST:]PORT, as in 8080 or 0.0.0.0:8080. The host is 127.0.0.1 unless given: this machine alone. Or `unix`, for
+    """[HOST:]PORT, as in 8080 or 0.0.0.0:8080. The default host is 127.0.0.1: only this machine. Or `unix`, for
     `fer-edge web`, which shows several cameras on one page: a socket in the service's runtime folder; or unix:PATH."""
     required: bool = True
     """End if the page cannot be served, as where the port is in use. Otherwise recognition goes on without it."""
     picture: Literal["annotated", "blurred", "boxes", "none"] = "annotated"
-    """What viewers see: the picture, the picture with hidden faces, boxes on black, or none at all."""
+    """What viewers see: the annotated image, the image with hidden faces, boxes on black, or nothing."""
     fps: float = Field(default=10, gt=0, le=30)
-    """Pictures per second for viewers, at most."""
+    """Largest number of images per second for viewers."""
     password: SecretStr | None = Field(default=None, examples=["scrypt$…"])
     """Hash of the password, made by `fer-edge web password`. Needed if other machines can reach the page."""
     token: SecretStr | None = Field(default=None, min_length=16, examples=["0123456789abcdef"])
     """For programs, which send `Authorization: Bearer TOKEN`."""
     hosts: tuple[str, ...] = Field(default=(), examples=[["camera.example.org"]])
-    """Names by which browsers may ask for the page, besides the address, localhost and this machine's name."""
+    """Allowed host names of the page, in addition to the address, localhost and this machine's name."""
     certificate: Path | None = Field(default=None, examples=["/etc/fer-edge/web.pem"])
     """TLS certificate (PEM), with its chain."""
     key: Path | None = Field(default=None, examples=["/etc/fer-edge/web.key"])
