@@ -166,7 +166,7 @@ def test_recognition_goes_on_when_the_screen_is_lost(
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, errors
-    assert errors.count("recognition goes on without it") == 1
+    assert errors.count("recognition continues without it") == 1
 
 
 def test_without_a_screen_it_says_so_and_goes_on(
@@ -175,7 +175,7 @@ def test_without_a_screen_it_says_so_and_goes_on(
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with Display("window", ScreenConfig()) as display:
-        assert emit_until(display, result, lambda: "recognition goes on without it" in caplog.text)
+        assert emit_until(display, result, lambda: "recognition continues without it" in caplog.text)
         assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in caplog.text
     done = command("fer-edge", "run", "--source", "demo", "--display", "hdmi", "--max-frames", 20, "--json", "-")
     assert done.returncode == 0, done.stderr

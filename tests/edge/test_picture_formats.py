@@ -151,7 +151,7 @@ def test_a_pipe_in_a_folder_does_not_block_and_what_is_left_out_is_named(command
     (folder / "IMG.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     done = command("fer-edge", "run", folder, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "left out, since they are no pictures: 'notes.txt', 'pipe.jpg', 'sub'" in done.stderr
+    assert "skipped, since they are no images: 'notes.txt', 'pipe.jpg', 'sub'" in done.stderr
     assert "IMG.HEIC: " in done.stderr
 
 
@@ -197,7 +197,7 @@ class TestFilms:
         count, code, said = self.frames(path)
         assert 20 < count < 80
         assert code == 3
-        assert "broke off after" in said
+        assert "ended after" in said
 
     def test_a_part_that_was_cut_out_without_new_encoding_is_whole(self, tmp_path: Path) -> None:
         """Its edit list hides the frames before the cut, which the file counts."""

@@ -90,7 +90,7 @@ def test_a_whole_film_ends_and_a_cut_one_is_an_error(
     count = 0
     with (
         open_source(RunConfig(source=f"{where}/{short.name}")) as source,
-        pytest.raises(SourceError, match=r"broke off after .* truncated"),
+        pytest.raises(SourceError, match=r"ended after .* truncated"),
     ):
         for _ in source:
             count += 1

@@ -27,7 +27,7 @@ class WebConfig(Section):
     """[HOST:]PORT, as in 8080 or 0.0.0.0:8080. The default host is 127.0.0.1: only this machine. Or `unix`, for
     `fer-edge web`, which shows several cameras on one page: a socket in the service's runtime folder; or unix:PATH."""
     required: bool = True
-    """End if the page cannot be served, as where the port is in use. Otherwise recognition goes on without it."""
+    """End if the page cannot be served, as where the port is in use. Otherwise recognition continues without it."""
     picture: Literal["annotated", "blurred", "boxes", "none"] = "annotated"
     """What viewers see: the annotated image, the image with hidden faces, boxes on black, or nothing."""
     fps: float = Field(default=10, gt=0, le=30)

@@ -65,7 +65,7 @@ class Metrics(Sink):
             "fer_edge_sink_up", "1 while the output works.", ["sink"], registry=registry
         )
         self._celsius = prometheus_client.Gauge(
-            "fer_edge_temperature_celsius", "The board's temperature; absent where it does not tell.", registry=registry
+            "fer_edge_temperature_celsius", "The board's temperature; missing if unknown.", registry=registry
         )
         self._last: tuple[int, float] | None = None
         self._refreshed_at = -_INTERVAL

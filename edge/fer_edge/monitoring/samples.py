@@ -54,7 +54,7 @@ class SampleFolder:
                     f"chmod 700 {self.folder}; where that changes nothing, as on FAT, choose another file system"
                 )
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self.folder}: cannot be made ({reason(error)})") from error
+            raise ConfigError(f"{self.folder}: cannot be created ({reason(error)})") from error
 
     def require(self) -> Self:
         """Raise ConfigError unless the folder is there and can be read."""

@@ -133,5 +133,5 @@ class Display(Sink):
         self._process = None
         self._retry_at = time.monotonic() + _PAUSE
         if not self.trouble:
-            _log.warning("no screen for --display %s (%s): recognition goes on without it", self._kind, why)
+            _log.warning("no screen for --display %s (%s): recognition continues without it", self._kind, why)
         self.trouble = why

@@ -39,7 +39,7 @@ class AnnotatedPictures(Sink):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"'{self._folder}': cannot be made ({reason(error)})") from error
+            raise ConfigError(f"'{self._folder}': cannot be created ({reason(error)})") from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -126,7 +126,7 @@ class Recording(Sink):
             return
         free = _unused(self._asked)
         if free not in {self._asked, self._path}:
-            _log.info("%s is there already: recording to %s", self._asked, free)
+            _log.info("%s exists already: recording to %s", self._asked, free)
         self._path = self._aside = free
 
     def _remove_leftovers(self) -> None:

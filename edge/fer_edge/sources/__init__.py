@@ -128,7 +128,7 @@ def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
     if device is None:
         why = why_no_camera()
         _log.warning(
-            "no camera delivers a picture%s: showing the built-in demo (composite faces). Choose another with --source",
+            "no camera delivers frames%s: showing the built-in demo (composite faces). Choose another with --source",
             f" ({why})" if why else "",
         )
         return _demo(paced)

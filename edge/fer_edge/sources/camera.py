@@ -154,7 +154,7 @@ def opener(name: str, config: CameraConfig, first: cv2.VideoCapture | None = Non
         if opened and config.pixel_format and _pixel_format(capture) != config.pixel_format:
             opened.release()
             raise SourceError(
-                f"camera {device} has no pictures in {config.pixel_format}: change pixel_format under [camera]. "
+                f"camera {device} does not support {config.pixel_format}: change pixel_format under [camera]. "
                 f"What it has: v4l2-ctl --device={device} --list-formats"
             )
         return opened

@@ -65,9 +65,7 @@ def _what_is_wrong(device: Path, descriptor: int) -> str:
         return f"{device} does not answer ({reason(error)})"
     of_driver, of_device = struct.unpack_from("<II", abilities, 84)
     if not (of_device if of_driver & _DEVICE_CAPS else of_driver) & (_CAPTURE | _CAPTURE_MPLANE):
-        return (
-            f"{device} delivers no pictures: a camera has several devices, try another. List: v4l2-ctl --list-devices"
-        )
+        return f"{device} delivers no frames: a camera has several devices, try another. List: v4l2-ctl --list-devices"
     try:  # to give back no buffers at all is refused while another program has some
         fcntl.ioctl(descriptor, _REQBUFS, struct.pack("<5I", 0, 1, _MMAP, 0, 0))
     except OSError as error:

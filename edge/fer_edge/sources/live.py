@@ -145,8 +145,8 @@ class LiveSource:
                 raise SourceError(
                     f"{self.description} cannot be opened: {why}"
                     if why
-                    else f"{self.description} cannot be opened or gives no picture. "
-                    "Is it connected, and not in use elsewhere?"
+                    else f"{self.description} cannot be opened or delivers no frame. "
+                    "Is it connected, and not used by another program?"
                 )
         return self
 

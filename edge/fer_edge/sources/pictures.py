@@ -42,7 +42,7 @@ class PictureSource:
             except OSError as error:
                 raise SourceError(f"{self._path}: cannot be listed ({reason(error)})") from error
         if not self._files:
-            raise SourceError(f"{self._path}: holds no pictures (JPEG, PNG, WebP, BMP, TIFF, HEIC)")
+            raise SourceError(f"{self._path}: holds no images (JPEG, PNG, WebP, BMP, TIFF, HEIC)")
         self.frames: int | None = len(self._files)
         return self
 
@@ -56,7 +56,7 @@ class PictureSource:
         if others:
             named = ", ".join(map(repr, others[:_MOST_NAMED]))
             more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-            _log.warning("%s: left out, since they are no pictures: %s%s", self._path, named, more)
+            _log.warning("%s: skipped, since they are no images: %s%s", self._path, named, more)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the images; in a folder, unreadable ones are skipped and named."""

@@ -58,7 +58,7 @@ class VideoSource:
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
         if self.fps > _FASTEST:  # FFmpeg's clock for the cover image of a sound file
-            raise SourceError(f"{self.description}: is a sound file with a picture, not a video")
+            raise SourceError(f"{self.description}: is a sound file with a cover image, not a video")
         across, down = (self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
         self._pixel_ratio = across / down if across > 0 and down > 0 and 0.1 < across / down < 10 else 1.0
         return self
@@ -153,7 +153,7 @@ class VideoSource:
         which may be sound, by the rate; then a difference is only logged.
         """
         if self._header.is_cut and not (self.frames and read >= self.frames):
-            raise SourceError(f"{self.description}: broke off after {read} frames: the file is truncated")
+            raise SourceError(f"{self.description}: ended after {read} frames: the file is truncated")
         if self.frames is None or read >= min(_ENOUGH * self.frames, self.frames - 1):
             return
         if seconds + 1 / self.fps >= _ENOUGH * (self._header.seconds or self.frames / self.fps):

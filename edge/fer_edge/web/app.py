@@ -79,16 +79,16 @@ class _Answers:
 
     async def snapshot(self, _request: Request) -> Response:
         if self._encoder is None:
-            return PlainTextResponse("pictures are switched off: web.picture", 404)
+            return PlainTextResponse("images are switched off: web.picture", 404)
         before = self._encoder.latest()
         picture = await self._next_picture(self._encoder, before.number)
         if not picture:
-            return PlainTextResponse("there is no picture at the moment", 503, {"Retry-After": "2"})
+            return PlainTextResponse("there is no image at the moment", 503, {"Retry-After": "2"})
         return Response(picture.jpeg, media_type="image/jpeg")
 
     async def stream(self, _request: Request) -> Response:
         if self._encoder is None:
-            return PlainTextResponse("pictures are switched off: web.picture", 404)
+            return PlainTextResponse("images are switched off: web.picture", 404)
         return StreamingResponse(
             self._parts(self._encoder), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}"
         )

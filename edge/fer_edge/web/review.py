@@ -114,7 +114,7 @@ class _Guard:
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         if not is_loopback(host.rpartition(":")[0] or host):
-            return PlainTextResponse("the page answers on 127.0.0.1 and localhost alone", 421)
+            return PlainTextResponse("the page answers only on 127.0.0.1 and localhost", 421)
         origin = request.headers.get("origin")
         if origin is not None and origin != f"http://{host}":
             return PlainTextResponse("requests from other sites are refused", 403)

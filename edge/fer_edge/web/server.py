@@ -96,4 +96,4 @@ class WebSink(Sink):
 
     def _fail(self, why: str) -> None:
         self.trouble = why
-        _log.error("%s fails: %s. Recognition goes on without it", self.description, why)
+        _log.error("%s fails: %s. Recognition continues without it", self.description, why)
