@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from tests.conftest import Run, wait_until
 from tests.pages import PASSWORD, TOKEN, running
 
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.web.auth import Gate, hash_password
 
 
@@ -97,6 +101,21 @@ def test_the_stream_gives_new_pictures_one_after_the_other(page: httpx.Client) -
     pictures = [piece.partition(b"\r\n\r\n")[2].rstrip(b"\r\n") for piece in content.split(b"--frame\r\n")[1:-1]]
     assert len(set(pictures)) == len(pictures)
     assert all(picture.startswith(b"\xff\xd8") and picture.endswith(b"\xff\xd9") for picture in pictures)
+
+
+def test_the_record_of_today_and_drift_are_shown(tmp_path: Path) -> None:
+    record = tmp_path / "usage.sqlite"
+    period = Period(people=3, face_s=defaultdict(float, happy=90.0, sad=30.0))
+    with UsageStore(record, ModelIdentity("ferplus7", "1", "")) as store:
+        store.append(int(time.time()) // 60 * 60, period)
+    usage = f'[usage]\npath = "{record}"\n'
+    with running(tmp_path, usage) as client:
+        wait_until(lambda: client.get("/api/state").json()["usage"] is not None)
+        state = client.get("/api/state").json()
+        jsonschema.validate(state, client.get("/openapi.json").json()["components"]["schemas"]["State"])
+    assert state["usage"]["people"] == 3
+    assert state["usage"]["face_s"] == {"happy": 90.0, "sad": 30.0}
+    assert state["drift"]["state"] == "too little data"
 
 
 def test_events_come_with_each_change(page: httpx.Client) -> None:

@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 import cv2
@@ -66,6 +67,11 @@ class UsageRecorder(Sink):
         self._close_minute()
         self._writer.finish()
         self._store.__exit__()
+
+    @property
+    def path(self) -> Path:
+        """The record."""
+        return self._store.path
 
     @property
     def drift(self) -> DriftReport:

@@ -76,7 +76,8 @@ class WebSink(Sink):
 
     def watch(self, outputs: Sequence[Sink]) -> None:
         """Show the state of these outputs."""
-        self._state.outputs = self._metrics.outputs = tuple(outputs)
+        self._state.watch(outputs)
+        self._metrics.watch(outputs)
 
     def emit(self, result: FrameResult) -> None:
         """Take one result."""

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from fer_edge.device.thermal import read_heat
 from fer_edge.model.bundle import Manifest
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
+from fer_edge.web.today import Today
 
 # The timeline covers this many seconds, in steps of this many seconds.
 _TIMELINE_S, _STEP_S = 600, 5
@@ -39,7 +41,8 @@ class LiveState:
     """The newest state. All methods may be called from any thread."""
 
     def __init__(self, model: Manifest, source: str) -> None:
-        self.outputs: tuple[Sink, ...] = ()
+        self._outputs: tuple[Sink, ...] = ()
+        self._today = Today(())
         self._model = model
         self._source = source
         self._lock = threading.Lock()
@@ -56,6 +59,10 @@ class LiveState:
         self.version = 0
         self._json_lock = threading.Lock()
         self._json, self._json_version, self._json_at = b"", -1, 0.0
+
+    def watch(self, outputs: Sequence[Sink]) -> None:
+        """Show how these outputs do, and what they recorded."""
+        self._outputs, self._today = tuple(outputs), Today(outputs)
 
     def update(self, result: FrameResult) -> None:
         """Take one result."""
@@ -115,7 +122,9 @@ class LiveState:
                         {label: round(seconds, 1) for label, seconds in step.seconds.items()} for step in self._timeline
                     ],
                 },
-                "outputs": [{"name": sink.description, "trouble": sink.trouble} for sink in self.outputs],
+                "outputs": [{"name": sink.description, "trouble": sink.trouble} for sink in self._outputs],
+                "usage": self._today.usage(),
+                "drift": self._today.drift(),
             }
 
     def as_json(self) -> bytes:

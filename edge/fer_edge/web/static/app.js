@@ -23,6 +23,14 @@ function duration(seconds) {
   return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
 }
 
+function bar(label, value) {
+  const percent = `${Math.round(100 * value)} %`;
+  const row = element("div", undefined, { class: "bar" });
+  row.append(element("span", label), element("meter", percent, { value, min: 0, max: 1, "aria-label": label }),
+    element("span", percent, { "aria-hidden": "true" }));
+  return row;
+}
+
 function showFaces(faces) {
   const summary = faces.length ? faces.map((face) => face.label).join(", ") : "nobody";
   if (byId("summary").textContent !== summary) byId("summary").textContent = summary;
@@ -30,12 +38,7 @@ function showFaces(faces) {
     const item = element("li");
     item.append(element("strong", face.label), " ",
       element("span", `#${face.id}, ${Math.round(100 * face.confidence)} %, for ${duration(face.in_view_s)}`));
-    for (const [label, value] of Object.entries(face.probabilities)) {
-      const row = element("div", undefined, { class: "bar" });
-      row.append(element("span", label), element("meter", `${Math.round(100 * value)} %`,
-        { value, min: 0, max: 1, "aria-label": label }));
-      item.append(row);
-    }
+    for (const [label, value] of Object.entries(face.probabilities)) item.append(bar(label, value));
     return item;
   }));
 }
@@ -63,6 +66,18 @@ function showTimeline(timeline) {
   }));
 }
 
+function showToday({ usage, drift }) {
+  byId("today").hidden = !usage;
+  if (!usage) return;
+  const labels = Object.entries(usage.face_s);
+  const total = labels.reduce((sum, [, seconds]) => sum + seconds, 0);
+  byId("people").textContent = total
+    ? `${usage.people} ${usage.people === 1 ? "face" : "faces"} came into view, ${duration(total)} in all`
+    : "nobody came into view yet";
+  byId("shares").replaceChildren(...labels.map(([label, seconds]) => bar(label, total ? seconds / total : 0)));
+  byId("drift").textContent = `drift: ${drift.state} (${drift.reason})`;
+}
+
 function showDevice(state) {
   const rows = [
     ["camera", state.camera_remark ? `${state.camera}: ${state.camera_remark}` : state.camera],
@@ -81,6 +96,7 @@ function show(state) {
   showFaces(state.faces);
   showTimeline(state.timeline);
   showDevice(state);
+  showToday(state);
 }
 
 function setPicture(isThere) {
