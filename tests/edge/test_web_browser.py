@@ -1,5 +1,7 @@
 """The live page in a real browser, where one is installed."""
 
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +12,19 @@ import pytest
 from tests.conftest import wait_until
 from tests.pages import CHROMIUM, PASSWORD, TOKEN, free_port, running, screenshot, until
 
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.web.auth import hash_password
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """An open page, shared by the tests that only read."""
-    with running(tmp_path_factory.mktemp("page"), "") as client:
+    """An open page, of a device that has a record of this day."""
+    folder = tmp_path_factory.mktemp("page")
+    seconds = {"neutral": 4100.0, "happy": 2900.0, "surprise": 400.0, "sad": 350.0, "angry": 120.0, "uncertain": 310.0}
+    with UsageStore(folder / "usage.sqlite", ModelIdentity("ferplus7", "0.1.0", "")) as store:
+        store.append(int(time.time()) // 60 * 60, Period(people=57, face_s=defaultdict(float, seconds)))
+    with running(folder, f'[usage]\npath = "{folder}/usage.sqlite"\n') as client:
         yield client
 
 
@@ -65,7 +73,7 @@ def faults(tab: Any) -> list[str]:
 
 
 def test_the_page_in_a_browser(browser: Any, page: httpx.Client, tmp_path: Path) -> None:
-    with new_tab(browser, viewport={"width": 1100, "height": 800}) as tab:
+    with new_tab(browser, viewport={"width": 1100, "height": 850}) as tab:
         look_at_the_page(tab, page, tmp_path)
 
 
@@ -78,7 +86,11 @@ def look_at_the_page(tab: Any, page: httpx.Client, tmp_path: Path) -> None:
     until(tab, "document.querySelector('#picture').naturalWidth === 640")
     until(tab, "document.querySelectorAll('#timeline rect').length > 1")
     assert "ferplus7" in tab.inner_text("#device")
-    assert tab.locator("meter").count() == 7
+    assert tab.locator("#faces meter").count() == 7
+    until(tab, "!document.querySelector('#today').hidden")
+    assert "57 faces" in tab.inner_text("#people")
+    assert "happy" in tab.inner_text("#shares")
+    assert "too little data" in tab.inner_text("#drift")
     assert faults(tab) == []
     assert tab.locator("#logout").is_hidden(), "there was no login"
     screenshot(tab, "web.jpg", tmp_path)
