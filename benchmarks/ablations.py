@@ -1,9 +1,9 @@
-"""What each step of the recipes is worth, at the size of the smallest network: short trainings against one baseline.
+"""Measure what each step of the recipes gives, with short trainings of the smallest network against one baseline.
 
     KERAS_BACKEND=torch python benchmarks/ablations.py DATA OUT [--teacher RUN]...
 
-The baseline is recipe `edge` with the architecture `edge-tiny`. Every other row differs from it in the one thing that
-it names. OUT keeps a folder for each training; those that are there are not repeated, so that it can be stopped.
+The baseline is recipe `edge` with the architecture `edge-tiny`. Every other row differs from it in one thing, which it
+names. OUT keeps a folder for each training. Finished ones are not repeated, so the run can be stopped and continued.
 `OUT/ablations.json` has the table's figures, all measured on PublicTest.
 """
 

@@ -1,4 +1,4 @@
-"""What the representative set does to the int8 model: its size, and the luck of the draw.
+"""Measure how size and random choice of the representative set change the int8 model.
 
     python benchmarks/calibration.py models/ferplus7/model.keras --data DATA --labels ferplus7
 

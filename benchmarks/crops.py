@@ -1,10 +1,10 @@
-"""What the way from a frame to the model's input costs: the box's transform, the resampling, the size, blur, darkness.
+"""Measure what the steps from a frame to the model's input cost: crop calibration, resampling, size, blur, darkness.
 
     python benchmarks/crops.py DATA
 
-Faces of FER2013's PublicTest are drawn into frames, found by the detector as the tracker looks for a known face,
-cropped and read by the shipped model; right is what most of FER+'s voters saw. A face drawn larger than 48 pixels holds
-no more detail than the data set has: sizes above that test the geometry alone.
+Faces of FER2013's PublicTest are drawn into frames, found by a region search, cropped and classified by the shipped
+model. Accuracy is by the FER+ plurality label. A face drawn larger than 48 pixels has no more detail than the data set,
+so larger sizes only test the geometry.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FILTERS = {
     "area": cv2.INTER_AREA,
 }
 
-Spoil = Callable[[Image], Image]
+Corrupt = Callable[[Image], Image]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def report_frames(
     classifier: Classifier,
     detector: Detector,
 ) -> None:
-    """Print the share found, and the accuracy of the detected and of the true crop of those."""
+    """Print the fraction of faces found, and the accuracy with the detected and with the true crop."""
     table = Table(title="from the frame to the label")
     for column in (heading, "found", "right, detected crop", "right, true crop of the same"):
         table.add_column(column, justify="right")
@@ -129,21 +129,21 @@ def report_frames(
 
 
 def _draw_all(
-    detector: Detector, images: Sequence[Image], side: int, spoil: Spoil = lambda image: image
+    detector: Detector, images: Sequence[Image], side: int, corrupt: Corrupt = lambda image: image
 ) -> list[Drawn]:
     rng = np.random.default_rng(0)
     return [
-        _draw(detector, image, side, spoil, rng)
+        _draw(detector, image, side, corrupt, rng)
         for image in track(images, description=f"{side} pixels", transient=True)
     ]
 
 
-def _draw(detector: Detector, image: Image, side: int, spoil: Spoil, rng: np.random.Generator) -> Drawn:
-    """Draw a face in the middle, its own border mirrored around it, and look for it where it almost is."""
+def _draw(detector: Detector, image: Image, side: int, corrupt: Corrupt, rng: np.random.Generator) -> Drawn:
+    """Draw a face in the middle with its border mirrored around it, and search for it near its place."""
     method = cv2.INTER_AREA if side < MODEL_SIZE else cv2.INTER_CUBIC
     face = cv2.resize(image, (side, side), interpolation=method)
     edge = side // 2
-    frame = spoil(np.asarray(cv2.copyMakeBorder(face, edge, edge, edge, edge, cv2.BORDER_REFLECT_101), np.uint8))
+    frame = corrupt(np.asarray(cv2.copyMakeBorder(face, edge, edge, edge, edge, cv2.BORDER_REFLECT_101), np.uint8))
     x, y = edge + rng.normal(0, 0.04 * side, 2)
     width = side * rng.normal(1, 0.04)
     found = detector.detect_near(frame, FaceBox(x, y, width, width), 1.5)
@@ -154,7 +154,7 @@ def _draw(detector: Detector, image: Image, side: int, spoil: Spoil, rng: np.ran
 def _accuracy(
     drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier, crop_calibration: CropCalibration
 ) -> tuple[float, float]:
-    """Of the faces found: share right from the detected crop, and from the true one."""
+    """Accuracy of the found faces, with the detected and with the true crop."""
     pairs = [(face, truth) for face, truth in zip(drawn, classes, strict=True) if face.found]
     detected = [
         _is_right(classifier, crop_face(face.image, face.found, crop_calibration), truth)
@@ -178,12 +178,12 @@ def _is_right(classifier: Classifier, crop: Image, truth: np.int64) -> bool:
     return int(classifier.probabilities(crop).argmax()) == truth
 
 
-def _blur(sigma: float) -> Spoil:
+def _blur(sigma: float) -> Corrupt:
     return lambda image: np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8) if sigma else image
 
 
-def _darken(part: int) -> Spoil:
-    """So much less light, and the sensor's noise, which stays."""
+def _darken(part: int) -> Corrupt:
+    """Reduce the light by this factor, and add the sensor's noise."""
     rng = np.random.default_rng(0)
     return lambda image: np.asarray(np.clip(image / part + rng.normal(0, 2, image.shape), 0, 255), np.uint8)
 

@@ -40,7 +40,7 @@ GREY = 110
 TILTS = (0, 10, 20, 30, 40)
 SIZES = (24, 36, 48, 64, 96, 160, 300)
 TILTED_SIZE = 100
-# Seconds: a followed face is not looked for in every frame.
+# A tracked face is not searched in every frame, so it may be this many seconds old.
 LOOKED_LATELY = 0.1
 # Places of a photographed face from the frame's middle, in pixels.
 SHIFTS = [(x, y) for x in (-40, -13, 13, 40) for y in (-40, -13, 13, 40)]
@@ -165,7 +165,7 @@ def photo_table(
 
 
 def scene_table(detectors: dict[str, Detector], images: Sequence[Image]) -> Table:
-    """A real video: frames in which the man was found, by scans alone and as `fer-edge run` follows him."""
+    """A real video: frames in which the man was found, by scans alone and by the tracker of `fer-edge run`."""
     table = _table(
         "stage_clip.mp4: frames in which the man was found, scans alone / followed; other boxes, near",
         ("detector", *(f"{scene} ({len(frames)})" for scene, (frames, _) in SCENES.items()), "others"),
@@ -250,7 +250,7 @@ def _within(box: FaceBox, place: tuple[int, int, int, int]) -> bool:
 
 
 def _follow(detector: Detector, images: Sequence[Image]) -> list[list[FaceBox]]:
-    """Boxes seen lately, by the tracker's scans and looks, at 30 frames per second."""
+    """Recent boxes of the tracker's scans and region searches, at 30 frames per second."""
     tracker = Tracker(TrackerConfig())
     runs = []
     for index, image in enumerate(images):

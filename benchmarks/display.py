@@ -1,4 +1,4 @@
-"""What the screen costs recognition: a video with and without a full screen of 1920x1080, three alternating rounds.
+"""Measure what the screen costs: a video with and without a full screen of 1920x1080, three alternating rounds.
 
     xvfb-run -s "-screen 0 1920x1080x24" python benchmarks/display.py clip.mp4
 
@@ -39,7 +39,7 @@ def main(clip: Path, rounds: int = 3) -> None:
 
 
 def measure(clip: Path, shown: bool) -> tuple[float, float]:
-    """Frames a second, and processor milliseconds per frame, over the whole video."""
+    """Frames per second, and CPU milliseconds per frame, over the whole video."""
     pipeline, summary = Pipeline(RunConfig()), RunStats()
     sinks: list[Sink] = []
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""How soon a change is noticed as drift, and how many false alarms quiet months give, with simulated visitors.
+"""Measure how soon drift is noticed, and how many false alarms quiet months give, with simulated visitors.
 
 python -m benchmarks.drift --months 200
 """

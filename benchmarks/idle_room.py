@@ -1,4 +1,4 @@
-"""What a frame costs while nobody is there: in a room where nothing moves, and in one where something does.
+"""Measure the CPU time per frame while nobody is there: in a still room, and in one with motion.
 
     python benchmarks/idle_room.py
 

@@ -1,10 +1,10 @@
-"""Images a second of the training input with augmentation, against Keras' ImageDataGenerator, as a ratio in one run.
+"""Compare the images per second of the training input with augmentation with Keras' ImageDataGenerator, in one run.
 
     python benchmarks/input_pipeline.py --data DATA
 
-Both hand out float32 batches of the same faces, which lie in memory, with the same changes: rotation, zoom, shift,
-brightness and a mirror. Ours is also timed with all that a training does by default. CPU time of one thread, in
-alternating rounds; half a minute.
+Both produce float32 batches of the same faces in memory, with the same changes: rotation, zoom, shift, brightness and
+mirror. Ours is also timed with the default augmentation. It measures CPU time of one thread in alternating rounds, in
+half a minute.
 """
 
 from __future__ import annotations

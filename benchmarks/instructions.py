@@ -1,11 +1,11 @@
-"""Instructions a stage, counted by callgrind, and what they would take on a Raspberry Pi: an estimate, no measurement.
+"""Count the instructions per stage with callgrind, and estimate their time on a Raspberry Pi.
 
     apt install valgrind
     python -m benchmarks.instructions
 
-The same program runs once with every stage done a few times and once more for each stage with that one done twice as
-often: the difference is the stage alone, without Python's start. OpenCV is kept to 128-bit instructions, as wide as
-NEON's; XNNPACK takes AVX2, twice as wide. Instructions do not depend on what else the machine does. Five minutes.
+The program runs once with every stage done a few times, and once more per stage with that one done twice as often. The
+difference is the stage alone, without Python's start. OpenCV is limited to 128-bit instructions, as wide as NEON's;
+XNNPACK uses AVX2, twice as wide. Instructions do not depend on other load. It takes five minutes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from fer_edge.tracking.smoothing import Smoother
 from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image, Prediction, Track
 
-# How often each stage is done at 30 frames per second while one face is followed.
-A_SECOND = {"a whole scan": 1.0, "a look": 5.0, "crop and classify": FPS / 2, "follow and steady": FPS}
-# Clock in hertz, and instructions a cycle as assumed: docs/performance.md says why.
+# Each stage is done this often per second at 30 frames per second while one face is tracked.
+A_SECOND = {"whole scan": 1.0, "region search": 5.0, "crop and classify": FPS / 2, "follow and steady": FPS}
+# These are clock rates in hertz, and assumed instructions per cycle; docs/performance.md gives the reasons.
 BOARDS = {"Pi 4 (Cortex-A72)": (1.8e9, 1.0), "Pi 5 (Cortex-A76)": (2.4e9, 1.7)}
-# How often each stage is done: Python's start differs by some million instructions from run to run.
-TIMES = {"a whole scan": 5, "a look": 50, "crop and classify": 20, "follow and steady": 500}
+# Each stage is done this often, since Python's start varies by some million instructions.
+TIMES = {"whole scan": 5, "region search": 50, "crop and classify": 20, "follow and steady": 500}
 
 
 def main(count: Annotated[str, typer.Option(hidden=True)] = "") -> None:
@@ -88,8 +88,8 @@ def _work(counts: list[int]) -> None:
     following = _following(image, scene.box, classifier.labels, prediction)
     track = (Track(1, scene.box, 1.0, 0.0),)
     stages: dict[str, Callable[[int], object]] = {
-        "a whole scan": lambda _: [detector.detect(image, part) for part in parts],
-        "a look": lambda _: detector.detect_near(image, scene.box),
+        "whole scan": lambda _: [detector.detect(image, part) for part in parts],
+        "region search": lambda _: detector.detect_near(image, scene.box),
         "crop and classify": lambda index: classifier.classify(Frame(image, 0.0, index), track),
         "follow and steady": following,
     }

@@ -1,11 +1,11 @@
-"""fer-edge beside its peers: the same clip, a process each, one core, in turns.
+"""Compare fer-edge with its peers: the same clip, one process each, one core, in turns.
 
     python3 -m venv fer-env && fer-env/bin/pip install fer 'setuptools<81'
     python3 -m venv our-env && our-env/bin/pip install .
     python -m benchmarks.peers CLIP --still PORTRAIT --fer fer-env --ours our-env
 
-The seeds' loop runs in the environment of this program, which needs the `train` extra. A second clip, of one large
-moving face, is made from the still. Frames a second depend on what else the machine does, processor time less.
+The simple loop (OpenCV's cascade on every frame, then Keras per face) runs in the environment of this program, which needs the `train` extra. A second clip, of one large
+moving face, is made from the still. Frames per second depend on what else the machine does, processor time less.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(
     """Measure and print."""
     core = min(os.sched_getaffinity(0))
     peers = {
-        "seeds' loop": [sys.executable, "seeds_loop", str(MODEL)],
+        "simple loop": [sys.executable, "simple_loop", str(MODEL)],
         "fer": [str(fer / "bin" / "python"), "fer_loop"],
         "fer-edge": [str(ours / "bin" / "python"), "ours_loop"],
         "fer-edge, a look each frame": [str(ours / "bin" / "python"), "ours_loop", "every"],
@@ -86,7 +86,7 @@ def _run(command: list[str], clip: Path, frames: int, core: int) -> dict[str, fl
 
 
 def report(clip: str, runs: dict[str, list[dict[str, float]]], sizes: dict[str, int]) -> None:
-    """Print the medians, and how many times the processor time of fer-edge a peer takes."""
+    """Print the medians, and the CPU time of each peer relative to fer-edge."""
     table = Table(title=f"{clip}, {runs['fer'][0]['frames']:.0f} frames, median of {len(runs['fer'])} rounds")
     table.add_column("")
     for name in runs:

@@ -1,9 +1,9 @@
-"""What one fast scan of a video's frame finds, by the light: faces found, other boxes, processor time.
+"""Measure one fast scan of a frame in different light: faces found, wrong boxes, CPU time.
 
     python -m benchmarks.scans DATA
 
-Of the boxes, the tracker believes those that a look in the same frame makes credible, and shows those beyond doubt at
-once: both are counted too.
+The tracker accepts boxes that a region search in the same frame confirms, and shows certain ones at once. Both are
+counted too.
 
 Faces of FER2013's PublicTest, 52 to 240 pixels large, are drawn over a textured wall, darkened, with a sensor's noise
 of two grey levels.
@@ -79,7 +79,7 @@ def main(data: Annotated[Path, typer.Argument(envvar="FER_DATA")], count: int = 
 
 
 def _looked(detector: Detector, image: Image, box: FaceBox) -> float:
-    """The score of a look where a scan saw a face; -1 where it sees none."""
+    """The score of a region search where a scan found a face; -1 if it finds none."""
     looked = detector.detect_near(image, box, REACH)
     return max((other.score for other in looked if overlap(box, other) > SAME), default=-1.0)
 

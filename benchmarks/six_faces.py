@@ -1,4 +1,4 @@
-"""Six faces at once: what a frame costs, and whether each keeps its id.
+"""Measure the CPU time per frame with six faces, and whether each keeps its id.
 
     python benchmarks/six_faces.py
 

@@ -1,10 +1,10 @@
-"""Does it leak, does it slow down? Memory, descriptors, threads and latency of a long run.
+"""Measure memory, descriptors, threads and latency of a long run, to find leaks.
 
     python benchmarks/soak.py --frames 200000 --out soak.csv --plot docs/soak.png
     python benchmarks/soak.py --hours 24 --source 0
 
-Runs the pipeline with the JSON sink as a service uses it: a log that is rotated and thrown away in the end. The
-demo is run as fast as it goes. The plot wants matplotlib.
+It runs the pipeline with the JSON sink of a service: a log that is rotated, and deleted at the end. The demo runs as
+fast as possible. The plot needs matplotlib.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How often the label changes, and how long a real change takes to show, by the settings of the smoothing.
+"""Measure how often the label changes, and how soon a real change is shown, by the settings of the smoothing.
 
     python benchmarks/steadiness.py
 
-The demo shows composite faces that cross-fade at known times. A camera's faults are added: noise, flickering light, a
-shaking hand. The faces are found and read once; each setting then steadies the same readings.
+The demo shows composite faces that cross-fade at known times. Noise, flickering light and a shaking camera are added.
+The faces are found and classified once; each setting then smooths the same predictions.
 
-- changes: of the label, a minute; below the table stands how many are true.
-- right: share of frames, from a second after each cross-fade on, that show what the model reads, most of the time, in
+- changes: of the label per minute; the number of true changes is below the table.
+- right: fraction of frames, from a second after each cross-fade on, with the label that the model usually gives to
   the same face without faults. A composite that the model reads otherwise does not count against the smoothing.
 - delay: seconds from the middle of a cross-fade to the right label.
 """

@@ -1,11 +1,11 @@
-"""What viewers of the live page cost recognition: frames per second, processor time and memory, in turns in one run.
+"""Measure what viewers of the live page cost: frames per second, CPU time and memory, in turns in one run.
 
     python benchmarks/web_load.py clip.mp4
 
 A run reads the clip again and again, as fast as it can, which is the hardest case: a camera's frames leave time between
 them. Each viewer reads the stream and the events, as the page does, in a process of lower priority. Every number of
-viewers comes once per round. Needs ffmpeg. Leave the machine alone meanwhile, and use three cores or more: viewers are
-elsewhere as a rule.
+viewers comes once per round. It needs ffmpeg. Run nothing else at the same time, on three cores or more, since viewers
+are usually on other machines.
 """
 
 from __future__ import annotations

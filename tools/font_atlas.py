@@ -1,9 +1,9 @@
-"""Make the font that pictures are labelled with: `edge/fer_edge/assets/font.npz`.
+"""Make the font of the labels: `edge/fer_edge/assets/font.npz`.
 
     python tools/font_atlas.py
 
-It renders the letters of DejaVu Sans Bold, which matplotlib brings along with its licence, once and in grey, so that a
-device needs neither a font file nor a library that reads one. Needs the packages of the extra `train`.
+It renders the letters of DejaVu Sans Bold, which matplotlib ships with its licence, once and in grey, so that a device
+needs neither a font file nor a library that reads one. It needs the packages of the extra `train`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every peer is measured by. Needs OpenCV alone, for each peer has an environment of its own."""
+"""Measure a peer. It needs only OpenCV, since each peer has its own environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fer-edge. A face counts as found in a frame that shows it and is at most one look from the last sighting."""
+"""fer-edge. A face counts as found in a frame if it is visible and was seen in this frame or the one before."""
 
 from __future__ import annotations
 

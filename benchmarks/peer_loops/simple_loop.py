@@ -1,4 +1,4 @@
-"""The loop that most projects of this kind have: the whole frame searched each time, Keras a face."""
+"""The loop of most such projects: the whole frame is searched each time, and Keras classifies each face."""
 
 from __future__ import annotations
 
