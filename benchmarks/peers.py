@@ -4,8 +4,9 @@
     python3 -m venv our-env && our-env/bin/pip install .
     python -m benchmarks.peers CLIP --still PORTRAIT --fer fer-env --ours our-env
 
-The simple loop (OpenCV's cascade on every frame, then Keras per face) runs in the environment of this program, which needs the `train` extra. A second clip, of one large
-moving face, is made from the still. Frames per second depend on what else the machine does, processor time less.
+The simple loop (OpenCV's cascade on every frame, then Keras per face) runs in the environment of this program, which
+needs the `train` extra. A second clip, of one large moving face, is made from the still. Frames per second depend on
+other load, CPU time less.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main(
         "simple loop": [sys.executable, "simple_loop", str(MODEL)],
         "fer": [str(fer / "bin" / "python"), "fer_loop"],
         "fer-edge": [str(ours / "bin" / "python"), "ours_loop"],
-        "fer-edge, a look each frame": [str(ours / "bin" / "python"), "ours_loop", "every"],
+        "fer-edge, region search in each frame": [str(ours / "bin" / "python"), "ours_loop", "every"],
     }
     sizes = {"fer": _megabytes(fer), "fer-edge": _megabytes(ours)}
     with tempfile.TemporaryDirectory() as folder:
