@@ -1,5 +1,6 @@
 """Commands in processes that have Keras loaded already: loading it takes longer than most of them."""
 
+import atexit
 import importlib
 import multiprocessing
 import os
@@ -46,4 +47,7 @@ def _become(
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = [name, *arguments]
-    importlib.import_module(COMMANDS[name]).run()
+    try:
+        importlib.import_module(COMMANDS[name]).run()
+    finally:
+        atexit._run_exitfuncs()  # a forked process ends without them, and temporary files would be left

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.model.bundle import Accuracy, Bundle, Calibration
+from fer_edge.model.bundle import Accuracy, Bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
 from fer_quantize.convert import convert
@@ -24,10 +23,6 @@ from fer_train.keras_models import predict
 
 # These are probabilities, shape (N, C).
 Scores = npt.NDArray[np.float32]
-
-
-# Two frameworks may differ by this much accuracy on one model.
-_SAME_MODEL = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,40 +87,6 @@ class Comparison:
     macs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much int8 may lose, in percentage points.
-
-    Attributes:
-        drop: accuracy.
-        class_drop: recall of a class. One lost face is always allowed.
-    """
-
-    drop: float
-    class_drop: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of a conversion or a check.
-
-    Attributes:
-        folder: folder of the bundle.
-        comparison: the measurement.
-        calibration: how the model was calibrated; None if it was not.
-        gated: whether limits were set.
-        refusal: why the bundle must not ship; None if it may.
-        written: whether the bundle was written.
-    """
-
-    folder: Path
-    comparison: Comparison
-    calibration: Calibration | None
-    gated: bool
-    refusal: str | None
-    written: bool
-
-
 def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFaces]) -> Comparison:
     """Run both models on a split with each label set; the first set decides."""
     int8 = predict_bundle(Classifier(bundle))
@@ -153,32 +114,6 @@ def cost(content: bytes, images: npt.NDArray[np.uint8], passes: int = 300) -> Co
         interpreter.invoke()
         spent.append(time.perf_counter() - start)
     return Cost(len(content), round(1000 * float(np.median(spent)), 4))
-
-
-def gate_failure(comparison: Comparison, limits: Limits, trained_accuracy: float | None) -> str | None:
-    """Return why a bundle must not ship, or None.
-
-    Args:
-        comparison: the measurement.
-        limits: how much int8 may lose.
-        trained_accuracy: accuracy of the float model on this split as its training recorded it; None if unknown.
-    """
-    first = comparison.measurements[0]
-    measured = first.accuracy.accuracy_float
-    if trained_accuracy is not None and trained_accuracy - measured > _SAME_MODEL:
-        return (
-            f"the float model scores {measured:.2%}, but its training recorded {trained_accuracy:.2%}: "
-            "it is not the model that was trained"
-        )
-    if not 100 * (first.drop.lost - first.drop.gained) <= limits.drop * first.accuracy.images:
-        return f"int8 loses {first.drop.drop:.2f} percentage points, more than the {limits.drop:g} allowed"
-    for label, losses in first.net_losses.items():
-        if losses > 1 and not 100 * losses <= limits.class_drop * first.class_images[label]:
-            return (
-                f"'{label}' loses {first.class_drop(label):.1f} percentage points of recall ({losses} faces), "
-                f"more than the {limits.class_drop:g} allowed"
-            )
-    return None
 
 
 def _measure(faces: LabelledFaces, floats: Scores, ints: Scores) -> Measurement:

@@ -21,7 +21,10 @@ def quantize(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help=default("A .keras file to convert; or a bundle, by name or folder, to check as it is.", "ferplus7"),
+            help=default(
+                "A .keras file, or a training's folder, to convert; or a bundle, by name or folder, to check as it is.",
+                "ferplus7",
+            ),
             show_default=False,
         ),
     ] = None,
@@ -51,7 +54,9 @@ def quantize(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Write nothing and exit 1 if int8 loses more than --max-drop or --max-class-drop."
+            "--check",
+            help="Write nothing and exit 1 if int8 loses more than --max-drop or --max-class-drop, or if the model is "
+            "no better than always giving the same answer.",
         ),
     ] = False,
     max_drop: Annotated[
@@ -63,6 +68,21 @@ def quantize(
             min=0, metavar="X", help="Percentage points of recall that a class may lose. One face may always be lost."
         ),
     ] = 2.0,
+    min_accuracy: Annotated[
+        float,
+        typer.Option(min=0, max=100, metavar="PERCENT", help="With --check: the lowest accuracy that passes."),
+    ] = 0.0,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Compare with this bundle on the same faces; with --check it must not be better (McNemar's test).",
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help=default("Licence for the model's card.", "that of the training data")),
+    ] = None,
     int16: Annotated[
         list[str] | None, typer.Option(metavar="LAYER", help="Give this layer 16-bit activations. May be repeated.")
     ] = None,
@@ -92,37 +112,54 @@ def quantize(
 
     load_keras("tensorflow")  # the converter is TensorFlow's
     from fer_edge.model.bundle import DEFAULT_MODEL
-    from fer_quantize.check import Limits
     from fer_quantize.convert import parse_modes
+    from fer_quantize.gate import Limits
     from fer_quantize.inputs import open_origin
     from fer_quantize.report import print_layers, print_modes, print_outcome
     from fer_quantize.workflow import check_bundle, convert_model
 
-    limits = Limits(max_drop, max_class_drop) if check else None
+    limits = Limits(max_drop, max_class_drop, min_accuracy) if check else None
     modes = parse_modes(mode or [])
     if add_prior:
         _add_prior(model or DEFAULT_MODEL, data, alone=not (labels or layers or modes or int16 or out or check))
         return
-    if not model or not model.endswith((".keras", ".h5")):
-        if layers or modes or int16 or out:
+    trained = _trained_model(model)
+    if not trained:
+        if layers or modes or int16 or out or licence:
             raise ConfigError(
-                "--layers, --mode, --int16 and --out need a .keras file, such as a bundle's own model.keras"
+                "--layers, --mode, --int16, --out and --licence need a .keras file, such as a bundle's own model.keras"
             )
-        outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits)
+        outcome = check_bundle(model or DEFAULT_MODEL, data, labels, limits, against=against)
     else:
-        if (layers or modes) and (check or int16 or out):
-            raise ConfigError("--layers and --mode only report: leave out --check, --int16 and --out")
-        origin = open_origin(Path(model), data, labels, representative, seed)
+        if (layers or modes) and (check or int16 or out or against):
+            raise ConfigError("--layers and --mode only report: leave out --check, --against, --int16 and --out")
+        origin = open_origin(trained, data, labels, representative, seed)
         if layers:
             print_layers(origin)
         if modes:
             print_modes(origin, modes)
         if layers or modes:
             return
-        outcome = convert_model(origin, out or Path(model).parent / "bundle", int16 or [], limits)
+        folder = out or trained.parent / "bundle"
+        outcome = convert_model(origin, folder, int16 or [], limits, against=against, licence=licence)
     print_outcome(outcome)
     if outcome.refusal:
         raise typer.Exit(1)
+
+
+def _trained_model(model: str | None) -> Path | None:
+    """The Keras file that was named, itself or by the folder of its training; None for a bundle."""
+    from fer_edge.model.bundle import MANIFEST_FILE
+    from fer_train.runs.records import RECORD_FILE, model_in
+    from fer_train.runs.resume import UNFINISHED
+
+    if model is None:
+        return None
+    path = Path(model)
+    is_training = (path / RECORD_FILE).is_file() or (path / UNFINISHED).is_dir()
+    if is_training and not (path / MANIFEST_FILE).is_file():
+        return model_in(path)
+    return path if path.suffix in {".keras", ".h5"} else None
 
 
 def _add_prior(model: str, data: Path, *, alone: bool) -> None:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from fer_edge.errors import ConfigError, ModelError, choose
 from fer_edge.model.interpreter import open_interpreter
 from fer_edge.silence import quiet
+from fer_quantize.elu import with_int8_elu
 
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
 MODES: tuple[Mode, ...] = ("int8", "int16x8", "float16", "dynamic", "float32")
@@ -62,7 +63,7 @@ def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mod
         ModelError: the converter refuses the model.
     """
     one_face = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="grey")
-    fixed = keras.Model(one_face, model(one_face))
+    fixed = keras.Model(one_face, with_int8_elu(model)(one_face))
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     if mode != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from fer_edge.model.bundle import Calibration
 from fer_edge.terminal import output_console
-from fer_quantize.check import Comparison, Measurement, Outcome
+from fer_quantize.check import Comparison, Measurement
 from fer_quantize.convert import Mode
+from fer_quantize.gate import Outcome, Rival
 from fer_quantize.inputs import Origin
 from fer_quantize.layer_error import layer_errors
 from fer_quantize.modes import compare_modes
@@ -40,6 +41,10 @@ def print_outcome(outcome: Outcome) -> None:
     )
     if outcome.calibration:
         console.print(_calibration(outcome.calibration), soft_wrap=True)
+    if outcome.rival:
+        console.print(_rival(outcome.rival), soft_wrap=True)
+    for caution in outcome.cautions:
+        console.print(f"[yellow]Note[/]: {caution}.", soft_wrap=True)
     if outcome.refusal:
         console.print(f"[red]FAILED[/]: {outcome.refusal}", soft_wrap=True)
     elif outcome.gated:
@@ -150,6 +155,14 @@ def _calibration(done: Calibration) -> str:
     return (
         f"Calibrated at temperature {done.temperature:.3f} on {done.images} faces of {done.split}: calibration error "
         f"{done.ece_before:.3f} before, {done.ece:.3f} after (cross-fitted, float, [classifier] prior {done.prior:g})."
+    )
+
+
+def _rival(rival: Rival) -> str:
+    gain, low, high = (0.0 - loss for loss in (rival.loss.drop, *reversed(rival.loss.interval)))
+    return (
+        f"Against {rival.name} ({rival.accuracy:.2%}): {gain:+.2f} percentage points ({low:+.2f} to {high:+.2f}), "
+        f"McNemar p {rival.loss.p_value:.2g}."
     )
 
 

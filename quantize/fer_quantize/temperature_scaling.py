@@ -25,7 +25,8 @@ Classes = npt.NDArray[np.int64]
 
 # With fewer faces than this, the temperature would depend on chance.
 _FEWEST = 200
-_RANGE = (0.5, 2.0)
+# The lowest and the highest temperature that is tried.
+TEMPERATURES = (0.5, 2.0)
 
 
 def calibrate(model: keras.Model, faces: LabelledFaces, prior: Mapping[str, float]) -> Calibration | None:
@@ -74,7 +75,7 @@ def best_temperature(probabilities: Probabilities, classes: Classes, weights: Pr
         said = reweight(soften(probabilities, temperature), weights)[np.arange(len(classes)), classes]
         return float(-np.log(said).mean())
 
-    return float(minimize_scalar(negative_log_likelihood, bounds=_RANGE, method="bounded").x)
+    return float(minimize_scalar(negative_log_likelihood, bounds=TEMPERATURES, method="bounded").x)
 
 
 def cross_fitted(

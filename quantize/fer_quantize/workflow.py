@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from fer_edge import __version__
@@ -22,8 +24,9 @@ from fer_edge.model.bundle import (
 )
 from fer_edge.model.golden import GOLDEN_FILE
 from fer_quantize.bundle_writer import refuse_foreign, source_revision, write_bundle
-from fer_quantize.check import Comparison, Limits, Outcome, compare, gate_failure
+from fer_quantize.check import Comparison, compare
 from fer_quantize.convert import refuse_float, to_int8
+from fer_quantize.gate import Limits, Outcome, cautions, compare_with, gate_failure
 from fer_quantize.golden import golden_faces
 from fer_quantize.inputs import Origin, read_labellings, trained_accuracy
 from fer_quantize.report import as_json, plot
@@ -33,30 +36,47 @@ from fer_train.architectures import count_macs
 from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
 from fer_train.data.duplicates import without_duplicates
 from fer_train.keras_models import load_model
-from fer_train.runs.records import KERAS_FILE, find_scheme
+from fer_train.runs.records import KERAS_FILE, find_keras_file, find_scheme
 
-_LICENCE = "MIT for the model file; FER2013, which it was trained on, was published for research"
+_FER2013_LICENCE = "MIT for the model file; FER2013, which it was trained on, was published for research"
 _INTENDED_USE = (
     "Reading the outward expression of a face that looks at the camera. Not for judging what a person feels, "
     "nor for decisions about people."
 )
 
 
-def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits: Limits | None) -> Outcome:
-    """Convert, measure, and write the bundle unless int8 loses more than the limits allow.
+def convert_model(
+    origin: Origin,
+    out: Path,
+    int16_layers: Sequence[str],
+    limits: Limits | None,
+    *,
+    against: str | None = None,
+    licence: str | None = None,
+) -> Outcome:
+    """Convert, measure, and write the bundle unless the gate refuses it.
+
+    Args:
+        origin: the float model and its data.
+        out: the folder to write.
+        int16_layers: layers with 16-bit activations.
+        limits: what the model must keep to; None only measures.
+        against: a bundle that must not be better, by name or folder.
+        licence: for the card; that of the training data, as far as it is known, if left out.
 
     Raises:
-        ModelError: the model cannot be converted.
+        ModelError: the model cannot be converted, or `against` cannot be compared with.
         ConfigError: `out` cannot be written.
     """
     out = out.absolute()
     refuse_foreign(out)
+    other = load_bundle(find_bundle(against)) if against else None
     calibration = calibrate(origin.model, origin.fresh, origin.prior)
-    bundle = Bundle(out, _manifest(origin, out.name, int16_layers, calibration), _convert(origin, int16_layers))
-    comparison = compare(origin.model, bundle, origin.labellings)
-    recorded = trained_accuracy(origin.training, origin.labellings[0])
-    refusal = gate_failure(comparison, limits, recorded) if limits else None
-    if refusal is None:
+    manifest = _manifest(origin, out.name, int16_layers, calibration, licence or _licence(origin))
+    bundle = Bundle(out, manifest, _convert(origin, int16_layers))
+    outcome = _judge(bundle, origin.model, origin.labellings, limits, other)
+    comparison = outcome.comparison
+    if outcome.refusal is None:
         measured = bundle.manifest.model_copy(
             update={
                 "accuracy": tuple(measurement.accuracy for measurement in comparison.measurements),
@@ -64,11 +84,13 @@ def convert_model(origin: Origin, out: Path, int16_layers: Sequence[str], limits
             }
         )
         write_bundle(out, measured, _files(origin, bundle, comparison))
-    return Outcome(out, comparison, calibration, limits is not None, refusal, written=refusal is None)
+    return replace(outcome, written=outcome.refusal is None)
 
 
-def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | None) -> Outcome:
-    """Measure a bundle against the float model in it.
+def check_bundle(
+    name: str, data: Path, labels: str | None, limits: Limits | None, *, against: str | None = None
+) -> Outcome:
+    """Measure a bundle against the float model in it. The arguments are those of `convert_model`.
 
     Raises:
         ModelError: the bundle cannot be used, or has no `model.keras`.
@@ -77,20 +99,47 @@ def check_bundle(name: str, data: Path, labels: str | None, limits: Limits | Non
     folder = find_bundle(name)
     bundle = load_bundle(folder)
     refuse_float(bundle.model)
-    if not (folder / KERAS_FILE).is_file():
-        raise ModelError(
-            f"{folder}: has no {KERAS_FILE} to compare with, as on a device. Check the bundle in a checkout"
-        )
-    model = load_model(folder / KERAS_FILE)
+    model = load_model(find_keras_file(folder))
     scheme = find_scheme(folder, labels, bundle.manifest.training)
     if LABELS[scheme] != bundle.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
     labellings = read_labellings(data, scheme)
     _refuse_overlap(bundle, load_dataset(data, "train", scheme), labellings[0])
+    other = load_bundle(find_bundle(against)) if against else None
+    return _judge(bundle, model, labellings, limits, other)
+
+
+def _judge(
+    bundle: Bundle,
+    model: keras.Model,
+    labellings: Sequence[LabelledFaces],
+    limits: Limits | None,
+    other: Bundle | None,
+) -> Outcome:
+    """Compare float and int8 and hold the result against the limits."""
+    manifest = bundle.manifest
     comparison = compare(model, bundle, labellings)
-    recorded = trained_accuracy(bundle.manifest.training, labellings[0])
-    refusal = gate_failure(comparison, limits, recorded) if limits else None
-    return Outcome(folder, comparison, bundle.manifest.calibration, limits is not None, refusal, written=False)
+    rival = compare_with(bundle, other, labellings[0]) if other else None
+    recorded = trained_accuracy(manifest.training, labellings[0])
+    return Outcome(
+        folder=bundle.folder,
+        comparison=comparison,
+        calibration=manifest.calibration,
+        gated=limits is not None,
+        refusal=gate_failure(comparison, limits, recorded, rival) if limits else None,
+        cautions=tuple(cautions(comparison, manifest.calibration, manifest.prior)),
+        rival=rival,
+        written=False,
+    )
+
+
+def _licence(origin: Origin) -> str:
+    """The licence as far as it is known: that of the training data decides, and only FER2013's is known here."""
+    data = origin.representative
+    if not data.files:
+        return _FER2013_LICENCE
+    started = " and of the model that it was initialised from" if origin.training.get("init") else ""
+    return f"not stated; it follows that of the training data, {data.source.name}{started}"
 
 
 def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) -> None:
@@ -112,7 +161,9 @@ def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
         raise ModelError(f"{origin.path}: {error}") from error
 
 
-def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibration: Calibration | None) -> Manifest:
+def _manifest(
+    origin: Origin, name: str, int16_layers: Sequence[str], calibration: Calibration | None, licence: str
+) -> Manifest:
     """The manifest before the model is measured: without accuracies and file hashes."""
     return Manifest(
         schema_version=SCHEMA_VERSION,
@@ -137,7 +188,7 @@ def _manifest(origin: Origin, name: str, int16_layers: Sequence[str], calibratio
         prior=origin.prior,
         training={"scheme": origin.representative.scheme, **origin.training},
         source_revision=source_revision(),
-        licence=_LICENCE,
+        licence=licence,
         intended_use=_INTENDED_USE,
     )
 

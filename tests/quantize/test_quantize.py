@@ -6,16 +6,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
+import cv2
 import numpy as np
 import pytest
 from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
-from fer_edge.model.bundle import load_bundle, sha256, verify_files
+from fer_edge.model.bundle import Accuracy, Calibration, load_bundle, sha256, verify_files
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
-from fer_train.data.datasets import load_dataset
+from fer_quantize.check import Comparison, Cost, Measurement
+from fer_quantize.gate import cautions
+from fer_quantize.statistics import paired_drop
+from fer_train.data.datasets import Split, load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,7 @@ import numpy as np
 from pathlib import Path
 from fer_quantize.convert import to_int8
 from fer_train.keras_models import load_model
-from fer_train.data.datasets import load_dataset
+from fer_train.data.datasets import Split, load_dataset
 model = load_model(Path({str(bundle / "model.keras")!r}))
 for weight in model.trainable_variables:
     value = np.asarray(weight)
@@ -132,7 +137,7 @@ def test_a_model_is_calibrated_where_there_are_faces_enough(
     run_python(f"""
 import numpy as np
 from pathlib import Path
-from fer_train.data.datasets import load_dataset
+from fer_train.data.datasets import Split, load_dataset
 from fer_train.keras_models import load_model, predict
 from fer_train.training.losses import soften
 faces = load_dataset(Path({str(data)!r}), "validation", "ferplus7").images
@@ -266,6 +271,41 @@ def test_check_keeps_back_a_model_that_is_not_the_trained_one(
     assert not (other / "bundle").exists()
 
 
+def test_elu_becomes_int8(tiny_data: Path) -> None:
+    """In each of the three ways in which Keras writes it, one with another slope. Answers hardly change."""
+    answers = run_python(f"""
+import json
+import sys
+from pathlib import Path
+import keras
+import numpy as np
+from fer_edge.model.interpreter import open_interpreter
+from fer_quantize.convert import to_int8
+from fer_train.data.datasets import Split, load_dataset
+from fer_train.evaluation.tflite import feed
+from fer_train.keras_models import predict
+keras.utils.set_random_seed(0)
+inputs = keras.Input((48, 48, 1))
+x = keras.layers.Rescaling(1 / 64, -2)(inputs)
+x = keras.layers.Conv2D(8, 3, strides=2, activation="elu")(x)
+x = keras.layers.ELU(alpha=0.5)(keras.layers.Conv2D(8, 3, strides=2)(x))
+x = keras.layers.Activation("elu")(keras.layers.Conv2D(8, 3, strides=2)(x))
+model = keras.Model(inputs, keras.layers.Dense(7, activation="softmax")(keras.layers.Flatten()(x)))
+faces = load_dataset(Path({str(tiny_data)!r}), "train", "ferplus7").images
+interpreter = open_interpreter(to_int8(model, faces))
+output = interpreter.get_output_details()[0]
+answers = []
+for face in faces:
+    feed(interpreter, face)
+    interpreter.invoke()
+    answers.append(interpreter.get_tensor(output["index"])[0].astype(float) / 256 + 0.5)
+json.dump([predict(model, faces).tolist(), np.array(answers).tolist()], sys.stdout)
+""")
+    floats, ints = np.array(json.loads(answers))
+    assert floats.std(axis=0).max() > 0.03, "the net does not tell faces apart"
+    assert np.abs(floats - ints).max() < 0.03
+
+
 def test_an_operation_without_an_int8_kernel_fails_by_name(command: Run, trained: Path, tiny_data: Path) -> None:
     path = trained / "odd.keras"
     run_python(f"""
@@ -342,3 +382,108 @@ def test_the_shipped_model_damaged_fails_the_gate(
     done = command("fer-quantize", broken, "--data", fer_data, "--check", timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAILED: int8 loses" in done.stdout
+
+
+def test_a_model_that_has_learnt_nothing_does_not_pass(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    """Int8 loses nothing of an untrained net: it is wrong either way."""
+    path = tmp_path / "model.keras"
+    run_python(f"""
+import keras
+from fer_train.architectures import build
+keras.utils.set_random_seed(0)
+build("mini-xception", 7).save({str(path)!r})
+""")
+    options = ("--data", tiny_data, "--labels", "ferplus7", "--max-drop", 100, "--max-class-drop", 100)
+    done = command("fer-quantize", path, *options, "--check", timeout=300)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "always answering" in done.stdout
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_the_gate_asks_for_an_accuracy_and_for_no_worse_than_another_bundle(
+    command: Run, bundle: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """A model with its classes moved on by one stands for one that is worse on the same faces."""
+    worse = tmp_path / "worse.keras"
+    run_python(f"""
+import numpy as np
+from pathlib import Path
+from fer_train.keras_models import load_model
+model = load_model(Path({str(bundle / "model.keras")!r}))
+last = model.layers[-1]
+last.set_weights([np.roll(weight, 1, axis=-1) for weight in last.get_weights()])
+model.save({str(worse)!r})
+""")
+    shared = ("--data", tiny_data, "--check", "--max-drop", 5, "--max-class-drop", 100)
+    done = command("fer-quantize", bundle, *shared, "--min-accuracy", 99.9, timeout=300)
+    assert done.returncode == 1
+    assert "less than the 99.9 % asked for" in done.stdout
+    done = command("fer-quantize", bundle, *shared, "--against", bundle, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "+0.00 percentage points" in done.stdout
+    assert "only 70 faces were checked" in done.stdout
+    options = ("--labels", "ferplus7", "--against", bundle, "--out", tmp_path / "out")
+    done = command("fer-quantize", worse, *shared, *options, timeout=300)
+    assert done.returncode == 1
+    assert not (tmp_path / "out").exists()
+    odd = command("fer-quantize", bundle, *shared, "--against", "ferplus8", timeout=300)
+    assert odd.returncode == 4
+    assert "its labels are" in odd.stderr
+
+
+def test_the_card_of_a_model_of_own_photographs_does_not_state_our_licence(
+    command: Run, trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "family"
+    for split in get_args(Split)[:2]:
+        faces = load_dataset(tiny_data, split, "ferplus7")
+        for position in range(len(faces)):
+            folder = data / split / faces.labels[faces.classes[position]]
+            folder.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f"{position}.png"), faces.images[position])
+    options = (trained / "model.keras", "--data", data, "--labels", "fer2013")
+    done = command("fer-quantize", *options, "--out", tmp_path / "bundle", timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    licence = load_bundle(tmp_path / "bundle").manifest.licence
+    assert "family" in licence
+    assert "MIT" not in licence
+    done = command(
+        "fer-quantize", *options, "--licence", "all rights reserved", "--out", tmp_path / "mine", timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert load_bundle(tmp_path / "mine").manifest.licence == "all rights reserved"
+
+
+def test_check_set_problems_are_told() -> None:
+    """Class shares unlike the training data's, and a temperature at its limit."""
+    shares = {"angry": 0.5, "happy": 0.5}
+    accuracy = Accuracy(
+        data="x",
+        split="validation",
+        labels="fer2013",
+        images=1000,
+        accuracy_float=0.8,
+        accuracy_int8=0.8,
+        recall_float={},
+        recall_int8={},
+    )
+    first = Measurement(
+        accuracy=accuracy,
+        interval_float=(0.7, 0.9),
+        interval_int8=(0.7, 0.9),
+        net_losses={"angry": 0, "happy": 0},
+        class_images={"angry": 900, "happy": 100},
+        agreement=1,
+        mean_difference=0,
+        max_difference=0,
+        ece_float=0,
+        ece_int8=0,
+        drop=paired_drop(np.ones(1000, bool), np.ones(1000, bool)),
+    )
+    comparison = Comparison((first,), shares, Cost(1, 1), Cost(1, 1), 1)
+    calibration = Calibration(temperature=1.999, split="validation", images=1000, ece_before=0.1, ece=0.1)
+    limit, other = cautions(comparison, calibration, shares)
+    assert "temperature 2.00 is at its limit" in limit
+    assert "'angry' 90%, there 50%" in other
+    ordinary = calibration.model_copy(update={"temperature": 1.2})
+    assert cautions(comparison, ordinary, {"angry": 0.8, "happy": 0.2}) == []

@@ -35,10 +35,15 @@ QUICK = "edge-tiny"
         if name not in {"edge", "cnn-small"}
     ],
 )
-def test_each_learns_and_is_saved_alone(command: Run, tiny_data: Path, tmp_path: Path, name: str) -> None:
+def test_each_learns_is_saved_alone_and_becomes_a_bundle(
+    command: Run, tiny_data: Path, tmp_path: Path, name: str
+) -> None:
     out = tmp_path / "run"
     options = ("--recipe", "adam-50", "--architecture", name, "--epochs", 1, "--set", "also={ferplus8=1}")
     done = command("fer-train", "fit", "--data", tiny_data, *options, "--out", out, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "training.json").read_text())["recipe"]["architecture"] == name
     assert (out / "ferplus8" / "model.keras").is_file()
+    done = command("fer-quantize", out, "--data", tiny_data, "--labels", "ferplus7", timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "bundle" / "model.tflite").is_file()

@@ -12,7 +12,6 @@ from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FER2013
-from fer_edge.model.bundle import find_bundle
 from fer_edge.sources.demo import DemoSource, Scene
 from fer_edge.types import FaceBox
 from fer_train.data.datasets import load_dataset
@@ -44,8 +43,7 @@ def test_photographs_become_faces_and_the_faces_a_model(command: Run, photograph
     faces, out = tmp_path / "my faces", tmp_path / "run"
     done = command("fer-train", "crop", photographs, faces)
     assert done.returncode == 0, done.stderr
-    shipped = find_bundle("ferplus7") / "model.keras"
-    assert f"Next: fer-train fit --data '{faces}' --recipe photographs --init {shipped} --out runs/mine" in done.stdout
+    assert f"Next: fer-train fit --data '{faces}' --recipe photographs --init ferplus7 --out runs/mine" in done.stdout
     train, validation = load_dataset(faces, "train"), load_dataset(faces, "validation")
     assert len(train) + len(validation) >= 0.8 * PHOTOGRAPHS_A_CLASS * len(FER2013)
     assert np.bincount(validation.classes).tolist() == [1] * len(FER2013)

@@ -68,6 +68,11 @@ class Recipe(BaseModel):
     ema: float = Field(0.999, ge=0, lt=1)
     """Decay of the exponential moving average (EMA) of the weights, which becomes the model; 0 turns it off. It is
     lowered so that the average covers at most a fifth of the training."""
+    stay_close: float = Field(0.0, ge=0)
+    """With --init: how strongly each weight is pulled back to where it started, as weight decay pulls to zero (L2-SP,
+    Li et al., arXiv:1802.01483); 0 turns it off."""
+    start_share: float = Field(0.0, ge=0, lt=1)
+    """With --init: share of the starting weights in the mean that is saved (Wortsman et al., arXiv:2109.01903)."""
     dropout: float | None = Field(None, ge=0, lt=1)
     """Dropout rate before the last layers; None uses the architecture's own."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)

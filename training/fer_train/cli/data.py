@@ -48,16 +48,13 @@ def crop(
     from fer_train.runs.records import KERAS_FILE
 
     print_photographs(crop_photographs(photographs, out, validation, with_progress))
-    shipped = find_bundle(DEFAULT_MODEL) / KERAS_FILE
-    start = ["--init", str(shipped)] if shipped.is_file() else []
+    start = DEFAULT_MODEL if (find_bundle(DEFAULT_MODEL) / KERAS_FILE).is_file() else f"models/{DEFAULT_MODEL}"
     fitting = shlex.join(
-        ["fer-train", "fit", "--data", str(out), "--recipe", "photographs", *start, "--out", "runs/mine"]
+        ["fer-train", "fit", "--data", str(out), "--recipe", "photographs", "--init", start, "--out", "runs/mine"]
     )
     typer.echo(f"{out}: written. Next: {fitting}")
-    if not start:
-        typer.echo(
-            f"If you have few photographs, add --init with the {KERAS_FILE} of {DEFAULT_MODEL} from the source code."
-        )
+    if start != DEFAULT_MODEL:
+        typer.echo(f"{start} is in a clone of fer-edge's repository: installed packages leave its {KERAS_FILE} out.")
 
 
 def composites(

@@ -12,6 +12,8 @@ from fer_edge.cli.options import default
 from fer_edge.errors import ConfigError
 from fer_train.cli.options import LABELS_HELP, Data, Overrides, PrecisionName, RecipeName
 
+# Faces per class below which a training may do harm.
+_FEW_FACES = 20
 # What the help says of a value that the recipe has.
 _RECIPES = "the recipe's"
 
@@ -47,8 +49,10 @@ def fit(
     init: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH",
-            help=default("Initialise the weights from this model, or training's folder.", "from scratch"),
+            metavar="MODEL",
+            help=default(
+                "Initialise the weights from this model: a file, a training's folder or a shipped name.", "from scratch"
+            ),
         ),
     ] = None,
     freeze: Annotated[
@@ -92,13 +96,14 @@ def fit(
     from fer_train.backend import load_keras
     from fer_train.data.datasets import load_both
     from fer_train.data.holdout import load_fold
+    from fer_train.runs.records import find_keras_file
     from fer_train.runs.resume import check
 
     check(out, resume)  # at once, not after the seconds that the data and Keras take to load
+    start = find_keras_file(init) if init else None
     faces, watched = (load_fold if chosen.hold_out else load_both)(data, chosen.schemes, chosen.votes)
     load_keras()
     from fer_train.export import export_h5
-    from fer_train.runs.records import model_in
     from fer_train.training.distributed import parse_coordinator
     from fer_train.training.fit import fit as train
     from fer_train.training.precision import parse_precision
@@ -114,7 +119,7 @@ def fit(
             resume=resume,
             precision=parse_precision(precision),
             teachers=teachers or (),
-            init=model_in(init) if init and init.is_dir() else init,
+            init=start,
             freeze=freeze or (),
             callbacks=[progress],
             coordinator=together,
@@ -124,6 +129,8 @@ def fit(
         return
     if h5:
         export_h5(model, out)
+    for line in _told(out, min(faces[0].support.values())):
+        typer.echo(line)
     typer.echo(f"{out / 'model.keras'}: trained. Next: {_quantize(out, data)}")
 
 
@@ -152,6 +159,26 @@ def average(
 
     mean(runs, recipe, learnt, watched, out)
     typer.echo(f"{out / 'model.keras'}: averaged. Next: {_quantize(out, data)}")
+
+
+def _told(out: Path, fewest: int) -> list[str]:
+    """What a training that started from another model gained, as far as so few faces can tell."""
+    from fer_train.runs.records import KERAS_FILE, training_record
+
+    gain = training_record(out / KERAS_FILE).get("gain")
+    if not gain:
+        return []
+    low, high = gain["interval"]
+    accuracy = f"{gain['before']:.1%} before, {gain['after']:.1%} after"
+    lines = [f"accuracy on {gain['images']} validation faces: {accuracy} ({low:.1%} to {high:.1%})"]
+    if gain["kept_start"]:
+        lines.append("kept the starting weights: nothing was gained")
+    if fewest < _FEW_FACES:
+        lines.append(
+            f"a class has only {fewest} faces to learn from: with fewer than {_FEW_FACES} the result may be better or "
+            "worse on other faces. Collect more, and check the model on photographs that it has not seen"
+        )
+    return lines
 
 
 def _quantize(run: Path, data: Path) -> str:

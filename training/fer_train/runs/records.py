@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fer_edge.errors import ConfigError, DataError
-from fer_edge.model.bundle import MANIFEST_FILE
+from fer_edge.errors import ConfigError, DataError, ModelError
+from fer_edge.model.bundle import MANIFEST_FILE, find_bundle
 from fer_edge.validation import first_problem
 from fer_train.data.datasets import Scheme, parse_scheme
 from fer_train.recipes import Recipe
@@ -28,6 +28,26 @@ def model_in(folder: Path) -> Path:
     if not model.is_file() and (folder / UNFINISHED).is_dir():
         raise ConfigError(f"{folder}: its training is not finished. Repeat its command with --resume")
     return model
+
+
+def find_keras_file(name_or_path: Path) -> Path:
+    """The Keras model that is meant: a file, the folder of a training or a bundle, or the name of a shipped bundle.
+
+    Raises:
+        ModelError: there is none.
+        ConfigError: the training is not finished.
+    """
+    if name_or_path.suffix in {".keras", ".h5"}:
+        return name_or_path
+    if (name_or_path / UNFINISHED).is_dir():
+        return model_in(name_or_path)
+    folder = find_bundle(str(name_or_path))
+    if not (folder / KERAS_FILE).is_file():
+        raise ModelError(
+            f"{folder}: has no {KERAS_FILE}: installed packages leave it out. "
+            "Clone fer-edge's repository and name the bundle in its folder models/"
+        )
+    return folder / KERAS_FILE
 
 
 def training_record(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from fer_train.training.distillation import TeacherEnsemble, describe, soft_labe
 from fer_train.training.distributed import SINGLE_PROCESS, Coordinator, Shard, assert_same_config, shutdown
 from fer_train.training.losses import add_heads, losses, soft, soften
 from fer_train.training.precision import Precision
+from fer_train.training.start import Gain, Weights, blend, keep_start_if_no_better, weights_of
 from fer_train.training.torch_kernels import fuse_layers
-from fer_train.training.transfer import initialise, initialise_heads
+from fer_train.training.transfer import hold_near_start, initialise, initialise_heads
 
 _BEST = "best.weights.h5"
 _HISTORY = "history.csv"
@@ -91,6 +93,7 @@ def fit(
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
     model = _network(recipe, taught, init, freeze)
+    start = weights_of(model) if init else None
     record = _record(recipe, precision, [*train, *validation], teachers, init, freeze)
     if resume:
         compare(out, record)
@@ -117,10 +120,8 @@ def fit(
     if not shard.writes:
         return None
     trunk, model = _copy(model, recipe, taught)
-    if recipe.keep == "best":
-        load_weights(model, out / UNFINISHED / _BEST)
-    if recipe.ema:
-        refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
+    gain = _finish(trunk, model, recipe, out, examples, validation[0], start)
+    record["gain"] = asdict(gain) if gain else None
     saved = save(trunk, model, record, validation, recipe, out, out / _HISTORY)
     shutil.rmtree(out / UNFINISHED)
     return saved
@@ -156,6 +157,8 @@ def _network(recipe: Recipe, taught: Sequence[Scheme], init: Path | None, freeze
     model = add_heads(trunk, recipe, taught)
     if init:
         initialise_heads(model, init, tuple(recipe.also))
+        if recipe.stay_close:
+            hold_near_start(model, recipe.stay_close)
     fuse_layers(model)
     return model
 
@@ -208,6 +211,25 @@ def _rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.Lear
         warmup_target=recipe.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
+
+
+def _finish(
+    trunk: keras.Model,
+    model: keras.Model,
+    recipe: Recipe,
+    out: Path,
+    examples: Examples,
+    validation: LabelledFaces,
+    start: Weights | None,
+) -> Gain | None:
+    """Turn the weights of the last step into those to save, and compare them with the start if there was one."""
+    if recipe.keep == "best":
+        load_weights(model, out / UNFINISHED / _BEST)
+    if start and recipe.start_share:
+        blend(model, start, recipe.start_share)
+    if recipe.ema:
+        refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
+    return keep_start_if_no_better(model, trunk, start, validation) if start else None
 
 
 def _record(

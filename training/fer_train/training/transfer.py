@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
 
 from fer_edge.errors import ConfigError, ModelError, choose
 from fer_train.architectures.parts import HEAD
@@ -62,6 +65,27 @@ def initialise_heads(model: keras.Model, source: Path, schemes: Sequence[Scheme]
         head = source.parent / scheme / source.name
         if head.is_file():
             model.get_layer(f"{HEAD}_{scheme}").set_weights(load_model(head).layers[-1].get_weights())
+
+
+def hold_near_start(model: keras.Model, strength: float) -> None:
+    """Add a loss that pulls each trained weight back to its present value.
+
+    It is half of `strength` times the squared distance, summed over all weights (L2-SP, Li et al., arXiv:1802.01483).
+    """
+    for weight in model.trainable_variables:
+        weight.regularizer = _SquaredDistance(ops.convert_to_numpy(weight.value).copy(), strength)
+
+
+class _SquaredDistance(keras.regularizers.Regularizer):
+    """Half the squared distance to a point, times a factor."""
+
+    def __init__(self, start: npt.NDArray[np.float32], strength: float) -> None:
+        self._start = start
+        self._strength = strength
+
+    def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """From weights of the point's shape to a scalar."""
+        return self._strength / 2 * ops.sum(ops.square(x - self._start))
 
 
 def _describe(model: keras.Model) -> str:

@@ -79,6 +79,12 @@ class LabelledFaces:
         return np.asarray(self.targets.argmax(axis=1), np.int64)
 
     @property
+    def support(self) -> dict[str, int]:
+        """Number of faces of each class that has any."""
+        counts = np.bincount(self.classes, minlength=len(self.labels))
+        return {label: int(count) for label, count in zip(self.labels, counts, strict=True) if count}
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of images and targets."""
         digest = hashlib.sha256(self.images.tobytes())
