@@ -1,4 +1,4 @@
-"""Faces made unrecognisable."""
+"""Faces are hidden in all images."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shipped model, through a real interpreter."""
+"""The shipped model in a real interpreter."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What is wrong with a source is told apart: each reason has its own line."""
+"""Each fault of a source has its own message."""
 
 import grp
 import os

@@ -1,4 +1,4 @@
-"""Drift: a change of what is seen is named with its direction, and chance alone is none."""
+"""Drift: a change is named with its direction, and chance is not drift."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Faults that really happen: each is done to real processes, cameras and disks. More are in tests/systemd."""
+"""Faults that really happen, produced with real processes, cameras and disks. More are in tests/systemd."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a real broker is told for Home Assistant. A real Home Assistant: tests/hardware/test_home_assistant.py."""
+"""The messages for Home Assistant on a real broker. A real Home Assistant: tests/hardware/test_home_assistant.py."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""JSON lines for months: whole after every crash, within bounds, nothing lost that was written."""
+"""JSON lines for months: complete after every crash, of limited size, without lost lines."""
 
 import json
 import os

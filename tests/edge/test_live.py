@@ -1,4 +1,4 @@
-"""Cameras that are slow, come late or come and go: openers that do as such cameras do, in real threads."""
+"""Cameras that are slow, late or lost: openers that behave like such cameras, in real threads."""
 
 import logging
 import sys

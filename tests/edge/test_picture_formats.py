@@ -1,4 +1,4 @@
-"""Pictures by their content: whatever a file is called, and however the camera was held."""
+"""Images are recognised by their content and turned upright."""
 
 import os
 import struct

@@ -20,7 +20,7 @@ from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, Track
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A large picture with a face, a tiny one that is a face, and one of nobody."""
+    """A large image with a face, a tiny one that is a face, and one without a face."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     with DemoSource(paced=False) as demo:

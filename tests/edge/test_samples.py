@@ -1,4 +1,4 @@
-"""Samples: few, balanced, one per visit, for their owner alone, gone after some days; labels are never lost."""
+"""Samples: few, balanced, one per visit, only for their owner, deleted after some days; labels are never lost."""
 
 import csv
 import json

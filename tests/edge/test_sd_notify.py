@@ -1,4 +1,4 @@
-"""What systemd hears: a socket stands in its place. The real one is in tests/systemd."""
+"""The messages to systemd, received by a socket. The real systemd is in tests/systemd."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Steadied labels: noise does not show, a real change does."""
+"""Smoothed labels: noise is not shown, a real change is."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The usage record: counts over months, safe on the disk, never in the way of a frame."""
+"""The usage record: counts over months, safe on the disk, without delaying frames."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Bad things that must not happen to the live page: other sites, floods, slow readers, secrets told."""
+"""Attacks on the live page: other sites, floods, slow readers, leaked secrets."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a training step is fed: resumed, mixed, balanced and weighted batches."""
+"""The batches of a training: resumed, mixed, balanced and weighted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_a_class_that_never_occurs_weighs_nothing(faces: LabelledFaces, imbalanc
 
 
 def test_logit_adjustment_teaches_that_a_class_never_occurs() -> None:
-    """Its logit must fall as far as the others' rise above their shares."""
+    """Its logit must fall as far as the others' rise above their frequencies."""
     loss = AdjustedCrossentropy(np.array([0.5, 0.5, 0], np.float32))
     truth, even, never = np.eye(3, dtype=np.float32)[:1], np.full((1, 3), 1 / 3, np.float32), [[0.5, 0.5, 1e-6]]
     assert float(loss(truth, np.array(never, np.float32))) < float(loss(truth, even)) - 0.3

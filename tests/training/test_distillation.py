@@ -1,4 +1,4 @@
-"""Teachers that are asked about every batch as the student sees it."""
+"""Teachers that run on every batch, as the student sees it."""
 
 import json
 from pathlib import Path

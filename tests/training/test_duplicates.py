@@ -1,4 +1,4 @@
-"""Pictures that a data set holds more than once."""
+"""Duplicate images in a data set."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Judging a model of any kind, as a user does; and bad models and data, a line each."""
+"""Evaluate any kind of model, as a user does; bad models and data give one line each."""
 
 import csv
 import json

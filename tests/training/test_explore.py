@@ -1,4 +1,4 @@
-"""What `fer-train explore` tells of data sets in which it is known what is wrong."""
+"""`fer-train explore` on data sets with known faults."""
 
 import csv
 import shutil

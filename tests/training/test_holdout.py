@@ -1,4 +1,4 @@
-"""A tenth of the training faces is held out for every choice: the same one each time, near duplicates together."""
+"""A tenth of the training faces is held out: always the same one, with near duplicates together."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Measuring what dividing by the training prior gives, as a user does."""
+"""Measure the effect of the training prior, as a user does."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a person sees of a training in a terminal."""
+"""The progress of a training in a terminal."""
 
 import sys
 from pathlib import Path

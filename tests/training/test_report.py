@@ -1,4 +1,4 @@
-"""What is said of predictions that are known, and that a report is whole or not there."""
+"""Reports of known predictions, and that a report is written completely or not at all."""
 
 import json
 from dataclasses import replace

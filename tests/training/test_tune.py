@@ -1,4 +1,4 @@
-"""A search for better values as a user runs it: finished, killed, gone on with, and with trainings that fail."""
+"""A hyperparameter search as a user runs it: finished, killed, continued, and with trainings that fail."""
 
 import csv
 import json
