@@ -47,14 +47,14 @@ def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mod
     """Convert a model to TFLite.
 
     In `int8`, weights (per channel), activations, input and output are int8, by the scheme of Jacob et al., 2018
-    (arXiv:1712.05877) as the LiteRT 8-bit quantization specification has it. The input's range is that of a grey
-    picture, so its scale is 1 and its zero point -128. `int16x8` has 16-bit activations; `float16` and `dynamic`
-    quantize weights only.
+    (arXiv:1712.05877) and the LiteRT 8-bit quantization specification. The input's range is that of a grey image, so
+    its scale is 1 and its zero point -128. `int16x8` has 16-bit activations; `float16` and `dynamic` quantize weights
+    only.
 
     Args:
         model: input (N, H, W, 1) of grey levels 0..255, output (N, C) of probabilities.
         representative: faces that set the ranges, shape (N, H, W), uint8; not used by the last three modes.
-        mode: which.
+        mode: the mode.
 
     Returns:
         The content of a `.tflite` file with batch size 1.

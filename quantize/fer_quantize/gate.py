@@ -1,4 +1,4 @@
-"""Whether a measured model may ship: what int8 cost, how good it is at all, and how it compares with another."""
+"""Decide whether a measured model may ship: the loss by int8, its accuracy, and a comparison with another model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from fer_quantize.temperature_scaling import TEMPERATURES
 from fer_train.data.datasets import LabelledFaces
 from fer_train.evaluation.predictors import predict_bundle
 
-# Accuracy by which two frameworks may differ on one model.
+# Two frameworks may differ by this much accuracy on one model.
 _SAME_MODEL = 0.003
-# A result is called chance where its probability by chance is above this.
+# A result counts as chance if its p-value is above this.
 _SIGNIFICANT = 0.05
 # Check sets with fewer faces get a warning.
 _FEW_FACES = 200
@@ -30,12 +30,12 @@ _OTHER_SHARES = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a model must keep to, in percentage points.
+    """The limits of the check, in percentage points.
 
     Attributes:
-        drop: of accuracy that int8 may lose.
-        class_drop: of a class's recall that int8 may lose; a single face never decides.
-        min_accuracy: the lowest accuracy of the int8 model.
+        drop: accuracy that int8 may lose.
+        class_drop: recall of a class that int8 may lose. One lost face is always allowed.
+        min_accuracy: lowest accuracy of the int8 model.
     """
 
     drop: float
@@ -48,9 +48,9 @@ class Rival:
     """Another int8 model on the same faces.
 
     Attributes:
-        name: of its bundle.
-        accuracy: of its answers, 0..1.
-        loss: what the model under test loses against it, paired face by face.
+        name: name of its bundle.
+        accuracy: its accuracy, 0..1.
+        loss: accuracy that the tested model loses against it, paired face by face.
     """
 
     name: str
@@ -60,17 +60,17 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out.
+    """The result of a conversion or a check.
 
     Attributes:
-        folder: the bundle's.
+        folder: folder of the bundle.
         comparison: the measurement.
-        calibration: how the model was calibrated, if it was.
+        calibration: how the model was calibrated; None if it was not.
         gated: whether limits were set.
-        refusal: why the bundle must not ship, if it must not.
-        cautions: what makes the figures weaker than they look.
+        refusal: why the bundle must not ship; None if it may.
+        cautions: warnings about the figures.
         rival: the comparison with another bundle, if one was named.
-        written: whether it was put in place.
+        written: whether the bundle was written.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ class Outcome:
 
 
 def compare_with(bundle: Bundle, other: Bundle, faces: LabelledFaces) -> Rival:
-    """Compare two int8 models on the same faces. Raises ModelError where their labels differ."""
+    """Compare two int8 models on the same faces. Raises ModelError if their labels differ."""
     if other.manifest.labels != bundle.manifest.labels:
         raise ModelError(f"--against {other.folder}: its labels are {', '.join(other.manifest.labels)}. Name another")
     right = [predict_bundle(Classifier(each))(faces.images).argmax(axis=1) == faces.classes for each in (other, bundle)]
@@ -98,8 +98,8 @@ def gate_failure(
 
     Args:
         comparison: the measurement; its first labels decide.
-        limits: what the model must keep to.
-        trained_accuracy: what the training recorded for the float model on this split, if known.
+        limits: the limits.
+        trained_accuracy: accuracy of the float model on this split as its training recorded it; None if unknown.
         rival: a model that must not be better by more than chance (McNemar's test).
     """
     first = comparison.measurements[0]
@@ -112,12 +112,12 @@ def gate_failure(
 
 
 def cautions(comparison: Comparison, calibration: Calibration | None, prior: Mapping[str, float] | None) -> list[str]:
-    """Say in one sentence each what makes the figures weaker than they look.
+    """Return warnings about the figures, one sentence each.
 
     Args:
         comparison: the measurement.
-        calibration: how the model was calibrated, if it was.
-        prior: share of each label in the training data, if known.
+        calibration: how the model was calibrated; None if it was not.
+        prior: fraction of each label in the training data; None if unknown.
     """
     first, found = comparison.measurements[0], []
     if first.accuracy.images < _FEW_FACES:
@@ -134,7 +134,7 @@ def cautions(comparison: Comparison, calibration: Calibration | None, prior: Map
     if prior and (label := _other_share(first, prior)):
         share = first.class_images[label] / first.accuracy.images
         found.append(
-            f"the check set has other class shares than the training data ('{label}' {share:.0%}, there "
+            f"the check set has other class frequencies than the training data ('{label}' {share:.0%}, there "
             f"{prior[label]:.0%}): its accuracy is not that of other faces"
         )
     return found
@@ -151,7 +151,7 @@ def _another_model(first: Measurement, trained_accuracy: float | None) -> str | 
 
 
 def _accuracy_failure(first: Measurement, limits: Limits) -> str | None:
-    """A model that has learnt nothing loses nothing by int8, so the accuracy itself is looked at too."""
+    """Check the accuracy itself, since a model that has learnt nothing loses nothing by int8."""
     accuracy, images = first.accuracy.accuracy_int8, first.accuracy.images
     if 100 * accuracy < limits.min_accuracy:
         return f"int8 has an accuracy of {accuracy:.2%}, less than the {limits.min_accuracy:g} % asked for"

@@ -60,9 +60,9 @@ def convert_model(
         origin: the float model and its data.
         out: the folder to write.
         int16_layers: layers with 16-bit activations.
-        limits: what the model must keep to; None only measures.
+        limits: the limits; None only measures.
         against: a bundle that must not be better, by name or folder.
-        licence: for the card; that of the training data, as far as it is known, if left out.
+        licence: licence for the model card; None for that of the training data, as far as it is known.
 
     Raises:
         ModelError: the model cannot be converted, or `against` cannot be compared with.
@@ -134,7 +134,7 @@ def _judge(
 
 
 def _licence(origin: Origin) -> str:
-    """The licence as far as it is known: that of the training data decides, and only FER2013's is known here."""
+    """The licence of the training data. Only FER2013's is known here."""
     data = origin.representative
     if not data.files:
         return _FER2013_LICENCE

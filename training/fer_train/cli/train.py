@@ -12,9 +12,9 @@ from fer_edge.cli.options import default
 from fer_edge.errors import ConfigError
 from fer_train.cli.options import LABELS_HELP, Data, Overrides, PrecisionName, RecipeName
 
-# Faces per class below which a training may do harm.
+# With fewer faces per class than this, a training may make the model worse.
 _FEW_FACES = 20
-# What the help says of a value that the recipe has.
+# The help shows this as the default of a value that the recipe holds.
 _RECIPES = "the recipe's"
 
 
@@ -162,7 +162,7 @@ def average(
 
 
 def _told(out: Path, fewest: int) -> list[str]:
-    """What a training that started from another model gained, as far as so few faces can tell."""
+    """Describe what a training that started from another model gained, with its uncertainty."""
     from fer_train.runs.records import KERAS_FILE, training_record
 
     gain = training_record(out / KERAS_FILE).get("gain")

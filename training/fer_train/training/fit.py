@@ -1,4 +1,4 @@
-"""Train a model: the standard Keras loop, resumable, with the recipe and the results written beside the model."""
+"""Train a model with the standard Keras loop, resumable, and write the recipe and the results beside the model."""
 
 from __future__ import annotations
 
@@ -54,33 +54,33 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     coordinator: Coordinator | None = None,
 ) -> keras.Model | None:
-    """Train on one split, watch another, and write a folder.
+    """Train on one split, validate on another, and write an output folder.
 
-    `out` receives `model.keras` (float32), `history.csv`, `training.json` (recipe, data, versions, results) and a
-    report; a folder in it by the name of each further label scheme receives the same for that head. While it trains,
-    `out/unfinished` holds what `resume` needs.
+    `out` gets `model.keras` (float32), `history.csv`, `training.json` (recipe, data, versions, results) and a report.
+    For each auxiliary label set, a subfolder with its name gets the same. During the training, `out/unfinished` holds
+    what `resume` needs.
 
     Args:
-        train: what to learn from, once for each of the recipe's label schemes.
-        validation: what to report on, alike; it decides nothing unless the recipe says so.
-        recipe: how.
+        train: the training faces, once per label set of the recipe.
+        validation: the faces to report on, once per label set; they change nothing unless the recipe says so.
+        recipe: the recipe.
         out: a folder that does not exist yet, or that of an unfinished run with `resume`.
-        resume: go on from the last finished epoch.
-        precision: Keras' policy while training; `mixed_bfloat16` is about a third faster on a CPU that has it.
-        teachers: models, or folders of runs, whose answers are learnt besides the labels.
-        init: a model of the same architecture whose weights to start from.
-        freeze: layers that keep them; see `transfer.initialise`.
-        callbacks: Keras' own, told of each epoch.
-        coordinator: of the workers that train together; all but the first write nothing. To resume, all must see `out`.
+        resume: continue after the last finished epoch.
+        precision: Keras' policy during the training; `mixed_bfloat16` is about a third faster on a CPU that has it.
+        teachers: models, or folders of runs, to distil from.
+        init: a model of the same architecture from whose weights the training starts.
+        freeze: layers that keep these weights; see `transfer.initialise`.
+        callbacks: further Keras callbacks.
+        coordinator: for several workers; only the first one writes files. To resume, all must see `out`.
 
     Returns:
         The model of the main labels; None on the workers that write nothing.
 
     Raises:
-        ConfigError: `out` is in the way, there is nothing to resume, a teacher or layer is unknown, or the workers do
-            not meet or differ.
+        ConfigError: `out` is not empty, there is nothing to resume, a teacher or layer is unknown, or the workers do
+            not find one another or differ.
         ModelError: a teacher or `init` cannot be used.
-        DataError: the label schemes do not label the same faces.
+        DataError: the label sets do not label the same faces.
     """
     examples, watched = join(train), join(validation)
     check(out, resume)
@@ -107,7 +107,7 @@ def fit(
     is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
     model.fit(
         batches,
-        shuffle=False,  # the batches are, in an order that a resumed training has too
+        shuffle=False,  # the batches shuffle, in an order that a resumed training repeats
         initial_epoch=first_epoch,
         epochs=first_epoch if is_over else recipe.epochs,
         validation_data=watched.validation(shard),
@@ -150,7 +150,7 @@ def _soft_targets(answers: Mapping[Scheme, Floats], temperature: float) -> dict[
 
 
 def _network(recipe: Recipe, taught: Sequence[Scheme], init: Path | None, freeze: Sequence[str]) -> keras.Model:
-    """Build the network with all its heads, and let it start from another's weights."""
+    """Build the network with all its heads, and initialise it from another model if there is one."""
     trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
     if init:
         initialise(trunk, init, freeze)
@@ -166,7 +166,7 @@ def _network(recipe: Recipe, taught: Sequence[Scheme], init: Path | None, freeze
 def _callbacks(
     recipe: Recipe, out: Path, batches: Batches, first_epoch: int, shard: Shard
 ) -> list[keras.callbacks.Callback]:
-    """The order matters: averaged weights are swapped in first, and the checkpoint is the last to be told."""
+    """The callbacks. Their order matters: averaged weights are swapped in first, and the checkpoint comes last."""
     ema = keras.callbacks.SwapEMAWeights() if recipe.ema else None
     watching: list[keras.callbacks.Callback] = []
     if recipe.schedule == "plateau":
@@ -240,7 +240,7 @@ def _record(
     init: Path | None,
     freeze: Sequence[str],
 ) -> dict[str, Any]:
-    """What a reader needs to repeat the training."""
+    """The training record: what a reader needs to repeat the training."""
     return {
         "recipe": recipe.model_dump(mode="json"),
         "precision": precision,
@@ -250,7 +250,7 @@ def _record(
 
 
 def _copy(model: keras.Model, recipe: Recipe, taught: Sequence[Scheme]) -> tuple[keras.Model, keras.Model]:
-    """Copy a trained model into float32 and this process' own memory: the classifier, and the same with all heads."""
+    """Copy a trained model to float32 in this process: the classifier, and the same with all heads."""
     keras.config.set_dtype_policy("float32")
     trunk = build(recipe.architecture, len(LABELS[recipe.labels]), recipe.dropout)
     copy = add_heads(trunk, recipe, taught)

@@ -1,4 +1,4 @@
-"""A training that starts from another model: it is compared with its start, and never saved if nothing was gained."""
+"""Compare a training that starts from another model with its start; keep the start if nothing was gained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fer_train.data.datasets import LabelledFaces
 from fer_train.evaluation.metrics import Interval, accuracy_interval
 from fer_train.keras_models import predict
 
-# Keeps logarithms finite.
+# This keeps logarithms finite.
 _TINY = 1e-7
 
 Weights = list[list[npt.NDArray[np.float32]]]
@@ -23,7 +23,7 @@ class Gain:
     """The start and the result on the same validation faces, with the main labels.
 
     Attributes:
-        images: how many faces.
+        images: number of faces.
         before: accuracy of the starting weights, 0..1.
         after: accuracy of the trained weights.
         interval: its 95 % confidence interval.
@@ -48,7 +48,7 @@ def blend(model: keras.Model, start: Weights, share: float) -> None:
     Args:
         model: is changed.
         start: what it started from, as `weights_of` gives it.
-        share: of the start in the mean, 0..1.
+        share: weight of the start in the mean, 0..1.
     """
     for layer, old in zip(model.layers, start, strict=True):
         layer.set_weights(
@@ -65,7 +65,7 @@ def keep_start_if_no_better(
 
     Args:
         model: with all its heads; is changed.
-        classifier: the part of it that reads the main labels; shares its weights.
+        classifier: the part of it for the main labels; it has the same weights.
         start: what it started from.
         validation: the faces, with the main labels.
     """

@@ -68,7 +68,7 @@ def initialise_heads(model: keras.Model, source: Path, schemes: Sequence[Scheme]
 
 
 def hold_near_start(model: keras.Model, strength: float) -> None:
-    """Add a loss that pulls each trained weight back to its present value.
+    """Add a loss that pulls each trained weight back to its current value.
 
     It is half of `strength` times the squared distance, summed over all weights (L2-SP, Li et al., arXiv:1802.01483).
     """
