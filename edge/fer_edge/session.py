@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.pictures import PictureTable
 from fer_edge.sinks.terminal import ChangeLog, LiveLine
 from fer_edge.sources import Source, open_source
+
+_log = logging.getLogger(__name__)
 
 
 class Interrupt(Protocol):
@@ -70,6 +73,8 @@ class Session:
         Raises:
             FerError: a part cannot be opened, the source failed, or a sink lost frames.
         """
+        if self._config.blur and self._config.detector.name == "haar":
+            _log.warning("blur hides the faces that are found, and haar misses one in five: use --detector mediapipe")
         with ExitStack() as stack:
             pipeline = stack.enter_context(Pipeline(self._config))
             source = self.source = open_source(self._config, observer=pipeline)

@@ -229,7 +229,8 @@ class RunConfig(Section):
     power_save: bool = False
     """While nobody is there, process two frames per second; only for live sources."""
     blur: bool = False
-    """Hide every face in recordings, copies, screen and page. No unblurred image is then written or sent."""
+    """Hide every face that is found in recordings, copies, screen and page. No unblurred image is then written or sent.
+    Use it with the detector mediapipe: haar misses more faces (docs/web.md)."""
     camera: CameraConfig = CameraConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()
