@@ -155,6 +155,19 @@ def test_tiles_are_searched_in_turns_and_never_beside_a_whole_scan() -> None:
     assert set(detector.tiles) == set(range(len(detector.regions(640, 480)))) - set(detector.whole)
 
 
+def test_tiles_are_searched_half_as_often_once_all_of_them_showed_nobody_new() -> None:
+    config = TrackerConfig(tile_interval=0.3, still_scan_interval=0.1, idle_scan_interval=100)
+    tracker, detector, searched_at = Tracker(config), Counting(), []
+    for index in range(300):
+        before = len(detector.tiles)
+        tracker.update(detector, Frame(picture(), index / 30, index))
+        searched_at += [index] * (len(detector.tiles) - before)
+    count = len(detector.regions(640, 480)) - len(detector.whole)
+    pauses = np.diff(searched_at[count:])  # each was searched once at the start
+    assert len(pauses) > 5
+    assert set(pauses[1:]) <= {16, 17, 18}
+
+
 def test_tiles_where_something_moves_come_before_those_where_nothing_does() -> None:
     tracker, detector = Tracker(TrackerConfig(still_scan_interval=100)), Counting()
     for index in range(150):

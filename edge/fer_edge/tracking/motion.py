@@ -60,10 +60,13 @@ class MotionDetector:
             self._moved_at[:] = self._all_moved_at[:] = now
             return
         changed = _changed(cells - self._reference)
-        self._reference[changed] = cells[changed]
-        self.is_cut = bool(np.count_nonzero(changed) >= _CUT_CHANGES * changed.size) and self._is_another(cells)
-        if cells.std() >= _BLANK:
+        count = np.count_nonzero(changed)
+        self.is_cut = bool(count >= _CUT_CHANGES * changed.size) and self._is_another(cells)
+        if _contrast(cells) >= _BLANK:
             self._before = cells
+        if not count:
+            return
+        np.copyto(self._reference, cells, where=changed)
         self._all_moved_at[changed] = now
         for face in faces:
             changed[self._part(clip(expand(face, _HEAD), self._width, self._height))] = False
@@ -83,7 +86,7 @@ class MotionDetector:
 
     def _is_another(self, cells: _Cells) -> bool:
         before = self._before
-        if before is None or min(before.std(), cells.std()) < _BLANK:
+        if before is None or min(_contrast(before), _contrast(cells)) < _BLANK:
             return False
         product = (before - before.mean()) * (cells - cells.mean())
         return bool(product.mean() < _CUT_CORRELATION * before.std() * cells.std())
@@ -102,6 +105,11 @@ def _changed(change: _Cells) -> npt.NDArray[np.bool_]:
     return np.asarray(amount > min(max(_NOISES * _median(amount), _LEAST), _MOST))
 
 
+def _contrast(cells: _Cells) -> float:
+    """Standard deviation."""
+    return float(cv2.meanStdDev(cells)[1][0, 0])
+
+
 def _median(cells: _Cells) -> float:
     """The upper median, in an eighth of the time of NumPy's median."""
     middle = cells.size // 2
@@ -111,5 +119,4 @@ def _median(cells: _Cells) -> float:
 def _cells(image: Image) -> _Cells:
     samples = (_CELLS[0] * _SAMPLES, _CELLS[1] * _SAMPLES)
     few = np.asarray(cv2.resize(image, samples, interpolation=cv2.INTER_NEAREST), np.uint8)
-    grey = to_grey(few).astype(np.float32)
-    return np.asarray(cv2.resize(grey, _CELLS, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(to_grey(few), _CELLS, interpolation=cv2.INTER_AREA), np.float32)

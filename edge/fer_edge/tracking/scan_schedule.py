@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from fer_edge.config import TrackerConfig
 from fer_edge.detectors import Detector, scan
+from fer_edge.geometry import overlap
+from fer_edge.tracking.known_face import SAME_FACE
 from fer_edge.tracking.motion import MotionDetector
 from fer_edge.types import FaceBox, Frame
 
@@ -16,6 +18,8 @@ EARLY = 0.005
 _FIRST_TILES = 1 / 30
 # At a low frame rate, at most this many tiles are searched per frame.
 _MOST_TILES = 3
+# They wait this many times longer once all of them showed nobody new.
+_SLOWER = 2.0
 
 
 class ScanSchedule:
@@ -34,7 +38,11 @@ class ScanSchedule:
         self._last_frame = -math.inf
         self._searched: dict[int, float] = {}
         self._tiles_due = 0.0
+        # Tiles searched since one of them showed somebody new.
+        self._without_news = 0
         self._size = (0, 0)
+        self._whole: list[int] = []
+        self._tiles: dict[int, FaceBox] = {}
 
     @property
     def is_cut(self) -> bool:
@@ -56,24 +64,33 @@ class ScanSchedule:
         self._motion.update(frame.image, now, seen)
         if self.is_cut:
             self._began = self._last_frame = -math.inf
-            self._searched, self._parts_left = {}, []
+            self._searched, self._parts_left, self._without_news = {}, [], 0
         since, self._last_frame = now - self._last_frame, now
         height, width = frame.image.shape[:2]
-        if (width, height) != self._size:  # other frames have other tiles
-            self._size, self._searched, self._parts_left = (width, height), {}, []
-        regions = detector.regions(width, height)
-        tiles = {part: region for part, region in enumerate(regions) if region != FaceBox(0, 0, width, height)}
-        whole = [part for part in range(len(regions)) if part not in tiles]
-        due = self._due_parts(whole, now, since, everybody=everybody)
-        due = due or self._due_tiles(tiles, now, since)  # never both, so that no frame is late
-        return [box for part in due for box in scan(detector, frame, part)]
+        if (width, height) != self._size:
+            self._take_size(detector, width, height)
+        due = self._due_parts(now, since, everybody=everybody)
+        due = due or self._due_tiles(now, since)  # never both, so that no frame is late
+        found = [box for part in due for box in scan(detector, frame, part)]
+        if any(part in self._tiles for part in due):
+            is_news = any(all(overlap(box, face) <= SAME_FACE for face in seen) for box in found)
+            self._without_news = 0 if is_news else self._without_news + len(due)
+        return found
 
-    def _due_parts(self, whole: list[int], now: float, since: float, *, everybody: bool) -> list[int]:
+    def _take_size(self, detector: Detector, width: int, height: int) -> None:
+        """Frames have another size from now on, and so other tiles."""
+        self._size, self._searched, self._parts_left = (width, height), {}, []
+        everything = FaceBox(0, 0, width, height)
+        regions = dict(enumerate(detector.regions(width, height)))
+        self._whole = [part for part, region in regions.items() if region == everything]
+        self._tiles = {part: region for part, region in regions.items() if region != everything}
+
+    def _due_parts(self, now: float, since: float, *, everybody: bool) -> list[int]:
         if not self._parts_left and self._is_due(now, everybody=everybody):
-            self._began, self._parts_left = now, whole
+            self._began, self._parts_left = now, self._whole
         count = len(self._parts_left)
         if since < self._config.scan_spread:
-            count = min(math.ceil(len(whole) * since / self._config.scan_spread - 1e-6), count)
+            count = min(math.ceil(len(self._whole) * since / self._config.scan_spread - 1e-6), count)
         due, self._parts_left = self._parts_left[:count], self._parts_left[count:]
         return due
 
@@ -86,23 +103,24 @@ class ScanSchedule:
             self._began, with_faces=not everybody
         )
 
-    def _due_tiles(self, tiles: dict[int, FaceBox], now: float, since: float) -> list[int]:
+    def _due_tiles(self, now: float, since: float) -> list[int]:
         """The tiles that are due: first those with motion, then those not searched for the longest time."""
-        if not tiles:
+        if not self._tiles:
             return []
-        is_new = len(self._searched) < len(tiles)
-        interval = _FIRST_TILES if is_new else self._config.tile_interval / self.pace
+        is_new = len(self._searched) < len(self._tiles)
+        pause = self._config.tile_interval / self.pace
+        interval = _FIRST_TILES if is_new else pause if self._without_news <= len(self._tiles) else _SLOWER * pause
         self._tiles_due = min(self._tiles_due + since / interval + EARLY, _MOST_TILES) if interval else _MOST_TILES
         if self._tiles_due < 1:
             return []
-        due = sorted(self._worth_searching(tiles, now), key=lambda part: self._searched.get(part, -math.inf))
+        due = sorted(self._worth_searching(now), key=lambda part: self._searched.get(part, -math.inf))
         due = due[: int(self._tiles_due)]
         self._tiles_due = self._tiles_due - len(due) if due else 1.0
         self._searched |= dict.fromkeys(due, now)
         return due
 
-    def _worth_searching(self, tiles: dict[int, FaceBox], now: float) -> Iterable[int]:
-        for part, region in tiles.items():
+    def _worth_searching(self, now: float) -> Iterable[int]:
+        for part, region in self._tiles.items():
             searched = self._searched.get(part, -math.inf)
             is_late = (now - searched) * self.pace >= self._config.still_scan_interval
             if is_late or self._motion.has_moved(searched, region):
