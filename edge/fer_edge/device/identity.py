@@ -1,4 +1,4 @@
-"""What this device is called: its board, and an id that outlives a new host name."""
+"""Identifies this device: the name of its board, and an id that does not depend on the host name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 
 def board_name() -> str:
-    """The board, as a Raspberry Pi's device tree names it; elsewhere the processor."""
+    """Return the board's name from a Raspberry Pi's device tree; on other machines it is the processor."""
     model = Path("/proc/device-tree/model")
     if model.is_file():
         return model.read_text(errors="replace").strip("\0\n ")
@@ -23,10 +23,10 @@ def board_name() -> str:
 
 
 def device_id(part: str = "", machine_id: Path = _MACHINE_ID) -> str:
-    """Twelve hexadecimal digits for this machine, or for one part of it.
+    """Return twelve hexadecimal digits that identify this machine, or one part of it.
 
-    The machine's id is confidential, so that it is only the key of a hash (machine-id(5)). Where there is none, the
-    host's name stands in.
+    The machine id is confidential, so it is only used as the key of a hash (machine-id(5)). A machine without an id
+    uses the host name.
     """
     try:
         key = machine_id.read_text().strip()

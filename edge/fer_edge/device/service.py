@@ -1,4 +1,4 @@
-"""What `fer-edge service status` shows of the systemd units, and their journal."""
+"""Reads the state of the systemd units and their journal for `fer-edge service`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROPERTIES = {
     "UnitFileState": "at boot",
     "DropInPaths": "drop-ins",
 }
-# How many of the journal's last warnings and errors are shown.
+# So many of the last warnings and errors of the journal are shown.
 _WARNINGS = 8
 _JOURNALS = ("/var/log/journal", "/run/log/journal")
 _INSTANCE = re.compile(r"fer-edge@(.+)\.service")
@@ -33,7 +33,7 @@ _INSTANCE = re.compile(r"fer-edge@(.+)\.service")
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """A unit, for people."""
+    """The state of a unit, as texts."""
 
     unit: Unit
     state: str
@@ -43,7 +43,7 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """A warning or an error."""
+    """A warning or an error of the journal."""
 
     unit: str
     age_s: float
@@ -51,7 +51,7 @@ class JournalLine:
 
 
 def installed_units() -> list[Unit]:
-    """The service and its instances that are started at boot, run, or have failed.
+    """Return the service and those of its instances that start at boot, are running, or have failed.
 
     Raises:
         MissingDependency: there is no systemd here.
@@ -69,7 +69,7 @@ def installed_units() -> list[Unit]:
 
 
 def service_state(unit: Unit) -> ServiceState:
-    """Ask systemd.
+    """Ask systemd for the state of a unit.
 
     Raises:
         MissingDependency: there is no systemd here.
@@ -96,13 +96,13 @@ def service_state(unit: Unit) -> ServiceState:
 
 
 def may_read_journal() -> bool:
-    """Whether the journal of services is open to this user: to root, and to the group systemd-journal."""
+    """Return whether this user may read the services' journal: root and the group systemd-journal may."""
     files = [path for folder in _JOURNALS for path in Path(folder).glob("*/system.journal")]
     return os.geteuid() == 0 or any(os.access(path, os.R_OK) for path in files)
 
 
 def last_warnings(units: Sequence[Unit]) -> Iterator[JournalLine]:
-    """The last warnings and errors of these units, the newest last. Raises MissingDependency."""
+    """Return the last warnings and errors of these units, the newest last. Raises MissingDependency."""
     options = ("--priority=warning", f"--lines={_WARNINGS}", "--output=json", "--no-pager", "--quiet")
     for line in _ask("journalctl", *_of(units), *options):
         entry = json.loads(line)
@@ -114,7 +114,7 @@ def last_warnings(units: Sequence[Unit]) -> Iterator[JournalLine]:
 
 
 def show_journal(units: Sequence[Unit], lines: int, *, follow: bool) -> int:
-    """Let journalctl write the journal of these units to the terminal; return its exit code."""
+    """Print the journal of these units with journalctl, and return its exit code."""
     options = [f"--lines={lines}", "--no-pager", *(["--follow"] if follow else [])]
     program = _find("journalctl")
     return subprocess.run([program, *_of(units), *options], check=False).returncode  # noqa: S603 - fixed words

@@ -1,4 +1,4 @@
-"""The installed systemd units with their drop-ins: what the sandbox forbids, and a command run inside it."""
+"""Reads the installed systemd units with their drop-ins, and runs a command inside their sandbox."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from pathlib import Path
 
 from fer_edge.errors import ConfigError
 
-# Names of instances: part of unit names, files and MQTT topics. Some are taken: systemd/install.sh has the same rule.
+# Names of instances are part of unit names, files and MQTT topics. Some are reserved; systemd/install.sh has this rule
+# too.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TAKEN = {"config", "default", "mediapipe"}
 
-# Where units and drop-ins are read from, the strongest last (systemd.unit(5)).
+# Units and drop-ins are read from these folders, the one that overrides all others last (systemd.unit(5)).
 _FOLDERS = ("/usr/lib/systemd/system", "/run/systemd/system", "/etc/systemd/system")
 _CONFIGS = Path("/etc/fer-edge")
 
-# What concerns the life of the service, not what it may do.
+# These settings concern how the service starts and stops, not its permissions.
 _OF_ITS_LIFE = re.compile(r"Type|NotifyAccess|Exec|Timeout|Watchdog|Restart|Runtime|LogRateLimit|StandardO|StandardE")
 _CHECK_UNIT = "fer-edge-check.service"
 
@@ -44,36 +45,36 @@ class Unit:
     """fer-edge.service, or the instance fer-edge@NAME.service."""
 
     instance: str = ""
-    """Empty: fer-edge.service."""
+    """The empty name means fer-edge.service."""
 
     @property
     def name(self) -> str:
-        """As systemctl calls it."""
+        """Return the name that systemctl uses."""
         return f"fer-edge@{self.instance}.service" if self.instance else "fer-edge.service"
 
     @property
     def config(self) -> Path:
-        """Its configuration."""
+        """Return the path of the unit's configuration."""
         return _CONFIGS / f"{self.instance or 'config'}.toml"
 
     @property
     def install(self) -> str:
-        """The command that installs it."""
+        """Return the command that installs the unit."""
         return f"sudo systemd/install.sh{f' --instance {self.instance}' if self.instance else ''}"
 
 
 def unit_of(instance: str | None) -> Unit:
-    """The unit of an instance. Raises ConfigError where there can be none of that name."""
+    """Return the unit of an instance. Raises ConfigError if the name is not allowed."""
     if instance and (not _NAME.fullmatch(instance) or instance in _TAKEN):
         raise ConfigError(f"{instance!r} is no name of an instance: use a-z, 0-9, - and _, as in door")
     return Unit(instance or "")
 
 
 class Sandbox:
-    """The settings of a unit's [Service] section, drop-ins included, in their order."""
+    """The settings of a unit's [Service] section in their order, drop-ins included."""
 
     def __init__(self, unit: Unit, fragment: Path) -> None:
-        """Read the files. Raises ConfigError where one cannot be read."""
+        """Read the files. Raises ConfigError if one cannot be read."""
         self.unit = unit
         self.settings: list[tuple[str, str]] = []
         for path in (fragment, *_drop_ins(unit)):
@@ -84,7 +85,7 @@ class Sandbox:
             self.settings += [(key, _expand(value, unit)) for key, value in _service_lines(text)]
 
     def forbids(self, host: str) -> bool:
-        """Whether the unit blocks packets to a host. An unknown name counts as another machine."""
+        """Return whether the unit blocks packets to a host. An unknown name counts as another machine."""
         denied, allowed = self._networks("IPAddressDeny"), self._networks("IPAddressAllow")
         addresses = _addresses(host)
         if not addresses:
@@ -95,7 +96,7 @@ class Sandbox:
         )
 
     def hides(self, path: Path) -> bool:
-        """Whether the unit sees another folder in place of the one that holds this path."""
+        """Return whether the sandbox replaces the folder that holds this path by another one."""
         hidden: tuple[Path, ...] = ()
         if self._last("ProtectHome") in {"yes", "true", "on", "1", "tmpfs"}:
             hidden += _HOMES
@@ -105,10 +106,10 @@ class Sandbox:
         return any(real.is_relative_to(folder) for folder in hidden)
 
     def run(self, command: Sequence[str], credential: Path | None = None) -> int:
-        """Run a command as the service would be run, as root, and return its exit code.
+        """Run a command with the service's permissions and return its exit code. It needs root.
 
         Args:
-            command: its words.
+            command: the program and its arguments.
             credential: a file that the command finds at `credential_path()`.
         """
         properties = [f"{key}={value}" for key, value in self.settings if not _OF_ITS_LIFE.match(key)]
@@ -134,12 +135,12 @@ class Sandbox:
 
 
 def credential_path() -> str:
-    """Where `Sandbox.run` puts its credential."""
+    """Return the path at which `Sandbox.run` provides its credential."""
     return f"/run/credentials/{_CHECK_UNIT}/config.toml"
 
 
 def sandbox_of(unit: Unit, fragment: Path | None = None) -> Sandbox | None:
-    """The sandbox of a unit, or of the file that it will be installed from; None where it is not installed."""
+    """Return the sandbox of a unit, or of the file that it will be installed from; None if there is neither."""
     template = "fer-edge@.service" if unit.instance else unit.name
     installed = [path for folder in reversed(_FOLDERS) if (path := Path(folder, template)).is_file()]
     found = fragment or next(iter(installed), None)
@@ -147,7 +148,7 @@ def sandbox_of(unit: Unit, fragment: Path | None = None) -> Sandbox | None:
 
 
 def can_run_units() -> bool:
-    """Whether this process may start units: systemd runs, and we are root."""
+    """Return whether this process may start units: systemd is running, and the user is root."""
     return os.geteuid() == 0 and Path("/run/systemd/system").is_dir() and shutil.which("systemd-run") is not None
 
 
@@ -171,7 +172,7 @@ def _service_lines(text: str) -> list[tuple[str, str]]:
 
 
 def _expand(value: str, unit: Unit) -> str:
-    """Replace the specifiers that our units use (systemd.unit(5))."""
+    """Replace the specifiers that the units use (systemd.unit(5))."""
     known = {"%i": unit.instance, "%n": unit.name, "%%": "%"}
     return re.sub(r"%[in%]", lambda found: known[found[0]], value)
 

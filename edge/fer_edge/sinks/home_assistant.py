@@ -1,4 +1,4 @@
-"""Makes a device known to Home Assistant over MQTT, and keeps it known."""
+"""Announces the device to Home Assistant over MQTT."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from fer_edge.sinks.home_assistant_discovery import Device, Entity, discovery_pa
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.types import FrameResult
 
-# Seconds between two announcements: whatever is said on the broker, others are not flooded.
+# Two announcements are at least so many seconds apart, so that other messages cannot provoke a flood.
 _PAUSE_S = 5.0
 
 
 class HomeAssistant(Sink):
-    """Announces the device, retained: at the start, when Home Assistant starts, and when the announcement was changed.
+    """Publishes the retained announcement at the start, when Home Assistant starts, and after others changed it.
 
-    Entities of an earlier announcement that are no more are removed.
+    Entities of an earlier announcement that no longer exist are removed.
     """
 
     description = "Home Assistant"
 
     def __init__(self, mqtt: Mqtt, prefix: str, device: Device) -> None:
-        """Prepare.
+        """Subscribe to Home Assistant's status and to the announcement.
 
         Args:
             mqtt: the connection.
@@ -47,11 +47,11 @@ class HomeAssistant(Sink):
         return self
 
     def emit(self, _result: FrameResult) -> None:
-        """Announce again, if that was asked for."""
+        """Announce the device again if it is necessary."""
         self._announce_if_asked()
 
     def waiting(self, _what: str) -> None:
-        """Announce again, if that was asked for."""
+        """Announce the device again if it is necessary."""
         self._announce_if_asked()
 
     def _announce_if_asked(self) -> None:
@@ -64,14 +64,14 @@ class HomeAssistant(Sink):
         self._mqtt.publish(self._topic, self._announced, repeat=True)
 
     def _on_status(self, payload: bytes) -> None:
-        """Home Assistant has started. Whatever else is said there means nothing."""
+        """Announce the device again when Home Assistant has started; other messages of that topic are ignored."""
         if payload == b"online":
             self._is_asked = True
 
     def _on_announcement(self, payload: bytes) -> None:
-        """Something is announced in this device's name: by an earlier run, another program, or this one.
+        """Check an announcement of this device, which an earlier run, another program or this run has published.
 
-        An empty message comes from the owner, who deleted the device in Home Assistant.
+        An empty message means that the owner deleted the device in Home Assistant.
         """
         if payload and payload != self._announced.encode():
             self._removed = removed_entities(payload, self._payload) or self._removed
@@ -79,5 +79,5 @@ class HomeAssistant(Sink):
 
 
 def withdraw(mqtt: Mqtt, prefix: str, identity: str) -> None:
-    """Let Home Assistant forget the device and its entities."""
+    """Remove the device and its entities from Home Assistant."""
     mqtt.publish(discovery_topic(prefix, identity), "")

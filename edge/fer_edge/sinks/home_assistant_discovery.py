@@ -1,6 +1,6 @@
-"""What Home Assistant is told of a device: one message of MQTT discovery, with all its entities.
+"""Builds the MQTT discovery message that describes the device and all its entities to Home Assistant.
 
-The format: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
+The format is documented at https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from fer_edge.labels import UNCERTAIN
 from fer_edge.sinks.mqtt_state import REFRESH_S, About
 
-# Seconds without a state after which Home Assistant takes an entity for unavailable: three states may be lost.
+# After so many seconds without a state, Home Assistant shows an entity as unavailable. Three states may be lost.
 _EXPIRE_AFTER = round(4 * REFRESH_S)
 
 Entity = dict[str, Any]
@@ -21,30 +21,30 @@ Entity = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What is announced."""
+    """The device that is announced."""
 
     id: str
     name: str
-    # What the device's topics begin with.
+    # All topics of the device begin with this.
     topic: str
     about: About
-    # The model's.
+    # These are the labels of the model.
     labels: Sequence[str]
     has_temperature: bool
-    # A binary sensor per label, too.
+    # True adds a binary sensor for each label.
     has_expressions: bool
     has_snapshots: bool
-    # The live page's address, if other machines can reach it.
+    # This is the live page's address, if other machines can reach it.
     url: str | None = None
 
 
 def discovery_topic(prefix: str, identity: str) -> str:
-    """Where the message goes, retained."""
+    """Return the topic of the retained message."""
     return f"{prefix}/device/{_unique(identity)}/config"
 
 
 def discovery_payload(device: Device) -> dict[str, Any]:
-    """The message as plain values."""
+    """Return the message as plain values."""
     entities = _seen(device) | _camera(device) | _diagnostics(device)
     if device.has_expressions:
         entities |= _expressions(device)
@@ -74,9 +74,9 @@ def discovery_payload(device: Device) -> dict[str, Any]:
 
 
 def removed_entities(before: bytes, now: Mapping[str, Any]) -> dict[str, Entity]:
-    """What makes Home Assistant forget the entities of an earlier message that are not in the message of now.
+    """Return entries that remove the entities of an earlier message that are missing from the new one.
 
-    Each is its platform alone. What is no such message, or removed nothing but, gives none.
+    Each entry consists of the platform alone. A text that is no such message gives no entries.
     """
     try:
         entities = json.loads(before)["components"]
@@ -214,7 +214,7 @@ def _while_online(device: Device) -> Entity:
 
 
 def _while_camera(device: Device) -> Entity:
-    """Available while the program runs and has a camera: without one nobody knows who is there."""
+    """Make entities available while the program runs and has a camera; without one the faces are unknown."""
     topics = [{"topic": f"{device.topic}/{name}"} for name in ("availability", "camera")]
     return {"availability": topics, "availability_mode": "all"}
 

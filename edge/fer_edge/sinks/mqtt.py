@@ -1,4 +1,4 @@
-"""Faces and labels to an MQTT broker, whenever they change."""
+"""Publishes faces and labels to an MQTT broker whenever they change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fer_edge.types import FrameResult
 class Mqtt(MqttConnection):
     """Publishes retained messages, in addition to `<topic>/availability`.
 
-    - `<topic>/faces`: the record of a frame (as a JSON line) each time somebody comes, goes or changes expression;
+    - `<topic>/faces`: the record of a frame (as a JSON line) each time a face appears, leaves or changes expression;
     - `<topic>/camera`: `online` while there are frames, `offline` while the camera is lost.
 
-    Both are removed at the end; what a killed program left is removed at the next start. While there is no connection
-    changes are lost but the last one.
+    Both are removed at the end; messages that a killed program left are removed at the next start. Without a
+    connection, only the last change is kept.
     """
 
     def __init__(self, config: MqttConfig) -> None:
@@ -34,7 +34,7 @@ class Mqtt(MqttConnection):
         super().__exit__(*details)
 
     def emit(self, result: FrameResult) -> None:
-        """Publish, if a face or its label changed."""
+        """Publish the frame's record if a face or its label changed."""
         if self._first_at is None:
             self._first_at = result.frame.captured_at
         self.publish(self._camera, "online")
@@ -44,13 +44,13 @@ class Mqtt(MqttConnection):
             self.publish(self._faces, json.dumps(as_record(result, self._first_at)))
 
     def waiting(self, _what: str) -> None:
-        """Publish once that the camera is lost, and nobody is seen."""
+        """Publish once that the camera is lost and that no face is in view."""
         if self._latest.get(self._camera) != "offline":
             self.publish(self._camera, "offline")
             self.publish(self._faces, json.dumps(camera_record("offline")))
             self._shown = None
 
     def _remove(self) -> None:
-        """Let the broker forget who was seen: nobody tells when they go."""
+        """Remove the retained faces from the broker: after the end nobody would update them."""
         self.publish(self._faces, "")
         self.publish(self._camera, "")

@@ -1,4 +1,4 @@
-"""The connection to an MQTT broker: made in the background, again after it broke, with the reason for people."""
+"""The connection to an MQTT broker. It is made and restored in the background, and failures are explained."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from fer_edge.sinks import Sink
 
 _log = logging.getLogger(__name__)
 
-# CONNACK return codes of MQTT 3.1.1, section 3.2.2.3, as paho-mqtt calls them: user or password are wrong.
+# These CONNACK return codes (MQTT 3.1.1, section 3.2.2.3, in paho-mqtt's words) mean a wrong user or password.
 _UNAUTHORISED = {"Bad user name or password", "Not authorized"}
-# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL.
+# These are OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _OTHER_NAME = {62, 64}
 
 
 class MqttConnection(Sink):
-    """What is published with `publish` is retained, and sent again after the connection broke.
+    """Connects to the broker. Messages of `publish` are retained, and are sent again after a reconnection.
 
-    `<topic>/availability` is `online`; `offline` after the end, which the broker says when the program dies. Whoever
-    publishes under the topic says so once under `<topic>/publisher`, so that two who share it notice each other.
+    `<topic>/availability` is `online` during the run and `offline` afterwards; the broker publishes `offline` when
+    the program dies. Each program announces itself once under `<topic>/publisher`, so that two programs with the
+    same topic notice each other.
     """
 
     def __init__(self, config: MqttConfig) -> None:
@@ -37,7 +38,7 @@ class MqttConnection(Sink):
 
         Raises:
             MissingExtra: paho-mqtt is not installed.
-            ConfigError: the password's file or a certificate cannot be used.
+            ConfigError: the password file or a certificate cannot be used.
         """
         try:
             from paho.mqtt.client import Client  # noqa: PLC0415 - an optional part
@@ -85,14 +86,14 @@ class MqttConnection(Sink):
         self._client.loop_stop()
 
     def publish(self, topic: str, text: str, *, repeat: bool = False) -> None:
-        """Publish a retained message, now and whenever the connection is made again.
+        """Publish a retained message now and after each reconnection.
 
-        QoS 0, since a message that is sent again later would replace a newer one.
+        The QoS is 0, because a message that is repeated later would replace a newer one.
 
         Args:
             topic: the whole topic.
-            text: the message; empty removes what the broker retained.
-            repeat: send it even if it is what was published last.
+            text: the message; an empty text removes the retained message.
+            repeat: send the message even if it equals the last one.
         """
         if self._latest.get(topic) == text and not repeat:
             return
@@ -108,7 +109,7 @@ class MqttConnection(Sink):
         return True
 
     def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
-        """Call back with each message to a topic, in the connection's thread; also after the connection broke."""
+        """Call back with each message of a topic, in the connection's thread. It stays valid after reconnections."""
         self._subscriptions[topic] = callback
         if self._client.is_connected():
             self._client.subscribe(topic, qos=1)
@@ -124,7 +125,7 @@ class MqttConnection(Sink):
             raise ConfigError(f"{given}: cannot be used ({reason(error)})") from error
 
     def _set_trouble(self, trouble: str) -> None:
-        """Say once what does not work."""
+        """Log each problem once."""
         if trouble and trouble != self.trouble:
             _log.warning("MQTT broker %s: %s: retrying", self._host, trouble)
         self.trouble = trouble
@@ -149,7 +150,7 @@ class MqttConnection(Sink):
             self._client.publish(topic, message, qos=0, retain=True)
 
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:  # noqa: ANN401
-        """Called while the client handles the error: paho-mqtt passes none."""
+        """Note why the connection failed. paho-mqtt calls it while it handles the error, which it does not pass."""
         self._answered = False
         self._set_trouble(_why(sys.exception(), self._config))
 
@@ -169,13 +170,13 @@ class MqttConnection(Sink):
             callback(message.payload)
 
     def _on_availability(self, payload: bytes) -> None:
-        """Contradict an `offline`: the broker says it of an earlier connection, and so does another program's end."""
+        """Publish `online` after an `offline`, which came from an earlier connection or another program's end."""
         if payload == b"offline":
             self.trouble = ""  # the other one has ended
             self._publish_all()
 
     def _on_publisher(self, payload: bytes) -> None:
-        """Notice others, once each, and let them notice this one."""
+        """Warn once about each other program, and announce this one to it."""
         with suppress(ValueError, LookupError, TypeError):
             other = json.loads(payload)
             if other["id"] == self._identity["id"] or other["id"] in self._others:
@@ -202,7 +203,7 @@ def _password(config: MqttConfig) -> str | None:
 
 
 def _why(error: BaseException | None, config: MqttConfig) -> str:
-    """Why no connection could be made, and what to do."""
+    """Explain why no connection could be made, and what to do."""
     if isinstance(error, socket.gaierror):
         why = f"unknown host ({reason(error)})"
     elif isinstance(error, ConnectionRefusedError):

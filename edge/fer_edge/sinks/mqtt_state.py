@@ -1,4 +1,4 @@
-"""The state of the device for home automation: flat, at human pace, over MQTT."""
+"""Publishes the state of the device for home automation over MQTT: flat values, at a limited rate."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fer_edge.sinks.overlay import draw
 from fer_edge.sinks.serialize import utc_now
 from fer_edge.types import FrameResult, TrackedFace
 
-# Seconds after which the state is told again although nobody came, went or changed expression.
+# After so many seconds without a change the state is published again.
 REFRESH_S = 30.0
-# Seconds between two snapshots, at least.
+# Two snapshots are at least so many seconds apart.
 _SNAPSHOT_S = 10.0
 _JPEG_QUALITY = 80
-# Seconds over which the frame rate is measured.
+# The frame rate is measured over so many seconds.
 _RATE_S = 5.0
-# How much larger another face must be to become the nearest: two at the same distance must not take turns.
+# Another face must be larger by this factor to become the nearest, so that two similar faces do not alternate.
 _NEARER = 1.2
-# What is told at once when it changes, rather than at the next refresh; so is the confidence by so many points.
+# A change of these values is published at once, and so is a change of the confidence by so many points.
 _PROMPT = ("expression", "expressions", "faces", "camera", "problem")
 _CONFIDENCE_STEP = 10
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What does not change during a run."""
+    """The values that do not change during a run."""
 
     model: str
     model_version: str
@@ -43,16 +43,16 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What is asked now and then."""
+    """The values that are read at intervals."""
 
-    # Degrees Celsius; None where the board does not tell.
+    # The temperature is in degrees Celsius, or None where the board does not report it.
     temperature: Callable[[], float | None] = lambda: None
-    # `ok`, `watch`, `drifted` or why nothing can be said; empty where nothing is recorded.
+    # The drift is `ok`, `watch`, `drifted` or the reason why it is unknown; it is empty without statistics.
     drift: Callable[[], str] = lambda: ""
 
 
 class MqttState(Sink):
-    """Publishes flat states, at most one per `mqtt.interval` seconds, and at least one per `REFRESH_S`.
+    """Publishes at most one state per `mqtt.interval` seconds, and at least one per `REFRESH_S`.
 
     - `<topic>/state`: who is in view, the camera, the frame rate, the temperature, and whether there is a problem;
     - `<topic>/problem`: what the problem is;
@@ -77,16 +77,16 @@ class MqttState(Sink):
         mqtt.publish(f"{config.topic}/about", json.dumps(asdict(about)))
 
     def __exit__(self, *_: object) -> None:
-        """Nobody is in view any more."""
+        """Publish that nobody is in view any more."""
         self._rate.reset()
         self._tell((), camera=False, at_once=True)
 
     def watch(self, outputs: Sequence[Sink]) -> None:
-        """Tell of these outputs whether they work."""
+        """Report the problems of these outputs too."""
         self._outputs = outputs
 
     def emit(self, result: FrameResult) -> None:
-        """Tell who is in view, if it is time."""
+        """Publish who is in view, if a state is due."""
         self._rate.count()
         faces = result.visible_faces
         if self._tell(faces, camera=True):
@@ -95,12 +95,12 @@ class MqttState(Sink):
             self._send_snapshot(result)
 
     def waiting(self, _what: str) -> None:
-        """Tell that the camera is lost, if it is time."""
+        """Publish that the camera is lost, if a state is due."""
         self._rate.reset()
         self._tell((), camera=False)
 
     def remark(self, what: str) -> None:
-        """Count odd pictures as a problem."""
+        """Report unusual images as a problem."""
         self._remark = what
 
     def _tell(self, faces: tuple[TrackedFace, ...], *, camera: bool, at_once: bool = False) -> bool:
@@ -133,7 +133,7 @@ class MqttState(Sink):
         }
 
     def _find_nearest(self, faces: tuple[TrackedFace, ...]) -> TrackedFace | None:
-        """The largest face; the one of before until another is clearly larger."""
+        """Return the largest face; the previous one stays until another is clearly larger."""
         if not faces:
             return None
         largest = max(faces, key=_area)
@@ -143,7 +143,7 @@ class MqttState(Sink):
         return nearest
 
     def _problem(self) -> dict[str, str]:
-        """What is wrong, by part; empty when all is well."""
+        """Return the problems by part; the result is empty without any."""
         troubles = "; ".join(f"{sink.description}: {sink.trouble}" for sink in self._outputs if sink.trouble)
         drift = self._readings.drift()
         found = {"outputs": troubles, "camera": self._remark, "drift": drift if drift == "drifted" else ""}
@@ -172,7 +172,7 @@ class _FrameRate:
         self.reset()
 
     def reset(self) -> None:
-        """Frames have stopped."""
+        """Forget the frame times, because the frames have stopped."""
         self.per_second = 0.0
         self._frames, self._since = 0, time.monotonic()
 

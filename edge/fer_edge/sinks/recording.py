@@ -27,23 +27,23 @@ _log = logging.getLogger(__name__)
 _HOW_TO_PLAY = "For H.264: pip install '.[recording]', or apt install python3-av. Or record to .webm"
 _PART = ".part.mp4"
 _FALLBACK_FPS = 30.0
-# Seconds for which a frame is shown at most: a camera that was away for an hour leaves no hour of stills.
+# A frame is shown for at most so many seconds, so that an hour without a camera is not recorded as a still.
 _LONGEST_GAP = 2.0
-# Bytes of the disk that are never filled.
+# So many bytes of the disk are always left free.
 _RESERVE = 2_000_000
-# Bytes of the disk that are left for the index, which a video gets when it is finished.
+# So many bytes of the disk are reserved for the index, which is written when the video is finished.
 _RESERVE_A_FRAME = 32
 
 
 class Recording(Sink):
     """Writes annotated frames to a video, without sound.
 
-    Of a file every frame is written, at its own time; of a camera, gaps are shortened to two seconds.
+    Every frame of a file is written at its own time; gaps of a camera are shortened to two seconds.
 
-    An .mp4 is no video before it gets its index in the end: it is written aside until then. An .mkv or .webm can be
-    played at any moment: it is written in place, and replaces none, so that what is killed and started again leaves
-    two. When the disk is all but full the video ends there, so that what was recorded can be kept. When the file is
-    removed during the recording, a new one is started.
+    An .mp4 cannot be played before its index is written at the end, so it has a temporary name until then. An .mkv or
+    .webm can be played at any moment: it has its final name from the start and never replaces a file, so that a
+    program that is killed and started again leaves two. When the disk is almost full, the recording ends and is kept.
+    When the file is removed during the recording, a new one is started.
     """
 
     slow = True
@@ -52,9 +52,9 @@ class Recording(Sink):
         """Prepare.
 
         Args:
-            path: of the video; its suffix is one of VIDEO_SUFFIXES.
-            fps: the source's frames per second, in the mean.
-            codec: None for the best that is installed.
+            path: the video, whose suffix is one of VIDEO_SUFFIXES.
+            fps: the mean frames per second of the source.
+            codec: None chooses the best that is installed.
             score: whether to draw the detector's scores.
         """
         self._score = score
@@ -89,7 +89,7 @@ class Recording(Sink):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish the video. Raises ConfigError if that fails: the disk was full, as a rule."""
+        """Finish the video. Raises ConfigError if that fails, which usually means that the disk is full."""
         try:
             if self._writer is not None:
                 self._writer.close(last_frame=self._ends and not self._full)
@@ -120,7 +120,7 @@ class Recording(Sink):
             self._written += 1
 
     def _choose_file(self) -> None:
-        """Name the file to write: of an .mkv the first name that is free."""
+        """Choose the name of the file to write; for an .mkv or .webm it is the first free one."""
         if not self._in_place:
             self._aside = self._path.absolute().with_name(f".{self._path.stem}.{os.getpid()}{_PART}")
             return
@@ -130,7 +130,7 @@ class Recording(Sink):
         self._path = self._aside = free
 
     def _remove_leftovers(self) -> None:
-        """Remove what runs that were killed have left of a video of this name: without an index nobody can play it."""
+        """Remove unfinished files that killed runs left of this video; without an index they cannot be played."""
         if self._in_place:
             return
         beginning = f".{self._path.stem}."
@@ -140,7 +140,7 @@ class Recording(Sink):
                 part.unlink(missing_ok=True)
 
     def _refuse_removed_file(self) -> None:
-        """Let go of a file that is not there any more, or is another: what is written to it nobody can find."""
+        """Close the file if it was removed or replaced, since nobody could find what is written to it."""
         if self._writer is None or self._full:
             return
         with suppress(FileNotFoundError):
@@ -164,7 +164,7 @@ class Recording(Sink):
             raise OSError(errno.ENOSPC, "No space left on device: the video ends here")
 
     def _let_go(self) -> None:
-        """Finish the file, whatever has become of it."""
+        """Finish the file, whether or not it still exists."""
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close(last_frame=False)
@@ -179,7 +179,7 @@ class Recording(Sink):
 
 
 def _with_even_sides(image: Image) -> Image:
-    """The codec knows even sides alone: an odd one gets one more row or column, the same as the last."""
+    """Repeat the last row or column where a side is odd, because the codec needs even sides."""
     below, right = image.shape[0] % 2, image.shape[1] % 2
     if not below and not right:
         return image
@@ -197,6 +197,6 @@ def _runs(pid: int) -> bool:
 
 
 def _unused(path: Path) -> Path:
-    """Return the path, or the first of NAME-2, NAME-3 and so on where it is taken; an empty file takes nothing."""
+    """Return the path, or the first free one of NAME-2, NAME-3 and so on. An empty file counts as free."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     return next(name for name in chain([path], numbered) if not name.exists() or not name.stat().st_size)

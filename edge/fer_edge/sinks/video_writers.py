@@ -1,4 +1,4 @@
-"""Encoders for recordings: PyAV where it is installed, else what OpenCV's wheels hold."""
+"""Encoders for recordings: PyAV where it is installed, otherwise those of OpenCV's wheels."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from fer_edge.types import Image
 _log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
-# What PyAV calls an encoder, and how it is told to keep up with a camera and to hold no frame back.
+# These are PyAV's names of the encoders, with the options that make them keep up with a camera without delay.
 _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "crf": "23"}),
     "vp9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "crf": "32", "b": "0"}),
 }
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 _FOURCC = {".mp4": "mp4v", ".mkv": "mp4v", ".webm": "VP80"}
-# Parts of a second in which PyAV gets its times, as MPEG has them.
+# PyAV gets times in these fractions of a second, as usual in MPEG.
 _CLOCK = 90_000
-# Seconds between pictures from which a player can begin.
+# Key frames, at which a player can start, are so many seconds apart.
 _KEY_INTERVAL = 2.0
-# Frames per second that OpenCV's recording of a file has at least.
+# A recording of a file with OpenCV has at least so many frames per second.
 _LEAST_FPS = 25.0
 
 
@@ -39,7 +39,7 @@ class VideoWriter(Protocol):
     """An open video file, without sound."""
 
     def write(self, image: Image, seconds: float) -> None:
-        """Write a frame, shape (H, W, 3) with even sides, BGR, as shown from `seconds` on. Raises OSError."""
+        """Write a frame, shape (H, W, 3) with even sides, BGR, which is shown from `seconds` on. Raises OSError."""
         ...
 
     def close(self, *, last_frame: bool) -> None:
@@ -48,15 +48,15 @@ class VideoWriter(Protocol):
 
 
 def choose_writer(suffix: str, codec: VideoCodec | None) -> Callable[[Path, tuple[int, int], float, bool], VideoWriter]:
-    """Choose how to write a file of this kind: a function of path, (width, height), frames per second and `live`.
+    """Choose the writer of such a file: a function of path, (width, height), frames per second and `live`.
 
     Args:
         suffix: one of VIDEO_SUFFIXES.
-        codec: None for the best that is installed: H.264, or VP9 in WebM; else MPEG-4 Part 2, or VP8 in WebM.
+        codec: None chooses H.264 (VP9 in WebM) if PyAV is installed, otherwise MPEG-4 Part 2 (VP8 in WebM).
 
     Raises:
-        ConfigError: this codec does not go into this kind of file.
-        MissingExtra: PyAV is not installed, and the codec was asked for.
+        ConfigError: this kind of file cannot hold the codec.
+        MissingExtra: the codec needs PyAV, which is not installed.
     """
     if suffix == ".webm" and codec in {"h264", "mpeg4"}:
         raise ConfigError(f"a .webm cannot hold {codec}: choose vp9, .mp4 or .mkv")
@@ -69,7 +69,7 @@ def choose_writer(suffix: str, codec: VideoCodec | None) -> Callable[[Path, tupl
 
 
 def plays_in_browsers(suffix: str, codec: VideoCodec | None) -> bool:
-    """Whether browsers play what `choose_writer` would write."""
+    """Return whether browsers can play the codec that `choose_writer` would choose."""
     return suffix == ".webm" or (codec != "mpeg4" and _can_encode(codec or "h264"))
 
 
@@ -82,7 +82,7 @@ def _can_encode(codec: str) -> bool:
 
 
 class PyAvWriter:
-    """H.264 or VP9: every frame once, at its own time."""
+    """Writes H.264 or VP9: every frame once, at its own time."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, codec: str) -> None:
         """Begin a file; raises OSError."""
@@ -112,7 +112,7 @@ class PyAvWriter:
         self._mux(self._stream.encode(frame))
 
     def close(self, *, last_frame: bool) -> None:  # noqa: ARG002 - the last packet has its duration
-        """Finish the file, unless it is. Raises OSError."""
+        """Finish the file if it is not finished yet. Raises OSError."""
         if self._file.closed:
             return
         try:
@@ -128,11 +128,11 @@ class PyAvWriter:
 
 
 class OpenCvWriter:
-    """MPEG-4 Part 2, or VP8 in WebM, at a constant rate: a frame is repeated until the next is due."""
+    """Writes MPEG-4 Part 2, or VP8 in WebM, at a constant rate: a frame is repeated until the next is due."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, live: bool) -> None:
         """Begin a file; raises OSError."""
-        # The rate of a film is a mean: its frames may come closer together, so it is written at a multiple.
+        # A file's rate is a mean, and its frames may be closer together, so it is written at a multiple of the rate.
         self._repeat = max(math.ceil((1.0 if live else _LEAST_FPS) / fps), 1)
         self._fps = fps * self._repeat
         self._live = live
@@ -146,7 +146,7 @@ class OpenCvWriter:
             raise OSError(f"OpenCV cannot write a video of {size[0]}x{size[1]} pixels")
 
     def write(self, image: Image, seconds: float) -> None:
-        """Write a frame, after the last one as often as that was shown; a camera's only if it is due."""
+        """Repeat the last frame for as long as it was shown, then write this one; a camera's only if it is due."""
         missing = round(seconds * self._fps) + 1 - self._written
         self._write_last(missing - 1)
         self._last = image
@@ -154,7 +154,7 @@ class OpenCvWriter:
             self._write_last(1)
 
     def close(self, *, last_frame: bool) -> None:
-        """Finish the file. Raises OSError if it cannot be read back whole."""
+        """Finish the file. Raises OSError if it cannot be read back completely."""
         if last_frame and not self._live:
             self._write_last(self._repeat - 1)
         self._writer.release()
