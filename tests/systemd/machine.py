@@ -55,10 +55,11 @@ class Machine:
         self.root = root
         self._wheels = wheels
 
-    def boot(self) -> None:
+    def boot(self, *options: str) -> None:
+        """Boot it, with further options of systemd-nspawn."""
         command = ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--boot", "--console=pipe"]
         command += ["--register=no", "--keep-unit", "--kill-signal=SIGRTMIN+3"]
-        command += [f"--bind-ro={PROJECT}:/src", f"--bind-ro={self._wheels}:/wheels"]
+        command += [f"--bind-ro={PROJECT}:/src", f"--bind-ro={self._wheels}:/wheels", *options]
         self._console = (self.root.parent / "console").open("ab")
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT
@@ -92,14 +93,18 @@ class Machine:
         assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def show(self, name: str) -> str:
-        """One property of the unit."""
-        return self.run("systemctl", "show", "fer-edge", f"--property={name}", "--value").strip()
+    def run_as_nobody(self, *command: str) -> str:
+        """What an ordinary user is told."""
+        return self.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command, check=False)
 
-    def wait_for(self, name: str, text: str, seconds: float = 120) -> str:
+    def show(self, name: str, unit: str = "fer-edge") -> str:
+        """One property of the unit."""
+        return self.run("systemctl", "show", unit, f"--property={name}", "--value").strip()
+
+    def wait_for(self, name: str, text: str, seconds: float = 120, unit: str = "fer-edge") -> str:
         """Wait until a property of the unit contains a text, and return it."""
         end = time.monotonic() + seconds
-        while text not in (value := self.show(name)):
+        while text not in (value := self.show(name, unit)):
             assert time.monotonic() < end, f"{name} is {value!r}, never {text!r}\n{self.journal()}"
             time.sleep(0.2)
         return value

@@ -2,17 +2,26 @@
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.camera import LoopbackCamera
 from tests.conftest import wait_until
-from tests.systemd.machine import Machine, download_wheels, prepare_root
+from tests.edge.test_mqtt import Broker
+from tests.systemd.machine import PROJECT, Machine, download_wheels, prepare_root
 
 LINES = "var/lib/fer-edge/faces.jsonl"
 
 pytestmark = pytest.mark.slow  # a machine is made and booted
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> None:
+    """In place of the check after each test: machine and camera go on; what is left after the last one is found."""
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +138,7 @@ def test_a_broken_configuration_is_refused_and_the_service_starts_when_it_is_fix
     config.write_text(good + "[trackr]\n")
     upgrade = machine.run("/src/systemd/install.sh", check=False)
     assert "trackr: unknown key" in upgrade
-    assert "The old version goes on" in upgrade
+    assert "The version that runs goes on" in upgrade
     assert machine.show("ActiveState") == "active"
     machine.run("systemctl", "restart", "fer-edge", check=False)
     assert machine.show("ExecMainStatus") == "2"
@@ -187,8 +196,87 @@ def test_an_upgrade_takes_the_place_of_the_old_one(machine: Machine) -> None:
     machine.run("/src/systemd/install.sh")
     machine.wait_for("StatusText", "FPS, 1 face")
     assert (machine.root / "opt/fer-edge/current").readlink() != old
-    assert len(list((machine.root / "opt/fer-edge").iterdir())) == 2
+    assert (machine.root / "opt/fer-edge/previous").readlink() == old
+    assert len(list((machine.root / "opt/fer-edge").iterdir())) == 4
     assert written(machine)[: len(before)] == before
+
+
+def test_the_previous_version_is_put_back(machine: Machine) -> None:
+    current, previous = ((machine.root / "opt/fer-edge" / name).readlink() for name in ("current", "previous"))
+    config = machine.root / "etc/fer-edge/config.toml"
+    good = config.read_text()
+    config.write_text(good + "[trackr]\n")
+    refused = machine.run("/src/systemd/install.sh", "--rollback", check=False)
+    assert "trackr: unknown key" in refused
+    assert (machine.root / "opt/fer-edge/current").readlink() == current
+    config.write_text(good)
+    for now, other in ((previous, current), (current, previous)):
+        machine.run("/src/systemd/install.sh", "--rollback")
+        machine.wait_for("StatusText", "FPS, 1 face")
+        assert (machine.root / "opt/fer-edge/current").readlink() == now
+        assert (machine.root / "opt/fer-edge/previous").readlink() == other
+
+
+def test_a_check_runs_as_the_service_would(machine: Machine) -> None:
+    """As root each of these could be used."""
+    for folder in ("home/pi", "opt/closed"):
+        (machine.root / folder).mkdir(parents=True)
+        shutil.copytree(PROJECT / "models/ferplus7", machine.root / folder / "model")
+    (machine.root / "opt/closed").chmod(0o700)
+    for text, said in (
+        ('model = "/home/pi/model"', "the service does not see what is in /home"),
+        ('model = "/opt/closed/model"', "'/opt/closed/model' is neither a folder nor a shipped model"),
+        ('json = "/opt/faces.jsonl"', "json /opt/faces.jsonl: cannot be written here"),
+        ('source = "rtsp://10.1.2.3/live"', "source 10.1.2.3: the service may not reach other machines"),
+    ):
+        (machine.root / "root/try.toml").write_text(f"{text}\n")
+        assert said in machine.run("fer-edge", "service", "check", "--config", "/root/try.toml", check=False)
+    assert "checked as fer-edge.service would run" in machine.run("fer-edge", "service", "check")
+
+
+def test_an_ordinary_user_sees_the_table_and_how_to_see_the_rest(machine: Machine) -> None:
+    said = machine.run_as_nobody("fer-edge", "service", "status")
+    assert "active (running)" in said
+    assert "sudo fer-edge service status" in said
+    assert " ago: " not in said
+    assert re.search(r"^\d+ (s|min) ago: ", machine.run("fer-edge", "service", "status"), flags=re.MULTILINE)
+    assert "sudo fer-edge service logs" in machine.run_as_nobody("fer-edge", "service", "logs")
+    assert len(machine.run("fer-edge", "service", "logs", "-n", "2").splitlines()) == 2
+
+
+def test_an_instance_runs_beside_the_service_with_a_password_from_systemd(machine: Machine, tmp_path: Path) -> None:
+    if not shutil.which("mosquitto") or not shutil.which("mosquitto_sub"):
+        pytest.skip("mosquitto and mosquitto-clients are not installed")
+    subprocess.run(["mosquitto_passwd", "-b", "-c", tmp_path / "users", "fer", "s3cret"], check=True)
+    broker = Broker(tmp_path)
+    broker.configure("allow_anonymous false", f"password_file {tmp_path / 'users'}")
+    broker.start()
+    try:
+        password = machine.root / "etc/credstore/fer-edge.door.mqtt-password"
+        password.parent.mkdir(exist_ok=True)
+        password.write_text("s3cret\n")
+        password.chmod(0o600)
+        machine.run("/src/systemd/install.sh", "--instance", "door", "--allow-network")
+        config = machine.root / "etc/fer-edge/door.toml"
+        assert 'json = "/var/lib/fer-edge/door/faces.jsonl"' in config.read_text()
+        text = config.read_text().replace('source = "auto"', 'source = "demo"')
+        text = text.replace('#host = "broker.local"', f'host = "127.0.0.1:{broker.port}"')
+        config.write_text(text.replace('#username = "fer"', 'username = "fer"'))
+        machine.run("systemctl", "restart", "fer-edge@door")
+        machine.wait_for("StatusText", "FPS, 1 face", unit="fer-edge@door")
+        said = machine.run("fer-edge", "service", "status")
+        assert re.search(r"fer-edge +│ active.*fer-edge@door +│ active", said, flags=re.DOTALL)
+        command = ["mosquitto_sub", "-p", str(broker.port), "-u", "fer", "-P", "s3cret", "-t", "fer-edge/+/door/faces"]
+        heard = subprocess.run([*command, "-C", "1", "-W", "60"], capture_output=True, text=True, check=True)
+        assert json.loads(heard.stdout)["faces"]
+        assert (machine.root / "var/lib/fer-edge/door/faces.jsonl").is_file()
+        assert (machine.root / "etc/systemd/system/fer-edge@door.service.d/network.conf").is_file()
+        machine.run("/src/systemd/install.sh", "--uninstall", "--instance", "door")
+    finally:
+        broker.stop()
+    assert machine.show("ActiveState", "fer-edge@door") == "inactive"
+    assert machine.show("ActiveState") == "active"
+    assert "fer-edge@door" not in machine.run("fer-edge", "service", "status")
 
 
 def test_it_stops_cleanly_and_stays_stopped(machine: Machine) -> None:
@@ -213,3 +301,21 @@ def test_uninstalling_keeps_only_the_data(machine: Machine) -> None:
     assert not (machine.root / "opt/fer-edge").exists()
     assert written(machine)
     assert (machine.root / "etc/fer-edge/config.toml").is_file()
+
+
+def test_it_installs_without_a_network(machine: Machine, tmp_path: Path) -> None:
+    """Debian's packages are there from before."""
+    python = next((machine.root / "usr/bin").glob("python3.[0-9]*")).name.removeprefix("python")
+    command = [str(PROJECT / "systemd/wheelhouse.sh"), str(tmp_path / "wheelhouse"), "--python", python]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"wheelhouse.sh: {(made.stderr.strip().splitlines() or ['failed'])[-1]}")
+    shutil.copytree(tmp_path / "wheelhouse", machine.root / "root/wheelhouse")
+    machine.power_off()
+    machine.boot("--private-network")
+    (machine.root / "etc/fer-edge/config.toml").unlink()
+    said = machine.run("env", "-u", "PIP_FIND_LINKS", "/src/systemd/install.sh", "--wheelhouse", "/root/wheelhouse")
+    assert "installed. How it does" in said
+    assert "the models of mediapipe" in said
+    assert "#max_fps = 15" in (machine.root / "etc/fer-edge/config.toml").read_text()
+    machine.wait_for("StatusText", "waiting for the camera")

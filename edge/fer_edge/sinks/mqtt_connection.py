@@ -217,7 +217,7 @@ def _why(error: BaseException | None, config: MqttConfig) -> str:
     elif isinstance(error, TimeoutError):
         why = f"does not answer on port {config.port}"
     elif isinstance(error, PermissionError):
-        why = "not permitted to leave this machine, install systemd/examples/network.conf"
+        why = "the service may not reach other machines, use sudo systemd/install.sh --allow-network"
     else:
         why = reason(error) if isinstance(error, OSError) else "unknown reason"
     return f"cannot be reached: {why}"
