@@ -128,8 +128,8 @@ def service_table(states: Sequence[ServiceState]) -> None:
         for name, value in states[0].facts.items():
             table.add_row(name, escape(value))
     else:
-        columns = ("it says", "since", "restarts since boot", "at boot")
-        for heading in ("service", "state", *columns):
+        columns = ("it says", "since", "restarts since boot")
+        for heading in ("service", "state", "it says", "since", "restarts"):
             table.add_column(heading, overflow="fold")
         for state in states:
             facts = (escape(state.facts.get(name, "")) for name in columns)
