@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.broker import Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import wait_until
-from tests.edge.test_mqtt import Broker
 from tests.systemd.machine import PROJECT, Machine, download_wheels, prepare_root
 
 LINES = "var/lib/fer-edge/faces.jsonl"
