@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import wait_until
 
@@ -52,7 +53,7 @@ def running(
     command = [sys.executable, "-m", "fer_edge", "run", "demo", "--config", config, *options]
     limit = ["prlimit", f"--nofile={open_files}"] if open_files else []
     with (tmp_path / "stderr.txt").open("ab") as log:
-        process = subprocess.Popen([*limit, *map(str, command)], stderr=log, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([*limit, *map(str, command)], stderr=log, stdout=subprocess.DEVNULL, cwd=tmp_path)
     context = ssl.create_default_context(cafile=certificate) if certificate else False
     address = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
     try:
@@ -70,12 +71,48 @@ def answers(client: httpx.Client) -> bool:
     return False
 
 
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium; the test is skipped without it."""
+    if CHROMIUM is None:
+        pytest.skip("no browser: sudo apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def new_tab(browser: Any, **options: object) -> Iterator[Any]:
+    """A tab in which nothing may go wrong."""
+    errors: list[str] = []
+    tab = browser.new_page(**options)
+    tab.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    yield tab
+    tab.close()
+    assert not errors
+
+
+def faults(tab: Any) -> list[str]:
+    """What axe-core finds wrong with the accessibility of the page that is shown."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab).response["violations"]
+    return [f"{fault['impact']}: {fault['help']} ({node['html']})" for fault in found for node in fault["nodes"]]
+
+
 def until(tab: Any, expression: str) -> None:
     """Wait until this JavaScript is true."""
     wait_until(lambda: bool(tab.evaluate(expression)))
 
 
-def screenshot(tab: Any, name: str, tmp_path: Path) -> None:
+def screenshot(tab: Any, name: str, tmp_path: Path, **options: object) -> None:
     """Keep a picture of the page: in docs/ where FER_SCREENSHOTS names that folder."""
     path = Path(os.environ.get("FER_SCREENSHOTS", tmp_path)) / name
-    tab.screenshot(path=str(path), **({"quality": 70, "type": "jpeg"} if name.endswith(".jpg") else {}))
+    tab.screenshot(path=str(path), **({"quality": 70, "type": "jpeg"} if name.endswith(".jpg") else {}), **options)

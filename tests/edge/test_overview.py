@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.conftest import Run, wait_until
-from tests.pages import answers, free_port
+from tests.pages import answers, chromium, faults, free_port, new_tab, screenshot, until
 
 
 def start(*command: object, **environment: str) -> subprocess.Popen[bytes]:
@@ -82,6 +82,24 @@ def test_both_cameras_are_on_one_page(page: httpx.Client) -> None:
     with page.stream("GET", "/instances/front/stream.mjpg") as stream:
         assert stream.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
         assert next(stream.iter_bytes())
+
+
+def test_the_page_of_both_in_a_browser(page: httpx.Client, tmp_path: Path) -> None:
+    with chromium() as browser, new_tab(browser, viewport={"width": 1000, "height": 560}) as tab:
+        tab.goto(str(page.base_url))
+        shown = "[...document.querySelectorAll('img')].filter((picture) => picture.naturalWidth === 640).length"
+        until(tab, f"{shown} === 2")
+        until(tab, "[...document.querySelectorAll('.faces')].every((faces) => faces.textContent !== 'nobody')")
+        assert faults(tab) == []
+        screenshot(tab, "web-cameras.jpg", tmp_path)
+        tab.set_viewport_size({"width": 375, "height": 700})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 375
+        tab.keyboard.press("Tab")
+        tab.keyboard.press("Enter")
+        tab.get_by_text("connected", exact=True).wait_for()
+        assert tab.url.endswith("/instances/back/")
+        until(tab, "document.querySelector('#picture').naturalWidth === 640")
+        until(tab, "document.querySelector('#summary').textContent !== 'nobody'")
 
 
 def test_only_what_is_meant_to_be_shown_is_passed_on(page: httpx.Client) -> None:

@@ -3,14 +3,13 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.conftest import wait_until
-from tests.pages import CHROMIUM, PASSWORD, TOKEN, free_port, running, screenshot, until
+from tests.pages import PASSWORD, TOKEN, chromium, faults, free_port, new_tab, running, screenshot, until
 
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
@@ -24,7 +23,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     seconds = {"neutral": 4100.0, "happy": 2900.0, "surprise": 400.0, "sad": 350.0, "angry": 120.0, "uncertain": 310.0}
     with UsageStore(folder / "usage.sqlite", ModelIdentity("ferplus7", "0.1.0", "")) as store:
         store.append(int(time.time()) // 60 * 60, Period(people=57, face_s=defaultdict(float, seconds)))
-    with running(folder, f'[usage]\npath = "{folder}/usage.sqlite"\n') as client:
+    with running(folder, '[usage]\npath = "usage.sqlite"\n') as client:
         yield client
 
 
@@ -39,37 +38,8 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Debian's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no browser: sudo apt install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield chromium
-        chromium.close()
-
-
-@contextmanager
-def new_tab(browser: Any, **options: object) -> Iterator[Any]:
-    """A tab in which nothing may go wrong."""
-    errors: list[str] = []
-    tab = browser.new_page(**options)
-    tab.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    yield tab
-    tab.close()
-    assert not errors
-
-
-def faults(tab: Any) -> list[str]:
-    """What axe-core finds wrong with the accessibility of the page that is shown."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(tab).response["violations"]
-    return [f"{fault['impact']}: {fault['help']} ({node['html']})" for fault in found for node in fault["nodes"]]
+    with chromium() as browser:
+        yield browser
 
 
 def test_the_page_in_a_browser(browser: Any, page: httpx.Client, tmp_path: Path) -> None:
@@ -93,7 +63,7 @@ def look_at_the_page(tab: Any, page: httpx.Client, tmp_path: Path) -> None:
     assert "too little data" in tab.inner_text("#drift")
     assert faults(tab) == []
     assert tab.locator("#logout").is_hidden(), "there was no login"
-    screenshot(tab, "web.jpg", tmp_path)
+    screenshot(tab, "web.jpg", tmp_path, full_page=True)
     tab.set_viewport_size({"width": 375, "height": 700})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 375
     tab.emulate_media(color_scheme="dark")
