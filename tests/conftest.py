@@ -48,7 +48,7 @@ def let_others_in(folder: Path) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of three megabytes."""
     if os.geteuid() != 0:
-        pytest.skip("not root: a small file system cannot be mounted")
+        pytest.skip("a small file system cannot be mounted: run the tests as root")
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=False)

@@ -65,7 +65,7 @@ def test_a_truncated_model_has_another_hash(copy: Path) -> None:
 
 def test_a_damaged_float_model_is_found(copy: Path) -> None:
     if not (copy / "model.keras").is_file():
-        pytest.skip("this installation has no float model")
+        pytest.skip("the bundle here has no model.keras: run the tests from a clone")
     (copy / "model.keras").write_bytes(b"no")
     with pytest.raises(ModelError, match=r"model\.keras"):
         verify_files(copy)

@@ -172,7 +172,7 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="not root: no device can be made")
+@pytest.mark.skipif(os.geteuid() != 0, reason="no device can be made: run the tests as root")
 def test_no_permission_names_the_group_and_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path / "video0"
     try:

@@ -24,7 +24,7 @@ from fer_edge.sinks.overlay import draw
 from fer_edge.sources.demo import DemoSource
 from fer_edge.types import FrameResult, Image
 
-pytest.importorskip("pygame", reason="pygame-ce is not installed")
+pytest.importorskip("pygame", reason="no pygame: pip install '.[display]'")
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 # Tests wait at most this many seconds, enough for a busy machine too.
@@ -73,9 +73,10 @@ class Screen:
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
-    for program in ("Xvfb", "openbox", "xdotool", "import"):
+    packages = {"Xvfb": "xvfb", "openbox": "openbox", "xdotool": "xdotool", "import": "imagemagick"}
+    for program, package in packages.items():
         if not shutil.which(program):
-            pytest.skip(f"{program} is not installed")
+            pytest.skip(f"no {program}: sudo apt install {package}")
     screen = Screen()
     monkeypatch.setenv("DISPLAY", screen.name)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

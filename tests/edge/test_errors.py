@@ -141,7 +141,7 @@ def test_closed_standard_streams_stop_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_an_ordinary_user_may_not_read(tmp_path: Path) -> None:
     if not shutil.which("setpriv") or os.geteuid() != 0:
-        pytest.skip("not root, or setpriv is not there: no other user can be played")
+        pytest.skip("no other user can be played: run the tests as root, and sudo apt install util-linux")
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o700)
     cv2.imwrite(str(folder / "x.png"), load_composites()["happy"])

@@ -61,7 +61,7 @@ def test_a_camera_that_freezes_is_opened_again(camera: LoopbackCamera, tmp_path:
 def test_a_read_that_hangs_is_abandoned(demo_video: Path, tmp_path: Path) -> None:
     """A pipe, read as a stream, whose writer stops: that hangs in the operating system, where no timeout reaches."""
     if not shutil.which("ffmpeg"):
-        pytest.skip("ffmpeg is not installed: it writes into the pipe")
+        pytest.skip("no ffmpeg, which writes into the pipe: sudo apt install ffmpeg")
     pipe, out = tmp_path / "pipe", tmp_path / "out.jsonl"
     os.mkfifo(pipe)
     command = ["ffmpeg", "-v", "quiet", "-re", "-stream_loop", "-1", "-i", str(demo_video)]
@@ -231,7 +231,7 @@ def test_a_model_that_is_replaced_under_a_running_service_is_refused_at_the_next
 @pytest.mark.parametrize("limit", ["--nofile=5", "--as=200000000", "--as=580000000"])
 def test_too_little_of_everything_is_one_line(tmp_path: Path, limit: str) -> None:
     if not shutil.which("prlimit"):
-        pytest.skip("prlimit is not installed (apt install util-linux)")
+        pytest.skip("no prlimit: sudo apt install util-linux")
     out = tmp_path / "out.jsonl"
     command = ["prlimit", limit, FER_EDGE, "run", "--source", "demo", "--max-frames", "3", "--json", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -266,4 +266,4 @@ def memory_group(name: str) -> Path:
                 group.rmdir()
             continue
         return group
-    pytest.skip("no control group with a memory limit can be made here")
+    pytest.skip("no control group with a memory limit can be made: run the tests as root")

@@ -283,7 +283,9 @@ def test_lines_are_safe_when_the_log_is_closed_where_that_was_asked_for(
     assert safe[-1] == (out.stat().st_size if sync_s else 0)
 
 
-@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: what steps the clock cannot be built")
+@pytest.mark.skipif(
+    not shutil.which("cc"), reason="no C compiler, which builds what steps the clock: sudo apt install gcc libc6-dev"
+)
 def test_a_clock_that_steps_by_a_year_only_rotates_the_log(tmp_path: Path) -> None:
     shim, clock, out = tmp_path / "shim.so", tmp_path / "clock", tmp_path / "out.jsonl"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, Path(__file__).with_name("clock_shim.c")], check=True)

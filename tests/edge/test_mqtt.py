@@ -48,7 +48,7 @@ class Listener:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     if not Path(MOSQUITTO).exists():
-        pytest.skip("mosquitto is not installed")
+        pytest.skip("no mosquitto: sudo apt install mosquitto")
     broker = Broker(tmp_path)
     broker.start()
     yield broker
@@ -152,7 +152,7 @@ def test_without_a_broker_recognition_goes_on(command: Run, tmp_path: Path) -> N
 def certificates(tmp_path: Path) -> Path:
     """An authority, a certificate of it for 127.0.0.1 (the broker's) and one for a client, by OpenSSL."""
     if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
+        pytest.skip("no openssl: sudo apt install openssl")
     folder = tmp_path / "certificates"
     folder.mkdir()
 

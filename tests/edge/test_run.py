@@ -241,7 +241,7 @@ def test_an_earlier_output_survives_when_another_cannot_be_opened(command: Run, 
 
 def test_a_slow_source_keeps_its_ids(command: Run, demo_video: Path, tmp_path: Path) -> None:
     if not shutil.which("ffmpeg"):
-        pytest.skip("ffmpeg is not installed: it slows the video down")
+        pytest.skip("no ffmpeg, which slows the video down: sudo apt install ffmpeg")
     slow, out = tmp_path / "slow.mkv", tmp_path / "out.jsonl"
     script = f"ffmpeg -v error -i {demo_video} -vf select='lt(n\\,8)',setpts=N/TB -fps_mode vfr {slow}"
     subprocess.run(shlex.split(script), check=True)

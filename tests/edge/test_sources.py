@@ -47,7 +47,7 @@ def test_an_unreadable_video_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_a_truncated_video_gives_what_is_there_and_then_says_so(demo_video: Path, tmp_path: Path) -> None:
     if not shutil.which("ffmpeg"):
-        pytest.skip("ffmpeg is not installed: it moves the index to the front, so that a cut file still opens")
+        pytest.skip("no ffmpeg, which moves the index to the front: sudo apt install ffmpeg")
     whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-i", demo_video, "-c", "copy", "-movflags", "+faststart", whole], check=True
@@ -79,7 +79,7 @@ def test_stray_bytes_after_a_whole_video_are_no_harm(demo_video: Path, tmp_path:
 
 def test_a_trimmed_video_is_whole(demo_video: Path, tmp_path: Path) -> None:
     if not shutil.which("ffmpeg"):
-        pytest.skip("ffmpeg is not installed: it trims")
+        pytest.skip("no ffmpeg, which trims: sudo apt install ffmpeg")
     trimmed = tmp_path / "12:30.mp4"
     command = ["ffmpeg", "-v", "error", "-ss", "1.3", "-i", str(demo_video), "-t", "1", "-c", "copy", f"file:{trimmed}"]
     subprocess.run(command, check=True)
@@ -168,7 +168,7 @@ class StreamServer:
 @pytest.fixture
 def server(demo_video: Path) -> Iterator[StreamServer]:
     if not shutil.which("ffmpeg"):
-        pytest.skip("ffmpeg is not installed: it serves the stream")
+        pytest.skip("no ffmpeg, which serves the stream: sudo apt install ffmpeg")
     server = StreamServer(demo_video)
     yield server
     server.kill()

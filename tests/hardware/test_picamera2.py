@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     if not (root / "root/udmabuf.so").is_file():
         pytest.skip("FER_PICAMERA2 is not set to a root that picamera2_virtual/prepare.sh made")
     if os.getuid() != 0:
-        pytest.skip("chroot wants root")
+        pytest.skip("chroot wants root: run the tests as root")
     wheels = tmp_path_factory.mktemp("wheel")
     pip: list[str | Path] = [sys.executable, "-m", "pip"]
     build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, HERE.parents[1]]

@@ -17,16 +17,16 @@ PACKAGES = "systemd,systemd-sysv,dbus,procps,udev,kmod,ca-certificates,python3"
 def prepare_root(folder: Path) -> Path:
     """Copy the bare Debian root that FER_SYSTEMD_ROOT names, or make one; skip where neither can be had."""
     if os.geteuid() != 0:
-        pytest.skip("not root: systemd cannot be booted in a container")
+        pytest.skip("systemd cannot be booted in a container: run the tests as root")
     if not shutil.which("systemd-nspawn"):
-        pytest.skip("systemd-nspawn is not there (apt install systemd-container)")
+        pytest.skip("no systemd-nspawn: sudo apt install systemd-container")
     root = folder / "root"
     given = os.environ.get("FER_SYSTEMD_ROOT")
     if given:
         subprocess.run(["cp", "-a", given, root], check=True)
         return root
     if not shutil.which("debootstrap"):
-        pytest.skip("debootstrap is not there, and FER_SYSTEMD_ROOT names no bare Debian root")
+        pytest.skip("no debootstrap: sudo apt install debootstrap, or let FER_SYSTEMD_ROOT name a bare Debian root")
     command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:

@@ -17,7 +17,7 @@ TEMPLATE = FOLDER / "fer-edge@.service"
 
 def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
     if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd-analyze is not there")
+        pytest.skip("no systemd-analyze: sudo apt install systemd")
     return subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
@@ -70,7 +70,7 @@ def test_the_configuration_that_is_installed_is_a_good_one() -> None:
 
 def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
     if not shutil.which("setpriv") or not shutil.which("apt-get"):
-        pytest.skip("setpriv or apt-get is not there")
+        pytest.skip("no setpriv or no apt-get: sudo apt install util-linux, on Debian")
     script = Path(shutil.copytree(FOLDER, tmp_path / "systemd")) / "install.sh"
     let_others_in(tmp_path)
     user = (
@@ -100,7 +100,7 @@ def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
 
 def test_extras_are_added_to_those_of_before(tmp_path: Path) -> None:
     if not shutil.which("apt-get"):
-        pytest.skip("apt-get is not there")
+        pytest.skip("no apt-get: the script is for Debian and Raspberry Pi OS")
     script, prefix = tmp_path / "systemd" / "install.sh", tmp_path / "opt"
     shutil.copytree(FOLDER, tmp_path / "systemd")
     script.write_text(script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}"))
@@ -115,7 +115,7 @@ def test_extras_are_added_to_those_of_before(tmp_path: Path) -> None:
 
 def test_the_unit_of_a_version_that_did_not_keep_it_is_kept_to_go_back_to(tmp_path: Path) -> None:
     if not shutil.which("apt-get"):
-        pytest.skip("apt-get is not there")
+        pytest.skip("no apt-get: the script is for Debian and Raspberry Pi OS")
     script, prefix, unit = tmp_path / "systemd" / "install.sh", tmp_path / "opt", tmp_path / UNIT.name
     shutil.copytree(FOLDER, tmp_path / "systemd")
     text = script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}")

@@ -33,7 +33,7 @@ def float_model(bundle_dir: Path) -> Path:
     """The shipped float model; a device does without it."""
     path = bundle_dir / "model.keras"
     if not path.is_file():
-        pytest.skip("the bundle here has no model.keras")
+        pytest.skip("the bundle here has no model.keras: run the tests from a clone")
     return path
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Run
 
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="no PyTorch: pip install torch")
 
 ON_TORCH = os.environ | {"KERAS_BACKEND": "torch"}
 
