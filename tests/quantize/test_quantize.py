@@ -3,18 +3,17 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
+from tests import warm
 from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
-from fer_edge.model.bundle import Accuracy, Calibration, load_bundle, sha256, verify_files
+from fer_edge.model.bundle import Accuracy, Calibration, find_bundle, load_bundle, sha256, verify_files
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
 from fer_quantize.check import Comparison, Cost, Measurement
@@ -25,41 +24,28 @@ from fer_train.data.datasets import Split, load_dataset
 
 @pytest.fixture(scope="module")
 def trained(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model that knows the composite faces."""
+    """A folder with a model that knows the composite faces: the small one that ships, trained on them."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    subprocess.run(
-        [
-            *(Path(sys.executable).with_name("fer-train"), "fit", "--labels", "ferplus7", "--epochs", "8"),
-            *("--learning-rate", "0.02", "--batch-size", "32", "--data", tiny_data, "--out", out),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=600,
-    )
-    return out
+    start = ("--init", find_bundle("ferplus7-tiny") / "model.keras", "--architecture", "edge-tiny")
+    options = ("--labels", "ferplus7", "--epochs", 2, "--learning-rate", 0.01, "--batch-size", 32)
+    return finished("fer-train", "fit", *start, *options, "--data", tiny_data, "--out", out)
 
 
 @pytest.fixture(scope="module")
 def bundle(trained: Path, tiny_data: Path) -> Path:
-    out = trained.parent / "tiny"
-    subprocess.run(
-        [Path(sys.executable).with_name("fer-quantize"), trained / "model.keras", "--data", tiny_data, "--out", out],
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    return out
+    return finished("fer-quantize", trained / "model.keras", "--data", tiny_data, "--out", trained.parent / "tiny")
 
 
-def run_python(script: str) -> bytes:
-    """Run a script in a process of its own, since TensorFlow is slow to load and never lets go."""
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=environment).stdout
+def finished(name: str, *arguments: object) -> Path:
+    """Run a command that must succeed, and return the folder that it has made: its last argument."""
+    done = warm.run(name, [*map(str, arguments)], timeout=600)
+    assert done.returncode == 0, done.stderr
+    return Path(str(arguments[-1]))
 
 
 def damage(bundle: Path, copy: Path, data: Path, bits: int) -> Path:
     """Copy a bundle, with its int8 model made from the trained weights rounded to few bits."""
-    content = run_python(f"""
+    content = warm.run_script(f"""
 import sys
 import numpy as np
 from pathlib import Path
@@ -134,7 +120,7 @@ def test_a_model_is_calibrated_where_there_are_faces_enough(
     calibration = load_bundle(out).manifest.calibration
     assert calibration
     assert calibration.images == 280
-    run_python(f"""
+    warm.run_script(f"""
 import numpy as np
 from pathlib import Path
 from fer_train.data.datasets import Split, load_dataset
@@ -216,7 +202,7 @@ def test_the_layer_report_finds_the_layer_and_16_bits_there_fix_it(
 ) -> None:
     """Four channels a hundred times larger than the rest change nothing in float, and ruin int8."""
     model = tmp_path / "model.keras"
-    names = run_python(OUTLIER.format(source=str(bundle_dir / "model.keras"), target=str(model))).decode().split()
+    names = warm.run_script(OUTLIER.format(source=str(bundle_dir / "model.keras"), target=str(model))).decode().split()
     shutil.copy(bundle_dir / "model.json", tmp_path)
     options = (model, "--data", tiny_data)
     report = command("fer-quantize", *options, "--layers", timeout=300, env=os.environ | {"COLUMNS": "200"})
@@ -250,7 +236,7 @@ def test_an_h5_model_gives_a_bundle_that_can_be_checked(
     command: Run, trained: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     source, target = str(trained / "model.keras"), str(tmp_path / "model.h5")
-    run_python(f"import keras; keras.saving.load_model({source!r}, compile=False).save({target!r})")
+    warm.run_script(f"import keras; keras.saving.load_model({source!r}, compile=False).save({target!r})")
     options = ("--data", tiny_data, "--labels", "ferplus7", "--check", "--max-drop", 3, "--max-class-drop", 100)
     done = command("fer-quantize", target, *options, "--out", tmp_path / "bundle", timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -308,7 +294,7 @@ json.dump([predict(model, faces).tolist(), np.array(answers).tolist()], sys.stdo
 
 def test_an_operation_without_an_int8_kernel_fails_by_name(command: Run, trained: Path, tiny_data: Path) -> None:
     path = trained / "odd.keras"
-    run_python(f"""
+    warm.run_script(f"""
 import keras
 inputs = keras.Input((48, 48, 1))
 x = keras.layers.Conv2D(4, 3, strides=4)(inputs)

@@ -2,15 +2,13 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from tests import warm
 from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
@@ -18,14 +16,6 @@ from fer_edge.labels import FER2013
 from fer_train.data.corruptions import CORRUPTIONS, Corruption
 
 FACES = np.array(list(load_composites().values()))
-
-
-def run_keras(script: str) -> str:
-    """Run a script in a process of its own, since Keras is slow to load and never lets go."""
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(
-        [sys.executable, "-c", f"import keras\n{script}"], check=True, capture_output=True, text=True, env=environment
-    ).stdout
 
 
 @pytest.fixture
@@ -143,7 +133,8 @@ def test_what_cannot_be_judged_is_one_line(
 
 
 def test_models_that_do_not_fit_are_refused(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    run_keras(f"""
+    warm.run_script(f"""
+import keras
 def save(name, size, activation):
     inputs = keras.Input((size, size, 1))
     outputs = keras.layers.Dense(7, activation=activation)(keras.layers.GlobalAveragePooling2D()(inputs))
@@ -171,7 +162,8 @@ def test_exported_files_predict_the_same(command: Run, float_model: Path, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in out.iterdir()} == {"architecture.json", "model.h5", "model.weights.h5"}
     np.save(tmp_path / "faces.npy", FACES)
-    differences = run_keras(f"""
+    differences = warm.run_script(f"""
+import keras
 import numpy as np
 from pathlib import Path
 out = Path({str(out)!r})

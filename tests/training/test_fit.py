@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from tests import warm
 from tests.conftest import Run, wait_until
 
 from fer_edge.assets.composites import load_composites
@@ -30,7 +31,7 @@ def begun(out: Path, epochs: int, *options: object) -> None:
     environment = {**os.environ, "TMPDIR": str(out.parent)}  # TensorFlow leaves files there when it is killed
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         checkpoint = out / "unfinished" / f"epoch-{epochs:04d}.weights.h5"
-        wait_until(lambda: checkpoint.is_file() or process.poll() is not None)
+        wait_until(lambda: checkpoint.is_file() or process.poll() is not None, seconds=300)
         assert process.poll() is None
         process.kill()
     assert not (out / "model.keras").exists()
@@ -170,8 +171,8 @@ start, *runs = (keras.saving.load_model(path).trainable_weights for path in {[st
 for run in runs:
     print(max(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in zip(start, run, strict=True)))
 """
-    checked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    free, clipped = map(float, checked.stdout.split())
+    checked = warm.run_script(script).decode()
+    free, clipped = map(float, checked.split())
     assert clipped < 1e-5
     assert free > 1e-3
 
@@ -192,8 +193,8 @@ pairs = zip(one.layers[:-1], other.layers[:-1], strict=True)
 print(all(np.array_equal(a, b) for x, y in pairs for a, b in zip(x.get_weights(), y.get_weights(), strict=True)))
 print(other.output_shape[-1])
 """
-    checked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert checked.stdout.split() == ["True", "8"]
+    checked = warm.run_script(script).decode()
+    assert checked.split() == ["True", "8"]
     for options, telling in (
         (("--freeze", "stage9*"), "no such layer"),
         (

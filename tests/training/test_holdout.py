@@ -2,12 +2,11 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import warm
 from tests.conftest import Run
 
 from fer_edge.errors import DataError
@@ -89,6 +88,6 @@ from fer_quantize.inputs import open_origin
 origin = open_origin(Path({str(out / "model.keras")!r}), Path({str(tiny_data)!r}), None, 50, 0)
 print(origin.fresh.fingerprint, *origin.representative.rows)
 """
-    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    printed = warm.run_script(script).decode().split()
     assert printed[0] == held.fingerprint
     assert {int(row) for row in printed[1:]} <= set(rest.rows.tolist())

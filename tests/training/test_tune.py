@@ -40,7 +40,7 @@ def begin(arguments: list[str], trial: Path) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "TMPDIR": str(trial.parent.parent)},  # TensorFlow leaves files there when it is killed
     )
-    wait_until(lambda: (trial / "unfinished").is_dir() or process.poll() is not None)
+    wait_until(lambda: (trial / "unfinished").is_dir() or process.poll() is not None, seconds=300)
     assert process.poll() is None
     return process
 
