@@ -91,7 +91,7 @@ def test_they_see_the_faces_as_the_student_does(faces: LabelledFaces) -> None:
 
 
 def test_a_student_is_taught_batch_by_batch(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "edge-tiny", "--labels", "ferplus7")
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small", "--labels", "ferplus7")
     taught, student = tmp_path / "teacher", tmp_path / "student"
     done = command("fer-train", "fit", *shared, "--epochs", 1, "--out", taught, timeout=300)
     assert done.returncode == 0, done.stderr

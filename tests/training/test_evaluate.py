@@ -173,8 +173,8 @@ rebuilt.load_weights(out / "model.weights.h5")
 models = [keras.saving.load_model(path, compile=False) for path in ({str(float_model)!r}, out / "model.h5")]
 first, *others = (np.asarray(model.predict(faces, verbose=0)) for model in (*models, rebuilt))
 print(len(others), *(np.abs(first - other).max() for other in others), first.std() > 0.1)
-""").split()
-    assert differences == ["2", "0.0", "0.0", "True"]
+""")
+    assert differences.decode().split() == ["2", "0.0", "0.0", "True"]
     done = command("fer-train", "export", tmp_path / "no.keras", out)
     assert done.returncode == 4
     assert "no.keras: no such file" in done.stderr

@@ -81,7 +81,8 @@ def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: 
 
 
 def test_a_killed_training_goes_on_with_the_same_schedule(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    options = ["--data", tiny_data, "--recipe", "adam-50", "--epochs", 5, "--batch-size", 28]
+    options = ["--data", tiny_data, "--recipe", "adam-50", "--architecture", "edge-tiny"]
+    options += ["--epochs", 5, "--batch-size", 28]
     cosine = ("--set", "schedule=cosine", "--set", "ema=0.9", "--set", "dropout=0", "--precision", "float32")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert command("fer-train", "fit", *options, *cosine, "--out", whole, timeout=300).returncode == 0
@@ -116,7 +117,7 @@ def test_plateaus_and_the_best_epoch_outlive_a_kill(command: Run, tiny_data: Pat
 
 
 def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ("--data", tiny_data, "--recipe", "adam-50", "--epochs", 1)
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small", "--epochs", 1)
     teacher, student, second = tmp_path / "teacher", tmp_path / "student", tmp_path / "second"
     assert command("fer-train", "fit", *shared, "--out", teacher, timeout=300).returncode == 0
     done = command("fer-train", "distill", *shared, "--teacher", teacher, "--out", student, timeout=300)
@@ -144,7 +145,7 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(command: Run, tiny_d
 
 
 def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "edge-tiny")
+    shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small")
     teacher, student = tmp_path / "teacher", tmp_path / "student"
     assert command("fer-train", "fit", *shared, "--epochs", 1, "--out", teacher, timeout=300).returncode == 0
     begun(student, 1, *shared, "--epochs", 3, "--teacher", teacher)
@@ -157,7 +158,7 @@ def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Pa
 
 
 def test_clipped_gradients_move_the_weights_no_further(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ("--data", tiny_data, "--architecture", "edge-tiny", "--epochs", 1, "--set", "weight_decay=0")
+    shared = ("--data", tiny_data, "--architecture", "cnn-small", "--epochs", 1, "--set", "weight_decay=0")
     start = tmp_path / "start"
     assert command("fer-train", "fit", *shared, "--out", start, timeout=300).returncode == 0
     runs = []
@@ -210,7 +211,8 @@ print(other.output_shape[-1])
 
 
 def test_a_training_that_diverges_leaves_no_model(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    options = ("--data", tiny_data, "--recipe", "adam-50", "--set", "optimizer=sgd", "--learning-rate", 1e30)
+    options = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small")
+    options += ("--set", "optimizer=sgd", "--learning-rate", 1e30)
     done = command("fer-train", "fit", *options, "--epochs", 3, "--out", tmp_path / "run", timeout=300)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("after epoch 1. Train again with a lower --learning-rate")
@@ -232,7 +234,8 @@ def test_people_who_disagree_teach_nothing_on_request(command: Run, tiny_data: P
     for index in [index for index, row in enumerate(rows) if row.startswith("Training")][:30]:
         rows[index] = "Training,odd.png,4,3,3,0,0,0,0,0,0,0"
     (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
-    options = ["--data", tmp_path, "--recipe", "adam-50", "--labels", "ferplus7", "--set", "votes=majority"]
+    options = ["--data", tmp_path, "--recipe", "adam-50", "--architecture", "cnn-small"]
+    options += ["--labels", "ferplus7", "--set", "votes=majority"]
     out = tmp_path / "run"
     begun(out, 1, *options)
     record = json.loads((out / "unfinished" / "record.json").read_text())

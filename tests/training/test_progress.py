@@ -20,7 +20,7 @@ def test_a_training_with_several_heads_leaves_one_line_per_epoch(tiny_data: Path
         "--recipe",
         "multi-head",
         "--architecture",
-        "edge-tiny",
+        "cnn-small",
         "--epochs",
         "2",
         "--out",

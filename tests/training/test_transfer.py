@@ -20,7 +20,7 @@ from fer_train.training.fit import fit  # noqa: E402
 
 
 def test_a_second_training_starts_with_all_heads_of_the_first(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ["--data", tiny_data, "--recipe", "adam-50", "--architecture", "mini-xception", "--labels", "ferplus7"]
+    shared = ["--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small", "--labels", "ferplus7"]
     shared += ["--set", "also={ferplus8=0.5}", "--epochs", 1]
     first, second = tmp_path / "first", tmp_path / "second"
     done = command("fer-train", "fit", *shared, "--out", first, timeout=300)

@@ -22,7 +22,7 @@ TWO_HEADS = ("--set", "also={ferplus8=0.5}")
 
 
 def options(data: Path, out: Path, *more: object) -> list[str]:
-    quick = ("--recipe", "adam-50", "--set", "epochs=1", "--set", "dropout=0.3")
+    quick = ("--recipe", "adam-50", "--set", "architecture=cnn-small", "--set", "epochs=1", "--set", "dropout=0.3")
     return ["tune", "--data", str(data), "--out", str(out), *quick, *map(str, more)]
 
 
