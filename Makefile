@@ -2,12 +2,13 @@
 # make test   all checks and the tests, but for the slow ones
 # make test-all  all checks and all tests
 # make test-mediapipe  compares our use of MediaPipe's models with the mediapipe package (Python 3.12 or older)
+# make mutants  puts faults into the modules that pyproject.toml names, and says which of them no test notices
 # make clean  remove the environments
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test test-all test-mediapipe lint clean
+.PHONY: run test test-all test-mediapipe mutants lint clean
 
 run: .venv/installed
 	.venv/bin/fer-edge run $(ARGS)
@@ -23,6 +24,14 @@ test-all: lint
 # The mediapipe package conflicts with TensorFlow, so the comparison with it has an environment of its own.
 test-mediapipe: .venv-mediapipe/installed
 	.venv-mediapipe/bin/python -m pytest tests/edge/test_mediapipe.py -k mediapipe_package
+
+# mutmut works on packages below src/, in a copy of the tests beside them.
+mutants: .venv-dev/installed
+	mkdir -p .mutation/src
+	ln -sfn ../../edge/fer_edge ../../training/fer_train ../../quantize/fer_quantize .mutation/src/
+	ln -sfn ../tests ../models ../training ../pyproject.toml .mutation/
+	cd .mutation && ../.venv-dev/bin/mutmut run $(ARGS)
+	cd .mutation && ../.venv-dev/bin/mutmut results
 
 lint: .venv-dev/installed
 	.venv-dev/bin/ruff check .
@@ -46,4 +55,4 @@ lint: .venv-dev/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-mediapipe
+	rm -rf .venv .venv-dev .venv-mediapipe .mutation

@@ -211,8 +211,8 @@ print(other.output_shape[-1])
 
 
 def test_a_training_that_diverges_leaves_no_model(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    options = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small")
-    options += ("--set", "optimizer=sgd", "--learning-rate", 1e30)
+    options = ["--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small"]
+    options += ["--set", "optimizer=sgd", "--learning-rate", 1e30]
     done = command("fer-train", "fit", *options, "--epochs", 3, "--out", tmp_path / "run", timeout=300)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("after epoch 1. Train again with a lower --learning-rate")
