@@ -12,7 +12,7 @@ import pytest
 from tests.camera import LoopbackCamera
 from tests.conftest import Run
 
-from fer_edge.model.bundle import sha256
+from fer_edge.model.bundle import load_bundle, sha256
 
 
 def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
@@ -145,8 +145,16 @@ def test_doctor_fails_for_a_broken_model_and_says_what(command: Run, tmp_path: P
     assert "model.json: missing" in done.stdout
 
 
-def test_models_lists_the_default(command: Run) -> None:
-    assert "ferplus7" in command("fer-edge", "models").stdout
+def test_models_lists_each_that_ships_once_with_its_own_figures(command: Run, bundle_dir: Path) -> None:
+    listed = [[cell.strip() for cell in line.split("│")] for line in command("fer-edge", "models").stdout.splitlines()]
+    rows = {cells[1]: cells[2:] for cells in listed if len(cells) > 5}
+    bundles = {folder.name: load_bundle(folder).manifest for folder in bundle_dir.parent.iterdir() if folder.is_dir()}
+    assert "ferplus7" in rows
+    assert set(rows) == set(bundles)
+    for name, manifest in bundles.items():
+        assert rows[name][0] == str(len(manifest.labels))
+        assert rows[name][1] == f"{manifest.macs / 1e6:.1f}"
+        assert rows[name][3] == f"{manifest.accuracy[0].accuracy_int8:.1%}"
 
 
 def test_models_verify_compares_hashes_and_golden_faces(command: Run, bundle_dir: Path, tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def test_without_processed_frames_the_watchdog_starves(systemd: Listener) -> Non
     time.sleep(4)
     systemd.hears("")
     assert len(systemd.heard) == count
+    assert process.poll() is None, "it waits, it has not ended"
     process.kill()
     process.communicate()
     os.close(reading)

@@ -13,7 +13,10 @@ from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FER2013
+from fer_edge.model.bundle import load_bundle
+from fer_edge.model.classifier import Classifier
 from fer_train.data.corruptions import CORRUPTIONS, Corruption
+from fer_train.data.datasets import load_dataset
 
 FACES = np.array(list(load_composites().values()))
 
@@ -39,7 +42,15 @@ def test_bundle_tflite_and_keras_are_judged_alike(
         scores[kind] = json.loads((tmp_path / kind / "scores.json").read_text())
     assert scores["bundle"] == scores["tflite"]
     assert scores["keras"]["accuracy"] == pytest.approx(scores["bundle"]["accuracy"], abs=0.05)
-    assert scores["keras"]["confusion"] != [[10 if row == column else 0 for column in range(7)] for row in range(7)]
+    faces, read = load_dataset(tiny_data, "validation", "ferplus7"), Classifier(load_bundle(bundle_dir))
+    expected = np.zeros((7, 7), int)
+    for image, true in zip(faces.images, faces.classes, strict=True):
+        expected[true, int(read.probabilities(image).argmax())] += 1
+    assert scores["bundle"]["confusion"] == expected.tolist()
+    assert scores["bundle"]["accuracy"] == pytest.approx(np.trace(expected) / 70, abs=1e-4)
+    keras = np.array(scores["keras"]["confusion"])
+    assert keras.sum(axis=1).tolist() == [10] * 7
+    assert scores["keras"]["accuracy"] == pytest.approx(np.trace(keras) / 70, abs=1e-4)
 
 
 def test_the_table_shows_each_class_and_the_mirrored_reading_apart(
