@@ -259,7 +259,7 @@ def test_check_keeps_back_a_model_that_is_not_the_trained_one(
 
 def test_elu_becomes_int8(tiny_data: Path) -> None:
     """In each of the three ways in which Keras writes it, one with another slope. Answers hardly change."""
-    answers = run_python(f"""
+    answers = warm.run_script(f"""
 import json
 import sys
 from pathlib import Path
@@ -373,7 +373,7 @@ def test_the_shipped_model_damaged_fails_the_gate(
 def test_a_model_that_has_learnt_nothing_does_not_pass(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     """Int8 loses nothing of an untrained net: it is wrong either way."""
     path = tmp_path / "model.keras"
-    run_python(f"""
+    warm.run_script(f"""
 import keras
 from fer_train.architectures import build
 keras.utils.set_random_seed(0)
@@ -391,7 +391,7 @@ def test_the_gate_asks_for_an_accuracy_and_for_no_worse_than_another_bundle(
 ) -> None:
     """A model with its classes moved on by one stands for one that is worse on the same faces."""
     worse = tmp_path / "worse.keras"
-    run_python(f"""
+    warm.run_script(f"""
 import numpy as np
 from pathlib import Path
 from fer_train.keras_models import load_model
