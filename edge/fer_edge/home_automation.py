@@ -1,4 +1,4 @@
-"""What home automation needs, put together: the state over MQTT, and the device in Home Assistant."""
+"""Creates the sinks for home automation: the state over MQTT, and the announcement for Home Assistant."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -> list[Sink]:
-    """The sinks that use the broker's connection beside the one that made it.
+    """Return the further sinks that use the broker's connection.
 
     Args:
-        config: the run's, with a broker.
-        model: the bundle's description.
-        sinks: the run's other sinks.
+        config: the configuration of the run, with a broker.
+        model: the description of the bundle.
+        sinks: the other sinks of the run.
     """
     mqtt = next(sink for sink in sinks if isinstance(sink, Mqtt))
     recorder = next((sink for sink in sinks if isinstance(sink, UsageRecorder)), None)
@@ -57,9 +57,9 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
 
 
 def _part(config: MqttConfig) -> str:
-    """What tells two runs on one machine apart: the service's instance, and a topic that the owner chose.
+    """Return a text that distinguishes the runs of one machine: the service's instance, and a topic the owner chose.
 
-    The topic that is there by default holds the host's name, which may change.
+    The default topic is not used, because it contains the host name, which may change.
     """
     topic = config.topic if "topic" in config.model_fields_set else ""
     return "/".join(part for part in (os.environ.get(INSTANCE_VARIABLE), topic) if part)
@@ -71,7 +71,7 @@ def _default_name() -> str:
 
 
 def _page_address(config: WebConfig) -> str | None:
-    """The live page's address for other machines; None where they cannot reach it."""
+    """Return the live page's address for other machines, or None if they cannot reach it."""
     if config.listen is None or is_loopback(config.address[0]):
         return None
     host, port = config.address

@@ -10,10 +10,10 @@ from keras import ops
 
 
 def with_int8_elu(model: keras.Model) -> keras.Model:
-    """Return the same function without ELU operations; the model itself where it has none.
+    """Return an equal model without ELU operations, or the model itself if it has none.
 
     ELU (Clevert et al., arXiv:1511.07289) is max(x, 0) + alpha (exp(min(x, 0)) - 1). Negation and minimum are written
-    as products and ReLU, since the converter leaves the one in float and gives the other a wrong range.
+    as products and ReLU, since the converter leaves the negation in float and gives the minimum a wrong range.
     """
     if not any(_is_elu(layer) for layer in model.layers):
         return model

@@ -1,4 +1,4 @@
-"""`fer-edge samples`: the pictures that a device keeps for its owner to label."""
+"""`fer-edge samples`: the pictures of faces that a device keeps for its owner to label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FolderOption = Annotated[
 
 @samples.command("list", cls=JsonCommand)
 def list_samples(folder: FolderOption = None, config: ConfigOption = None, json_target: JsonOption = None) -> None:
-    """List the samples with what the model and their owner said of them."""
+    """List the samples with the labels of the model and of the owner."""
     from fer_edge.cli.samples_tables import samples_table
 
     found = open_folder(folder, config)
@@ -57,7 +57,7 @@ def show(
     folder: FolderOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Draw all samples on one sheet, each with the model's label, and the given one below."""
+    """Draw all samples on one sheet, each with the model's label and the owner's label below."""
     from fer_edge.monitoring.contact_sheet import write_sheet
 
     count = write_sheet(open_folder(folder, config), out)
@@ -70,7 +70,7 @@ def review(
     config: ConfigOption = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 8081,
 ) -> None:
-    """Label samples in a browser on this machine. Ends with Ctrl-C, then shows the accuracy."""
+    """Label samples in a browser on this machine. Ctrl-C ends it and shows the accuracy."""
     from fer_edge.errors import MissingExtra
 
     found = open_folder(folder, config)
@@ -84,7 +84,7 @@ def review(
 
 @samples.command("accuracy", cls=JsonCommand)
 def accuracy(folder: FolderOption = None, config: ConfigOption = None, json_target: JsonOption = None) -> None:
-    """Show how often the model is right here, by the labels that were given, beside the model card."""
+    """Show the model's accuracy on the labelled samples beside the accuracy of the model card."""
     found = open_folder(folder, config)
     if json_target is None:
         _print_accuracy(found, config)
@@ -100,7 +100,7 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     folder: FolderOption = None,
     config: ConfigOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Export samples without a label, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also export samples without a label.")] = False,
 ) -> None:
     """Write the labelled faces and samples.csv to a new folder, for fer-train refresh on a workstation."""
     from fer_edge.monitoring.sample_export import export_samples
@@ -114,10 +114,12 @@ def delete(
     names: Annotated[list[str] | None, typer.Argument(metavar="[SAMPLE...]", help="Samples by name.")] = None,
     folder: FolderOption = None,
     config: ConfigOption = None,
-    before: Annotated[str | None, typer.Option(metavar="DATE", help="Those of days before, as 2026-11-27.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, with labels and counts.")] = False,
+    before: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Delete the samples of earlier days, as in 2026-11-27.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all samples with their labels and counts.")] = False,
 ) -> None:
-    """Delete samples: the pictures, and the labels that were given to them."""
+    """Delete samples: the pictures and their labels."""
     from fer_edge.errors import ConfigError
 
     if sum((bool(names), before is not None, everything)) != 1:
@@ -144,7 +146,7 @@ def delete(
 
 
 def open_folder(folder: Path | None, config: Path | None) -> SampleFolder:
-    """The folder given, or the configured one. Raises ConfigError where there is neither, or it is not there."""
+    """Return the given or the configured folder. Raises ConfigError if there is neither, or it does not exist."""
     from fer_edge.errors import ConfigError
     from fer_edge.monitoring.samples import SampleFolder
 

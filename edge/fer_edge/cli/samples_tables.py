@@ -1,4 +1,4 @@
-"""Tables of samples and of what they say of the model."""
+"""Prints tables of samples and of the accuracy that was measured with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def samples_table(folder: SampleFolder, samples: Sequence[Sample], labels: Mapping[str, LabelledSample]) -> None:
-    """Print one row per sample, and how many there are of each label."""
+    """Print one row per sample, and the number of samples of each label."""
     console = output_console()
     table = Table()
     table.add_column("sample", min_width=23)
@@ -42,7 +42,7 @@ def samples_table(folder: SampleFolder, samples: Sequence[Sample], labels: Mappi
 
 
 def accuracy_tables(measured: MeasuredAccuracy, model: str) -> None:
-    """Print accuracy, recall and confusion matrix, beside what the model card says of that model."""
+    """Print accuracy, recall and confusion matrix beside the values of the model card."""
     console = output_console()
     card = _card(measured.model, model)
     first = card.accuracy[0] if card and card.accuracy else None
@@ -82,7 +82,7 @@ def _cells(rate: Rate | None) -> tuple[str, str]:
 
 
 def _card(measured: str, configured: str) -> Manifest | None:
-    """The description of the model that was measured; None where it is not at hand any more."""
+    """Return the description of the measured model, or None if the model is no longer available."""
     for name in (configured, measured.partition("@")[0]):
         with suppress(ModelError):
             manifest = load_bundle(find_bundle(name)).manifest

@@ -1,4 +1,4 @@
-"""`fer-edge service`: what the installed service does, its journal, and whether it could start."""
+"""`fer-edge service`: the state of the installed service, its journal, and a check whether it could start."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from fer_edge.config import RunConfig
     from fer_edge.device.unit import Unit
 
-service = new_app("Show what the installed service does and its journal, or check whether it could start.")
+service = new_app("Show the state and the journal of the installed service, or check whether it could start.")
 
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="The instance fer-edge@NAME. Not given: the service and all instances."),
+    typer.Argument(metavar="NAME", help="The instance fer-edge@NAME. Default: the service and all instances."),
 ]
 
 
 @service.command("status")
 def service_status(name: NameArgument = None) -> None:
-    """Show the state of the service and its instances on one screen. Exit 1 if one does not run."""
+    """Show the state of the service and its instances on one screen. Exit 1 if one is not running."""
     from fer_edge.cli.tables import journal_lines, service_table
     from fer_edge.device.service import last_warnings, may_read_journal, service_state
 
@@ -77,9 +77,9 @@ def service_check(
     ] = None,
     here: Annotated[bool, typer.Option("--here", help="Check only in this process, without the unit.")] = False,
 ) -> None:
-    """Check the configuration, model and outputs as the service would run: as its user, in its sandbox.
+    """Check the configuration, model and outputs with the service's user and sandbox.
 
-    Opens no camera. That needs root; else this process checks. Exit 1 if only a connection is forbidden by the unit.
+    No camera is opened. Without root, the check runs in this process. Exit 1 if the unit forbids only a connection.
     """
     from fer_edge.config import load_config
     from fer_edge.device.unit import can_run_units, sandbox_of, unit_of
@@ -134,7 +134,7 @@ def _check_here(settings: RunConfig) -> None:
 
 
 def _inside(unit: Unit, file: Path | None) -> tuple[list[str], Path | None]:
-    """The check to run in the sandbox, and the file to hand over where it is not the service's own."""
+    """Return the command to run in the sandbox, and the configuration to pass if it is not the service's own."""
     from fer_edge.device.unit import credential_path
 
     command = [sys.executable, "-P", "-m", "fer_edge", "service", "check", "--here"]
@@ -146,7 +146,7 @@ def _inside(unit: Unit, file: Path | None) -> tuple[list[str], Path | None]:
 
 
 def _missing_drop_ins(unit: Unit) -> list[str]:
-    """What the unit forbids; nothing where its configuration cannot be read."""
+    """Return what the unit forbids, or nothing if the configuration cannot be read."""
     from fer_edge.cli.service_check import missing_drop_ins
     from fer_edge.config import load_config
     from fer_edge.device.unit import sandbox_of

@@ -1,4 +1,4 @@
-"""What `fer-edge service check` finds: in this process, and in what the service's sandbox forbids."""
+"""The checks of `fer-edge service check`: what a run needs, and what the service's sandbox forbids."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fer_edge.opencv import require_opencv
 
 
 def check_here(config: RunConfig) -> None:
-    """Open the model and detector, make the outputs, and see whether they can be written. Opens no camera.
+    """Open the model and the detector, and check that the outputs can be written. No camera is opened.
 
     Raises:
-        FerError: something that a run needs cannot be had.
+        FerError: something that a run needs is missing.
     """
     require_opencv()
     from fer_edge.pipeline import Pipeline
@@ -40,7 +40,7 @@ def check_here(config: RunConfig) -> None:
 
 
 def refuse_hidden(config: RunConfig, sandbox: Sandbox) -> None:
-    """Raise ConfigError for a file in a folder that the service does not see."""
+    """Raise ConfigError for a file in a folder that the sandbox hides."""
     inputs = [("source", _source_file(config)), ("model", Path(config.model) if os.sep in config.model else None)]
     inputs += [("detector.model", config.detector.model), ("detector.cascade", config.detector.cascade)]
     inputs += [(f"mqtt.{key}", getattr(config.mqtt, key)) for key in ("cafile", "certificate", "key", "password_file")]
@@ -55,7 +55,7 @@ def refuse_hidden(config: RunConfig, sandbox: Sandbox) -> None:
 
 
 def missing_drop_ins(config: RunConfig, sandbox: Sandbox) -> Iterator[str]:
-    """One line for each connection that the unit forbids, with the drop-in that allows it."""
+    """Yield a line for each connection that the unit forbids, with the drop-in that allows it."""
     hosts = [("mqtt.host", config.mqtt.host)]
     if "://" in config.source:
         hosts.append(("source", urlsplit(config.source).hostname))
@@ -91,7 +91,7 @@ def _outputs(config: RunConfig) -> Iterator[tuple[str, Path]]:
 
 
 def _source_file(config: RunConfig) -> Path | None:
-    """The file or folder that is the source; None where it is a camera or a URL."""
+    """Return the file or folder that is the source, or None for a camera or a URL."""
     name = config.source
     is_camera = name.partition(":")[0] in NAMED_SOURCES or name.isdecimal() or name.startswith("/dev/")
     return None if is_camera or "://" in name else Path(name)

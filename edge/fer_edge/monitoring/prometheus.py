@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, by prometheus-client: scraped over HTTP, or written to a file for node_exporter."""
+"""Provides metrics for Prometheus with prometheus-client, over HTTP or in a text file for node_exporter."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from fer_edge.model.bundle import Manifest
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult
 
-# Seconds per stage of a frame: from a fast PC to a slow board.
+# These limits of the histogram, in seconds per stage of a frame, reach from a fast PC to a slow board.
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-# The longest time that one frame stands for.
+# One frame counts for at most so many seconds.
 _LONGEST_FRAME_S = 1.0
-# Seconds between two writes of the text file, and two readings of the temperature.
+# The text file is written, and the temperature read, at intervals of so many seconds.
 _INTERVAL = 10.0
 
 
 class Metrics(Sink):
-    """A sink that counts for Prometheus. Its registry is its own, so that several can live in one process."""
+    """A sink that counts for Prometheus. Each has its own registry, so that one process can have several."""
 
     description = "the metrics"
 
     def __init__(self, model: Manifest, textfile: Path | None = None) -> None:
-        """Prepare.
+        """Create the metrics.
 
         Args:
-            model: names the labels, so that each has a series from the start.
-            textfile: is written every ten seconds, for node_exporter's textfile collector.
+            model: the description of the model; each of its labels has a series from the start.
+            textfile: a file for node_exporter's textfile collector, written every ten seconds.
 
         Raises:
             MissingExtra: prometheus-client is not installed.
@@ -71,11 +71,11 @@ class Metrics(Sink):
         self._refreshed_at = -_INTERVAL
 
     def watch(self, outputs: Sequence[Sink]) -> None:
-        """Tell of these outputs whether they work."""
+        """Report whether these outputs work."""
         self.outputs = outputs
 
     def emit(self, result: FrameResult) -> None:
-        """Count one frame. Raises OSError where the text file cannot be written."""
+        """Count one frame. Raises OSError if the text file cannot be written."""
         frame = result.frame
         for stage, spent in result.timings_ms.items():
             self._seconds.labels(stage).observe(spent / 1000)
@@ -93,13 +93,13 @@ class Metrics(Sink):
         self._refresh()
 
     def waiting(self, _what: str) -> None:
-        """The camera is lost: there is nobody in view."""
+        """Count that the camera is lost and nobody is in view."""
         self._source_up.set(0)
         self._faces.set(0)
         self._refresh()
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         self._update_slow()
         return bytes(self._client.generate_latest(self.registry))
 

@@ -1,4 +1,4 @@
-"""What the usage record says of today, and whether what is seen has drifted."""
+"""Reads today's values and the drift from the usage record."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from fer_edge.monitoring.store import read_rows
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink
 
-# Seconds between two readings of the record, which gets a row per minute.
+# The record, which gets a row per minute, is read at intervals of so many seconds.
 _INTERVAL = 60.0
 
 
 class Today:
-    """Reads the record of the run now and then, in a thread: a long day takes a moment."""
+    """Reads the record of the run at intervals, in a thread, since a long day takes some time."""
 
     def __init__(self, outputs: Iterable[Sink]) -> None:
-        """Prepare; `outputs` are those of the run, of which one may keep a usage record."""
+        """Prepare. `outputs` are those of the run, one of which may keep a usage record."""
         self._recorder = next((sink for sink in outputs if isinstance(sink, UsageRecorder)), None)
         self._usage: dict[str, Any] | None = None
         self._read_at = -_INTERVAL
 
     def usage(self) -> dict[str, Any] | None:
-        """People and seconds per label since midnight, as of the last minute; None without a record."""
+        """Return people and seconds per label since midnight, up to the last minute; None without a record."""
         now = time.monotonic()
         if self._recorder and now - self._read_at >= _INTERVAL:
             self._read_at = now
@@ -37,7 +37,7 @@ class Today:
         return self._usage
 
     def drift(self) -> dict[str, Any] | None:
-        """State and reason; None without a record."""
+        """Return the state of the drift and its reason; None without a record."""
         if self._recorder is None:
             return None
         report = self._recorder.drift

@@ -1,4 +1,4 @@
-"""What class folders are called elsewhere, and which of our classes that means."""
+"""Maps the names of class folders in other data sets to the classes of FER2013."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fer_edge.terminal import printable
 
 log = logging.getLogger(__name__)
 
-# This file beside the class folders says what their names mean.
+# This file beside the class folders maps their names to classes.
 CLASSES_FILE = "classes.toml"
-# A class that is left out.
+# Folders that are left out get this class.
 LEFT_OUT = ""
 
 _ALIASES = {
@@ -32,7 +32,8 @@ _ALIASES = {
 }
 _MEANINGS = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases) if alias}
 
-# The numbers of known data sets. Each counts only if all of its numbers are there: parts of them mean several things.
+# These are the numbers of known data sets. A set is recognised only if all of its numbers are present, because a part
+# of them is ambiguous.
 _NUMBERED = {
     "FER2013 and ExpW": dict(enumerate(FER2013)),
     # Li et al., 2017, "Reliable crowdsourcing and deep locality-preserving learning", list_patition_label.txt
@@ -43,14 +44,14 @@ _NUMBERED = {
 
 
 def find_classes(names: Iterable[str], root: Path) -> dict[str, str]:
-    """Tell which class each folder means: a name of FER2013's, or LEFT_OUT. What is not our name is said in one line.
+    """Map each folder to a class of FER2013 or to LEFT_OUT, and log a line about names that are not FER2013's.
 
-    `classes.toml` in `root` comes first, then our own names and those that other data sets use, in any case and with a
-    number in front, then the numbers of FER2013, RAF-DB (1 to 7) and AffectNet (0 to 7).
+    `classes.toml` in `root` comes first, then FER2013's names and those of other data sets, in upper or lower case and
+    with or without a number in front, then the numbers of FER2013, RAF-DB (1 to 7) and AffectNet (0 to 7).
 
     Args:
-        names: of all class folders of a data set.
-        root: its folder.
+        names: the names of all class folders of a data set.
+        root: the folder of the data set.
 
     Raises:
         DataError: a name is not understood. The message names it, and what was expected.
@@ -72,17 +73,17 @@ def find_classes(names: Iterable[str], root: Path) -> dict[str, str]:
 
 
 def may_be_class(name: str) -> bool:
-    """Whether a folder's name means a class, or could, since it is a number."""
+    """Return whether a folder's name is a class or a number, which can stand for a class."""
     return name.isdecimal() or _meaning(name) is not None
 
 
 def has_classes_file(root: Path) -> bool:
-    """Whether a data set says itself what its folders mean."""
+    """Return whether a data set has a file with the meaning of its folders."""
     return (root / CLASSES_FILE).is_file()
 
 
 def _meaning(name: str) -> str | None:
-    """The class that a name means, with or without a number in front, as in 03_fear."""
+    """Return the class of a name, with or without a number in front, as in 03_fear."""
     return _MEANINGS.get(re.sub(r"^\d+[\s._-]*(?=\D)", "", name.lower()))
 
 
@@ -100,7 +101,7 @@ def _numbered(numbers: Mapping[str, int], root: Path) -> dict[str, str]:
 
 
 def _read_classes_file(root: Path) -> dict[str, str]:
-    """The folders that the file names, in lower case, with their classes; nothing without such a file."""
+    """Return the folders in the file, in lower case, with their classes; nothing without such a file."""
     path = root / CLASSES_FILE
     if not path.is_file():
         return {}
@@ -122,7 +123,7 @@ def _as_key(name: str) -> str:
 
 @cache
 def _say(root: Path, renamed: tuple[tuple[str, str], ...]) -> None:
-    """Say once how names were understood."""
+    """Log once how names were understood."""
     if renamed:
         pairs = ", ".join(f"{name} = {found or 'left out'}" for name, found in renamed)
         log.info("%s: class folders are read as %s", root, pairs)
