@@ -2,13 +2,14 @@
 # make test   all checks and the tests, but for the slow ones
 # make test-all  all checks and all tests
 # make test-mediapipe  compares our use of MediaPipe's models with the mediapipe package (Python 3.12 or older)
+# make coverage  runs the tests of the runtime and says which of its lines and branches they reach, in all processes
 # make mutants  puts faults into the modules that pyproject.toml names, and says which of them no test notices
 # make clean  remove the environments
 
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test test-all test-mediapipe mutants lint clean
+.PHONY: run test test-all test-mediapipe coverage mutants lint clean
 
 run: .venv/installed
 	.venv/bin/fer-edge run $(ARGS)
@@ -24,6 +25,9 @@ test-all: lint
 # The mediapipe package conflicts with TensorFlow, so the comparison with it has an environment of its own.
 test-mediapipe: .venv-mediapipe/installed
 	.venv-mediapipe/bin/python -m pytest tests/edge/test_mediapipe.py -k mediapipe_package
+
+coverage: .venv-dev/installed
+	$(PYTEST) tests/edge --cov --cov-report=term $(ARGS)
 
 # mutmut works on packages below src/, in a copy of the tests beside them.
 mutants: .venv-dev/installed

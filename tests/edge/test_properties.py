@@ -23,8 +23,7 @@ from fer_edge.sinks.rotating_file import RotatingFile
 from fer_edge.tracking.assignment import assign
 from fer_edge.tracking.smoothing import Smoother
 
-settings.register_profile("here", deadline=None, derandomize=True, database=None, max_examples=60)
-settings.load_profile("here")
+quick = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 
 places = st.floats(-500, 500)
 sides = st.floats(1, 400)
@@ -38,6 +37,7 @@ def centre(box: FaceBox) -> tuple[float, float]:
 # Boxes
 
 
+@quick
 @given(boxes, boxes)
 def test_overlaps_are_the_same_either_way_and_between_0_and_1(a: FaceBox, b: FaceBox) -> None:
     assert iou(a, b) == pytest.approx(iou(b, a))
@@ -47,6 +47,7 @@ def test_overlaps_are_the_same_either_way_and_between_0_and_1(a: FaceBox, b: Fac
     assert iou(a, a) == pytest.approx(1)
 
 
+@quick
 @given(boxes, boxes, places, places, st.floats(0.1, 10))
 def test_overlaps_depend_on_neither_place_nor_scale(a: FaceBox, b: FaceBox, dx: float, dy: float, by: float) -> None:
     def moved(box: FaceBox) -> FaceBox:
@@ -56,6 +57,7 @@ def test_overlaps_depend_on_neither_place_nor_scale(a: FaceBox, b: FaceBox, dx: 
     assert overlap(moved(a), moved(b)) == pytest.approx(overlap(a, b), abs=1e-6)
 
 
+@quick
 @given(boxes, st.integers(1, 640), st.integers(1, 480))
 def test_a_clipped_box_is_what_the_frame_and_the_box_share(box: FaceBox, width: int, height: int) -> None:
     clipped, frame = clip(box, width, height), FaceBox(0, 0, width, height)
@@ -70,6 +72,7 @@ def test_a_clipped_box_is_what_the_frame_and_the_box_share(box: FaceBox, width: 
     assert (clipped.score, clipped.roll) == (box.score, box.roll)
 
 
+@quick
 @given(boxes, st.floats(0.1, 5))
 def test_a_box_keeps_its_centre_when_it_is_scaled_or_made_square(box: FaceBox, factor: float) -> None:
     for made in (square(box), expand(box, factor)):
@@ -81,6 +84,7 @@ def test_a_box_keeps_its_centre_when_it_is_scaled_or_made_square(box: FaceBox, f
     assert expand(expand(box, factor), 1 / factor).width == pytest.approx(box.width)
 
 
+@quick
 @given(boxes, boxes, st.floats(-2, 2), st.floats(-2, 2))
 def test_a_moved_box_keeps_its_size(a: FaceBox, b: FaceBox, dx: float, dy: float) -> None:
     moved = shift(a, dx, dy)
@@ -92,6 +96,7 @@ def test_a_moved_box_keeps_its_size(a: FaceBox, b: FaceBox, dx: float, dy: float
         assert (made.width, made.height) == (size.width, size.height)
 
 
+@quick
 @given(st.lists(boxes, max_size=8), st.floats(0.1, 0.9))
 def test_distinct_boxes_overlap_little_and_none_is_lost_without_a_rival(
     found: list[FaceBox], most_shared: float
@@ -114,6 +119,7 @@ tables = st.integers(1, 7).flatmap(
 )
 
 
+@quick
 @given(tables)
 def test_pairs_gain_as_much_as_scipys(gains: list[list[float]]) -> None:
     table, pairs = np.array(gains), assign(gains)
@@ -140,6 +146,7 @@ def shown(smoother: Smoother, reading: np.ndarray, at: float) -> Prediction:
     return smoother.update([track], {1: prediction(reading)}, at)[0].smoothed
 
 
+@quick
 @given(readings, st.integers(0, 3), st.floats(0.05, 3), st.floats(0, 0.5), st.sampled_from([5, 12, 30]))
 def test_a_step_always_gets_through(
     before: np.ndarray,
@@ -162,6 +169,7 @@ def test_a_step_always_gets_through(
     assert changes <= 3, "a step is no flicker: uncertain and one other label may lie between"
 
 
+@quick
 @given(st.lists(st.tuples(readings, st.floats(0.01, 0.5)), min_size=1, max_size=12), st.floats(0.1, 50))
 def test_steadying_knows_no_unit_of_time(
     frames: list[tuple[np.ndarray, float]],
@@ -180,6 +188,7 @@ def test_steadying_knows_no_unit_of_time(
         assert np.allclose(one.probabilities, other.probabilities, atol=1e-4)
 
 
+@quick
 @given(st.lists(st.tuples(readings, st.floats(0, 0.5)), min_size=1, max_size=12))
 def test_smoothed_probabilities_lie_between_the_raw_ones_and_sum_to_one(
     frames: list[tuple[np.ndarray, float]],
@@ -203,6 +212,7 @@ def test_smoothed_probabilities_lie_between_the_raw_ones_and_sum_to_one(
 # Crops
 
 
+@quick
 @given(st.integers(20, 100), st.integers(20, 80), st.integers(10, 90), st.integers(0, 30), st.integers(0, 30))
 def test_the_crop_of_a_shifted_frame_is_the_shifted_crop(x: int, y: int, side: int, dx: int, dy: int) -> None:
     room = np.random.default_rng(0).integers(0, 256, (330, 330), np.uint8)
@@ -213,6 +223,7 @@ def test_the_crop_of_a_shifted_frame_is_the_shifted_crop(x: int, y: int, side: i
     assert np.array_equal(crop_face(frame, box, crop_calibration), there)
 
 
+@quick
 @given(boxes, st.floats(-180, 180))
 def test_a_crop_is_a_square_of_the_models_size_whatever_the_box(box: FaceBox, roll: float) -> None:
     frame = np.random.default_rng(0).integers(60, 90, (120, 160, 3), np.uint8)
@@ -238,6 +249,7 @@ configurations = st.fixed_dictionaries(
 )
 
 
+@quick
 @given(configurations)
 def test_a_configuration_that_is_written_is_read_back_the_same(values: dict[str, object]) -> None:
     with TemporaryDirectory() as folder:
@@ -264,7 +276,7 @@ faces = st.lists(
 )
 
 
-@settings(max_examples=20)
+@settings(quick, max_examples=20)
 @given(st.lists(st.tuples(faces, st.text(max_size=20)), min_size=1, max_size=4))
 def test_every_line_parses_whatever_the_labels_and_names(frames: list[tuple[list[TrackedFace], str]]) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
@@ -304,6 +316,7 @@ def in_order(log: Path) -> list[Path]:
     return [*rotated, *([log] if log.exists() else [])]
 
 
+@quick
 @given(st.lists(steps, max_size=30), st.sampled_from([150, 500, 1500]), st.sampled_from([0, 30]))
 def test_a_log_loses_nothing_whatever_happens_to_it(steps: list[object], most_bytes: int, hours: int) -> None:
     """The lines of the rotated files and the present one, oldest first, are those that were written, each once."""
