@@ -5,17 +5,17 @@
 #     sudo systemd/install.sh --rollback
 #     sudo systemd/install.sh --uninstall [--instance NAME]
 #
-# Run it again to upgrade. The new version goes beside the old one and takes its place only when it can read the
-# configurations in /etc/fer-edge, which are never changed, and open the model; else the old one goes on. If a service
-# does not get ready with the new version, the old one is put back.
+# Run it again to upgrade. The new version is installed beside the old one. It replaces the old one only if it can read
+# the configurations in /etc/fer-edge, which are never changed, and open the model. If a service is not ready with the
+# new version within three minutes, the old one is restored.
 # --instance NAME adds fer-edge@NAME for another camera, with /etc/fer-edge/NAME.toml.
 # --allow-network lets the service reach other machines: a network camera, an MQTT broker (examples/network.conf).
-# --extras adds packages; mqtt comes without asking, and an upgrade keeps those of before.
-# --wheelhouse DIR installs without a network from what wheelhouse.sh put there.
-# --no-fetch leaves MediaPipe's models (2 MB, for --detector mediapipe) out.
-# --rollback puts the version of before the last upgrade back.
-# --uninstall keeps the configuration and what was recorded; with --instance it takes that instance alone.
-# --dry-run, with any of these, prints what would be done.
+# --extras adds optional packages. mqtt is always included, and an upgrade keeps the earlier ones.
+# --wheelhouse DIR installs without a network, from a folder that wheelhouse.sh filled.
+# --no-fetch omits MediaPipe's models (2 MB, for --detector mediapipe).
+# --rollback restores the version before the last upgrade.
+# --uninstall keeps the configuration and the recorded data; with --instance it removes only that instance.
+# --dry-run, with any of these, prints the steps without taking them.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
