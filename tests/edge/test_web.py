@@ -129,21 +129,6 @@ def test_events_come_with_each_change(page: httpx.Client) -> None:
     assert len(labels) < 40, "once per change, not per frame"
 
 
-def test_metrics_have_standard_names_and_count_on(page: httpx.Client) -> None:
-    def count(name: str) -> float:
-        found = re.search(rf"^{re.escape(name)} (\S+)$", page.get("/metrics").text, re.MULTILINE)
-        assert found, name
-        return float(found[1])
-
-    before = count('fer_edge_frames_total{result="processed"}')
-    wait_until(lambda: count('fer_edge_frames_total{result="processed"}') > before)
-    assert count("fer_edge_source_up") == 1
-    assert count("fer_edge_faces") in {0, 1}
-    assert count('fer_edge_frame_seconds_count{stage="classify"}') >= before
-    assert count('fer_edge_face_seconds_total{label="contempt"}') if "contempt" in page.get("/metrics").text else True
-    assert 'sink="' in page.get("/metrics").text
-
-
 def test_nothing_is_shown_before_the_login(locked: httpx.Client) -> None:
     for path in ("/api/state", "/api/events", "/snapshot.jpg", "/stream.mjpg", "/app.js", "/openapi.json"):
         assert locked.get(path).status_code == 401, path
@@ -216,10 +201,3 @@ def test_the_password_command_prints_a_hash_alone(command: Run, tmp_path: Path) 
     assert gate.check_password(PASSWORD)
     assert not gate.check_password(PASSWORD + " ")
     assert command("fer-edge", "web", "password", "--password", "short", cwd=tmp_path).returncode == 2
-
-
-def test_metrics_go_to_a_text_file_without_a_port(command: Run, tmp_path: Path) -> None:
-    config, text = tmp_path / "config.toml", tmp_path / "fer.prom"
-    config.write_text(f'[prometheus]\ntextfile = "{text}"\n')
-    assert command("fer-edge", "run", "demo", "--config", config, "--max-frames", 5, cwd=tmp_path).returncode == 0
-    assert 'fer_edge_frames_total{result="processed"} 1.0' in text.read_text()

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from fer_edge import __version__
 from fer_edge.device.thermal import read_heat
 from fer_edge.errors import MissingExtra
+from fer_edge.labels import UNCERTAIN
 from fer_edge.model.bundle import Manifest
+from fer_edge.monitoring.drift import State
+from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult
 
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
 # These limits of the histogram, in seconds per stage of a frame, reach from a fast PC to a slow board.
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_BUCKET_NAMES = (*map(str, _BUCKETS), "+Inf")
 # One frame counts for at most so many seconds.
 _LONGEST_FRAME_S = 1.0
-# The text file is written, and the temperature read, at intervals of so many seconds.
+# The text file is written at intervals of so many seconds.
 _INTERVAL = 10.0
 
 
 class Metrics(Sink):
-    """A sink that counts for Prometheus. Each has its own registry, so that one process can have several."""
+    """A sink that counts for Prometheus. Each has its own registry, so that one process can have several.
+
+    Frames are counted in plain numbers, and turned into metrics when these are asked for: prometheus-client's own
+    counters take locks, several per frame.
+    """
 
     description = "the metrics"
 
@@ -41,34 +57,26 @@ class Metrics(Sink):
         except ImportError as error:
             raise MissingExtra("prometheus-client, for metrics,", "web") from error
         self._client = prometheus_client
-        self.registry = registry = prometheus_client.CollectorRegistry()
+        self.registry = prometheus_client.CollectorRegistry()
         self.outputs: Sequence[Sink] = ()
         self._textfile = textfile
-        info = prometheus_client.Info("fer_edge_build", "Versions of program and model.", registry=registry)
-        info.info({"version": __version__, "model": model.name, "model_version": model.version})
-        self._seconds = prometheus_client.Histogram(
-            "fer_edge_frame_seconds", "Time per stage of a frame.", ["stage"], buckets=_BUCKETS, registry=registry
-        )
-        self._frames = prometheus_client.Counter(
-            "fer_edge_frames", "Frames by result: processed or dropped.", ["result"], registry=registry
-        )
-        self._faces = prometheus_client.Gauge("fer_edge_faces", "Faces in view.", registry=registry)
-        self._face_seconds = prometheus_client.Counter(
-            "fer_edge_face_seconds", "Seconds for which each label was shown.", ["label"], registry=registry
-        )
-        for label in (*model.labels, "uncertain"):
-            self._face_seconds.labels(label)
-        self._source_up = prometheus_client.Gauge(
-            "fer_edge_source_up", "1 while the source delivers frames.", registry=registry
-        )
-        self._sink_up = prometheus_client.Gauge(
-            "fer_edge_sink_up", "1 while the output works.", ["sink"], registry=registry
-        )
-        self._celsius = prometheus_client.Gauge(
-            "fer_edge_temperature_celsius", "The board's temperature; missing if unknown.", registry=registry
-        )
+        self._build = {"version": __version__, "model": model.name, "model_version": model.version}
+        self._stages: dict[str, _Histogram] = defaultdict(_Histogram)
+        self._processed = self._dropped = self._faces = 0
+        self._face_seconds = dict.fromkeys((*model.labels, UNCERTAIN), 0.0)
+        self._source_up = False
         self._last: tuple[int, float] | None = None
-        self._refreshed_at = -_INTERVAL
+        self._written_at = float("-inf")
+        self.registry.register(self)
+        # Memory, processor time, start time. With a prefix, since node_exporter has its own beside the text file's.
+        prometheus_client.ProcessCollector(namespace="fer_edge", registry=self.registry)
+
+    def __exit__(self, *_: object) -> None:
+        """Let the text file tell that nothing is seen any more."""
+        self._source_up, self._faces = False, 0
+        self._written_at = float("-inf")
+        with suppress(OSError):  # said while it ran
+            self._write()
 
     def watch(self, outputs: Sequence[Sink]) -> None:
         """Report whether these outputs work."""
@@ -78,29 +86,28 @@ class Metrics(Sink):
         """Count one frame. Raises OSError if the text file cannot be written."""
         frame = result.frame
         for stage, spent in result.timings_ms.items():
-            self._seconds.labels(stage).observe(spent / 1000)
+            self._stages[stage].observe(spent / 1000)
         elapsed = 0.0
         if self._last is not None:
             elapsed = min(max(frame.captured_at - self._last[1], 0.0), _LONGEST_FRAME_S)
             if frame.live:
-                self._frames.labels("dropped").inc(max(frame.index - self._last[0] - 1, 0))
+                self._dropped += max(frame.index - self._last[0] - 1, 0)
         self._last = (frame.index, frame.captured_at)
-        self._frames.labels("processed").inc()
-        self._faces.set(len(result.visible_faces))
-        for face in result.visible_faces:
-            self._face_seconds.labels(face.label).inc(elapsed)
-        self._source_up.set(1)
-        self._refresh()
+        self._processed += 1
+        faces = result.visible_faces
+        self._faces = len(faces)
+        for face in faces:
+            self._face_seconds[face.label] += elapsed
+        self._source_up = True
+        self._write()
 
     def waiting(self, _what: str) -> None:
         """Count that the camera is lost and nobody is in view."""
-        self._source_up.set(0)
-        self._faces.set(0)
-        self._refresh()
+        self._source_up, self._faces = False, 0
+        self._write()
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        self._update_slow()
         return bytes(self._client.generate_latest(self.registry))
 
     @property
@@ -108,17 +115,62 @@ class Metrics(Sink):
         """The media type of `text`."""
         return str(self._client.CONTENT_TYPE_LATEST)
 
-    def _refresh(self) -> None:
-        now = time.monotonic()
-        if self._textfile is None or now - self._refreshed_at < _INTERVAL:
-            return
-        self._refreshed_at = now
-        self._update_slow()
-        self._client.write_to_textfile(str(self._textfile), self.registry)
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of now, as prometheus-client asks for them."""
+        from prometheus_client import metrics_core as core  # noqa: PLC0415 - only where metrics are wanted
 
-    def _update_slow(self) -> None:
-        for sink in self.outputs:
-            self._sink_up.labels(sink.description).set(0 if sink.trouble else 1)
+        yield core.InfoMetricFamily("fer_edge_build", "Versions of program and model.", self._build)
+        seconds = core.HistogramMetricFamily("fer_edge_frame_seconds", "Time per stage of a frame.", labels=["stage"])
+        for stage, histogram in tuple(self._stages.items()):
+            seconds.add_metric([stage], histogram.buckets(), histogram.sum)
+        yield seconds
+        frames = core.CounterMetricFamily("fer_edge_frames", "Frames processed or dropped.", labels=["result"])
+        frames.add_metric(["processed"], self._processed)
+        frames.add_metric(["dropped"], self._dropped)
+        yield frames
+        yield core.GaugeMetricFamily("fer_edge_faces", "Faces in view.", self._faces)
+        shown = core.CounterMetricFamily("fer_edge_face_seconds", "Seconds each label was shown.", labels=["label"])
+        for label, value in self._face_seconds.items():
+            shown.add_metric([label], value)
+        yield shown
+        yield core.GaugeMetricFamily("fer_edge_source_up", "1 while the source delivers frames.", int(self._source_up))
+        yield from self._collect_outputs()
         celsius = read_heat().celsius
         if celsius is not None:
-            self._celsius.set(celsius)
+            yield core.GaugeMetricFamily("fer_edge_temperature_celsius", "The board's temperature.", celsius)
+
+    def _collect_outputs(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415
+
+        up = GaugeMetricFamily("fer_edge_sink_up", "1 while the output works.", labels=["sink"])
+        for sink in self.outputs:
+            up.add_metric([sink.description], 0 if sink.trouble else 1)
+        yield up
+        for recorder in (sink for sink in self.outputs if isinstance(sink, UsageRecorder)):
+            drift = GaugeMetricFamily("fer_edge_drift", "1 for the state that the drift is in.", labels=["state"])
+            for state in get_args(State):
+                drift.add_metric([state], int(recorder.drift.state == state))
+            yield drift
+
+    def _write(self) -> None:
+        if self._textfile is None or time.monotonic() - self._written_at < _INTERVAL:
+            return
+        self._written_at = time.monotonic()
+        self._client.write_to_textfile(str(self._textfile), self.registry)
+
+
+class _Histogram:
+    """Seconds in buckets."""
+
+    def __init__(self) -> None:
+        self.sum = 0.0
+        self._counts = [0] * len(_BUCKET_NAMES)
+
+    def observe(self, seconds: float) -> None:
+        """Add one value."""
+        self.sum += seconds
+        self._counts[bisect_left(_BUCKETS, seconds)] += 1
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bounds, and how many values are at most as large."""
+        return list(zip(_BUCKET_NAMES, map(float, accumulate(self._counts)), strict=True))
