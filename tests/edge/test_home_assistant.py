@@ -108,7 +108,7 @@ def test_the_announcement_is_one_that_home_assistant_accepts(broker: Broker, lis
             assert listener.on(where["topic"]), f"{key} would be unavailable for ever"
 
 
-def test_who_comes_late_is_told_and_so_is_who_comes_after_a_kill(broker: Broker) -> None:
+def test_a_late_subscriber_gets_the_announcement_also_after_a_kill(broker: Broker) -> None:
     with running(broker, ON) as process:
         first = Listener(broker.port)
         before = announcement(first)
@@ -143,14 +143,14 @@ def test_entities_that_are_switched_off_are_removed(broker: Broker, listener: Li
     assert Listener(broker.port).on("/config") == []
 
 
-def test_without_being_asked_nothing_is_said_to_home_assistant(broker: Broker, listener: Listener) -> None:
+def test_nothing_is_announced_without_the_section(broker: Broker, listener: Listener) -> None:
     with running(broker, ""):
         wait_until(lambda: listener.latest("/state") is not None)
     assert not [topic for topic, _ in listener.heard if topic.startswith("homeassistant")]
     assert not listener.on("/snapshot")
 
 
-def test_states_change_at_human_pace_and_the_end_leaves_nobody(broker: Broker, listener: Listener) -> None:
+def test_states_are_rate_limited_and_the_end_leaves_no_face(broker: Broker, listener: Listener) -> None:
     with running(broker, ON, mqtt="interval = 2"):
         wait_until(lambda: len({state["expression"] for state in states(listener)}) > 2)
     told = states(listener)[:-1]  # the last tells of the end
@@ -165,9 +165,7 @@ def states(listener: Listener) -> list[dict[str, Any]]:
     return [json.loads(text) for text in listener.on("/state")]
 
 
-def test_home_assistants_start_is_answered_and_neither_garbage_nor_a_deletion_is(
-    broker: Broker, listener: Listener
-) -> None:
+def test_only_a_start_of_home_assistant_is_answered(broker: Broker, listener: Listener) -> None:
     with running(broker, ON) as process:
         message = announcement(listener)
         for garbage in (b"", b"offline", b"\xff\xfe\x00", b"online" * 100_000, b'{"a": [', b"ONLINE"):
@@ -192,18 +190,18 @@ GARBAGE = (b"\xff", b"[]", b"3", b"{}", b'{"components": 3}', b'{"components": {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_in_its_own_name_removes_nothing(garbage: bytes) -> None:
+def test_an_invalid_announcement_removes_nothing(garbage: bytes) -> None:
     assert removed_entities(garbage, {"components": {}}) == {}
 
 
-def test_garbage_in_its_own_name_is_replaced(broker: Broker, listener: Listener) -> None:
+def test_an_invalid_announcement_is_replaced(broker: Broker, listener: Listener) -> None:
     listener.say(f"homeassistant/device/fer_edge_{device_id()}/config", b'{"components": [', retain=True)
     with running(broker, ON):
         wait_until(lambda: len(listener.on("/config")) > 2)
     jsonschema.validate(json.loads(listener.on("/config")[-1]), SCHEMA)
 
 
-def test_a_new_host_name_is_the_same_device(broker: Broker, listener: Listener) -> None:
+def test_a_new_host_name_keeps_the_device(broker: Broker, listener: Listener) -> None:
     if os.geteuid() != 0 or subprocess.run(["unshare", "--uts", "true"], check=False).returncode:
         pytest.skip("no host name of its own can be had here")
     rename = ("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', "other-name")
@@ -219,7 +217,7 @@ def test_a_new_host_name_is_the_same_device(broker: Broker, listener: Listener) 
     assert after["state_topic"] != before["state_topic"]
 
 
-def test_an_instance_and_a_topic_of_ones_own_are_devices_of_their_own(broker: Broker, listener: Listener) -> None:
+def test_an_instance_and_a_chosen_topic_are_separate_devices(broker: Broker, listener: Listener) -> None:
     def devices() -> set[str]:
         return {topic for topic, _ in listener.heard if topic.endswith("/config")}
 
@@ -234,7 +232,7 @@ def test_an_instance_and_a_topic_of_ones_own_are_devices_of_their_own(broker: Br
     assert f"homeassistant/device/fer_edge_{device_id()}/config" not in devices()
 
 
-def test_the_device_id_is_made_of_the_machine_id_and_does_not_tell_it(tmp_path: Path) -> None:
+def test_the_device_id_is_a_hash_of_the_machine_id(tmp_path: Path) -> None:
     machine = tmp_path / "machine-id"
     machine.write_text("0123456789abcdef0123456789abcdef\n")
     found = device_id("", machine)
@@ -246,7 +244,7 @@ def test_the_device_id_is_made_of_the_machine_id_and_does_not_tell_it(tmp_path: 
     assert device_id("", tmp_path / "absent") == device_id("", tmp_path / "absent too")
 
 
-def test_a_camera_that_is_lost_is_told(broker: Broker, listener: Listener, camera: LoopbackCamera) -> None:
+def test_a_lost_camera_is_reported(broker: Broker, listener: Listener, camera: LoopbackCamera) -> None:
     with running(broker, ON, source=camera.url()):
         wait_until(lambda: (listener.latest("/state") or {}).get("expression") == "happy")
         camera.unplug()

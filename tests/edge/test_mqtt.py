@@ -139,7 +139,7 @@ def test_a_broker_that_starts_late_gets_the_latest_values(broker: Broker, config
     assert errors.read_text().count("MQTT broker 127.0.0.1 is there") == 1
 
 
-def test_without_a_broker_recognition_goes_on(command: Run, tmp_path: Path) -> None:
+def test_recognition_continues_without_a_broker(command: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     config = tmp_path / "config.toml"
     config.write_text('source = "demo"\n[mqtt]\nhost = "127.0.0.1"\nport = 9\n')
@@ -234,7 +234,7 @@ def retained(broker: Broker, password: str) -> str:
     return heard[-1] if heard else ""
 
 
-def test_a_certificate_is_trusted_by_its_authority_alone_and_the_broker_may_ask_for_one(
+def test_only_the_authoritys_certificate_is_trusted_and_the_broker_may_ask_for_one(
     broker: Broker, tmp_path: Path, certificates: Path
 ) -> None:
     broker.stop()

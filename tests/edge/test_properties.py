@@ -121,7 +121,7 @@ tables = st.integers(1, 7).flatmap(
 
 @quick
 @given(tables)
-def test_pairs_gain_as_much_as_scipys(gains: list[list[float]]) -> None:
+def test_pairs_gain_as_much_as_those_of_scipy(gains: list[list[float]]) -> None:
     table, pairs = np.array(gains), assign(gains)
     best = table[linear_sum_assignment(table, maximize=True)].sum()
     assert sum(table[pair] for pair in pairs) == pytest.approx(best)
@@ -148,7 +148,7 @@ def shown(smoother: Smoother, reading: np.ndarray, at: float) -> Prediction:
 
 @quick
 @given(readings, st.integers(0, 3), st.floats(0.05, 3), st.floats(0, 0.5), st.sampled_from([5, 12, 30]))
-def test_a_step_always_gets_through(
+def test_a_step_always_passes(
     before: np.ndarray,
     label: int,
     time_constant: float,

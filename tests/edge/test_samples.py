@@ -133,7 +133,7 @@ def test_each_face_of_a_stratum_is_as_likely_to_be_kept_as_any_other() -> None:
     assert max(common) < 1.6 * min(common), common
 
 
-def test_labelled_samples_give_way_last(tmp_path: Path) -> None:
+def test_labelled_samples_are_removed_last(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     run_visits(path, [face(index) for index in range(10)], count=10)
     folder = SampleFolder(path)
@@ -146,7 +146,7 @@ def test_labelled_samples_give_way_last(tmp_path: Path) -> None:
     assert {sample.id for sample in labelled} <= kept
 
 
-def test_pictures_go_after_some_days_and_their_labels_stay(tmp_path: Path) -> None:
+def test_pictures_are_deleted_after_some_days_and_labels_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     run_visits(path, [face(1), face(2)], days=5)
     folder = SampleFolder(path)
@@ -203,7 +203,7 @@ def test_a_full_disk_is_logged_once_and_loses_no_label(small_disk: Path, caplog:
     assert {path.suffix for path in folder.folder.iterdir()} <= {".png", ".json", ".jsonl", ""}
 
 
-def test_foreign_files_are_left_alone_and_said(command: Run, tmp_path: Path) -> None:
+def test_foreign_files_are_kept_and_reported(command: Run, tmp_path: Path) -> None:
     folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 3)
     (folder.folder / "holiday.jpg").write_bytes(b"mine")
     (folder.folder / "20260601T999999Z-ffffff.json").write_text("{")
@@ -244,7 +244,7 @@ def test_the_last_label_counts_and_can_be_taken_back(tmp_path: Path) -> None:
         folder.set_label(one, "joy")
 
 
-def test_wilson_is_that_of_the_literature() -> None:
+def test_wilson_intervals_match_the_literature() -> None:
     rate = wilson(8, 10)  # Agresti and Coull, 1998: 0.490 to 0.943
     assert (rate.value, round(rate.low, 3), round(rate.high, 3)) == (0.8, 0.490, 0.943)
     assert wilson(0, 10).low == 0
@@ -363,7 +363,7 @@ def test_accuracy_beside_the_model_card(command: Run, tmp_path: Path) -> None:
     assert plain["recall"]["happy"]["value"] == 1
 
 
-def test_where_there_are_no_samples(command: Run, tmp_path: Path) -> None:
+def test_commands_without_samples(command: Run, tmp_path: Path) -> None:
     for options in ((), ("--folder", tmp_path / "none")):
         done = command("fer-edge", "samples", "list", *options, cwd=tmp_path)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr

@@ -50,7 +50,7 @@ def test_one_line_says_that_tls_is_missing(tmp_path: Path) -> None:
     assert (tmp_path / "stderr.txt").read_text().count("not encrypted: set web.certificate and web.key") == 1
 
 
-def test_a_certificate_that_is_none_is_one_line(command: Run, tmp_path: Path) -> None:
+def test_an_invalid_certificate_is_one_line(command: Run, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("nothing")

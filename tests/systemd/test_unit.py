@@ -98,7 +98,7 @@ def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
         assert len(refused.stderr.splitlines()) == 1
 
 
-def test_extras_are_added_to_those_of_before(tmp_path: Path) -> None:
+def test_extras_are_added_to_the_earlier_ones(tmp_path: Path) -> None:
     if not shutil.which("apt-get"):
         pytest.skip("no apt-get: the script is for Debian and Raspberry Pi OS")
     script, prefix = tmp_path / "systemd" / "install.sh", tmp_path / "opt"

@@ -33,7 +33,7 @@ def test_a_second_training_starts_with_all_heads_of_the_first(command: Run, tiny
         assert np.array_equal(one, other)
 
 
-def test_a_training_that_only_does_harm_keeps_the_weights_it_started_from(
+def test_a_training_that_only_gets_worse_keeps_its_first_weights(
     command: Run, tiny_data: Path, bundle_dir: Path, tmp_path: Path
 ) -> None:
     """The shipped model, by its name, trained at a rate that ruins it, then at one that does not."""
