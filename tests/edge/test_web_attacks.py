@@ -146,19 +146,31 @@ def test_a_flood_of_connections_leaves_recognition_its_files(tmp_path: Path) -> 
     assert "Traceback" not in (tmp_path / "stderr.txt").read_text()
 
 
+def stalled_viewer(page: httpx.Client) -> socket.socket:
+    """A viewer of the stream that reads nothing."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", page.base_url.port or 0))
+    connection.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return connection
+
+
 def test_viewers_that_read_nothing_cost_little_memory(page: httpx.Client) -> None:
     wait_until(lambda: page.get("/snapshot.jpg").status_code == 200)
-    before, stalled = memory_mb(page), []
-    for _ in range(40):
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", page.base_url.port or 0))
-        connection.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        stalled.append(connection)
+    before = memory_mb(page)
+    stalled = [stalled_viewer(page) for _ in range(40)]
     time.sleep(10)  # a hundred pictures of some 50 kB
     assert memory_mb(page) - before < 40 * 0.35, "64 kB, a picture and what goes with a connection, each"
     for connection in stalled:
         connection.close()
+
+
+@pytest.mark.slow
+def test_a_viewer_that_reads_nothing_is_closed(page: httpx.Client) -> None:
+    with stalled_viewer(page) as connection:
+        established = 1  # the first byte of struct tcp_info, linux/tcp.h
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == established
+        wait_until(lambda: connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != established)
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
