@@ -72,7 +72,7 @@ class Metrics(Sink):
         prometheus_client.ProcessCollector(namespace="fer_edge", registry=self.registry)
 
     def __exit__(self, *_: object) -> None:
-        """Let the text file tell that nothing is seen any more."""
+        """Write to the text file that no face is in view any more."""
         self._source_up, self._faces = False, 0
         self._written_at = float("-inf")
         with suppress(OSError):  # said while it ran
@@ -116,7 +116,7 @@ class Metrics(Sink):
         return str(self._client.CONTENT_TYPE_LATEST)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of now, as prometheus-client asks for them."""
+        """Return the current metrics in prometheus-client's form."""
         from prometheus_client import metrics_core as core  # noqa: PLC0415 - only where metrics are wanted
 
         yield core.InfoMetricFamily("fer_edge_build", "Versions of program and model.", self._build)
@@ -160,7 +160,7 @@ class Metrics(Sink):
 
 
 class _Histogram:
-    """Seconds in buckets."""
+    """A histogram of seconds."""
 
     def __init__(self) -> None:
         self.sum = 0.0
@@ -172,5 +172,5 @@ class _Histogram:
         self._counts[bisect_left(_BUCKETS, seconds)] += 1
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Upper bounds, and how many values are at most as large."""
+        """Return the upper bounds, each with the number of values up to it."""
         return list(zip(_BUCKET_NAMES, map(float, accumulate(self._counts)), strict=True))
