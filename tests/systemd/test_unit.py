@@ -36,7 +36,7 @@ def test_the_page_opens_one_port_and_nothing_else(tmp_path: Path) -> None:
     assert "allow list with non-localhost entries" in done.stdout, "the drop-in was not read"
 
 
-@pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf", "web.conf"])
+@pytest.mark.parametrize("drop_in", [None, "network.conf", "hdmi.conf", "web.conf", "prometheus.conf"])
 @pytest.mark.parametrize("unit", [UNIT, TEMPLATE], ids=["service", "template"])
 def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None, unit: Path) -> None:
     name = unit.name.replace("@", "@door")
