@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +16,27 @@ from fer_edge.types import Frame, Image
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """Return a folder's images, recognised by their content, in order of name. Raises OSError."""
-    return sorted(file for file in folder.iterdir() if is_picture(file))
+def pictures_in(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Return a folder's images, whatever their names end with, in order of name. Raises OSError."""
+    return [file for file in files_in(folder, recursive=recursive) if is_picture(file)]
+
+
+def files_in(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Return what a folder holds, in order of name; if `recursive`, the files of its subfolders in place of them.
+
+    Hidden subfolders, such as those of thumbnails, and links to folders are left out.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    if not recursive:
+        return sorted(folder.iterdir())
+    folder.stat()
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files]
+    return sorted(found)
 
 
 def read_image(path: Path, *, grey: bool = False) -> Image | None:

@@ -156,7 +156,7 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
     detector = config.detector
     inputs = {"source": config.source, "--config": config_file, "cascade": detector.cascade, "detector": detector.model}
     taken = {_real(name): what for what, name in inputs.items() if name is not None}
-    taken |= {_real(picture): "source" for picture in _pictures_in(Path(config.source))}
+    taken |= {_real(picture): "source" for picture in _pictures_in(Path(config.source), config.recursive)}
     model = _real(config.model)
     folder = str(Path(_real(config.source)).parent)
     outputs = (
@@ -174,6 +174,8 @@ def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:
         other = "model" if path.startswith(model + os.sep) else taken.get(path)
         if path == folder and os.path.isfile(config.source):  # noqa: PTH113 - a name too long is no file
             raise ConfigError(f"{option} {name}: holds the source, which would be replaced. Choose another folder")
+        if option == "--record" and config.recursive and path.startswith(_real(config.source) + os.sep):
+            raise ConfigError(f"{option} {name}: is in the source, and would be read by the next run. Choose another")
         if other:
             raise ConfigError(f"{option} {name}: is also the {other} file. Choose another")
         taken[path] = option
@@ -186,10 +188,10 @@ def _real(name: str | Path) -> str:
     return str(name)
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _pictures_in(folder: Path, recursive: bool) -> list[Path]:
     """The pictures that a source reads; none where it is no folder, or one that cannot be listed."""
     with suppress(OSError, ValueError):
-        return pictures_in(folder)
+        return pictures_in(folder, recursive=recursive)
     return []
 
 

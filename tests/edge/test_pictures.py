@@ -148,3 +148,60 @@ def face(identity: int, number: int) -> TrackedFace:
     probabilities = np.roll(np.linspace(0, 2 / 7, 7, dtype=np.float32), number)
     reading = Prediction(probabilities, FERPLUS8[int(probabilities.argmax())], float(probabilities.max()))
     return TrackedFace(Track(identity, FaceBox(0, 0, 48, 48), 1.0, 0.0), reading, reading)
+
+
+def test_subfolders_are_read_when_asked_for_and_what_is_skipped_is_counted(
+    command: Run, pictures: Path, tmp_path: Path
+) -> None:
+    for folder in ("b/deep", "a", ".thumbnails"):
+        (pictures / folder).mkdir(parents=True)
+        shutil.copy(pictures / "tiny.png", pictures / folder / "tiny.png")
+    (pictures / "a" / "broken.jpg").write_bytes(b"no picture")
+    (pictures / "a" / "notes.txt").write_text("no picture")
+    (pictures / "loop").symlink_to(pictures)
+    plain = command("fer-edge", "run", pictures)
+    assert "'a', 'b', 'loop'. Subfolders are read with --recursive" in plain.stderr
+    out = tmp_path / "out"
+    done = command("fer-edge", "run", pictures, "--recursive", "--record", out, "--csv", tmp_path / "faces.csv")
+    assert done.returncode == 0, done.stderr
+    names = [line.split("│")[1].strip() for line in done.stdout.splitlines() if line.startswith("│")]
+    assert names == ["a/tiny.png", "b/deep/tiny.png", "large.jpg", "nobody.png", "tiny.png"]
+    assert "skipped, since they are no images: 'a/notes.txt'\n" in done.stderr
+    assert "5 frames, 1 skipped in " in done.stderr
+    copies = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert copies == [
+        "a/tiny.annotated.png",
+        "b/deep/tiny.annotated.png",
+        "large.annotated.jpg",
+        "nobody.annotated.png",
+        "tiny.annotated.png",
+    ]
+    inside = command("fer-edge", "run", pictures, "--recursive", "--record", pictures / "out")
+    assert inside.returncode == 2
+    assert "is in the source, and would be read by the next run" in inside.stderr
+
+
+def test_a_folder_of_subfolders_alone_says_how_to_read_them(command: Run, pictures: Path) -> None:
+    above = pictures.parent / "above"
+    above.mkdir()
+    pictures.rename(above / "pictures")
+    done = command("fer-edge", "run", above)
+    assert done.returncode == 3
+    assert "holds no images" in done.stderr
+    assert "Subfolders are read with --recursive" in done.stderr
+
+
+def test_pictures_of_any_name_are_copied(command: Run, pictures: Path, tmp_path: Path) -> None:
+    long = [f"{'x' * 240}{end}.png" for end in ("phone-a-", "phone-b-")]
+    (pictures / "tiny.png").rename(pictures / long[0])
+    shutil.copy(pictures / long[0], pictures / long[1])
+    (pictures / "large.jpg").rename(pictures / "large.jfif")
+    (pictures / "nobody.png").rename(pictures / "nobody")
+    out = tmp_path / "out"
+    done = command("fer-edge", "run", pictures, "--record", out)
+    assert done.returncode == 0, done.stderr
+    copies = sorted(path.name for path in out.iterdir())
+    assert copies[:2] == ["large.jfif.annotated.jpg", "nobody.annotated.jpg"]
+    assert len(set(copies)) == 4
+    assert all(name.startswith("xxx") and name.endswith(".annotated.png") for name in copies[2:])
+    assert all(cv2.imread(str(out / name)) is not None for name in copies)

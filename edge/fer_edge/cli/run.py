@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 def run(
     source: SourceArgument = None,
     source_option: SourceOption = None,
+    recursive: Annotated[
+        bool | None, typer.Option("--recursive", help="Read the images of a folder's subfolders, too.")
+    ] = None,
     source_fps: Annotated[
         float | None,
         typer.Option(metavar="N", help=default("Frames per second of a raw .h264 or .mjpeg file.", "25")),
@@ -96,6 +99,7 @@ def run(
         settings = load(
             config,
             source=one_source(source, source_option),
+            recursive=recursive,
             source_fps=source_fps,
             model=model,
             detector=detector,
@@ -161,7 +165,8 @@ def _summarise(session: Session, *, failed: bool) -> None:
         return
     frames = "1 frame" if stats.frames == 1 else f"{stats.frames} frames"
     faces = "1 face" if stats.faces == 1 else f"{stats.faces} faces"
+    skipped = f", {source.skipped} skipped" if source.skipped else ""
     tell(
-        f"{source.description}: {frames} in {stats.seconds:.1f} s, {stats.fps:.1f} FPS, {faces}, "
+        f"{source.description}: {frames}{skipped} in {stats.seconds:.1f} s, {stats.fps:.1f} FPS, {faces}, "
         f"latency p50 {stats.latency_ms(50):.1f} ms, p95 {stats.latency_ms(95):.1f} ms"
     )

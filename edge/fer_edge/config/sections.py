@@ -204,6 +204,8 @@ class RunConfig(Section):
     source: Annotated[str, BeforeValidator(_as_name)] = Field(default="auto", min_length=1)
     """auto, demo, picamera2, a camera's number or /dev path, a video, an image, a folder, or an rtsp or http URL.
     `auto` is a Pi's ribbon-cable camera, else the first other camera that answers, else the demo."""
+    recursive: bool = False
+    """Read the images of a folder's subfolders, too."""
     source_fps: float | None = Field(default=None, gt=0, le=1000, examples=[30])
     """Frames per second of a raw .h264, .h265 or .mjpeg file, which has no times. Not set: 25, with a warning."""
     model: str = DEFAULT_MODEL

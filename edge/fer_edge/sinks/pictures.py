@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -22,6 +24,10 @@ from fer_edge.types import FrameResult
 _LOWEST = 480
 # but only up to this width in pixels: a strip of two pixels in height would need gigabytes.
 _WIDEST = 4 * _LOWEST
+# Kinds of images that OpenCV writes, by their suffixes.
+_WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+# A file's name has at most this many bytes.
+_LONGEST_NAME = 255
 _HEADINGS = ("picture", "face", "expression", "confidence", "x, y, width, height")
 # A name gets at least this many columns of a narrow terminal.
 _SHORTEST_NAME = 16
@@ -50,16 +56,27 @@ class AnnotatedPictures(Sink):
         frame = result.frame
         height, width = frame.image.shape[:2]
         size = None if height >= _LOWEST else (max(width, _WIDEST), _LOWEST)
-        name = Path(frame.name)
-        aside = self._folder / f".part.{name}"
+        copy = self._folder / Path(frame.name).with_name(_copy_name(Path(frame.name)))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        aside = copy.with_name(f".{os.getpid()}.part")
         try:
-            written, content = cv2.imencode(name.suffix, draw(result, size, score=self._score))
+            written, content = cv2.imencode(copy.suffix, draw(result, size, score=self._score))
             if not written:
-                raise OSError(f"OpenCV cannot write {name.suffix}")
+                raise OSError(f"OpenCV cannot write {copy.suffix}")
             aside.write_bytes(content.tobytes())  # OpenCV itself takes only names that are UTF-8
-            aside.replace(self._folder / f"{name.stem}.annotated{name.suffix}")
+            aside.replace(copy)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def _copy_name(name: Path) -> str:
+    """The name of a copy: NAME.annotated.SUFFIX, as JPEG where OpenCV writes no such file, cut where it is too long."""
+    stem, suffix = (name.stem, name.suffix) if name.suffix.lower() in _WRITTEN else (name.name, ".jpg")
+    end = f".annotated{suffix}"
+    if len(os.fsencode(stem + end)) <= _LONGEST_NAME:
+        return stem + end
+    end = f"~{hashlib.sha256(os.fsencode(name.name)).hexdigest()[:8]}{end}"
+    return os.fsencode(stem)[: _LONGEST_NAME - len(os.fsencode(end))].decode(errors="ignore") + end
 
 
 class PictureTable(Sink):

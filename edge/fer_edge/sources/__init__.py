@@ -30,6 +30,8 @@ class Source(Protocol):
 
     stills: bool
     """Whether the frames are independent still images."""
+    skipped: int
+    """Images that could not be read so far."""
     hangs: bool
     """After closing: whether a thread hangs in a driver, so that the process must exit without cleaning up."""
 
@@ -92,7 +94,7 @@ def _choose(config: RunConfig, name: str, paced: bool, observer: Observer | None
         return _http(config, name, observer)
     if "://" in name or _is_camera(name):
         return _camera(config, name, observer)
-    return _files(Path(name), config.source_fps)
+    return _files(config, Path(name))
 
 
 def _is_camera(name: str) -> bool:
@@ -104,14 +106,14 @@ def _is_camera(name: str) -> bool:
     return name.isdecimal() or name.startswith("/dev/")
 
 
-def _files(path: Path, fps: float | None) -> Source:
+def _files(config: RunConfig, path: Path) -> Source:
     if not os.path.exists(path):  # noqa: PTH110
         meant = closest(str(path), NAMED_SOURCES)
         fix = f"Did you mean {meant}?" if meant else "Try fer-edge run demo"
         raise SourceError(f"source '{path}' is no file, folder, camera number or URL. {fix}")
     if path.is_dir() or is_picture(path):
-        return _images(path)
-    return _video(path, fps)
+        return _images(path, config.recursive)
+    return _video(path, config.source_fps)
 
 
 def _auto(config: RunConfig, paced: bool, observer: Observer | None) -> Source:
@@ -159,10 +161,10 @@ def _demo(paced: bool) -> Source:
     return DemoSource(paced=paced)
 
 
-def _images(path: Path) -> Source:
+def _images(path: Path, recursive: bool) -> Source:
     from fer_edge.sources.pictures import PictureSource  # noqa: PLC0415
 
-    return PictureSource(path)
+    return PictureSource(path, recursive=recursive)
 
 
 def _video(path: Path, fps: float | None) -> Source:

@@ -54,6 +54,7 @@ class DemoSource:
     fps = FPS
     frames: int | None = None
     stills = False
+    skipped = 0
     hangs = False
 
     def __init__(self, *, paced: bool = True) -> None:

@@ -85,6 +85,7 @@ class LiveSource:
     frames: int | None = None
     live = True
     stills = False
+    skipped = 0
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class VideoSource:
 
     live = False
     stills = False
+    skipped = 0
     hangs = False
 
     def __init__(self, path: str | Path, fps: float | None = None) -> None:
