@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from fer_edge.config.sections import RunConfig
 from fer_edge.errors import ConfigError, reason
+from fer_edge.terminal import printable
 from fer_edge.validation import first_problem
 
 
@@ -48,7 +49,7 @@ def _validate(values: dict[str, Any], where: str, options: Mapping[str, str]) ->
         return RunConfig.model_validate_json(text, strict=True)
     except ValidationError as error:
         field, problem = first_problem(error, RunConfig)
-        raise ConfigError(f"{where}{options.get(field, field)}: {problem}") from error
+        raise ConfigError(printable(f"{where}{options.get(field, field)}: {problem}")) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
