@@ -17,6 +17,7 @@ app = new_app("Convert a Keras model to int8 and measure it.", no_args_is_help=F
 
 @app.command()
 def quantize(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
@@ -112,12 +113,13 @@ def quantize(
 
     load_keras("tensorflow")  # the converter is TensorFlow's
     from fer_edge.model.bundle import DEFAULT_MODEL
-    from fer_quantize.convert import parse_modes
+    from fer_quantize.convert import parse_modes, separate_converter
     from fer_quantize.gate import Limits
     from fer_quantize.inputs import open_origin
     from fer_quantize.report import print_layers, print_modes, print_outcome
     from fer_quantize.workflow import check_bundle, convert_model
 
+    context.with_resource(separate_converter())
     limits = Limits(max_drop, max_class_drop, min_accuracy) if check else None
     modes = parse_modes(mode or [])
     if add_prior:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import keras
@@ -13,6 +16,7 @@ import tensorflow as tf
 from fer_edge.errors import ConfigError, ModelError, choose
 from fer_edge.model.interpreter import open_interpreter
 from fer_edge.silence import quiet
+from fer_quantize.child_process import ChildProcess
 from fer_quantize.elu import with_int8_elu
 
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
@@ -22,6 +26,9 @@ MODES: tuple[Mode, ...] = ("int8", "int16x8", "float16", "dynamic", "float32")
 _WHOLE_NUMBERS = (np.int8, np.int16, np.int32, np.int64)
 # The converter puts these operations before and after an operation that stays in float.
 _BRIDGES = ("tfl.quantize", "tfl.dequantize")
+
+# The process that converts, while there is one.
+_child: ChildProcess | None = None
 
 
 def parse_modes(names: list[str]) -> list[Mode]:
@@ -43,6 +50,20 @@ def to_int8(model: keras.Model, representative: npt.NDArray[np.uint8]) -> bytes:
     return content
 
 
+@contextmanager
+def separate_converter() -> Iterator[ChildProcess]:
+    """Let `convert` work in a process of its own meanwhile: odd models make TensorFlow's native code abort.
+
+    Enter before TensorFlow computes anything.
+    """
+    global _child  # noqa: PLW0603 - one command, one converter
+    with closing(ChildProcess(_convert_file)) as _child:
+        try:
+            yield _child
+        finally:
+            _child = None
+
+
 def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mode) -> bytes:
     """Convert a model to TFLite.
 
@@ -60,8 +81,25 @@ def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mod
         The content of a `.tflite` file with batch size 1.
 
     Raises:
-        ModelError: the converter refuses the model.
+        ModelError: the converter refuses the model, or dies of it.
     """
+    try:
+        if _child is None:
+            with quiet():
+                return _convert(model, representative, mode)
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "model.keras")
+            model.save(path)
+            return bytes(_child.call(path, representative, mode))
+    except ModelError as error:
+        raise ModelError(f"cannot be converted to {mode}: {error}") from error
+
+
+def _convert_file(path: Path, representative: npt.NDArray[np.uint8], mode: Mode) -> bytes:
+    return _convert(keras.saving.load_model(path, compile=False), representative, mode)
+
+
+def _convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mode) -> bytes:
     one_face = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="grey")
     fixed = keras.Model(one_face, with_int8_elu(model)(one_face))
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
@@ -80,10 +118,9 @@ def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mod
             tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         ]
     try:
-        with quiet():
-            return bytes(converter.convert())
+        return bytes(converter.convert())
     except Exception as error:
-        raise ModelError(f"cannot be converted to {mode}: {_reason(error)}") from error
+        raise ModelError(_reason(error)) from error
 
 
 def samples(representative: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:

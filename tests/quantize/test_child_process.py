@@ -1,0 +1,97 @@
+"""The converter's process: whatever kills it, one line tells."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.conftest import wait_until
+
+from fer_edge.errors import ModelError
+from fer_quantize.child_process import ChildProcess
+
+
+def work(how: str) -> str:
+    """What native code does to odd input."""
+    match how:
+        case "abort":
+            os.write(2, b"loading\nF0000 check failed: shape.rank() == 4\nbye\n")
+            os.abort()
+        case "exit":
+            os._exit(3)
+        case "raise":
+            raise ValueError("no such layer\nand a page of details")
+        case "refuse":
+            raise ModelError("it has no kernel")
+        case "noise":
+            os.write(1, b"much noise\n")
+            os.write(2, b"much noise\n")
+        case _:
+            os.kill(os.getpid(), int(how))
+    return how.upper()
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("abort", "the converter aborted (SIGABRT): F0000 check failed: shape.rank() == 4"),
+        ("exit", "the converter ended with code 3"),
+        (str(int(signal.SIGKILL)), "the converter was killed (SIGKILL), which is what Linux does when memory runs out"),
+        (str(int(signal.SIGSEGV)), "the converter crashed (SIGSEGV)"),
+        (str(int(signal.SIGTERM)), "the converter was ended by SIGTERM"),
+        ("raise", "ValueError: no such layer"),
+        ("refuse", "it has no kernel"),
+    ],
+)
+def test_each_end_is_told(how: str, told: str) -> None:
+    child = ChildProcess(work)
+    try:
+        with pytest.raises(ModelError) as caught:
+            child.call(how)
+    finally:
+        child.close()
+    assert str(caught.value) == told
+
+
+def test_it_answers_again_and_again_and_its_noise_is_not_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    child = ChildProcess(work)
+    assert child.call("noise") == "NOISE"
+    with pytest.raises(ModelError):
+        child.call("refuse")
+    assert child.call("noise") == "NOISE"
+    child.close()
+    assert not Path(f"/proc/{child.pid}").exists()
+    assert capfd.readouterr() == ("", "")
+
+
+def forks_of(parent: int) -> list[int]:
+    """Children that run the parent's own program: others may be started by what it imports."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    program = Path(f"/proc/{parent}/cmdline").read_bytes()
+    found = []
+    for child in children:
+        with suppress(FileNotFoundError):
+            if Path(f"/proc/{child}/cmdline").read_bytes() == program:
+                found.append(int(child))
+    return found
+
+
+@pytest.mark.slow
+def test_a_converter_that_is_killed_ends_the_command_in_one_line(
+    tiny_data: Path, bundle_dir: Path, tmp_path: Path
+) -> None:
+    program = [sys.executable, "-m", "fer_quantize", bundle_dir / "model.keras", "--out", tmp_path / "bundle"]
+    program += ["--data", tiny_data, "--labels", "fer2013", "--representative", "20"]
+    with subprocess.Popen([*map(str, program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: bool(forks_of(process.pid)), seconds=300)
+        os.kill(forks_of(process.pid)[0], signal.SIGKILL)
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 4
+    assert "Traceback" not in errors
+    error = errors.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "model.keras: cannot be converted to int8: the converter was killed (SIGKILL)" in error
+    assert not (tmp_path / "bundle").exists()
