@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.peer_loops.measure import measure
 
-from fer_edge.config import DetectorConfig, RunConfig, TrackerConfig
+from fer_edge.config import DetectorConfig, RunConfig
 from fer_edge.pipeline import Pipeline
 from fer_edge.sources.video import VideoSource
 from fer_edge.types import Frame
@@ -16,13 +16,12 @@ from fer_edge.types import Frame
 # Pixels: the smallest face looked for, as `fer` has it.
 SMALLEST = 50
 
-every_frame = len(sys.argv) > 4 and sys.argv[4] == "every"
-tracker = TrackerConfig(look_interval=0) if every_frame else TrackerConfig()
+name = sys.argv[4]
 with VideoSource(Path(sys.argv[1])) as source:
     frames = iter(source)
     first = next(frames)
-    detector = DetectorConfig(min_face=SMALLEST, scan_width=320)
-    pipeline = Pipeline(RunConfig(detector=detector, tracker=tracker))
+    detector = DetectorConfig.model_validate({"name": name, "min_face": SMALLEST})
+    pipeline = Pipeline(RunConfig(detector=detector))
 
     def finds_face(frame: Frame) -> bool:
         """Whether a face was seen in this frame, or in the one before and moved along."""
