@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -156,11 +157,17 @@ class _LimitedProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(_STALLED_S, self.transport.abort)
+        self._stalled = self.loop.call_later(_STALLED_S, self._reset)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stalled.cancel()
+
+    def _reset(self) -> None:
+        """Close at once: without this the system would go on trying to send what it holds, for many minutes."""
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     @property
     def is_silent(self) -> bool:
