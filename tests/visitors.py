@@ -6,13 +6,17 @@ and is sampled once per second. Days differ by their weather, hours by the sun.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import HOUR, MINUTE, ModelIdentity, UsageStore, _pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,17 @@ class Scene:
     light: float = 1.0
     size: float = 1.0
     sharpness: float = 1.0
+
+
+def write_hours(path: Path, hours: Sequence[Period], model: ModelIdentity, start: int) -> int:
+    """Write a record of these hours; returns its end. Many minutes in one go: each alone would wait for the disk."""
+    with UsageStore(path, model) as store:
+        store.append(start, hours[0])
+        with closing(sqlite3.connect(path)) as database, database:
+            identity = database.execute("SELECT MAX(model) FROM periods WHERE start = ?", (start,)).fetchone()[0]
+            rows = [(start + index * HOUR, MINUTE, identity, _pack(hour)) for index, hour in enumerate(hours)][1:]
+            database.executemany("INSERT INTO periods (start, seconds, model, counts) VALUES (?, ?, ?, ?)", rows)
+    return start + len(hours) * HOUR
 
 
 def month(seed: int, days: int = 30, changes: Mapping[int, Scene] | None = None) -> list[Period]:

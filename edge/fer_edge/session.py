@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fer_edge.config import RunConfig
+from fer_edge.device.first_start import say_once
 from fer_edge.device.sd_notify import open_notifier
 from fer_edge.errors import ConfigError, MissingExtra, SourceError
 from fer_edge.images import pictures_in
@@ -95,6 +96,7 @@ class Session:
 
     def _open_sinks(self, source: Source, model: Bundle, stack: ExitStack) -> list[Sink]:
         notifier = open_notifier()
+        say_once()
         sinks = open_sinks(self._config, stack, source.fps)
         if self._config.csv_path:
             labels = model.manifest.labels
@@ -146,7 +148,7 @@ def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:
 def _usage_recorder(path: Path, model: Bundle) -> UsageRecorder:
     manifest = model.manifest
     identity = ModelIdentity(manifest.name, manifest.version, manifest.files[MODEL_FILE])
-    return UsageRecorder(UsageStore(path, identity), str(path))
+    return UsageRecorder(UsageStore(path, identity), str(path), manifest.reference)
 
 
 def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:

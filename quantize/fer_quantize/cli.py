@@ -100,6 +100,13 @@ def quantize(
     add_prior: Annotated[
         bool, typer.Option("--add-prior", help="Only write the training prior into the model.json of a bundle.")
     ] = False,
+    add_reference: Annotated[
+        bool,
+        typer.Option(
+            "--add-reference",
+            help="Only write into the model.json of a bundle what validation faces look like, for drift on devices.",
+        ),
+    ] = False,
     _debug: Debug = False,
     _version: Version = False,
 ) -> None:
@@ -122,8 +129,9 @@ def quantize(
     context.with_resource(separate_converter())
     limits = Limits(max_drop, max_class_drop, min_accuracy) if check else None
     modes = parse_modes(mode or [])
-    if add_prior:
-        _add_prior(model or DEFAULT_MODEL, data, alone=not (labels or layers or modes or int16 or out or check))
+    if add_prior or add_reference:
+        alone = not (labels or layers or modes or int16 or out or check or (add_prior and add_reference))
+        (_add_prior if add_prior else _add_reference)(model or DEFAULT_MODEL, data, alone=alone)
         return
     trained = _trained_model(model)
     if not trained:
@@ -170,6 +178,17 @@ def _add_prior(model: str, data: Path, *, alone: bool) -> None:
     if model.endswith((".keras", ".h5")) or not alone:
         raise ConfigError("--add-prior takes a bundle and --data only: a conversion writes the prior by itself")
     typer.echo(f"{add_prior(model, data)}: prior written")
+
+
+def _add_reference(model: str, data: Path, *, alone: bool) -> None:
+    from fer_quantize.reference import add_reference
+    from fer_quantize.report import print_trials
+
+    if model.endswith((".keras", ".h5")) or not alone:
+        raise ConfigError("--add-reference takes a bundle and --data only: a conversion writes the reference by itself")
+    folder, reference, trials = add_reference(model, data)
+    print_trials(trials)
+    typer.echo(f"{folder}: reference of {reference.faces} faces written")
 
 
 def run() -> None:

@@ -20,6 +20,7 @@ from fer_quantize.gate import Outcome, Rival
 from fer_quantize.inputs import Origin
 from fer_quantize.layer_error import layer_errors
 from fer_quantize.modes import compare_modes
+from fer_quantize.reference import Trial
 from fer_train.evaluation.metrics import Interval
 from fer_train.evaluation.plots import as_png
 
@@ -80,6 +81,18 @@ def print_modes(origin: Origin, modes: Sequence[Mode]) -> None:
     for result in compare_modes(origin.model, origin.faces, faces, modes):
         accuracy = f"{100 * result.accuracy:.2f} {_percent(result.interval)}"
         table.add_row(result.mode, f"{result.cost.bytes / 1000:.0f}", accuracy, f"{result.cost.latency_ms:.3f}")
+    output_console().print(table)
+
+
+def print_trials(trials: Sequence[Trial]) -> None:
+    """Print how the estimate of accuracy did on each kind of face."""
+    table = Table(title="expected against true accuracy, on faces that the estimate was not fitted on, %")
+    for heading in ("corruption", "level", "fitted on", "mean confidence", "expected", "true", "trusted"):
+        table.add_column(heading, justify="left" if heading == "corruption" else "right")
+    for trial in trials:
+        shares = (f"{100 * share:.1f}" for share in (trial.confidence, trial.expected, trial.accuracy))
+        fitted, trusted = ("yes" if answer else "no" for answer in (trial.fitted, trial.trusted))
+        table.add_row(trial.corruption or "none", f"{trial.level:g}", fitted, *shares, trusted)
     output_console().print(table)
 
 

@@ -29,6 +29,7 @@ from fer_quantize.convert import refuse_float, to_int8
 from fer_quantize.gate import Limits, Outcome, cautions, compare_with, gate_failure
 from fer_quantize.golden import golden_faces
 from fer_quantize.inputs import Origin, read_labellings, trained_accuracy
+from fer_quantize.reference import make_reference
 from fer_quantize.report import as_json, plot
 from fer_quantize.selective_int16 import to_mixed
 from fer_quantize.temperature_scaling import calibrate
@@ -38,6 +39,8 @@ from fer_train.data.duplicates import without_duplicates
 from fer_train.keras_models import load_model
 from fer_train.runs.records import KERAS_FILE, find_keras_file, find_scheme
 
+# Validation faces for the reference, at most: more take minutes. `--add-reference` takes all.
+_REFERENCE_FACES = 1000
 _FER2013_LICENCE = "MIT for the model file; FER2013, which it was trained on, was published for research"
 _INTENDED_USE = (
     "Reading the outward expression of a face that looks at the camera. Not for judging what a person feels, "
@@ -77,10 +80,12 @@ def convert_model(
     outcome = _judge(bundle, origin.model, origin.labellings, limits, other)
     comparison = outcome.comparison
     if outcome.refusal is None:
+        made = make_reference(bundle, origin.labellings[0], most=_REFERENCE_FACES)
         measured = bundle.manifest.model_copy(
             update={
                 "accuracy": tuple(measurement.accuracy for measurement in comparison.measurements),
                 "reference_distribution": comparison.distribution,
+                "reference": made[0] if made else None,
             }
         )
         write_bundle(out, measured, _files(origin, bundle, comparison))

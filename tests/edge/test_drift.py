@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 from tests.conftest import Run
-from tests.visitors import Scene, month
+from tests.visitors import Scene, month, write_hours
 
 from fer_edge.monitoring.drift import compare, js_distance, psi
 from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, set_baseline
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
-from fer_edge.monitoring.store import DAY, HOUR, ModelIdentity, UsageStore
+from fer_edge.monitoring.store import DAY, HOUR, ModelIdentity
 
 MODEL = ModelIdentity("ferplus7", "1.0.0", "0" * 64)
 START = 1_780_000_000 // DAY * DAY
@@ -23,10 +23,7 @@ START = 1_780_000_000 // DAY * DAY
 
 def write(path: Path, hours: list[Period], model: ModelIdentity = MODEL, start: int = START) -> int:
     """A record of these hours; returns its end."""
-    with UsageStore(path, model) as store:
-        for index, hour in enumerate(hours):
-            store.append(start + index * HOUR, hour)
-    return start + len(hours) * HOUR
+    return write_hours(path, hours, model, start)
 
 
 def test_distances_are_those_of_the_literature() -> None:
@@ -112,7 +109,7 @@ def test_drift_show_exits_with_1_when_something_drifted(command: Run, tmp_path: 
     write(path, hours, start=int(time.time()) - len(hours) * HOUR)
     done = command("fer-edge", "drift", "show", path, cwd=tmp_path)
     assert done.returncode == 1
-    assert "drift: drifted (faces are darker" in done.stdout
+    assert "drift since the reference week: drifted (faces are darker" in done.stdout
     assert "brightness" in done.stdout
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
-from tests.conftest import wait_until
+from tests.conftest import Run, wait_until
 
 from fer_edge.device.sd_notify import Notifier
+from fer_edge.sinks import Sink
 from fer_edge.types import Frame, FrameResult
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
@@ -150,3 +151,25 @@ def test_a_lost_message_to_systemd_is_sent_with_the_next_frame(tmp_path: Path) -
         notifier.emit(nobody)
         systemd.hears("")
         assert len(systemd.heard) == 1, "once it was heard, it is said once per second"
+
+
+def test_the_first_start_says_once_where_it_must_not_be_used(command: Run, tmp_path: Path) -> None:
+    def start() -> str:
+        environment = os.environ | {"STATE_DIRECTORY": str(tmp_path)}
+        done = command("fer-edge", "run", "demo", "--max-frames", 2, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert start().count("must not be used to infer emotions at work or in education") == 1
+    assert "must not be used" not in start()
+
+
+def test_drift_is_part_of_the_status(tmp_path: Path) -> None:
+    class Drifted(Sink):
+        note = "drift: faces are darker"
+
+    listener = Listener(tmp_path)
+    with Notifier(listener.address) as notifier:
+        notifier.source, notifier.outputs = "camera 0", [Drifted()]
+        notifier.emit(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {}))
+    assert listener.hears("camera 0; drift: faces are darker")

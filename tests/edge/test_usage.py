@@ -64,6 +64,7 @@ def test_features_are_sampled_once_per_second_in_their_bins(tmp_path: Path) -> N
     assert {name: sum(counts.values()) for name, counts in total.histograms.items()} == {
         **dict.fromkeys(FEATURES, 3),
         "latency": 0,  # a file has none
+        "expected": 0,  # without a model's reference
     }
     for name, value in (("size", 50), ("confidence", 0.75), ("brightness", 120), ("contrast", 20), ("score", 0.65)):
         assert total.histograms[name] == {FEATURES[name].bin_of(value): 3}

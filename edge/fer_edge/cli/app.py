@@ -23,6 +23,7 @@ from fer_edge.cli.options import (
     load,
     one_source,
 )
+from fer_edge.cli.report import report
 from fer_edge.cli.run import run as run_command
 from fer_edge.cli.samples import samples
 from fer_edge.cli.service import service
@@ -96,6 +97,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command(cls=JsonCommand)(bench)
 app.command()(doctor)
 app.command(cls=JsonCommand)(stats)
+app.command()(report)
 app.add_typer(models, name="models")
 app.add_typer(service, name="service")
 app.add_typer(drift, name="drift")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from fer_edge.cli.general import new_app
 from fer_edge.cli.options import ConfigOption, default, load
 
 if TYPE_CHECKING:
+    from fer_edge.model.reference import Reference
     from fer_edge.monitoring.drift import DriftReport
 
 drift = new_app("Show whether what the device sees has changed since its first week.")
@@ -26,12 +28,11 @@ RecordArgument = Annotated[
 
 @drift.command("show")
 def show(record: RecordArgument = None, config: ConfigOption = None) -> None:
-    """Compare the last two days with the reference week. Exit 1 if a feature has drifted."""
-    from fer_edge.monitoring.drift_watch import read_drift
+    """Compare the last two days with the reference week, and with the faces that the model was measured on.
 
-    report = read_drift(usage_path(record, config), int(time.time()))
-    _print(report)
-    if report.state == "drifted":
+    Exit 1 if a feature has drifted since the reference week.
+    """
+    if print_drift(usage_path(record, config), config).state == "drifted":
         raise typer.Exit(1)
 
 
@@ -55,12 +56,48 @@ def usage_path(record: Path | None, config: Path | None) -> Path:
     return path
 
 
-def _print(report: DriftReport) -> None:
+def print_drift(path: Path, config: Path | None) -> DriftReport:
+    """Print drift since the reference week and from the model's own faces, and the accuracy to expect."""
+    from fer_edge.monitoring.drift_watch import read_drift, read_expected_accuracy, read_model_drift
+
+    now = int(time.time())
+    report = read_drift(path, now)
+    _print(report, "since the reference week")
+    reference = find_reference(path, config)
+    if reference is None:
+        typer.echo("drift from the model's own faces: its bundle is not at hand, or has no reference")
+        return report
+    _print(read_model_drift(path, now, reference), "from the faces that the model was measured on")
+    expected = read_expected_accuracy(path, now, reference)
+    if expected is None:
+        typer.echo("expected accuracy: too few faces in the last two days")
+    else:
+        figures = f"{expected.accuracy:.1%} (95 % interval {expected.low:.1%} to {expected.high:.1%})"
+        typer.echo(f"expected accuracy: {figures}: {expected.reason}")
+    return report
+
+
+def find_reference(path: Path, config: Path | None) -> Reference | None:
+    """That of the model which wrote the newest rows of a record: the configured one, or a shipped one."""
+    from fer_edge.errors import ModelError
+    from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
+    from fer_edge.monitoring.store import read_rows
+
+    rows = read_rows(path)
+    for name in (load(config).model, rows[-1].model.name) if rows else ():
+        with suppress(ModelError):
+            manifest = load_bundle(find_bundle(name)).manifest
+            if manifest.files[MODEL_FILE] == rows[-1].model.sha256:
+                return manifest.reference
+    return None
+
+
+def _print(report: DriftReport, since: str) -> None:
     from rich.table import Table
 
     from fer_edge.terminal import output_console
 
-    typer.echo(f"drift: {report.state} ({report.reason})")
+    typer.echo(f"drift {since}: {report.state} ({report.reason})")
     if not report.features:
         return
     table = Table()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.drift import RecordArgument, usage_path
+from fer_edge.cli.drift import RecordArgument, print_drift, usage_path
 from fer_edge.cli.json_output import JsonOption, write_json
-from fer_edge.cli.options import ConfigOption
+from fer_edge.cli.options import ConfigOption, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,9 @@ def stats(
         Path | None,
         typer.Option(metavar="FILE", help="Plot labels and faces over time (.png, .svg or .pdf)."),
     ] = None,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Show drift and the expected accuracy, too: see fer-edge drift.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the people and expressions that were seen, the frame rate, and losses of the camera."""
@@ -51,6 +54,9 @@ def stats(
         write_json(json.dumps([group.as_dict() for group in groups], indent=2), json_target)
     elif csv_file is None and plot is None:
         _print_table(groups, path, since)
+        _print_measured(load(config).samples.path)
+        if drift:
+            print_drift(path, config)
 
 
 def _write(path: Path, text: str) -> None:
@@ -90,6 +96,28 @@ def _print_table(groups: Sequence[Group], path: Path, since: str) -> None:
             "-" if period.hottest is None else f"{period.hottest:.0f} °C",
             f"{period.camera_losses}x, {_duration(period.camera_lost_s)}" if period.camera_losses else "-",
         )
+    output_console().print(table)
+
+
+def _print_measured(folder: Path | None) -> None:
+    """The accuracy by labelled samples, per month; nothing where there are none."""
+    from rich.table import Table
+
+    from fer_edge.monitoring.measured_accuracy import by_month
+    from fer_edge.monitoring.samples import SampleFolder
+    from fer_edge.terminal import output_console
+
+    samples = SampleFolder(folder) if folder and folder.is_dir() else None
+    months = by_month(samples.labels().values(), samples.seen()) if samples else {}
+    if not months:
+        return
+    table = Table(title="measured accuracy, by labelled samples")
+    for heading in ("month", "model", "labelled faces", "accuracy, %", "95 % interval"):
+        table.add_column(heading, justify="left" if heading in {"month", "model"} else "right")
+    for month, measured in months.items():
+        rate = measured.accuracy
+        figures = (f"{100 * rate.value:.1f}", f"{100 * rate.low:.1f} to {100 * rate.high:.1f}") if rate else ("-", "-")
+        table.add_row(month, measured.model, str(measured.labelled), *figures)
     output_console().print(table)
 
 

@@ -81,7 +81,8 @@ class Notifier(Sink):
 
     def _tell(self, status: str) -> None:
         troubles = [f"{sink.description}: {sink.trouble}" for sink in self.outputs if sink.trouble]
-        line = " ".join("; ".join([status, *troubles]).split())
+        notes = [sink.note for sink in self.outputs if sink.note]
+        line = " ".join("; ".join([status, *troubles, *notes]).split())
         self._ready = self._send(f"READY=1\nWATCHDOG=1\nSTATUS={line}")
 
     def _send(self, message: str) -> bool:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fer_edge.errors import ModelError, choose
 from fer_edge.labels import FER2013, FERPLUS8
+from fer_edge.model.reference import Reference
 from fer_edge.validation import first_problem
 
 SCHEMA_VERSION = 1
@@ -96,6 +97,8 @@ class Manifest(_Strict):
     """Mean probability of each label on the validation split."""
     prior: dict[str, float] | None = None
     """Fraction of each label in the training data, in the order of `labels`; older bundles have none."""
+    reference: Reference | None = None
+    """What its validation faces looked like, for drift; older bundles have none."""
     training: dict[str, object]
     """The training run's own record: recipe, data, versions."""
     source_revision: str

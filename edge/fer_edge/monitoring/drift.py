@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,10 @@ class DriftReport:
     features: tuple[FeatureDrift, ...]
     reason: str
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
 
 def psi(one: Histogram, other: Histogram) -> float:
     """Population stability index of two histograms of counts, shape (B,) each."""
@@ -108,7 +112,7 @@ def js_distance(one: Histogram, other: Histogram) -> float:
 
 
 def compare(reference: Sequence[Period], recent: Sequence[Period], before: State = "ok") -> DriftReport:
-    """Compare recent faces with a reference.
+    """Compare recent faces with a reference, in the features that it has.
 
     Args:
         reference: one period per day; differences between these days are no drift.
@@ -124,7 +128,8 @@ def compare(reference: Sequence[Period], recent: Sequence[Period], before: State
             )
             return DriftReport("too little data", (), reason)
     days = [day for day in reference if _samples(day) >= LEAST_SAMPLES]
-    drifts = [_lasting_drift(feature, days, whole, recent) for feature in FACE_FEATURES]
+    known = [feature for feature in FACE_FEATURES if whole.histograms[feature.name]]
+    drifts = [_lasting_drift(feature, days, whole, recent) for feature in known]
     drifts.sort(key=lambda drift: -drift.excess)
     state = _state(drifts[0].excess, before)
     changed = [drift for drift in drifts if drift.excess >= (WATCH if state != "ok" else math.inf) * _RELEASE]
@@ -187,7 +192,7 @@ def _describe(drift: FeatureDrift) -> str:
 
 
 def _samples(period: Period) -> int:
-    return sum(period.histograms["confidence"].values())
+    return period.histograms["brightness"].total()
 
 
 def _sum(periods: Sequence[Period]) -> Period:

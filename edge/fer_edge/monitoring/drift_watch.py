@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 from fer_edge.errors import ConfigError
+from fer_edge.model.reference import Reference
 from fer_edge.monitoring.drift import DriftReport, State, compare
+from fer_edge.monitoring.expected_accuracy import INPUTS, ExpectedAccuracy, expected_accuracy
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import DAY, HOUR, Row, read_rows
 
@@ -58,12 +60,39 @@ def read_drift(path: Path, now: int, before: State = "ok") -> DriftReport:
     return compare([day for day in reference if not day.is_empty], _days(rows, recent_start, _RECENT_DAYS), before)
 
 
+def read_model_drift(path: Path, now: int, reference: Reference) -> DriftReport:
+    """Compare the pictures of the last two days with those that the model was measured on.
+
+    Confidence is left out, since the record has the steadied one; see `read_expected_accuracy`. Raises ConfigError.
+    """
+    whole = Period(people=reference.faces)
+    for name in INPUTS:
+        whole.histograms[name].update(reference.histograms.get(name, {}))
+    return compare([whole], _recent_days(path, now))
+
+
+def read_expected_accuracy(path: Path, now: int, reference: Reference) -> ExpectedAccuracy | None:
+    """What to expect of the faces of the last two days; None with too few. Raises ConfigError."""
+    return expected_accuracy(_recent_days(path, now), reference)
+
+
+def _recent_days(path: Path, now: int) -> list[Period]:
+    """The last two days of the newest model."""
+    start = now - _RECENT_DAYS * DAY
+    rows = read_rows(path, start)
+    return _days([row for row in rows if row.model == rows[-1].model], start, _RECENT_DAYS)
+
+
 class DriftWatch:
     """Reads the drift once per hour, and logs each change of state."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, reference: Reference | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.report = DriftReport("too little data", (), "not read yet")
+        self.expected: ExpectedAccuracy | None = None
         self._path = path
+        self._reference = reference
         self._clock = clock
         self._read_at: float | None = None
 
@@ -76,6 +105,8 @@ class DriftWatch:
         before = self.report.state
         try:
             self.report = read_drift(self._path, int(now), before)
+            if self._reference:
+                self.expected = read_expected_accuracy(self._path, int(now), self._reference)
         except ConfigError as error:
             _log.debug("drift: %s", error)
             return

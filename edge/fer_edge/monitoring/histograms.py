@@ -54,7 +54,9 @@ FACE_FEATURES = (
     Feature("sharpness", "grey levels squared", tuple(float(2**power) for power in range(1, 14))),
     Feature("score", "0..1", _steps(0, 1, 10)),
 )
+# Of each face, where the model's bundle has a reference: the chance that the label of this picture is right.
+EXPECTED = Feature("expected", "0..1", _steps(0, 1, 20))
 # This is recorded for each frame.
 LATENCY = Feature("latency", "ms", (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000))
 
-FEATURES = {feature.name: feature for feature in (*FACE_FEATURES, LATENCY)}
+FEATURES = {feature.name: feature for feature in (*FACE_FEATURES, EXPECTED, LATENCY)}

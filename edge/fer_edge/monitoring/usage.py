@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 
 from fer_edge.device.thermal import read_heat
+from fer_edge.model.reference import Reference
+from fer_edge.monitoring.crop_statistics import crop_statistics
 from fer_edge.monitoring.drift import DriftReport
 from fer_edge.monitoring.drift_watch import DriftWatch
+from fer_edge.monitoring.expected_accuracy import FEATURE, ExpectedAccuracy, chance_right
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import MINUTE, UsageStore
 from fer_edge.sinks import Sink
@@ -37,18 +39,27 @@ _MOST_WAITING = 60
 class UsageRecorder(Sink):
     """A sink that keeps only counts: no image, no box, no identity."""
 
-    def __init__(self, store: UsageStore, description: str, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: UsageStore,
+        description: str,
+        reference: Reference | None = None,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         """Prepare.
 
         Args:
             store: stores the counts of a minute.
             description: description for people.
+            reference: the model's, if its bundle has one.
             wall_clock: seconds since 1970, UTC; the clock may be set during the run.
         """
         self.description = description
         self._store = store
         self._wall_clock = wall_clock
-        self._writer = _Writer(self, store)
+        self._estimate = reference.estimate if reference else None
+        self._writer = _Writer(self, store, reference)
         self._period = Period()
         self._anchor = wall_clock() - time.monotonic()
         self._minute = self._minute_now()
@@ -77,6 +88,16 @@ class UsageRecorder(Sink):
     def drift(self) -> DriftReport:
         """The comparison of the last two days with the reference week; updated every hour."""
         return self._writer.drift.report
+
+    @property
+    def expected_accuracy(self) -> ExpectedAccuracy | None:
+        """What to expect of the faces of the last two days, as of the last hour; None without a reference, or faces."""
+        return self._writer.drift.expected
+
+    @property
+    def note(self) -> str:
+        """Drift, in words, if there is any."""
+        return f"drift: {self.drift.reason}" if self.drift.state in {"watch", "drifted"} else ""
 
     def emit(self, result: FrameResult) -> None:
         """Count one frame."""
@@ -114,7 +135,10 @@ class UsageRecorder(Sink):
             period.visits[face.label] += 1
         if face.track.missed_s == 0 and now - self._sampled.get(face.id, -math.inf) >= _SAMPLE_INTERVAL:
             self._sampled[face.id] = now
-            for name, value in face_features(face).items():
+            features = face_features(face)
+            if self._estimate and face.raw.crop is not None:
+                features[FEATURE] = chance_right(self._estimate, face.raw.confidence, features)
+            for name, value in features.items():
                 period.observe(name, value)
 
     def _minute_now(self) -> int:
@@ -151,13 +175,13 @@ class UsageRecorder(Sink):
 class _Writer(threading.Thread):
     """Writes minutes in order; keeps them while that fails, and logs a failure once."""
 
-    def __init__(self, sink: Sink, store: UsageStore) -> None:
+    def __init__(self, sink: Sink, store: UsageStore, reference: Reference | None) -> None:
         super().__init__(name="usage record", daemon=True)
         self._sink = sink
         self._store = store
         self._new: queue.Queue[tuple[int, Period] | None] = queue.Queue()
         self._waiting: list[tuple[int, Period]] = []
-        self.drift = DriftWatch(store.path)
+        self.drift = DriftWatch(store.path, reference)
 
     def put(self, start: int, period: Period) -> None:
         """Add one minute."""
@@ -207,9 +231,6 @@ def face_features(face: TrackedFace) -> dict[str, float]:
         "size": max(face.box.width, face.box.height),
         "score": face.box.score,
     }
-    crop = face.raw.crop
-    if crop is not None:
-        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(crop))
-        _, laplacian = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_32F))
-        features |= {"brightness": mean, "contrast": deviation, "sharpness": float(laplacian[0, 0]) ** 2}
+    if face.raw.crop is not None:
+        features |= crop_statistics(face.raw.crop)
     return features

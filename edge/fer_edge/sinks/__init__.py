@@ -28,6 +28,11 @@ class Sink:
         """Finish and close it."""
         return
 
+    @property
+    def note(self) -> str:
+        """What people should know besides; empty as a rule."""
+        return ""
+
     def watch(self, _outputs: Sequence[Sink]) -> None:
         """Receive all outputs of the run, to show their state."""
         return

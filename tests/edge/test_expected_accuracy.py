@@ -1,0 +1,146 @@
+"""The accuracy to expect without labels: by confidence, contrast and sharpness, and when not to trust it."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import Run
+from tests.edge.test_usage import frame
+from tests.visitors import Scene, month, write_hours
+
+from fer_edge import FaceBox, Prediction, Track, TrackedFace
+from fer_edge.assets.composites import load_composites
+from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
+from fer_edge.model.reference import Reference
+from fer_edge.monitoring.crop_statistics import crop_statistics
+from fer_edge.monitoring.drift_watch import DriftWatch, read_expected_accuracy, read_model_drift
+from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms
+from fer_edge.monitoring.histograms import FEATURES
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import DAY, HOUR, ModelIdentity, UsageStore
+from fer_edge.monitoring.usage import UsageRecorder
+
+MANIFEST = load_bundle(find_bundle("ferplus7")).manifest
+IDENTITY = ModelIdentity(MANIFEST.name, MANIFEST.version, MANIFEST.files[MODEL_FILE])
+START = 1_780_000_000 // DAY * DAY
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    assert MANIFEST.reference is not None
+    return MANIFEST.reference
+
+
+def period(reference: Reference, chance: float, people: int = 100, **moved: int) -> Period:
+    """Faces as in the reference, but for features that are moved to one bin."""
+    made = Period(people=people)
+    for name in ("brightness", "contrast", "sharpness"):
+        made.histograms[name] = Counter(reference.histograms[name])
+        if name in moved:
+            made.histograms[name] = Counter({moved[name]: reference.faces})
+    made.histograms["expected"] = Counter({FEATURES["expected"].bin_of(chance): 1000})
+    return made
+
+
+@pytest.mark.parametrize("name", ["fer2013", "ferplus7", "ferplus7-tiny", "ferplus8"])
+def test_each_shipped_bundle_has_a_reference_of_its_own_faces(name: str) -> None:
+    manifest = load_bundle(find_bundle(name)).manifest
+    found = manifest.reference
+    assert found is not None
+    assert found.labels == manifest.accuracy[0].labels
+    assert all(sum(counts.values()) == found.faces for counts in found.histograms.values())
+    assert set(found.estimate.weights) == set(terms(0.5, 50, 100))
+    assert abs(found.accuracy - manifest.accuracy[0].accuracy_int8) < 0.06, "faces that are found are a little easier"
+
+
+def test_sure_and_clear_faces_are_right_more_often_than_unsure_or_blurred_ones(reference: Reference) -> None:
+    face = load_composites()["happy"]
+    blurred = np.asarray(cv2.GaussianBlur(face, (0, 0), 4), np.uint8)
+    sharp = np.asarray(np.clip(face + np.random.default_rng(0).normal(0, 6, face.shape), 0, 255), np.uint8)
+    clear, dull = (crop_statistics(picture) for picture in (sharp, blurred))
+    assert chance_right(reference.estimate, 0.95, clear) > chance_right(reference.estimate, 0.5, clear) + 0.2
+    assert chance_right(reference.estimate, 0.9, clear) > chance_right(reference.estimate, 0.9, dull) + 0.05
+    assert 0 < chance_right(reference.estimate, 0.0, dull) < chance_right(reference.estimate, 1.0, clear) < 1
+
+
+def test_the_interval_holds_chance_and_the_estimates_own_error(reference: Reference) -> None:
+    few, many = (expected_accuracy([period(reference, 0.77, people)], reference) for people in (20, 100_000))
+    assert few is not None
+    assert many is not None
+    assert few.accuracy == many.accuracy == pytest.approx(0.775)
+    assert many.high - many.accuracy == pytest.approx(1.96 * reference.estimate.error, rel=0.01)
+    sampling = (0.775 * 0.225 / 20) ** 0.5
+    assert few.accuracy - few.low == pytest.approx(1.96 * (sampling**2 + reference.estimate.error**2) ** 0.5, rel=0.01)
+    assert expected_accuracy([period(reference, 0.77, people=3)], reference) is None
+    assert expected_accuracy([], reference) is None
+
+
+def test_faces_unlike_any_of_the_fit_are_not_to_be_trusted(reference: Reference) -> None:
+    usual = expected_accuracy([period(reference, 0.8)], reference)
+    assert usual is not None
+    assert usual.trusted
+    white = expected_accuracy([period(reference, 0.8, brightness=15)], reference)
+    assert white is not None
+    assert not white.trusted
+    assert "100% of the faces are brighter" in white.reason
+
+
+def test_a_run_records_the_chance_of_each_face(tmp_path: Path, reference: Reference) -> None:
+    crop = load_composites()["happy"]
+    raw = Prediction(np.array([0.9, 0.1], np.float32), "happy", 0.9, crop)
+    unsteady = Prediction(np.array([0.4, 0.6], np.float32), "sad", 0.6)
+    face = TrackedFace(Track(1, FaceBox(0, 0, 50, 50), 1.0, 0.0), raw, unsteady)
+    with UsageRecorder(UsageStore(tmp_path / "usage.sqlite", IDENTITY), "the record", reference) as recorder:
+        recorder.emit(frame(0, 0.0, face))
+        counts = recorder._period.histograms["expected"]
+        chance = chance_right(reference.estimate, 0.9, crop_statistics(crop))
+        assert counts == {FEATURES["expected"].bin_of(chance): 1}
+        assert recorder.expected_accuracy is None, "one face says nothing"
+        assert recorder.note == ""
+
+
+def test_the_watch_reads_it_once_per_hour(tmp_path: Path, reference: Reference) -> None:
+    path = tmp_path / "usage.sqlite"
+    hours = month(seed=1, days=3)
+    for hour in hours:
+        hour.histograms["expected"] = Counter({16: hour.histograms["confidence"].total()})
+    now = write_hours(path, hours, IDENTITY, START)
+    watch = DriftWatch(path, reference, clock=lambda: now)
+    watch.update()
+    assert watch.expected == read_expected_accuracy(path, now, reference)
+    assert watch.expected is not None
+    assert watch.expected.accuracy == pytest.approx(0.825)
+
+
+def test_drift_from_the_models_own_faces_names_the_direction(tmp_path: Path, reference: Reference) -> None:
+    path = tmp_path / "usage.sqlite"
+    write_hours(path, month(seed=1, days=2, changes={0: Scene(light=0.3)}), IDENTITY, START)
+    report = read_model_drift(path, START + 2 * DAY, reference)
+    assert report.state == "drifted"
+    assert "faces are darker" in report.reason
+    assert {feature.name for feature in report.features} == {"brightness", "contrast", "sharpness"}
+
+
+def test_stats_and_drift_show_it(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    hours = month(seed=1, days=3)
+    for hour in hours:
+        hour.histograms["expected"] = Counter({16: hour.histograms["confidence"].total()})
+    write_hours(path, hours, IDENTITY, int(time.time()) - len(hours) * HOUR)
+    shown = command("fer-edge", "stats", path, "--drift", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "drift since the reference week: too little data" in shown.stdout
+    assert "expected accuracy: 82.5% (95 % interval" in shown.stdout
+
+
+@pytest.mark.parametrize("identity", [ModelIdentity("mine", "1", "0" * 64), ModelIdentity("ferplus7", "0", "0" * 64)])
+def test_a_record_of_another_model_has_no_reference(command: Run, tmp_path: Path, identity: ModelIdentity) -> None:
+    path = tmp_path / "usage.sqlite"
+    with UsageStore(path, identity) as store:
+        store.append(int(time.time()), Period(frames=3))
+    shown = command("fer-edge", "drift", "show", path, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "its bundle is not at hand" in shown.stdout
