@@ -23,6 +23,7 @@ from fer_edge.monitoring.measured_accuracy import by_month, measure, wilson
 from fer_edge.monitoring.reservoir import BalancedReservoir
 from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.samples import LABELS_FILE, SEEN_FILE, SampleFolder
+from fer_train.data.datasets import load_dataset
 
 MODEL = "ferplus7@0.1.0"
 
@@ -307,26 +308,32 @@ def test_hidden_faces_are_not_sampled(command: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "samples").exists()
 
 
-def test_export_for_a_workstation(command: Run, tmp_path: Path) -> None:
-    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 4)
+def test_export_is_a_data_set_that_is_split_by_day(command: Run, tmp_path: Path) -> None:
+    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 12, per_day=3)
     out = tmp_path / "out"
-    nothing = command("fer-edge", "samples", "export", out, "--folder", folder.folder, cwd=tmp_path)
-    assert nothing.returncode == 2
+
+    def export() -> int:
+        return command("fer-edge", "samples", "export", out, "--folder", folder.folder, cwd=tmp_path).returncode
+
+    assert export() == 2, "no label yet"
+    for sample in samples[:3]:
+        folder.set_label(sample, "happy")
+    assert export() == 2, "one day cannot be split"
     assert not out.exists()
-    for sample, answer in zip(samples, ("happy", "sad", "not a face"), strict=False):
+    answers = ["happy", "sad", "happy"] * 3 + ["sad", "not a face", "contempt"]
+    for sample, answer in zip(samples, answers, strict=True):
         folder.set_label(sample, answer)
-    assert command("fer-edge", "samples", "export", out, "--folder", folder.folder, cwd=tmp_path).returncode == 0
+    assert export() == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    train, validation = (load_dataset(out, split, "fer2013") for split in ("train", "validation"))
+    assert (train.support, validation.support) == ({"happy": 4, "sad": 2}, {"happy": 2, "sad": 2})
     rows = list(csv.DictReader((out / "samples.csv").open()))
-    assert [(row["label"], row["read_as"], row["day"]) for row in rows] == [
-        ("happy", "happy", samples[0].day),
-        ("sad", "happy", samples[0].day),
-    ]
+    days = {split: {row["day"] for row in rows if row["file"].startswith(split)} for split in ("train", "validation")}
+    assert not days["train"] & days["validation"]
     exported = cv2.imread(str(out / rows[1]["file"]), cv2.IMREAD_GRAYSCALE)
     assert exported is not None
     assert np.array_equal(exported, folder.picture(samples[1].id))
-    again = command("fer-edge", "samples", "export", out, "--folder", folder.folder, cwd=tmp_path)
-    assert again.returncode == 2
-    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    assert export() == 2, "it is there already"
 
 
 def test_deleting_takes_pictures_and_labels(command: Run, tmp_path: Path) -> None:

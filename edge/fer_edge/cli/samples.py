@@ -100,13 +100,13 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     folder: FolderOption = None,
     config: ConfigOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also export samples without a label.")] = False,
 ) -> None:
-    """Write the labelled faces and samples.csv to a new folder, for fer-train refresh on a workstation."""
+    """Write the labelled faces to a new folder that fer-train fit reads, split by day."""
     from fer_edge.monitoring.sample_export import export_samples
 
-    count = export_samples(open_folder(folder, config), out, everything=everything)
-    typer.echo(f"{out}: {count} faces. They are pictures of people: delete them when you are done")
+    splits = export_samples(open_folder(folder, config), out)
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
+    typer.echo(f"{out}: {counts}. They are pictures of people: delete them when you are done")
 
 
 @samples.command("delete")
