@@ -90,7 +90,7 @@ class _Read:
 def make_reference(
     bundle: Bundle, faces: LabelledFaces, most: int | None = None
 ) -> tuple[Reference, list[Trial]] | None:
-    """Find, corrupt and read validation faces; None where the detector finds too few.
+    """Find, corrupt and read validation faces; None where the detector finds too few, or the model is never wrong.
 
     The estimate that ships is fitted on all faces. The trials, and with them its error, are of one that is fitted on
     half of the faces and tried on the other half. Of more than `most` faces, the first are taken.
@@ -110,6 +110,8 @@ def make_reference(
         for level in one.levels
     ]
     fitted = [read for read in reads if read.fitted]
+    if len(set(np.concatenate([read.half(0).right for read in fitted]).tolist())) == 1:
+        return None  # always right, or always wrong: there is nothing to estimate
     reference = Reference(
         detector=config.name,
         data=faces.source.name,
