@@ -117,3 +117,14 @@ def load_bundle_prior() -> np.ndarray:
     from fer_edge.model.bundle import find_bundle
 
     return np.array(list((load_bundle(find_bundle("ferplus7")).manifest.prior or {}).values()))
+
+
+def test_each_class_and_each_row_is_weighed_by_itself() -> None:
+    weights = prior_weights({"often": 0.25, "rarely": 0.0625, "never": 0.0}, 0.5)
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [2, 4, 1]
+    rows = np.array([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]], np.float32)
+    weighted = reweight(rows, weights)
+    assert weighted.dtype == np.float32
+    assert weighted == pytest.approx(np.array([[4 / 21, 12 / 21, 5 / 21], [12 / 22, 8 / 22, 2 / 22]]), abs=1e-6)
+    assert reweight(rows[0], weights) == pytest.approx(weighted[0])
