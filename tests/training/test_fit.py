@@ -158,7 +158,7 @@ def test_another_teacher_of_the_same_name_is_noticed(command: Run, tiny_data: Pa
 
 
 def test_clipped_gradients_move_the_weights_no_further(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ("--data", tiny_data, "--architecture", "cnn-small", "--epochs", 1, "--set", "weight_decay=0")
+    shared = ("--data", tiny_data, "--architecture", "edge-tiny", "--epochs", 1, "--set", "weight_decay=0")
     start = tmp_path / "start"
     assert command("fer-train", "fit", *shared, "--out", start, timeout=300).returncode == 0
     runs = []
