@@ -115,6 +115,7 @@ def test_doctor_finds_a_working_installation(command: Run) -> None:
         "model": "works",
     }
     assert "hashes agree" in done.stdout
+    assert "H.264" in done.stdout, "what recordings are is told, with PyAV and without"
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def run_checks(model: str) -> list[Check]:
         _try("ribbon-cable camera", _ribbon_camera, needed=False),
         _try("display window", _window, needed=False),
         _try("display hdmi", _hdmi, needed=False),
+        _try("recording", _recording, needed=False),
         _try("plot", _plot, needed=False),
     ]
 
@@ -86,7 +87,7 @@ def _model(name: str) -> str:
 
 def _camera() -> str:
     _opencv()
-    from fer_edge.sources.camera import find_camera
+    from fer_edge.sources.camera import find_camera, why_no_camera
 
     device = find_camera()
     if device:
@@ -94,10 +95,7 @@ def _camera() -> str:
     found = sorted(str(path) for path in Path("/dev").glob("video*"))
     if not found:
         raise FerError("no /dev/video*. Connect a camera; --source demo runs without one")
-    unreadable = [path for path in found if not os.access(path, os.R_OK | os.W_OK)]
-    if unreadable:
-        raise FerError(f"{unreadable[0]} may not be opened. Fix: sudo usermod -aG video $USER, then log in again")
-    raise FerError(f"{', '.join(found)}: none delivers a frame. Is another program using it?")
+    raise FerError(why_no_camera() or f"{', '.join(found)}: none delivers a frame. Is another program using it?")
 
 
 def _mediapipe() -> str:
@@ -153,6 +151,18 @@ def _screen(settings: dict[str, str]) -> str:
         return done.stdout.strip()
     said = (done.stderr.strip().splitlines() or ["no answer"])[-1].removeprefix("pygame.error: ")
     raise FerError(f"{said}. Is a screen connected? Fix: sudo usermod -aG video,render,input $USER, then log in again")
+
+
+def _recording() -> str:
+    _opencv()
+    from fer_edge.sinks.video_writers import plays_in_browsers
+
+    if not plays_in_browsers(".mp4", None):
+        raise FerError(
+            "browsers play .webm only; .mp4 and .mkv are MPEG-4 Part 2. For H.264: pip install '.[recording]', or "
+            "apt install python3-av"
+        )
+    return f"H.264 by PyAV {version('av')}"
 
 
 def _plot() -> str:
