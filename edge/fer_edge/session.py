@@ -102,7 +102,7 @@ class Session:
             labels = model.manifest.labels
             sinks.append(stack.enter_context(CsvFile(self._config.csv_path, source.description, labels)))
         sinks += [stack.enter_context(sink) for sink in _monitors(self._config, model, source)]
-        sinks += [stack.enter_context(sink) for sink in _home_automation(self._config, model, sinks)]
+        sinks += [stack.enter_context(sink) for sink in _home_automation(self._config, model, source, sinks)]
         watchers = [notifier] if notifier else _watchers(self._config, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
         for sink in sinks:
@@ -128,9 +128,9 @@ def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:
     return monitors
 
 
-def _home_automation(config: RunConfig, model: Bundle, sinks: Sequence[Sink]) -> list[Sink]:
+def _home_automation(config: RunConfig, model: Bundle, source: Source, sinks: Sequence[Sink]) -> list[Sink]:
     """What tells home automation over MQTT, if there is a broker."""
-    if config.mqtt.host is None:
+    if config.mqtt.host is None or source.stills:
         return []
     from fer_edge.home_automation import home_automation  # noqa: PLC0415 - only what is asked for is loaded
 

@@ -150,6 +150,16 @@ def test_nothing_is_announced_without_the_section(broker: Broker, listener: List
     assert not listener.on("/snapshot")
 
 
+def test_still_pictures_are_not_announced(broker: Broker, listener: Listener) -> None:
+    picture = broker.folder / "grey.png"
+    cv2.imwrite(str(picture), np.full((480, 640, 3), 99, np.uint8))
+    with running(broker, ON, source=str(picture)) as process:
+        assert process.wait(60) == 0
+    wait_until(lambda: listener.on("/availability")[-1:] == [b"offline"])
+    assert not listener.on("/state")
+    assert not listener.on("/config")
+
+
 def test_states_are_rate_limited_and_the_end_leaves_no_face(broker: Broker, listener: Listener) -> None:
     with running(broker, ON, mqtt="interval = 2"):
         wait_until(lambda: len({state["expression"] for state in states(listener)}) > 2)
