@@ -35,9 +35,12 @@ class ChildProcess:
     def __init__(self, function: Callable[..., Any]) -> None:
         context = multiprocessing.get_context("fork")
         self._connection, theirs = context.Pipe()
+        self._folder = tempfile.TemporaryDirectory()  # what it would leave behind there goes with it
         self._output: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = context.Process(
-            target=_serve, args=(function, theirs, self._connection, self._output.fileno()), daemon=True
+            target=_serve,
+            args=(function, theirs, self._connection, self._output.fileno(), self._folder.name),
+            daemon=True,
         )
         with warnings.catch_warnings():  # of forking after an import that has threads: they do not compute yet
             warnings.simplefilter("ignore")
@@ -69,6 +72,7 @@ class ChildProcess:
             self._process.kill()
             self._process.join()
         self._output.close()
+        self._folder.cleanup()
 
     def _death(self) -> str:
         code = self._process.exitcode or 0
@@ -86,8 +90,11 @@ class ChildProcess:
         return telling[-1][:_LONGEST_WORDS] if telling else ""
 
 
-def _serve(function: Callable[..., Any], connection: Connection, other_end: Connection, output: int) -> None:
+def _serve(
+    function: Callable[..., Any], connection: Connection, other_end: Connection, output: int, folder: str
+) -> None:
     other_end.close()
+    tempfile.tempdir = folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
