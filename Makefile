@@ -1,5 +1,5 @@
 # make run    start fer-edge: on a camera if there is one, else on the built-in demo
-# make test   all checks and the tests, but for the slow ones
+# make test   all checks, and all tests except the slow ones
 # make test-all  all checks and all tests
 # make test-mediapipe  compares our use of MediaPipe's models with the mediapipe package (Python 3.12 or older)
 # make coverage  runs the tests of the runtime and says which of its lines and branches they reach, in all processes

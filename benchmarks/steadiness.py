@@ -150,10 +150,10 @@ def _camera(count: int, noise: float, flicker: float, shake: float) -> Iterator[
     rng = np.random.default_rng(0)
     with DemoSource(paced=False) as demo:
         for frame in _first(demo, count):
-            yield Frame(_spoil(frame.image, rng, noise, flicker, shake), frame.captured_at, frame.index)
+            yield Frame(_disturb(frame.image, rng, noise, flicker, shake), frame.captured_at, frame.index)
 
 
-def _spoil(image: Image, rng: np.random.Generator, noise: float, flicker: float, shake: float) -> Image:
+def _disturb(image: Image, rng: np.random.Generator, noise: float, flicker: float, shake: float) -> Image:
     moved = np.array([[1, 0, rng.normal(0, shake)], [0, 1, rng.normal(0, shake)]], np.float32)
     shaken = cv2.warpAffine(image, moved, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
     light = 1 + flicker * math.sin(rng.uniform(0, 2 * math.pi))

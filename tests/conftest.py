@@ -122,7 +122,7 @@ def stage_clip() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FER2013's and FER+'s files with varied composite faces: 40 a class to train on, 10 to validate."""
+    """FER2013's and FER+'s files with varied composite faces: 40 per class to train on, 10 to validate."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     rows: list[tuple[str, Image, str]] = []

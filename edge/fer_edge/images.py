@@ -85,7 +85,7 @@ def load_frame(path: str | Path) -> Frame:
     """Read one image as a still frame: shape (H, W, 3), BGR, uint8. Raises SourceError if it cannot be read."""
     image = read_image(Path(path))
     if image is None:
-        raise SourceError(f"{path}: is not a readable image")
+        raise SourceError(f"{path}: {'is not a readable image' if Path(path).exists() else 'no such file'}")
     return Frame(image, still=True, name=Path(path).name)
 
 

@@ -55,11 +55,11 @@ class Pipeline:
         """
         config = config or RunConfig()
         set_threads(config.threads)
+        self.model = load_bundle(find_bundle(config.model))
         detector = detector or open_detector(config.detector)
         self._config = config
         self._finding = Stopwatch()
         self._detector = TimedDetector(detector, self._finding)
-        self.model = load_bundle(find_bundle(config.model))
         self._classifier = Classifier(
             self.model,
             detector.crop_calibration,

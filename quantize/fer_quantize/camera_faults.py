@@ -43,11 +43,11 @@ def overexposed(face: Image, gain: float, _: np.random.Generator) -> Image:
 
 
 def dead_pixels(face: Image, share: float, rng: np.random.Generator) -> Image:
-    """Such a share of the pixels is black or white."""
-    spoilt = face.copy()
+    """A fraction of the pixels is black or white."""
+    damaged = face.copy()
     dead = rng.random(face.shape) < share
-    spoilt[dead] = rng.choice((0, 255), int(dead.sum()))
-    return spoilt
+    damaged[dead] = rng.choice((0, 255), int(dead.sum()))
+    return damaged
 
 
 def patch(face: Image, pixels: float, rng: np.random.Generator) -> Image:

@@ -23,8 +23,6 @@ _DEATHS = {
     signal.SIGFPE: "crashed (SIGFPE)",
     signal.SIGILL: "uses instructions that this processor lacks (SIGILL)",
 }
-# Words of lines that tell why.
-_TELLING = ("error", "assert", "fatal", "check failed")
 # Characters of what a process said last.
 _LONGEST_WORDS = 160
 

@@ -6,7 +6,7 @@ from fer_edge.device.frame_rate import FrameRateLimiter
 
 
 def rate(pace: FrameRateLimiter, *, nobody: bool, begin: float, frames: int = 20, work: float = 0.01) -> float:
-    """Frames a second, where each takes `work` seconds."""
+    """Frames per second, where each takes `work` seconds."""
     now = begin
     for _ in range(frames):
         now += work

@@ -30,7 +30,7 @@ def test_a_box_wholly_outside_still_gives_a_crop() -> None:
         assert crop_face(frame, box, CropCalibration()).shape == (48, 48)
 
 
-def test_framing_scales_and_shifts_the_square() -> None:
+def test_crop_calibration_scales_and_shifts_the_square() -> None:
     crop = CropCalibration(scale=1.5, dx=0.1, dy=-0.1).apply(FaceBox(100, 100, 40, 40))
     assert (crop.width, crop.height) == (60, 60)
     assert (crop.x + 30, crop.y + 30) == (124, 116)

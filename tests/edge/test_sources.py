@@ -131,7 +131,7 @@ def test_the_demo_shows_what_it_says_it_shows() -> None:
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_a_camera_that_hangs_askew_is_set_upright(turn: Literal[0, 90, 180, 270]) -> None:
+def test_a_turned_camera_gives_upright_frames(turn: Literal[0, 90, 180, 270]) -> None:
     """The flips come before the turn, as picamera2 has them."""
     camera = LoopbackCamera()
     pictures = []

@@ -96,7 +96,7 @@ def test_a_moving_face_keeps_its_id_and_place() -> None:
 
 
 def test_a_face_is_shown_once_it_was_seen_often_enough() -> None:
-    """A scan and a look see it in the first frame already; it is so blurred that they are not sure."""
+    """A scan and a region search see it in the first frame already; it is so blurred that they are not sure."""
     blurred = np.asarray(cv2.GaussianBlur(picture((200, 150)), (0, 0), 6.5), np.uint8)
     shown = follow(Tracker(TrackerConfig(confirm_after=4)), [blurred] * 5)
     assert [len(tracks) for tracks in shown] == [0, 0, 1, 1, 1]
@@ -122,7 +122,7 @@ def test_a_still_picture_shows_its_faces_at_once() -> None:
 
 
 def test_between_scans_only_regions_are_searched_and_not_in_every_frame() -> None:
-    tracker, detector = Tracker(TrackerConfig(scan_interval=1.0, look_interval=0.06)), Counting()
+    tracker, detector = Tracker(TrackerConfig(scan_interval=1.0, search_interval=0.06)), Counting()
     for index in range(60):
         tracks = tracker.update(detector, Frame(picture((200 + index, 150)), index / 30, index))
         assert len(tracks) == 1

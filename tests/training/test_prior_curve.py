@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from tests.conftest import Run
 
-RARE = {"disgust", "fear"}
-
 
 def rows(table: str) -> dict[str, list[str]]:
     """The cells of a Markdown table by their first one."""

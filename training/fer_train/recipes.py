@@ -14,8 +14,6 @@ from fer_edge.validation import first_problem
 from fer_train.data.augmentation import Augmentation
 from fer_train.data.datasets import Scheme, Votes
 
-DEFAULT_RECIPE = "edge"
-
 # The first is the place in an installed package, the second that in a checkout.
 _FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parents[1] / "recipes")
 

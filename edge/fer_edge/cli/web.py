@@ -21,7 +21,8 @@ def main(
         str | None, typer.Option(metavar="[HOST:]PORT", help=default("Serve the page there.", "8080"))
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A TOML file whose section [web] has address, password and TLS.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A TOML file whose section \\[web] has address, password and TLS."),
     ] = None,
     folder: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the runs' sockets are: FOLDER/NAME/web.sock.")

@@ -91,7 +91,7 @@ class TrackerConfig(Section):
     """Seconds over which a whole scan is spread; 0 does it in one frame."""
     tile_interval: float = Field(default=0.3, ge=0)
     """Seconds between two tiles, which are parts of the frame that are searched for small faces in turn."""
-    look_interval: float = Field(default=0.05, ge=0)
+    search_interval: float = Field(default=0.05, ge=0)
     """Seconds between two searches for a tracked face, whose box moves on between them; 0 searches in every frame."""
     detect_interval: float = Field(default=0.2, ge=0)
     """Seconds for which an unchanged face is found by its appearance, without the detector; 0 always uses the

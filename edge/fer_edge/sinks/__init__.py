@@ -30,7 +30,7 @@ class Sink:
 
     @property
     def note(self) -> str:
-        """What people should know besides; empty as a rule."""
+        """A remark for the user; usually empty."""
         return ""
 
     def watch(self, _outputs: Sequence[Sink]) -> None:

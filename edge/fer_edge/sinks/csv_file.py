@@ -61,7 +61,7 @@ class CsvFile(Sink):
         self._output.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Write one row per face, all of a frame at once. Raises OSError, and StopRun when a pipe's reader is gone."""
+        """Write one row per face, all of a frame at once. Raises OSError, and StopRun when a reader has ended."""
         frame = result.frame
         if self._first_at is None:
             self._first_at = frame.captured_at

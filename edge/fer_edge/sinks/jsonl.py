@@ -40,7 +40,7 @@ class JsonLines(Sink):
         self._output.close()
 
     def emit(self, result: FrameResult) -> None:
-        """Write one line. Raises StopRun when the reader of a pipe is gone or stops reading."""
+        """Write one line. Raises StopRun when the reader of a pipe has ended or stops reading."""
         if self._is_waiting:
             self._write(camera_record("online"))
             self._is_waiting = False

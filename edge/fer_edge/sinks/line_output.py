@@ -38,7 +38,7 @@ class LineOutput:
             self._file.close()
 
     def write(self, line: bytes) -> None:
-        """Write lines with their ends. Raises OSError, and StopRun when a pipe's reader is gone or stops reading."""
+        """Write lines with their ends. Raises OSError, and StopRun when a pipe's reader has ended or stops reading."""
         try:
             if self._file:
                 self._file.write(line)

@@ -124,7 +124,7 @@ class Tracker:
         if not face.id:
             return 0.0
         if face.is_in_sight:
-            return self._config.look_interval
+            return self._config.search_interval
         return 0.0 if now - face.last_seen < _JUST_LOST else _LOST_PAUSE
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
