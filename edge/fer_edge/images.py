@@ -42,14 +42,21 @@ def files_in(folder: Path, *, recursive: bool = False) -> list[Path]:
 def read_image(path: Path, *, grey: bool = False) -> Image | None:
     """Return an image, shape (H, W, 3) BGR or (H, W) grey, uint8; None if the file is no readable image."""
     try:
-        content = path.read_bytes()
-        if kind_of(content[:32]) == "heif":
-            return _read_heif(content, grey=grey)
+        return decode_image(path.read_bytes(), grey=grey)
+    except OSError:
+        return None
+
+
+def decode_image(content: bytes, *, grey: bool = False) -> Image | None:
+    """Return the image in a file's content, as `read_image` does."""
+    try:
+        if kind_of(content[:32]) == "heif" and (found := _read_heif(content, grey=grey)) is not None:
+            return found
         if not _chunks_fit(content):
             return None
         colours = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
         image = cv2.imdecode(np.frombuffer(content, np.uint8), colours | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error):  # cv2.error: empty, or larger than OpenCV will hold
+    except cv2.error:  # empty, or larger than OpenCV will hold
         return None
     # OpenCV rotates TIFF files itself, whatever the flag says.
     return None if image is None else _upright(np.asarray(image, np.uint8), orientation(content))

@@ -30,15 +30,18 @@ def picture_kind(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             kind = kind_of(file.read(_HEAD))
-            return None if kind == "jpeg" and _is_motion_jpeg(file) else kind
+            return None if kind == "jpeg" and _begins_raw_video(file) else kind
     except OSError:
         return None
 
 
-def _is_motion_jpeg(file: BinaryIO) -> bool:
-    """Whether one JPEG image follows another, as in a raw video. A camera's multi-picture file is marked as such."""
+def _begins_raw_video(file: BinaryIO) -> bool:
     file.seek(0)
-    content = file.read(_FIRST_PICTURE)
+    return is_motion_jpeg(file.read(_FIRST_PICTURE))
+
+
+def is_motion_jpeg(content: bytes) -> bool:
+    """Whether one JPEG image follows another, as in a raw video. A camera's multi-picture file is marked as such."""
     return b"\xff\xd9\xff\xd8\xff" in content and b"MPF\0" not in content
 
 

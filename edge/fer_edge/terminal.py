@@ -52,7 +52,7 @@ def without_password(url: str) -> str:
     if "://" not in url:
         return url
     address, question, _ = url.partition("?")
-    return re.sub(r"//.*@", "//", address) + ("?…" if question else "")
+    return re.sub(r"//.*@", "//", address, flags=re.DOTALL) + ("?…" if question else "")
 
 
 def encodable(text: str) -> str:

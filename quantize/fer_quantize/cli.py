@@ -193,4 +193,4 @@ def _add_reference(model: str, data: Path, *, alone: bool) -> None:
 
 def run() -> None:
     """Entry point."""
-    run_app(build(app))
+    run_app(build(app), extra="train")

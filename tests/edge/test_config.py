@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -123,3 +124,34 @@ def test_what_cannot_be_meant_is_refused_in_one_line(command: Run, arguments: tu
     done = command("fer-edge", "config", *arguments)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_home_folder_is_written_as_a_tilde(command: Run, tmp_path: Path) -> None:
+    shutil.copy(SERVICE.parents[1] / "docs" / "demo.jpg", tmp_path / "face.jpg")
+    config = tmp_path / "config.toml"
+    config.write_text('source = "~/face.jpg"\njson = "~/faces.jsonl"\n')
+    done = command("fer-edge", "run", "--config", config, env=os.environ | {"HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "faces.jsonl").is_file()
+    config.write_text('[mqtt]\nhost = "localhost"\nusername = "me"\npassword = "~/x"\n')
+    password = load_config(config, {}).mqtt.password
+    assert password
+    assert password.get_secret_value() == "~/x"
+
+
+def test_a_name_that_is_not_utf8_shows_no_other_setting(command: Run) -> None:
+    done = command("fer-edge", "run", "rtsp://user:secret@127.0.0.1:9/\udcff")
+    assert done.returncode == 2
+    assert "the name is not UTF-8" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_reader_of_help_may_stop_reading() -> None:
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("fer-edge"), "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -258,7 +258,7 @@ class TestFilms:
         )
         count, code, said = self.frames(tmp_path / "a.mp3")
         assert (count, code) == (0, 3)
-        assert "is a sound file with a picture" in said
+        assert "is a sound file with a cover image" in said
 
 
 def test_names_cannot_forge_lines(command: Run, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tests.conftest import Run
 from fer_edge import RunConfig, open_source
 from fer_edge.errors import SourceError
 from fer_edge.sources.containers import read_header
+from fer_edge.sources.demo import DemoSource, Scene
+from fer_edge.types import FaceBox
 
 
 class Files(SimpleHTTPRequestHandler):
@@ -179,3 +181,23 @@ def test_a_film_in_the_memory_folder_is_no_camera(demo_video: Path) -> None:
             assert (source.live, len(list(source))) == (False, 90)
     finally:
         copy.unlink()
+
+
+def test_a_photograph_at_a_url_is_turned_upright_whatever_it_is_called(command: Run, tmp_path: Path, site: str) -> None:
+    """A face that a camera held on its side took; the server calls it a video."""
+    with DemoSource(paced=False) as demo:
+        upright = demo.render(Scene("happy", "happy", 0, FaceBox(200, 120, 200, 200)))
+    content = cv2.imencode(".jpg", cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))[1].tobytes()
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    (tmp_path / "photo.mp4").write_bytes(content[:2] + segment + content[2:])
+    done = command("fer-edge", "run", f"{site}/photo.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "│ happy " in done.stdout
+
+
+def test_a_password_is_not_printed_with_a_url_of_two_lines(command: Run) -> None:
+    done = command("fer-edge", "run", "rtsp://user:sec\nret@127.0.0.1:9/a")
+    assert done.returncode == 3
+    assert "127.0.0.1" in done.stderr
+    assert "ret@" not in done.stderr

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_edge.errors import FerError
+from fer_edge.errors import FerError, MissingExtra
 from fer_edge.silence import discard_stdout
 from fer_edge.terminal import log_handler, tell
 
@@ -44,11 +44,12 @@ def exit_at_once() -> None:
     _at_once = True
 
 
-def run_app(command: Callable[..., int | None]) -> None:
+def run_app(command: Callable[..., int | None], extra: str | None = None) -> None:
     """Run a command line and exit with its exit code; any error becomes one line.
 
     Args:
         command: the result of `general.build`.
+        extra: the extra whose packages the commands need.
     """
     _open_standard_descriptors()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # fer_edge.cli.sigint
@@ -65,8 +66,10 @@ def run_app(command: Callable[..., int | None]) -> None:
         code = _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
+    except SystemExit as stop:
+        code = _exit_code(stop)
     except Exception as error:  # noqa: BLE001 - the last resort
-        code = _complain_of(error)
+        code = _complain_of(error, extra)
     _leave(code)
 
 
@@ -88,7 +91,18 @@ def _leave(code: int | None) -> None:
     sys.exit(code)
 
 
-def _complain_of(error: Exception) -> int:
+def _exit_code(stop: SystemExit) -> int:
+    """0 where the reader of a help text has seen enough; else raise it again."""
+    if not isinstance(stop.__context__, BrokenPipeError):
+        raise stop
+    discard_stdout()
+    return 0
+
+
+def _complain_of(error: Exception, extra: str | None) -> int:
+    if isinstance(error, ModuleNotFoundError) and extra and not (error.name or "").startswith("fer_"):
+        missing = MissingExtra(error.name or "a package", extra)
+        return _complain(str(missing), missing.exit_code)
     if type(error).__name__ == "Abort":
         return EXIT_INTERRUPTED
     if type(error).__name__ == "NoArgsIsHelpError":

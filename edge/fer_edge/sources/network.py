@@ -14,16 +14,20 @@ from urllib.request import Request, urlopen
 import cv2
 
 from fer_edge.config import RunConfig
+from fer_edge.images import decode_image
+from fer_edge.picture_formats import is_motion_jpeg, kind_of
 from fer_edge.sources import Observer, Source
 from fer_edge.sources.camera import CameraSource, open_stream
 from fer_edge.sources.containers import Header, read_header
 from fer_edge.sources.video import VideoSource
 from fer_edge.terminal import without_password
-from fer_edge.types import Frame
+from fer_edge.types import Frame, Image
 
 _TIMEOUT_S = 2.0
 # A container's header is within this many bytes.
 _HEAD = 1 << 16
+# Larger images are not downloaded.
+_LARGEST_PICTURE = 64 * 2**20
 # These media types may have a length and yet no end: a playlist is rewritten.
 _ENDLESS = ("multipart/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
 
@@ -40,16 +44,26 @@ class _Answer:
 class NetworkVideo(VideoSource):
     """A file at a URL: every frame is delivered, at media time. A single image is a still frame."""
 
-    def __init__(self, url: str, capture: cv2.VideoCapture, answer: _Answer | None, fps: float | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        capture: cv2.VideoCapture,
+        answer: _Answer | None,
+        fps: float | None,
+        picture: Image | None,
+    ) -> None:
         super().__init__(without_password(url), fps)
-        self.stills = answer is not None and answer.content_type.startswith("image/")
+        self.stills = picture is not None
         self._opened = capture
         self._answer = answer
+        self._picture = picture
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield all frames. Raises SourceError if the connection or the file ends early."""
-        for frame in super().__iter__():
-            yield replace(frame, still=True, name=self.description.rpartition("/")[2]) if self.stills else frame
+        if self._picture is None:
+            yield from super().__iter__()
+        else:
+            yield Frame(self._picture, still=True, name=self.description.rpartition("/")[2])
 
     def _read_header(self) -> Header:
         if self._answer is None or self._answer.size is None or self.stills:
@@ -74,7 +88,8 @@ def open_url(config: RunConfig, url: str, observer: Observer | None) -> Source:
     answer = None if has_duration else _ask(url, "HEAD")
     has_length = answer is not None and answer.size is not None and not answer.content_type.startswith(_ENDLESS)
     if has_duration or has_length:
-        return NetworkVideo(url, capture, _ask(url, "GET"), config.source_fps)
+        answer = _ask(url, "GET")
+        return NetworkVideo(url, capture, answer, config.source_fps, _picture(url, answer))
     return CameraSource(url, config.camera, observer, capture)
 
 
@@ -87,10 +102,22 @@ def _ask(url: str, method: Literal["HEAD", "GET"]) -> _Answer | None:
         return None
 
 
-def _request(url: str, method: str) -> Request:
+def _picture(url: str, answer: _Answer | None) -> Image | None:
+    """Download an image, which is recognised by its content and turned upright; None for anything else."""
+    if answer is None or not kind_of(answer.head[:32]) or (answer.size or 0) > _LARGEST_PICTURE:
+        return None
+    try:
+        with urlopen(_request(url, "GET", whole=True), timeout=_TIMEOUT_S) as response:  # noqa: S310 - http alone
+            content = response.read(_LARGEST_PICTURE)
+    except (OSError, HTTPException, ValueError):
+        return None
+    return None if is_motion_jpeg(content) else decode_image(content)
+
+
+def _request(url: str, method: str, *, whole: bool = False) -> Request:
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
-    headers = {"Range": f"bytes=0-{_HEAD - 1}"} if method == "GET" else {}
+    headers = {"Range": f"bytes=0-{_HEAD - 1}"} if method == "GET" and not whole else {}
     if at:
         headers["Authorization"] = "Basic " + base64.b64encode(unquote(user).encode()).decode()
     return Request(parts._replace(netloc=host).geturl(), headers=headers, method=method)  # noqa: S310

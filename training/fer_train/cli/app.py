@@ -41,4 +41,4 @@ for panel, name, command in _COMMANDS:
 
 def run() -> None:
     """Entry point."""
-    run_app(build(app))
+    run_app(build(app), extra="train")
