@@ -42,7 +42,7 @@ def test_a_model_that_fails_its_golden_faces_replaces_nothing(old: Path, fresh: 
     """Its hash is right, since it is written with it; only running it shows that it is another model."""
     before = content(old)
     files = files_of(fresh) | {"model.tflite": (find_bundle("ferplus7-tiny") / "model.tflite").read_bytes()}
-    with pytest.raises(ModelError, match="answers differ from the golden ones"):
+    with pytest.raises(ModelError, match="outputs differ from the golden ones"):
         write_bundle(old, load_bundle(fresh).manifest, files)
     assert content(old) == before
     assert [path.name for path in old.parent.iterdir()] == ["mine"]

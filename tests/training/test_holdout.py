@@ -81,7 +81,7 @@ def test_a_training_and_its_bundle_use_the_fold(command: Run, tiny_data: Path, t
     }
     done = command("fer-train", "evaluate", out, tiny_data, "--split", "held-out")
     assert f"on {len(held)} faces of fer2013.csv, held-out split" in done.stdout, done.stderr
-    assert f"{100 * record['results']['held-out']['accuracy']:.1f}" in done.stdout
+    assert f"{record['results']['held-out']['accuracy']:.2%}" in done.stdout
     script = f"""
 from pathlib import Path
 from fer_quantize.inputs import open_origin
