@@ -105,8 +105,8 @@ def gate_failure(
     first = comparison.measurements[0]
     return (
         _another_model(first, trained_accuracy)
-        or _accuracy_failure(first, limits)
         or _drop_failure(first, limits)
+        or _accuracy_failure(first, limits)
         or _rival_failure(rival)
     )
 
