@@ -59,6 +59,7 @@ def run_in_terminal(
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             environment = {**os.environ, "TERM": "xterm-256color", "XDG_DATA_HOME": str(data_home)}
+            environment.pop("COLUMNS", None)  # the terminal's own size counts; pytest-xdist sets another
             os.execve(arguments[0], [str(word) for word in arguments], environment)  # noqa: S606 - our own program
         finally:
             os._exit(127)
