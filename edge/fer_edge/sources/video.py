@@ -147,19 +147,22 @@ class VideoSource:
         return read, image
 
     def _refuse_early_end(self, read: int, seconds: float) -> None:
-        """Raise SourceError if frames are missing at the end.
+        """Raise SourceError if frames are missing.
 
-        MP4, QuickTime and AVI files hold the number of their frames. It includes frames that an edit list hides; then
-        the duration of the video track decides. For other files OpenCV multiplies the duration of the longest stream,
-        which may be sound, by the rate; then a difference is only logged.
+        MP4, QuickTime and AVI files hold the number of their frames. It includes frames that an edit list hides: the
+        track is shorter than all frames then, and its duration decides. For other files OpenCV multiplies the duration
+        of the longest stream, which may be sound, by the rate; then a difference is only logged.
         """
         if self._header.is_cut and not (self.frames and read >= self.frames):
             raise SourceError(f"{self.description}: ended after {read} frames: the file is truncated")
         if self.frames is None or read >= min(_ENOUGH * self.frames, self.frames - 1):
             return
-        if seconds + 1 / self.fps >= _ENOUGH * (self._header.seconds or self.frames / self.fps):
+        whole = self.frames / self.fps
+        track = self._header.seconds or whole
+        has_them_all = self._header.seconds is not None and track >= _ENOUGH * whole
+        if seconds + 1 / self.fps >= _ENOUGH * track and not (has_them_all and self._header.counts_frames):
             return
         message = f"{self.description}: had {read} frames where its header says {self.frames}"
         if self._header.counts_frames:
-            raise SourceError(f"{message}: the rest cannot be read")
+            raise SourceError(f"{message}: the others cannot be read")
         _log.warning("%s", message)
