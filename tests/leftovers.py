@@ -23,7 +23,7 @@ import pytest
 
 MARKER = "FER_EDGE_TESTS"
 # Seconds that a process may take to end by itself.
-_GRACE = 3.0
+_GRACE = 10.0
 # Python's own helpers, which live as long as the run.
 _HELPERS = (b"multiprocessing.forkserver", b"multiprocessing.resource_tracker")
 _PROC = Path("/proc")
