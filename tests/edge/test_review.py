@@ -116,7 +116,7 @@ def test_the_end_shows_the_accuracy(tmp_path: Path) -> None:
         shown, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "33.3" in shown
-    assert "Traceback" not in errors
+    assert not errors
 
 
 def test_an_empty_folder_has_nothing_to_label(tmp_path: Path) -> None:
@@ -151,8 +151,7 @@ def tab() -> Iterator[Any]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
         chromium.close()
-    # The server ends with the last label, whatever the browser is loading then.
-    assert not [error for error in errors if "net::ERR_" not in error]
+    assert not [error for error in errors if "ERR_CONNECTION_REFUSED" not in error]
 
 
 def test_labelling_by_keys_in_a_browser(tab: Any, tmp_path: Path) -> None:
@@ -199,6 +198,7 @@ def test_labels_survive_the_end_of_the_command_and_a_reload(tab: Any, tmp_path: 
         tab.get_by_text("0 labelled, 3 left", exact=True).wait_for()
         tab.keyboard.press("5")
         tab.get_by_text("1 labelled, 2 left", exact=True).wait_for()
+        tab.wait_for_function("face.complete && face.naturalWidth > 0")  # what is half loaded would be an error, too
         process.kill()
         process.wait()
         tab.keyboard.press("6")

@@ -236,7 +236,9 @@ def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
 def test_run_and_stats(command: Run, tmp_path: Path) -> None:
     config, usage = tmp_path / "config.toml", tmp_path / "state" / "usage.sqlite"
     config.write_text(f'[usage]\npath = "{usage}"\n')
+    begin = time.monotonic()
     run = command("fer-edge", "run", "--source", "demo", "--max-frames", 60, "--config", config, cwd=tmp_path)
+    most = time.monotonic() - begin
     assert run.returncode == 0, run.stderr
     shown = command("fer-edge", "stats", "--config", config, cwd=tmp_path)
     assert "happy" in shown.stdout
@@ -244,7 +246,7 @@ def test_run_and_stats(command: Run, tmp_path: Path) -> None:
     (day,) = json.loads(command("fer-edge", "stats", usage, "--json", cwd=tmp_path).stdout)
     assert day["frames"] == 60
     assert day["model"].startswith("ferplus7@")
-    assert 1 < sum(day["face_s"].values()) <= 60
+    assert 1 < sum(day["face_s"].values()) <= most, "one face at a time, and no longer than the run"
     table = tmp_path / "stats.csv"
     assert command("fer-edge", "stats", usage, "--by", "hour", "--csv", table, cwd=tmp_path).returncode == 0
     (row,) = csv.DictReader(table.open())

@@ -68,6 +68,16 @@ class Guard:
         return PlainTextResponse("log in first, or send a token", 401, {"WWW-Authenticate": "Bearer"})
 
 
+async def read_body(request: Request, most: int) -> bytes | None:
+    """Read a request's body; None as soon as it has more than `most` bytes."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            return None
+    return body
+
+
 def login_routes(gate: Gate, *, secure: bool) -> list[Route]:
     """The pages for logging in and out; `secure` says whether they are served over TLS."""
     login = _Login(gate, secure=secure)
@@ -90,11 +100,9 @@ class _Login:
     async def log_in(self, request: Request) -> Response:
         if self._gate.must_wait():
             return PlainTextResponse("too many wrong passwords. Wait a minute", 429, {"Retry-After": "60"})
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _MAX_BODY:
-                return PlainTextResponse("too large", 413)
+        body = await read_body(request, _MAX_BODY)
+        if body is None:
+            return PlainTextResponse("too large", 413)
         password = parse_qs(body.decode(errors="replace")).get("password", [""])[0]
         if not await run_in_threadpool(self._gate.check_password, password):
             return RedirectResponse("/login?wrong", 303)

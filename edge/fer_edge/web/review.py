@@ -12,7 +12,6 @@ import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.resources import files
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,9 +26,11 @@ from fer_edge.monitoring.measured_accuracy import measure
 from fer_edge.monitoring.sample import NO_FACE, SKIPPED, Sample
 from fer_edge.monitoring.samples import SampleFolder
 from fer_edge.web.auth import is_loopback
+from fer_edge.web.files import static_file
+from fer_edge.web.guard import read_body
 
 _COOKIE = "fer_edge_review"
-_STATIC = {"/": "text/html", "/review.js": "text/javascript", "/review.css": "text/css"}
+_STATIC = ("/", "/review.js", "/review.css")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -61,7 +62,7 @@ def serve_review(folder: SampleFolder, port: int, tell: Callable[[str], object])
             listener.listen()
         except OSError as error:
             raise ConfigError(f"--port {port}: cannot be used ({reason(error)}). Choose another, or 0") from error
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 make_review_app(folder, token),
                 log_config=None,
@@ -70,11 +71,23 @@ def serve_review(folder: SampleFolder, port: int, tell: Callable[[str], object])
                 lifespan="off",
                 ws="none",
                 timeout_graceful_shutdown=1,
-            )
+            ),
+            lambda: tell(f"Open http://127.0.0.1:{listener.getsockname()[1]}/?token={token} and end with Ctrl-C"),
         )
         with suppress(KeyboardInterrupt):
-            tell(f"Open http://127.0.0.1:{listener.getsockname()[1]}/?token={token} and end with Ctrl-C")
             server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it handles requests, and Ctrl-C: before that, Ctrl-C would end it with a warning."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
 
 def make_review_app(folder: SampleFolder, token: str) -> Starlette:
@@ -135,9 +148,7 @@ class _Answers:
         self._folder = folder
 
     async def static(self, request: Request) -> Response:
-        path = request.url.path
-        content = files("fer_edge.web").joinpath("static", "review.html" if path == "/" else path[1:]).read_bytes()
-        return Response(content, media_type=_STATIC[path])
+        return static_file(request.url.path[1:] or "review.html")
 
     async def queue(self, _request: Request) -> Response:
         """The samples without a label, in a random order that stays the same."""
@@ -154,11 +165,9 @@ class _Answers:
 
     async def label(self, request: Request) -> Response:
         """Save an answer; null removes it."""
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _MAX_BODY:
-                return PlainTextResponse("too large", 413)
+        body = await read_body(request, _MAX_BODY)
+        if body is None:
+            return PlainTextResponse("too large", 413)
         try:
             wanted = json.loads(body)
             sample = await run_in_threadpool(self._find, str(wanted["sample"]))
