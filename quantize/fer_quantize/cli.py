@@ -159,17 +159,12 @@ def quantize(
 
 def _trained_model(model: str | None) -> Path | None:
     """The Keras file that was named, itself or by the folder of its training; None for a bundle."""
-    from fer_edge.model.bundle import MANIFEST_FILE
-    from fer_train.runs.records import RECORD_FILE, model_in
-    from fer_train.runs.resume import UNFINISHED
+    from fer_train.runs.records import trained_model
 
     if model is None:
         return None
     path = Path(model)
-    is_training = (path / RECORD_FILE).is_file() or (path / UNFINISHED).is_dir()
-    if is_training and not (path / MANIFEST_FILE).is_file():
-        return model_in(path)
-    return path if path.suffix in {".keras", ".h5"} else None
+    return path if path.suffix in {".keras", ".h5"} else trained_model(path)
 
 
 def _add_prior(model: str, data: Path, *, alone: bool) -> None:

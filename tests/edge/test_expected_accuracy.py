@@ -143,4 +143,4 @@ def test_a_record_of_another_model_has_no_reference(command: Run, tmp_path: Path
         store.append(int(time.time()), Period(frames=3))
     shown = command("fer-edge", "drift", "show", path, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
-    assert "its bundle is not at hand" in shown.stdout
+    assert "its bundle was not found" in shown.stdout

@@ -65,7 +65,7 @@ def print_drift(path: Path, config: Path | None) -> DriftReport:
     _print(report, "since the reference week")
     reference = find_reference(path, config)
     if reference is None:
-        typer.echo("drift from the model's own faces: its bundle is not at hand, or has no reference")
+        typer.echo("drift from the model's own faces: its bundle was not found, or has no reference")
         return report
     _print(read_model_drift(path, now, reference), "from the faces that the model was measured on")
     expected = read_expected_accuracy(path, now, reference)

@@ -30,6 +30,12 @@ def model_in(folder: Path) -> Path:
     return model
 
 
+def trained_model(folder: Path) -> Path | None:
+    """The model in a training's folder; None for any other, such as a bundle. Raises ConfigError as `model_in`."""
+    is_training = (folder / RECORD_FILE).is_file() or (folder / UNFINISHED).is_dir()
+    return model_in(folder) if is_training and not (folder / MANIFEST_FILE).is_file() else None
+
+
 def find_keras_file(name_or_path: Path) -> Path:
     """The Keras model that is meant: a file, the folder of a training or a bundle, or the name of a shipped bundle.
 
@@ -39,8 +45,8 @@ def find_keras_file(name_or_path: Path) -> Path:
     """
     if name_or_path.suffix in {".keras", ".h5"}:
         return name_or_path
-    if (name_or_path / UNFINISHED).is_dir():
-        return model_in(name_or_path)
+    if trained := trained_model(name_or_path):
+        return trained
     folder = find_bundle(str(name_or_path))
     if not (folder / KERAS_FILE).is_file():
         raise ModelError(
