@@ -19,6 +19,7 @@ from fer_edge.model.bundle import find_bundle
 from fer_edge.types import Image
 from fer_train.data.augmentation import Augmentation
 from tests import warm
+from tests.broker import MOSQUITTO, Broker
 from tests.camera import LoopbackCamera
 
 pytest_plugins = ["tests.leftovers"]
@@ -100,6 +101,17 @@ def command() -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A running mosquitto."""
+    if not Path(MOSQUITTO).exists():
+        pytest.skip("no mosquitto: sudo apt install mosquitto")
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
-from tests.broker import MOSQUITTO, Broker, Listener
+from tests.broker import Broker, Listener
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 from tests.edge.discovery_schema import SCHEMA
@@ -32,16 +32,6 @@ from fer_edge.web.auth import hash_password
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 ON = "[home_assistant]\nenabled = true\n"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if not Path(MOSQUITTO).exists():
-        pytest.skip("mosquitto is not installed")
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture

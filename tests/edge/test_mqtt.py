@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.broker import MOSQUITTO, Broker
+from tests.broker import Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 
@@ -43,16 +42,6 @@ class Listener:
                 return heard
             time.sleep(0.1)
         raise AssertionError(f"{count} x {topic} {payload} not in {self.said}")
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if not Path(MOSQUITTO).exists():
-        pytest.skip("no mosquitto: sudo apt install mosquitto")
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture
