@@ -144,14 +144,6 @@ lovelace:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
 def home(broker: Broker) -> Iterator[HomeAssistant]:
     root = Path(os.environ.get("FER_HOME_ASSISTANT", "/nonexistent"))
     if not (root / "opt/hass/requirements.txt").is_file():
