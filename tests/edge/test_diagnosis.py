@@ -8,12 +8,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.conftest import Run, let_others_in
+from tests.conftest import Run, as_nobody, let_others_in
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.device_diagnosis import why_device_fails
@@ -157,19 +156,6 @@ def test_each_fault_of_a_device_has_its_message(command: Run, tmp_path: Path) ->
     file = tmp_path / "video9"
     file.touch()
     assert "is no video device" in why_device_fails(file)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without root's right to open everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="no device can be made: run the tests as root")

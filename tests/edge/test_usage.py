@@ -2,18 +2,20 @@
 
 import csv
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import Run, wait_until
+from tests.conftest import Run, as_nobody, let_others_in, wait_until
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.errors import ConfigError
@@ -231,6 +233,29 @@ def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
         assert len(rows) >= len(written)
         assert all(row.period == busy_period() for row in rows)
         path.unlink()
+
+
+def test_a_write_cut_by_a_loss_of_power_is_taken_back(tmp_path: Path) -> None:
+    path, cut = tmp_path / "usage.sqlite", tmp_path / "cut" / "usage.sqlite"
+    with UsageStore(path, MODEL) as store:
+        for minute in range(5):
+            store.append(MONDAY + 60 * minute, busy_period())
+    before = read_rows(path)
+    cut.parent.mkdir()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA cache_size = 1")  # written to the file before the transaction ends
+        database.execute("UPDATE periods SET start = 0, counts = zeroblob(20000)")
+        for name in ("usage.sqlite", "usage.sqlite-journal"):
+            shutil.copy(path.with_name(name), cut.with_name(name))
+        database.rollback()
+    assert cut.read_bytes() != path.read_bytes()
+    let_others_in(cut.parent)
+    cut.chmod(0o444)
+    with as_nobody(), pytest.raises(ConfigError, match="use sudo once"):
+        read_rows(cut)
+    cut.chmod(0o644)
+    assert read_rows(cut) == before
+    assert not cut.with_name("usage.sqlite-journal").exists()
 
 
 def test_run_and_stats(command: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fer_edge.model.reference import Reference
 from fer_edge.monitoring.drift import DriftReport, State, compare
 from fer_edge.monitoring.expected_accuracy import INPUTS, ExpectedAccuracy, expected_accuracy
 from fer_edge.monitoring.period import Period
-from fer_edge.monitoring.store import DAY, HOUR, Row, read_rows
+from fer_edge.monitoring.store import DAY, HOUR, Row, open_record, read_rows
 
 _log = logging.getLogger(__name__)
 
@@ -125,9 +125,6 @@ def _days(rows: Sequence[Row], start: int, count: int) -> list[Period]:
 
 
 def _baseline_start(path: Path) -> int:
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            row = database.execute("SELECT value FROM settings WHERE key = ?", (_BASELINE,)).fetchone()
-    except sqlite3.Error:
-        return 0
-    return int(row[0]) if row else 0
+    with open_record(path) as database:
+        row = database.execute("SELECT value FROM settings WHERE key = ?", (_BASELINE,)).fetchone()
+        return int(row[0]) if row else 0

@@ -210,8 +210,32 @@ def _unpack(content: bytes) -> Period:
         raise ValueError(f"is no period of a usage record: {error}") from error
 
 
+@contextmanager
+def open_record(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a record to read it, also while it is written.
+
+    Raises:
+        ConfigError: there is no such record, or it cannot be read.
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 - a name too long is no file
+        raise ConfigError(f"{path}: there is no usage record. Set usage.path in the configuration of fer-edge run")
+    try:
+        # "rw" neither creates nor changes a record, but takes back a write that a power cut left unfinished.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=5)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version > _VERSION:
+                raise ConfigError(f"{path}: was written by a newer version of fer-edge. Read it with that version")
+            yield database
+    except (sqlite3.Error, ValueError) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise ConfigError(
+                f"{path}: a write was cut, and only who may write the file can take it back. Fix: use sudo once"
+            ) from error
+        raise ConfigError(f"{path}: is no usage record, or is damaged ({error})") from error
+
+
 def read_rows(path: Path, since: int = 0) -> list[Row]:
-    """Read a record, also while it is written; in order of time.
+    """Read the rows of a record, in order of time.
 
     Args:
         path: the SQLite file.
@@ -220,20 +244,12 @@ def read_rows(path: Path, since: int = 0) -> list[Row]:
     Raises:
         ConfigError: there is no such record, or it cannot be read.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - a name too long is no file
-        raise ConfigError(f"{path}: there is no usage record. Set usage.path in the configuration of fer-edge run")
     query = (
         "SELECT start, seconds, name, version, sha256, counts FROM periods JOIN models ON models.id = model "
         "WHERE start >= ? ORDER BY start, periods.id"
     )
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > _VERSION:
-                raise ConfigError(f"{path}: was written by a newer version of fer-edge. Read it with that version")
-            return [
-                Row(start, seconds, ModelIdentity(*model), _unpack(counts))
-                for start, seconds, *model, counts in database.execute(query, (since,))
-            ]
-    except (sqlite3.Error, ValueError) as error:
-        raise ConfigError(f"{path}: is no usage record, or is damaged ({error})") from error
+    with open_record(path) as database:
+        return [
+            Row(start, seconds, ModelIdentity(*model), _unpack(counts))
+            for start, seconds, *model, counts in database.execute(query, (since,))
+        ]
