@@ -1,0 +1,1 @@
+"""Signed updates of models: which release a device takes, and what it tells its fleet."""
