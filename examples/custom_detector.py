@@ -8,6 +8,9 @@ import sys
 
 from fer_edge import BaseDetector, FaceBox, Image, Pipeline, load_frame
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
+
 
 class WholePicture(BaseDetector):
     """Takes the whole picture as one face."""

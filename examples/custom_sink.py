@@ -8,6 +8,9 @@ from collections import defaultdict
 
 from fer_edge import FrameResult, Pipeline, Sink, open_source
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+
 
 class LabelSeconds(Sink):
     """Prints the seconds per label at the end."""

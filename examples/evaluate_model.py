@@ -11,6 +11,9 @@ from fer_train.data.datasets import load_dataset
 from fer_train.evaluation.metrics import score
 from fer_train.evaluation.predictors import open_predictor
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+
 model = open_predictor(sys.argv[1])
 faces = load_dataset(Path(sys.argv[2]), "validation", model.scheme)
 result = score(model.predict(faces.images), faces)

@@ -1,8 +1,10 @@
 """The public Python API."""
 
+import re
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from types import NoneType
 
 import pytest
@@ -43,6 +45,12 @@ def test_every_public_name_resolves_and_others_do_not() -> None:
     assert set(fer_edge.__all__) <= set(dir(fer_edge))
     with pytest.raises(AttributeError, match="no attribute 'Pipelines'"):
         _ = fer_edge.Pipelines
+
+
+def test_every_public_name_is_on_the_page_of_the_api() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text()
+    documented = set(re.findall(r"`(\w+)[`(]", page))
+    assert set(fer_edge.__all__) - documented == set()
 
 
 def test_a_still_needs_no_file(picture: Image) -> None:

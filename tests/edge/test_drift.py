@@ -1,5 +1,6 @@
 """Drift: a change is named with its direction, and chance is not drift."""
 
+import json
 import logging
 import time
 from collections import Counter
@@ -111,6 +112,12 @@ def test_drift_show_exits_with_1_when_something_drifted(command: Run, tmp_path: 
     assert done.returncode == 1
     assert "drift since the reference week: drifted (faces are darker" in done.stdout
     assert "brightness" in done.stdout
+    done = command("fer-edge", "drift", "show", path, "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    shown = json.loads(done.stdout)
+    assert shown["since_reference_week"]["state"] == "drifted"
+    assert shown["since_reference_week"]["features"][0].keys() >= {"name", "psi", "by_chance", "distance"}
+    assert shown["from_measured_faces"] is None, "the record is of an unknown model"
 
 
 def test_each_change_of_state_is_one_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -34,6 +34,14 @@ def portrait(tmp_path: Path) -> Path:
     return tmp_path / "portrait.png"
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py") if path.stem != "follow_camera"))
+def test_an_example_without_arguments_says_how_it_is_used(name: str) -> None:
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"python examples/{name} " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_classify_image(portrait: Path) -> None:
     (line,) = run_example("classify_image.py", portrait)
     label, confidence, _, x, y, width = line.split()

@@ -83,6 +83,10 @@ def test_its_status_fits_a_screen(machine: Machine) -> None:
     assert "active (running)" in said
     assert "FPS" in said
     assert len(said.splitlines()) < 24
+    (one,) = json.loads(machine.run("fer-edge", "service", "status", "--json"))
+    assert (one["service"], one["running"], one["state"]) == ("fer-edge.service", True, "active (running)")
+    assert "FPS" in one["facts"]["it says"]
+    assert one["missing_drop_ins"] == []
 
 
 def test_a_camera_that_freezes_and_dies_and_returns_needs_no_restart(machine: Machine, camera: LoopbackCamera) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fer_edge.cli.general import new_app
+from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
 from fer_edge.cli.options import ConfigOption, default, load
 
 if TYPE_CHECKING:
     from fer_edge.model.reference import Reference
     from fer_edge.monitoring.drift import DriftReport
+    from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
 
 drift = new_app("Show whether what the device sees has changed since its first week.")
 
@@ -26,13 +30,33 @@ RecordArgument = Annotated[
 ]
 
 
-@drift.command("show")
-def show(record: RecordArgument = None, config: ConfigOption = None) -> None:
+@dataclass(frozen=True, slots=True)
+class DriftSummary:
+    """What is known of recent faces, all from the last two days.
+
+    Attributes:
+        since_reference_week: drift since the device's reference week.
+        from_measured_faces: drift from the faces that the model was measured on; None without a reference.
+        expected_accuracy: None without a reference, or with too few faces.
+    """
+
+    since_reference_week: DriftReport
+    from_measured_faces: DriftReport | None = None
+    expected_accuracy: ExpectedAccuracy | None = None
+
+
+@drift.command("show", cls=JsonCommand)
+def show(record: RecordArgument = None, json_target: JsonOption = None, config: ConfigOption = None) -> None:
     """Compare the last two days with the reference week, and with the faces that the model was measured on.
 
     Exit 1 if a feature has drifted since the reference week.
     """
-    if print_drift(usage_path(record, config), config).state == "drifted":
+    summary = summarise_drift(usage_path(record, config), config)
+    if json_target is None:
+        print_drift(summary)
+    else:
+        write_json(json.dumps(asdict(summary), indent=2), json_target)
+    if summary.since_reference_week.state == "drifted":
         raise typer.Exit(1)
 
 
@@ -56,25 +80,33 @@ def usage_path(record: Path | None, config: Path | None) -> Path:
     return path
 
 
-def print_drift(path: Path, config: Path | None) -> DriftReport:
-    """Print drift since the reference week and from the model's own faces, and the accuracy to expect."""
+def summarise_drift(path: Path, config: Path | None) -> DriftSummary:
+    """Compare recent faces with both references. Raises ConfigError if the record cannot be read."""
     from fer_edge.monitoring.drift_watch import read_drift, read_expected_accuracy, read_model_drift
 
     now = int(time.time())
-    report = read_drift(path, now)
-    _print(report, "since the reference week")
+    since_reference_week = read_drift(path, now)
     reference = find_reference(path, config)
     if reference is None:
+        return DriftSummary(since_reference_week)
+    return DriftSummary(
+        since_reference_week, read_model_drift(path, now, reference), read_expected_accuracy(path, now, reference)
+    )
+
+
+def print_drift(summary: DriftSummary) -> None:
+    """Print drift since the reference week and from the model's own faces, and the accuracy to expect."""
+    _print(summary.since_reference_week, "since the reference week")
+    if summary.from_measured_faces is None:
         typer.echo("drift from the model's own faces: its bundle was not found, or has no reference")
-        return report
-    _print(read_model_drift(path, now, reference), "from the faces that the model was measured on")
-    expected = read_expected_accuracy(path, now, reference)
+        return
+    _print(summary.from_measured_faces, "from the faces that the model was measured on")
+    expected = summary.expected_accuracy
     if expected is None:
         typer.echo("expected accuracy: too few faces in the last two days")
     else:
         figures = f"{expected.accuracy:.1%} (95 % interval {expected.low:.1%} to {expected.high:.1%})"
         typer.echo(f"expected accuracy: {figures}: {expected.reason}")
-    return report
 
 
 def find_reference(path: Path, config: Path | None) -> Reference | None:

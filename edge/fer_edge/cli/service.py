@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli.general import new_app
+from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
 from fer_edge.cli.options import ConfigOption
 from fer_edge.terminal import tell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fer_edge.config import RunConfig
+    from fer_edge.device.service import ServiceState
     from fer_edge.device.unit import Unit
 
 service = new_app("Show the state and the journal of the installed service, or check whether it could start.")
@@ -25,14 +30,25 @@ NameArgument = Annotated[
 ]
 
 
-@service.command("status")
-def service_status(name: NameArgument = None) -> None:
+@service.command("status", cls=JsonCommand)
+def service_status(name: NameArgument = None, json_target: JsonOption = None) -> None:
     """Show the state of the service and its instances on one screen. Exit 1 if one is not running."""
-    from fer_edge.cli.tables import journal_lines, service_table
-    from fer_edge.device.service import last_warnings, may_read_journal, service_state
+    from fer_edge.device.service import service_state
 
-    units = _units(name)
-    states = [service_state(unit) for unit in units]
+    states = [service_state(unit) for unit in _units(name)]
+    if json_target is None:
+        _print_status(states)
+    else:
+        write_json(json.dumps([_as_dict(state) for state in states], indent=2), json_target)
+    if not all(state.runs for state in states):
+        raise typer.Exit(1)
+
+
+def _print_status(states: Sequence[ServiceState]) -> None:
+    from fer_edge.cli.tables import journal_lines, service_table
+    from fer_edge.device.service import last_warnings, may_read_journal
+
+    units = [state.unit for state in states]
     service_table(states)
     if may_read_journal():
         journal_lines(list(last_warnings(units)))
@@ -41,8 +57,16 @@ def service_status(name: NameArgument = None) -> None:
     for unit in units:
         for line in _missing_drop_ins(unit):
             tell(f"{unit.name}: {line}")
-    if not all(state.runs for state in states):
-        raise typer.Exit(1)
+
+
+def _as_dict(state: ServiceState) -> dict[str, object]:
+    return {
+        "service": state.unit.name,
+        "running": state.runs,
+        "state": state.state,
+        "facts": state.facts,
+        "missing_drop_ins": _missing_drop_ins(state.unit),
+    }
 
 
 @service.command("logs")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.drift import RecordArgument, print_drift, usage_path
+from fer_edge.cli.drift import RecordArgument, print_drift, summarise_drift, usage_path
 from fer_edge.cli.json_output import JsonOption, write_json
 from fer_edge.cli.options import ConfigOption, load
 
@@ -56,7 +56,7 @@ def stats(
         _print_table(groups, path, since)
         _print_measured(load(config).samples.path)
         if drift:
-            print_drift(path, config)
+            print_drift(summarise_drift(path, config))
 
 
 def _write(path: Path, text: str) -> None:
