@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from typing import get_args
 
 from fer_edge import __version__
 from fer_edge.config import MqttConfig, RunConfig, WebConfig
@@ -12,6 +13,7 @@ from fer_edge.config.mqtt import INSTANCE_VARIABLE
 from fer_edge.device.identity import board_name, device_id
 from fer_edge.device.thermal import read_heat
 from fer_edge.model.bundle import Manifest
+from fer_edge.monitoring.drift import State
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink
 from fer_edge.sinks.home_assistant import HomeAssistant, withdraw
@@ -34,7 +36,9 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
     mqtt = next(sink for sink in sinks if isinstance(sink, Mqtt))
     recorder = next((sink for sink in sinks if isinstance(sink, UsageRecorder)), None)
     about = About(model.name, model.version, __version__, board_name())
-    readings = Readings(_temperature, (lambda: recorder.drift.state) if recorder else lambda: "")
+    readings = Readings(_temperature)
+    if recorder:
+        readings = Readings(_temperature, lambda: recorder.drift.state, lambda: _trusted_accuracy(recorder))
     found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
     settings = config.home_assistant
     identity = device_id(_part(config.mqtt))
@@ -46,6 +50,7 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
             about=about,
             labels=model.labels,
             has_temperature=_temperature() is not None,
+            drift_states=get_args(State) if recorder else (),
             has_expressions=settings.expressions,
             has_snapshots=config.mqtt.snapshots,
             url=_page_address(config.web),
@@ -77,6 +82,12 @@ def _page_address(config: WebConfig) -> str | None:
     host, port = config.address
     name = config.hosts[0] if config.hosts else socket.gethostname() if host in _EVERYWHERE else host
     return f"{'https' if config.certificate else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def _trusted_accuracy(recorder: UsageRecorder) -> float | None:
+    """Return the expected accuracy in per cent, or None where it is unknown or not to be trusted."""
+    expected = recorder.expected_accuracy
+    return 100 * expected.accuracy if expected and expected.trusted else None
 
 
 def _temperature() -> float | None:

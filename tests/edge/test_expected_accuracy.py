@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 from tests.edge.test_usage import frame
-from tests.visitors import Scene, month, write_hours
+from tests.visitors import Scene, month, write_expected, write_hours
 
 from fer_edge import FaceBox, Prediction, Track, TrackedFace
 from fer_edge.assets.composites import load_composites
@@ -20,7 +20,7 @@ from fer_edge.monitoring.drift_watch import DriftWatch, read_expected_accuracy, 
 from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
-from fer_edge.monitoring.store import DAY, HOUR, ModelIdentity, UsageStore
+from fer_edge.monitoring.store import DAY, ModelIdentity, UsageStore
 from fer_edge.monitoring.usage import UsageRecorder
 
 MANIFEST = load_bundle(find_bundle("ferplus7")).manifest
@@ -126,10 +126,7 @@ def test_drift_from_the_models_own_faces_names_the_direction(tmp_path: Path, ref
 
 def test_stats_and_drift_show_it(command: Run, tmp_path: Path) -> None:
     path = tmp_path / "usage.sqlite"
-    hours = month(seed=1, days=3)
-    for hour in hours:
-        hour.histograms["expected"] = Counter({16: hour.histograms["confidence"].total()})
-    write_hours(path, hours, IDENTITY, int(time.time()) - len(hours) * HOUR)
+    write_expected(path)
     shown = command("fer-edge", "stats", path, "--drift", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "drift since the reference week: too little data" in shown.stdout

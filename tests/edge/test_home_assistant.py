@@ -20,6 +20,7 @@ from tests.broker import Broker, Listener
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 from tests.edge.discovery_schema import SCHEMA
+from tests.visitors import write_expected
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.config import MqttConfig
@@ -96,6 +97,18 @@ def test_the_announcement_is_one_that_home_assistant_accepts(broker: Broker, lis
         assert key == "snapshot" or set(re.findall(r"value_json\.(\w+)", entity["value_template"])) <= set(values)
         for where in entity["availability"]:
             assert listener.on(where["topic"]), f"{key} would be unavailable for ever"
+
+
+def test_a_usage_record_adds_drift_and_expected_accuracy(broker: Broker, listener: Listener) -> None:
+    write_expected(broker.folder / "usage.sqlite")
+    with running(broker, f'{ON}[usage]\npath = "{broker.folder}/usage.sqlite"\n'):
+        message = announcement(listener)
+        wait_until(lambda: "drift" in (listener.latest("/state") or {}))
+        wait_until(lambda: listener.latest("/state")["drift"] is not None)
+    jsonschema.validate(message, SCHEMA)
+    entities = message["components"]
+    assert listener.latest("/state")["drift"] in entities["drift"]["options"]
+    assert entities["expected_accuracy"]["unit_of_measurement"] == "%"
 
 
 def test_a_late_subscriber_gets_the_announcement_also_after_a_kill(broker: Broker) -> None:
@@ -305,7 +318,8 @@ def result(*faces: tuple[int, str, float]) -> FrameResult:
 def test_the_nearest_face_counts_until_another_is_clearly_nearer(broker: Broker, listener: Listener) -> None:
     config = MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test", interval=0.1)
     about = About("model", "1", "2", "board")
-    with Mqtt(config) as mqtt, MqttState(mqtt, config, about, Readings(lambda: 51.24, lambda: "drifted")) as state:
+    readings = Readings(lambda: 51.24, lambda: "drifted", lambda: 81.26)
+    with Mqtt(config) as mqtt, MqttState(mqtt, config, about, readings) as state:
         wait_until(lambda: listener.on("test/availability") == [b"online"])
 
         def told(faces: FrameResult) -> dict[str, Any]:
@@ -323,6 +337,7 @@ def test_the_nearest_face_counts_until_another_is_clearly_nearer(broker: Broker,
         assert (first["expression"], first["confidence"], first["faces"]) == ("happy", 50, 2)
         assert first["expressions"] == ["happy", "sad"]
         assert (first["temperature"], first["problem"]) == (51.2, True)
+        assert (first["drift"], first["expected_accuracy"]) == ("drifted", 81.3)
         assert listener.latest("test/problem") == {"drift": "drifted"}
         assert told(result((1, "fear", 62), (2, "angry", 60)))["expression"] == "angry", "hardly nearer"
         assert told(result((1, "sad", 80), (2, "angry", 60)))["expression"] == "sad"

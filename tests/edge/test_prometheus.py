@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.conftest import wait_until
+from tests.visitors import write_expected
 
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
 INTEGRATION = Path(__file__).parents[2] / "integrations/prometheus"
@@ -104,6 +105,15 @@ def test_names_and_labels_are_the_documented_ones(metrics: httpx.Client) -> None
     found = labels(metrics.get("/metrics").text)
     assert {name: found[name] for name in NAMES} == NAMES
     assert set(found) - set(NAMES) <= OPTIONAL
+
+
+def test_the_expected_accuracy_of_earlier_days_is_a_metric_at_once(tmp_path: Path) -> None:
+    write_expected(tmp_path / "usage.sqlite")
+    with running(tmp_path, f'[usage]\npath = "{tmp_path}/usage.sqlite"\n') as client:
+        wait_until(lambda: "fer_edge_expected_accuracy_ratio" in client.get("/metrics").text)
+        found = samples(client.get("/metrics").text)
+    assert found["fer_edge_expected_accuracy_ratio"] == pytest.approx(0.825, abs=0.001)
+    assert found["fer_edge_expected_accuracy_trusted"] in {0, 1}
 
 
 def test_promtool_finds_nothing_to_complain_about(metrics: httpx.Client) -> None:

@@ -115,13 +115,10 @@ def test_a_lost_camera_is_counted_once_with_its_seconds(tmp_path: Path) -> None:
     assert row.period.camera_lost_s >= 0.2
 
 
-def test_a_clock_that_is_set_back_by_a_day_is_marked_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_is_set_back_by_a_day_is_marked_and_loses_nothing(tmp_path: Path) -> None:
     path, wall, passed = tmp_path / "usage.sqlite", float(MONDAY + DAY), 0.0
-    monotonic = time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
-    with UsageRecorder(UsageStore(path, MODEL), "the record", wall_clock=lambda: wall) as recorder:
+    store = UsageStore(path, MODEL)
+    with UsageRecorder(store, "the record", wall_clock=lambda: wall, clock=lambda: passed) as recorder:
         for minute in range(3):
             recorder.emit(frame(minute, float(minute), face()))
             wall += 60.0 - (float(DAY) if minute == 1 else 0.0)

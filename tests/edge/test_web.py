@@ -17,6 +17,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from tests.conftest import Run, wait_until
 from tests.pages import PASSWORD, TOKEN, running
+from tests.visitors import write_expected
 
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
@@ -116,6 +117,18 @@ def test_the_record_of_today_and_drift_are_shown(tmp_path: Path) -> None:
     assert state["usage"]["people"] == 3
     assert state["usage"]["face_s"] == {"happy": 90.0, "sad": 30.0}
     assert state["drift"]["state"] == "too little data"
+    assert state["expected_accuracy"] is None, "three people are too few"
+
+
+def test_the_expected_accuracy_is_shown(tmp_path: Path) -> None:
+    write_expected(tmp_path / "usage.sqlite")
+    with running(tmp_path, f'[usage]\npath = "{tmp_path}/usage.sqlite"\n') as client:
+        wait_until(lambda: client.get("/api/state").json()["expected_accuracy"] is not None)
+        state = client.get("/api/state").json()
+        jsonschema.validate(state, client.get("/openapi.json").json()["components"]["schemas"]["State"])
+    expected = state["expected_accuracy"]
+    assert expected["low"] < 0.82 < expected["accuracy"] < 0.83 < expected["high"]
+    assert expected["reason"]
 
 
 def test_events_come_with_each_change(page: httpx.Client) -> None:

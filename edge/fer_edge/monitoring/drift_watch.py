@@ -109,6 +109,7 @@ class DriftWatch:
                 self.expected = read_expected_accuracy(self._path, int(now), self._reference)
         except ConfigError as error:
             _log.debug("drift: %s", error)
+            self._read_at = None
             return
         if self.report.state != before and "too little data" not in {before, self.report.state}:
             level = logging.INFO if self.report.state == "ok" else logging.WARNING

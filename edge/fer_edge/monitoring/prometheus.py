@@ -151,6 +151,10 @@ class Metrics(Sink):
             for state in get_args(State):
                 drift.add_metric([state], int(recorder.drift.state == state))
             yield drift
+            if expected := recorder.expected_accuracy:
+                name, about = "fer_edge_expected_accuracy", "Share of labels that should be right"
+                yield GaugeMetricFamily(f"{name}_ratio", f"{about}, 0 to 1.", expected.accuracy)
+                yield GaugeMetricFamily(f"{name}_trusted", "1 while that is to be trusted.", int(expected.trusted))
 
     def _write(self) -> None:
         if self._textfile is None or time.monotonic() - self._written_at < _INTERVAL:

@@ -46,6 +46,7 @@ class UsageRecorder(Sink):
         reference: Reference | None = None,
         *,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare.
 
@@ -54,14 +55,16 @@ class UsageRecorder(Sink):
             description: description for people.
             reference: the model's, if its bundle has one.
             wall_clock: seconds since 1970, UTC; the clock may be set during the run.
+            clock: monotonic seconds, as in a frame's `captured_at`.
         """
         self.description = description
         self._store = store
         self._wall_clock = wall_clock
+        self._clock = clock
         self._estimate = reference.estimate if reference else None
         self._writer = _Writer(self, store, reference)
         self._period = Period()
-        self._anchor = wall_clock() - time.monotonic()
+        self._anchor = wall_clock() - clock()
         self._minute = self._minute_now()
         self._last_index = -1
         self._last_at = math.inf
@@ -109,7 +112,7 @@ class UsageRecorder(Sink):
         period.frames += 1
         if frame.live:
             period.dropped += max(int(frame.index - self._last_index - 1), 0) if self._last_index >= 0 else 0
-            period.observe("latency", 1000 * (time.monotonic() - frame.captured_at))
+            period.observe("latency", 1000 * (self._clock() - frame.captured_at))
         self._last_index, self._last_at = frame.index, frame.captured_at
         for face in result.visible_faces:
             self._count_face(face, elapsed, frame.captured_at)
@@ -122,7 +125,7 @@ class UsageRecorder(Sink):
         self._turn_minute()
         if self._lost_since is None:
             self._period.camera_losses += 1
-            self._lost_since = time.monotonic()
+            self._lost_since = self._clock()
 
     def _count_face(self, face: TrackedFace, elapsed: float, now: float) -> None:
         period = self._period
@@ -142,7 +145,7 @@ class UsageRecorder(Sink):
                 period.observe(name, value)
 
     def _minute_now(self) -> int:
-        return int((time.monotonic() + self._anchor) // MINUTE) * MINUTE
+        return int((self._clock() + self._anchor) // MINUTE) * MINUTE
 
     def _turn_minute(self) -> None:
         if self._minute_now() != self._minute:
@@ -152,13 +155,13 @@ class UsageRecorder(Sink):
 
     def _follow_clock(self) -> None:
         """Use monotonic time within a run. If the clock was set, record that, and use the new time from then on."""
-        step = self._wall_clock() - time.monotonic() - self._anchor
+        step = self._wall_clock() - self._clock() - self._anchor
         if abs(step) > _CLOCK_STEP:
             self._period.clock_step_s = step
             self._anchor += step
 
     def _close_minute(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._lost_since is not None:
             self._period.camera_lost_s += now - self._lost_since
             self._lost_since = now
@@ -168,7 +171,7 @@ class UsageRecorder(Sink):
 
     def _camera_is_back(self) -> None:
         if self._lost_since is not None:
-            self._period.camera_lost_s += time.monotonic() - self._lost_since
+            self._period.camera_lost_s += self._clock() - self._lost_since
             self._lost_since = None
 
 
@@ -193,7 +196,8 @@ class _Writer(threading.Thread):
         self.join(timeout=10)
 
     def run(self) -> None:
-        """Write until the end."""
+        """Write until the end. What an earlier run recorded tells the drift at once."""
+        self.drift.update()
         while (item := self._new.get()) is not None:
             start, period = item
             period.hottest = read_heat().celsius

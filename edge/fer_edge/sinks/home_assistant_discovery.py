@@ -31,6 +31,8 @@ class Device:
     # These are the labels of the model.
     labels: Sequence[str]
     has_temperature: bool
+    # These are the states of drift; some add sensors for drift and expected accuracy.
+    drift_states: Sequence[str]
     # True adds a binary sensor for each label.
     has_expressions: bool
     has_snapshots: bool
@@ -46,6 +48,8 @@ def discovery_topic(prefix: str, identity: str) -> str:
 def discovery_payload(device: Device) -> dict[str, Any]:
     """Return the message as plain values."""
     entities = _seen(device) | _camera(device) | _diagnostics(device)
+    if device.drift_states:
+        entities |= _usage(device)
     if device.has_expressions:
         entities |= _expressions(device)
     if device.has_snapshots:
@@ -157,6 +161,26 @@ def _camera(device: Device) -> dict[str, Entity]:
             **online,
         }
     return entities
+
+
+def _usage(device: Device) -> dict[str, Entity]:
+    """Return what the usage record tells of the model."""
+    diagnostic = {"entity_category": "diagnostic", **_while_online(device)}
+    return {
+        "drift": {
+            **_sensor("Drift", "drift", "mdi:chart-bell-curve"),
+            "device_class": "enum",
+            "options": list(device.drift_states),
+            **diagnostic,
+        },
+        "expected_accuracy": {
+            **_sensor("Expected accuracy", "expected_accuracy", "mdi:bullseye-arrow"),
+            "unit_of_measurement": "%",
+            "state_class": "measurement",
+            "suggested_display_precision": 0,
+            **diagnostic,
+        },
+    }
 
 
 def _diagnostics(device: Device) -> dict[str, Entity]:

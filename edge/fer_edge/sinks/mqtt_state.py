@@ -27,7 +27,7 @@ _RATE_S = 5.0
 # Another face must be larger by this factor to become the nearest, so that two similar faces do not alternate.
 _NEARER = 1.2
 # A change of these values is published at once, and so is a change of the confidence by so many points.
-_PROMPT = ("expression", "expressions", "faces", "camera", "problem")
+_PROMPT = ("expression", "expressions", "faces", "camera", "problem", "drift")
 _CONFIDENCE_STEP = 10
 
 
@@ -47,14 +47,17 @@ class Readings:
 
     # The temperature is in degrees Celsius, or None where the board does not report it.
     temperature: Callable[[], float | None] = lambda: None
-    # The drift is `ok`, `watch`, `drifted` or the reason why it is unknown; it is empty without statistics.
-    drift: Callable[[], str] = lambda: ""
+    # The drift is `ok`, `watch`, `drifted` or `too little data`, or None without a usage record.
+    drift: Callable[[], str | None] = lambda: None
+    # The expected accuracy is in per cent, or None where it is unknown or not to be trusted.
+    expected_accuracy: Callable[[], float | None] = lambda: None
 
 
 class MqttState(Sink):
     """Publishes at most one state per `mqtt.interval` seconds, and at least one per `REFRESH_S`.
 
-    - `<topic>/state`: who is in view, the camera, the frame rate, the temperature, and whether there is a problem;
+    - `<topic>/state`: who is in view, the camera, the frame rate, the temperature, drift and expected accuracy, and
+      whether there is a problem;
     - `<topic>/problem`: what the problem is;
     - `<topic>/about`: model, versions and board;
     - `<topic>/snapshot`: the annotated picture as JPEG after a change while somebody is in view, where
@@ -108,11 +111,12 @@ class MqttState(Sink):
         if not at_once and now - self._told_at < self._config.interval:
             return False
         problem = self._problem()
-        state = {**self._seen(faces), "camera": camera, "problem": bool(problem)}
+        state = {**self._seen(faces), "camera": camera, "problem": bool(problem), "drift": self._readings.drift()}
         if not self._is_news(state) and now - self._told_at < REFRESH_S:
             return False
         self._told, self._told_at = state, now
-        state |= {"fps": self._rate.per_second, "temperature": self._temperature(), "time": utc_now()}
+        state |= {"fps": self._rate.per_second, "temperature": _rounded(self._readings.temperature())}
+        state |= {"expected_accuracy": _rounded(self._readings.expected_accuracy()), "time": utc_now()}
         self._mqtt.publish(f"{self._config.topic}/problem", json.dumps(problem))
         self._mqtt.publish(f"{self._config.topic}/state", json.dumps(state))
         return True
@@ -149,14 +153,14 @@ class MqttState(Sink):
         found = {"outputs": troubles, "camera": self._remark, "drift": drift if drift == "drifted" else ""}
         return {part: what for part, what in found.items() if what}
 
-    def _temperature(self) -> float | None:
-        celsius = self._readings.temperature()
-        return None if celsius is None else round(celsius, 1)
-
     def _send_snapshot(self, result: FrameResult) -> None:
         written, content = cv2.imencode(".jpg", draw(result), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         if written and self._mqtt.send(f"{self._config.topic}/snapshot", content.tobytes()):
             self._is_snapshot_due, self._snapshot_at = False, time.monotonic()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _area(face: TrackedFace) -> float:

@@ -125,6 +125,7 @@ class LiveState:
                 "outputs": [{"name": sink.description, "trouble": sink.trouble} for sink in self._outputs],
                 "usage": self._today.usage(),
                 "drift": self._today.drift(),
+                "expected_accuracy": self._today.expected_accuracy(),
             }
 
     def as_json(self) -> bytes:

@@ -43,6 +43,11 @@ class Today:
         report = self._recorder.drift
         return {"state": report.state, "reason": report.reason}
 
+    def expected_accuracy(self) -> dict[str, Any] | None:
+        """Return the expected accuracy with its interval, 0..1; None without a record, or while it is unknown."""
+        expected = self._recorder.expected_accuracy if self._recorder else None
+        return expected.as_dict() if expected else None
+
     def _read(self, recorder: UsageRecorder) -> None:
         midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         with suppress(ConfigError):  # its first minute is not written yet

@@ -23,11 +23,15 @@ function duration(seconds) {
   return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
 }
 
+function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
+
 function bar(label, value) {
-  const percent = `${Math.round(100 * value)} %`;
+  const shown = percent(value);
   const row = element("div", undefined, { class: "bar" });
-  row.append(element("span", label), element("meter", percent, { value, min: 0, max: 1, "aria-label": label }),
-    element("span", percent, { "aria-hidden": "true" }));
+  row.append(element("span", label), element("meter", shown, { value, min: 0, max: 1, "aria-label": label }),
+    element("span", shown, { "aria-hidden": "true" }));
   return row;
 }
 
@@ -37,7 +41,7 @@ function showFaces(faces) {
   byId("faces").replaceChildren(...faces.map((face) => {
     const item = element("li");
     item.append(element("strong", face.label), " ",
-      element("span", `#${face.id}, ${Math.round(100 * face.confidence)} %, for ${duration(face.in_view_s)}`));
+      element("span", `#${face.id}, ${percent(face.confidence)}, for ${duration(face.in_view_s)}`));
     for (const [label, value] of Object.entries(face.probabilities)) item.append(bar(label, value));
     return item;
   }));
@@ -66,7 +70,7 @@ function showTimeline(timeline) {
   }));
 }
 
-function showToday({ usage, drift }) {
+function showToday({ usage, drift, expected_accuracy: expected }) {
   byId("today").hidden = !usage;
   if (!usage) return;
   const labels = Object.entries(usage.face_s);
@@ -76,6 +80,9 @@ function showToday({ usage, drift }) {
     : "nobody came into view yet";
   byId("shares").replaceChildren(...labels.map(([label, seconds]) => bar(label, total ? seconds / total : 0)));
   byId("drift").textContent = `drift: ${drift.state} (${drift.reason})`;
+  byId("expected").textContent = expected
+    ? `expected accuracy: ${percent(expected.accuracy)} (${percent(expected.low)} to ${percent(expected.high)}): ${expected.reason}`
+    : "expected accuracy: not known yet";
 }
 
 function showDevice(state) {
