@@ -75,7 +75,7 @@ main() {
 }
 
 is_instance() { # edge/fer_edge/device/unit.py has the same rule
-    [[ $1 =~ ^[a-z0-9][a-z0-9_-]*$ ]] && [[ ! $1 =~ ^(config|default|mediapipe)$ ]]
+    [[ $1 =~ ^[a-z0-9][a-z0-9_-]*$ ]] && [[ ! $1 =~ ^(config|default|mediapipe|models)$ ]]
 }
 
 install_all() {

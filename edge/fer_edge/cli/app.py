@@ -84,9 +84,9 @@ def doctor(model: ModelOption = None) -> None:
     """Check this machine, and say how to fix what does not work. Exit 1 if a needed part is broken."""
     from fer_edge.cli.doctor import run_checks
     from fer_edge.cli.tables import doctor_table
-    from fer_edge.model.bundle import DEFAULT_MODEL
+    from fer_edge.model.bundle import CURRENT_MODEL
 
-    checks = run_checks(model or DEFAULT_MODEL)
+    checks = run_checks(model or CURRENT_MODEL)
     doctor_table(checks)
     if any(check.needed and not check.works for check in checks):
         raise typer.Exit(1)

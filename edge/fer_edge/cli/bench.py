@@ -19,6 +19,7 @@ from fer_edge.config import RunConfig
 from fer_edge.device.identity import board_name
 from fer_edge.device.thermal import Heat, read_heat
 from fer_edge.errors import ConfigError, SourceError, reason
+from fer_edge.model.bundle import CURRENT_MODEL
 from fer_edge.model.interpreter import runtime_name
 from fer_edge.pipeline import Pipeline
 from fer_edge.sources import open_source
@@ -125,7 +126,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
     return BenchResult(
         machine=machine(),
         source=source.description,
-        model=config.model,
+        model=pipeline.model.manifest.name if config.model == CURRENT_MODEL else config.model,
         threads=config.threads,
         frames=len(samples),
         frames_with_faces=sum(map(bool, faces)),

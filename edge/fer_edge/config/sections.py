@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from fer_edge.config.home_assistant import HomeAssistantConfig
 from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.section import Section
+from fer_edge.config.updates import UpdatesConfig
 from fer_edge.config.web import WebConfig
-from fer_edge.model.bundle import DEFAULT_MODEL
+from fer_edge.model.bundle import CURRENT_MODEL
 from fer_edge.model.prior import DEFAULT_POWER
 
 # These sources have a name.
@@ -208,8 +209,9 @@ class RunConfig(Section):
     """Read the images of a folder's subfolders, too."""
     source_fps: float | None = Field(default=None, gt=0, le=1000, examples=[30])
     """Frames per second of a raw .h264, .h265 or .mjpeg file, which has no times. Not set: 25, with a warning."""
-    model: str = DEFAULT_MODEL
-    """A shipped model (`fer-edge models list`), or a bundle's folder."""
+    model: str = CURRENT_MODEL
+    """`current` is the one chosen with `fer-edge models use`, at first ferplus7. Or a shipped or installed model
+    (`fer-edge models list`), or a bundle's folder."""
     threads: int = Field(default=1, ge=1, le=64)
     """Threads for the model and for OpenCV, each."""
     display: Literal["none", "window", "hdmi"] = "none"
@@ -248,6 +250,7 @@ class RunConfig(Section):
     samples: SamplesConfig = SamplesConfig()
     web: WebConfig = WebConfig()
     prometheus: PrometheusConfig = PrometheusConfig()
+    updates: UpdatesConfig = UpdatesConfig()
 
     @model_validator(mode="after")
     def _samples_show_faces(self) -> Self:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from fer_edge.data_folder import SERVICE_DATA, user_data
 from fer_edge.errors import ConfigError, FerError, MissingDependency, reason
 
 FULL_RANGE = "face_detection_full_range_sparse.tflite"
@@ -22,8 +23,7 @@ _BOTH = f"{FULL_RANGE} and {SHORT_RANGE}"
 _FETCH = "fer-edge models fetch mediapipe"
 _LICENCE = Path(__file__).parents[1] / "assets" / "LICENSE-Apache-2.0.txt"
 
-# The service has its own folder, since its user has no home.
-SERVICE_FOLDER = Path("/var/lib/fer-edge/mediapipe")
+SERVICE_FOLDER = SERVICE_DATA / "mediapipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,10 @@ MEDIAPIPE_MODELS = ModelPackage(
 
 
 def data_folder() -> Path:
-    """The folder for downloaded models: for root the service's, if the service is installed; else the user's.
-
-    The user's follows the XDG Base Directory Specification.
-    """
+    """The folder for downloaded models: for root the service's, if the service is installed; else the user's."""
     if os.geteuid() == 0 and SERVICE_FOLDER.parent.is_dir():
         return SERVICE_FOLDER
-    base = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path("~/.local/share").expanduser()) / "fer-edge" / "mediapipe"
+    return user_data() / "mediapipe"
 
 
 def find_models(configured: Path | None = None) -> dict[str, Path]:

@@ -6,7 +6,9 @@ On a workstation it also holds the float model (`model.keras`).
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -16,12 +18,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fer_edge.errors import ModelError, choose
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_edge.model.reference import Reference
+from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import TrialRecord, record_path
 from fer_edge.validation import first_problem
+
+_log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "model.json"
 MODEL_FILE = "model.tflite"
 DEFAULT_MODEL = "ferplus7"
+# The model that was chosen with `fer-edge models use` or an update, else the default model.
+CURRENT_MODEL = "current"
 
 # The fractions are rounded to four decimal places, so their sum may differ from 1 by this much.
 _PRIOR_TOLERANCE = 0.005
@@ -141,25 +149,59 @@ class Bundle:
 
 
 def find_bundle(name_or_folder: str) -> Path:
-    """Return the folder of a shipped bundle by name, or the folder itself.
+    """Return the folder of a bundle.
+
+    Args:
+        name_or_folder: `current`, the name of a shipped model, `NAME@VERSION` or the name of an installed one, or a
+            folder.
 
     Raises:
-        ModelError: there is neither.
+        ModelError: there is no such model.
     """
+    if name_or_folder == CURRENT_MODEL:
+        return current_bundle().folder
     if os.sep not in name_or_folder:
         for base in _SHIPPED:
             if os.path.isfile(base / name_or_folder / MANIFEST_FILE):  # noqa: PTH113 - a name too long is no file
                 return base / name_or_folder
+        slots = Slots()
+        versions = [model for model in slots.installed() if name_or_folder in {model.name, str(model)}]
+        if versions:
+            return slots.path(versions[-1])
     if os.path.isdir(name_or_folder):  # noqa: PTH112
         return Path(name_or_folder)
-    shipped = shipped_bundles()
-    fix = choose(name_or_folder, shipped) if shipped else "None is shipped"
-    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped model. {fix}")
+    known = [*shipped_bundles(), *map(str, Slots().installed())]
+    fix = choose(name_or_folder, known) if known else "None is shipped"
+    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped or installed model. {fix}")
 
 
 def shipped_bundles() -> list[str]:
     """Names of the bundles in the package."""
     return sorted({path.parent.name for base in _SHIPPED for path in base.glob(f"*/{MANIFEST_FILE}")})
+
+
+def current_bundle() -> Bundle:
+    """Read the chosen model, or, if it failed its trial or is damaged, the one that was in use before it.
+
+    Raises:
+        ModelError: the default model, which is the last resort, is damaged too.
+    """
+    for model in current_choices(Slots(), TrialRecord.read(record_path())):
+        try:
+            return load_bundle(find_bundle(str(model)))
+        except ModelError as error:
+            _log.error("%s. Using the model before it", error)
+    return load_bundle(find_bundle(DEFAULT_MODEL))
+
+
+def current_choices(slots: Slots, record: TrialRecord) -> Iterator[ModelId]:
+    """The chosen model and those that were in use before it, the latest first, without those that failed a trial."""
+    serials = {switch.model: switch.serial for switch in slots.history()}
+    current = slots.current()
+    for model in [current, *slots.earlier()] if current else []:
+        verdict = record.verdict(model, serials.get(str(model), 0))
+        if verdict is None or verdict.passed:
+            yield model
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -1,1 +1,1 @@
-"""Signed updates of models: which release a device takes, and what it tells its fleet."""
+"""New models on a device: signed releases, checking, installing, trying, and what it tells its fleet."""
