@@ -73,8 +73,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
     try:
         found = _probe(folder, detector, threads)
-    except (ModelError, MemoryError) as error:
-        sys.exit(f"{_REFUSED}{error or 'the model takes too much memory'}")
+    except ModelError as error:
+        sys.exit(f"{_REFUSED}{error}")
+    except MemoryError:
+        sys.exit(f"{_REFUSED}{folder}: takes more than {_MOST_MEMORY >> 20} MB of memory. Nothing was installed")
     print(json.dumps(asdict(found)))  # noqa: T201 - read by the parent
 
 
