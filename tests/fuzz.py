@@ -147,7 +147,14 @@ def film(suffix: str, codec: str) -> bytes:
 
 
 def container_file(folder: Path) -> Path:
-    films = [(".mp4", "mp4v"), (".mkv", "mp4v"), (".webm", "VP80"), (".avi", "MJPG"), (".flv", "FLV1")]
+    films = [
+        (".mp4", "mp4v"),
+        (".mkv", "mp4v"),
+        (".webm", "VP80"),
+        (".avi", "MJPG"),
+        (".flv", "FLV1"),
+        (".wmv", "WMV2"),
+    ]
     suffix, codec = random.choice(films)  # noqa: S311
     path = folder / f"film{random.choice([suffix, '', '.jpg'])}"  # noqa: S311
     path.write_bytes(film(suffix, codec))

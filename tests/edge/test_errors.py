@@ -238,6 +238,7 @@ def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> 
         ("[::1]", "::1", 1883, False),
         ("mqtts://[2001:db8::7]", "2001:db8::7", 8883, True),
         ("fe80::1%eth0", "fe80::1%eth0", 1883, False),
+        ("mqtt://[fe80::1%25eth0]:1884", "fe80::1%eth0", 1884, False),
         ("küche.local:1884", "küche.local", 1884, False),
         ("my_pi.", "my_pi.", 1883, False),
     ],

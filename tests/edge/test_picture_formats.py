@@ -1,6 +1,7 @@
 """Images are recognised by their content and turned upright."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -208,23 +209,67 @@ class TestFilms:
         assert count >= 75
         assert code == 0, said
 
-    def test_a_damaged_middle_is_passed_over_and_said(self, tmp_path: Path) -> None:
-        path = tmp_path / "damaged.mp4"
-        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=8", "-g", 25, "-bf", 0, path)
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("a.mp4", "had {} frames where its header says 200: the others cannot be read"),
+            ("a.mkv", "had {} frames: the file is damaged, and others cannot be read"),
+            ("a.webm", "had {} frames: the file is damaged, and others cannot be read"),
+        ],
+    )
+    def test_a_damaged_middle_is_passed_over_and_said(self, name: str, said: str, tmp_path: Path) -> None:
+        path = tmp_path / name
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=8", "-g", 25, path)
         content = bytearray(path.read_bytes())
-        start = content.index(b"mdat") + len(content) // 5
-        content[start : start + 6000] = os.urandom(6000)
+        start = len(content) // 5
+        content[start : start + 6000] = np.random.default_rng(1).bytes(6000)
         path.write_bytes(bytes(content))
-        done = subprocess.run(
-            [sys.executable, "-m", "fer_edge", "run", str(path), "--json", "-"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        count = len(done.stdout.splitlines())
+        count, code, log = self.frames(path)
         assert 120 < count < 200
-        assert done.returncode == 3
-        assert f"had {count} frames where its header says 200" in done.stderr
+        assert code == 3
+        assert said.format(count) in log
+
+    @pytest.mark.parametrize(("bad", "code"), [(20, 3), (4, 0)])
+    def test_frames_that_cannot_be_decoded_are_counted(self, bad: int, code: int, tmp_path: Path) -> None:
+        """The file's structure is whole; a few such frames are only logged."""
+        path = tmp_path / "a.mkv"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=4", "-c:v", "mjpeg", path)
+        content = path.read_bytes()
+        pictures = list(re.finditer(b"\xff\xd8\xff.*?\xff\xd9", content, flags=re.DOTALL))
+        for picture in pictures[40 : 40 + bad]:
+            content = content[: picture.start()] + bytes(len(picture[0])) + content[picture.end() :]
+        path.write_bytes(content)
+        assert self.frames(path)[:2] == (100 - bad, code)
+        assert f"had {100 - bad} frames where its header says 100: the others cannot be read" in self.frames(path)[2]
+
+    def test_times_that_vary_are_no_damage(self, tmp_path: Path) -> None:
+        """VP8 with pictures that are never shown; then a time lapse with pauses."""
+        path = tmp_path / "vp8.webm"
+        video = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=3", "-c:v", "libvpx", "-b:v", "200k")
+        varied = ("-vf", "setpts='(N+5*floor(N/7))/10/TB'", "-fps_mode", "vfr", "-auto-alt-ref", 1)
+        log = tmp_path / "pass"
+        self.ffmpeg(*video, *varied, "-lag-in-frames", 25, "-pass", 1, "-passlogfile", log, "-f", "null", "-")
+        self.ffmpeg(*video, *varied, "-lag-in-frames", 25, "-pass", 2, "-passlogfile", log, path)
+        assert self.frames(path)[:2] == (30, 0)
+
+    @pytest.mark.parametrize("name", ["a.wmv", "a.ogv"])
+    def test_a_film_of_windows_or_ogg_that_was_cut_is_an_error(self, name: str, tmp_path: Path) -> None:
+        path = tmp_path / name
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=4", path)
+        assert self.frames(path)[:2] == (100, 0)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) * 6 // 10])
+        count, code, said = self.frames(path)
+        assert 30 < count < 90
+        assert code == 3
+        assert f"ended after {count} frames: the file is truncated" in said
+
+    def test_an_mpeg_film_has_times_of_its_own(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mpg"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=30:duration=1", path)
+        count, code, said = self.frames(path)
+        assert (count, code) == (30, 0)
+        assert "raw stream" not in said
 
     @pytest.mark.parametrize(("times", "rate", "seconds"), [("N/10+gt(N\\,9)*3", 10, 5), ("N*4", 0.25, 20)])
     def test_a_recording_keeps_every_frame_at_its_time(

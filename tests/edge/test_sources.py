@@ -233,4 +233,5 @@ def test_a_bad_picture_of_a_stream_is_skipped_and_is_no_loss(bad: bytes, caplog:
         with open_source(RunConfig(source=url)) as source, caplog.at_level("WARNING"):
             assert sum(1 for _ in islice(source, 60)) == 60
         server.shutdown()
+    assert 5 <= source.skipped <= 8
     assert not [line for line in caplog.messages if "is back" in line or "waiting" in line]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -97,6 +98,15 @@ def test_a_whole_film_ends_and_a_cut_one_is_an_error(
         for _ in source:
             count += 1
     assert 5 < count < 60
+
+
+def test_sound_that_is_longer_than_the_picture_is_no_loss_at_a_url(command: Run, tmp_path: Path, site: str) -> None:
+    if not shutil.which("ffmpeg"):
+        pytest.skip("no ffmpeg: sudo apt install ffmpeg")
+    inputs = ["-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2", "-f", "lavfi", "-i", "sine=duration=60"]
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, str(tmp_path / "a.webm")], check=True)
+    done = command("fer-edge", "run", f"{site}/a.webm", "--json", "-")
+    assert (len(done.stdout.splitlines()), done.returncode) == (20, 0), done.stderr
 
 
 def test_a_connection_that_breaks_is_an_error(command: Run, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_a_file_says_what_names_mean(tmp_path: Path) -> None:
     [
         ('happy = "hapy"', "classes.toml: happy: 'hapy' is no class. Did you mean happy"),
         ("happy = 3", "3 is no class"),
+        ("happy = {a = 1}", "is no class"),
         ("happy", "classes.toml: cannot be read"),
     ],
 )

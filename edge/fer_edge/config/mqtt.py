@@ -124,7 +124,8 @@ def _address(given: str) -> tuple[str, str, int | None]:
         host, port = address, ""
     elif not (port.isascii() and port.isdecimal()):
         raise ValueError(f"host: the port {port!r} is no number")
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else host
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1].replace("%25", "%")  # the scope of an address in a URL (RFC 6874)
     if not _is_host(host):
         raise ValueError(f"host: {host!r} is no name and no address")
     return scheme.lower(), host, int(port) if port else None

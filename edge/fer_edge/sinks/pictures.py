@@ -85,17 +85,20 @@ class PictureTable(Sink):
     description = "the table"
 
     def __init__(self) -> None:
-        self._rows: list[tuple[str, str, str, str, str]] = []
+        self._rows: list[tuple[str, ...]] = []
 
     def __exit__(self, *_: object) -> None:
         if not self._rows:
             return
         console = output_console()
         table = Table()
-        for heading in _HEADINGS:
+        rows = [_HEADINGS, *self._rows]
+        if console.width - _width_of_others(rows) < _SHORTEST_NAME:
+            rows = [row[:-1] for row in rows]  # a narrow terminal has no room for the places
+        for heading in rows[0]:
             table.add_column(heading, justify="right" if heading == "confidence" else "left", overflow="fold")
-        names = _fitted([row[0] for row in self._rows], console.width - _width_of_others(self._rows))
-        for shown, row in zip(names, self._rows, strict=True):
+        names = _fitted([row[0] for row in rows[1:]], console.width - _width_of_others(rows))
+        for shown, row in zip(names, rows[1:], strict=True):
             table.add_row(*map(escape, (shown, *row[1:])))
         console.print(table)
 
@@ -110,21 +113,30 @@ class PictureTable(Sink):
 
 
 def _width_of_others(rows: Sequence[Sequence[str]]) -> int:
-    """Columns of the terminal that the other cells and the lines between them need."""
-    columns = list(zip(_HEADINGS, *rows, strict=True))
+    """Columns of the terminal that the cells beside the names and the lines between them need."""
+    columns = list(zip(*rows, strict=True))
     return sum(max(map(cell_len, cells)) + 3 for cells in columns[1:]) + 4
 
 
 def _fitted(names: Sequence[str], width: int) -> Sequence[str]:
-    """Shorten names in the middle to this many columns, unless two different names would then look the same."""
-    cut = {name: _cut(name, max(width, _SHORTEST_NAME)) for name in names}
-    return [cut[name] for name in names] if len(set(cut.values())) == len(cut) else names
+    """Shorten names to this many columns: in the middle, or elsewhere if two of them would then look the same."""
+    width = max(width, _SHORTEST_NAME)
+    alike = max(len(os.path.commonprefix(names)) - 1, 0)  # noqa: RUF071 - of letters, not folders
+    for start in (0, alike):
+        for begin in sorted(range(width), key=lambda begin: abs(begin - width // 2)):
+            cut = {name: _cut(name, width, begin, start) for name in names}
+            if len(set(cut.values())) == len(cut):
+                return [cut[name] for name in names]
+    return names
 
 
-def _cut(name: str, width: int) -> str:
+def _cut(name: str, width: int, begin: int, start: int) -> str:
+    """A name of at most this many columns: `begin` of them from the letter `start` on, the others from its end."""
     if cell_len(name) <= width:
         return name
-    begin = set_cell_size(name, (width - 1) // 2)
-    end = width - 1 - cell_len(begin)
-    start = next(start for start in range(len(name)) if cell_len(name[start:]) <= end)
-    return f"{begin}…{name[start:]}"
+    if start:
+        return f"…{_cut(name[start:], width - 1, begin, 0)}"
+    head = set_cell_size(name, begin)
+    end = width - 1 - cell_len(head)
+    tail = next(place for place in range(len(name) + 1) if cell_len(name[place:]) <= end)
+    return f"{head}…{name[tail:]}"

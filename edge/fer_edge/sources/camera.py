@@ -60,7 +60,6 @@ class OpenCvCapture:
         self._capture = capture
         self._config = config
         self.fps = float(capture.get(cv2.CAP_PROP_FPS))
-        self._skipped = 0
 
     def read(self) -> Shot | None:
         """Wait for a frame, and rotate it as configured; None when the camera is lost.
@@ -68,17 +67,17 @@ class OpenCvCapture:
         Single damaged frames are skipped. Only many in a row, or no frames, mean a loss.
         """
         started_at = time.monotonic()
+        skipped = 0
         image = _read(self._capture)
-        while image is None and self._skipped < _MOST_SKIPPED and time.monotonic() - started_at < _SKIP_S:
-            self._skipped += 1
+        while image is None and skipped < _MOST_SKIPPED and time.monotonic() - started_at < _SKIP_S:
+            skipped += 1
             image = _read(self._capture)
         if image is None:
             return None
-        if self._skipped:
-            _log.debug("%d pictures in a row could not be decoded", self._skipped)
-        self._skipped = 0
+        if skipped:
+            _log.debug("%d pictures in a row could not be decoded", skipped)
         image = flipped(image, left_right=self._config.hflip, above_below=self._config.vflip)
-        return Shot(turned(image, self._config.rotation))
+        return Shot(turned(image, self._config.rotation), skipped=skipped)
 
     def release(self) -> None:
         """Release the camera."""

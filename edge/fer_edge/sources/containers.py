@@ -1,6 +1,7 @@
 """Read the headers of video files.
 
-MP4 and QuickTime (ISO/IEC 14496-12), AVI, Matroska and WebM (RFC 9559), FLV (Adobe's specification, version 10.1).
+MP4 and QuickTime (ISO/IEC 14496-12), AVI, Matroska and WebM (RFC 9559), FLV (Adobe's specification, version 10.1),
+WMV (Microsoft's Advanced Systems Format, revision 01.20.06), Ogg (RFC 3533).
 """
 
 from __future__ import annotations
@@ -11,10 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from fer_edge.sources import matroska
+
 _LARGEST_MOOV = 64 * 2**20  # bytes; a film of many hours has a few megabytes
 # The header of an FLV file is within this many bytes.
 _FLV_HEAD = 4096
-_EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
+_EBML = b"\x1aE\xdf\xa3"
+# The first object of an ASF file, and the one in it that holds the file's size.
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_HEAD = 1 << 16
+# An MPEG program stream (ISO/IEC 13818-1, 2.5.3.3) begins like a raw stream, but has times.
+_MPEG_PACK = b"\0\0\1\xba"
+# A page of an Ogg file has at most this many bytes: a header of 27 + 255, and 255 segments of 255.
+_OGG_PAGE = 65307
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +35,18 @@ class Header:
     Attributes:
         counts_frames: whether this kind of file holds the exact number of its frames.
         is_cut: whether the file is shorter than its header says.
-        seconds: duration of the video track of an MP4 or QuickTime file; None for others, or if it is missing.
+        lacks_end: whether it has no mark of its end, which an Ogg file has.
+        is_matroska: whether it is a Matroska or WebM file.
+        seconds: duration of the video track of an MP4, QuickTime, Matroska or WebM file; None for others, or if it is
+            missing.
         is_raw: whether it is a bare stream of H.264, H.265, MPEG or JPEG frames without times.
         lacks_index: whether an MP4 or QuickTime file has no index because its recording was not finished.
     """
 
     counts_frames: bool = False
     is_cut: bool = False
+    lacks_end: bool = False
+    is_matroska: bool = False
     seconds: float | None = None
     is_raw: bool = False
     lacks_index: bool = False
@@ -47,13 +63,17 @@ def read_header(file: BinaryIO, size: int) -> Header:
     head = file.read(16)
     if head[4:8] == b"ftyp":
         return _mp4(file, size)
-    if (head[:4], head[8:12]) == (b"RIFF", b"AVI "):
-        return Header(counts_frames=True, is_cut=int.from_bytes(head[4:8], "little") + 8 > size)
     if head[:4] == _EBML:
-        return Header(is_cut=_matroska_end(file) > size)
-    if head[:3] == b"FLV":
-        return Header(is_cut=_flv_size(file) > size)
-    return Header(is_raw=head.startswith((b"\0\0\0\1", b"\0\0\1", b"\xff\xd8\xff")))
+        return Header(
+            is_cut=matroska.end_of_segment(file) > size, is_matroska=True, seconds=matroska.picture_seconds(file)
+        )
+    if head[:4] == b"OggS":
+        return Header(lacks_end=_lacks_last_page(file, size))
+    is_avi = (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
+    whole: float = int.from_bytes(head[4:8], "little") + 8 if is_avi else 0
+    whole = _flv_size(file) if head[:3] == b"FLV" else _asf_size(file) if head == _ASF else whole
+    is_raw = head.startswith((b"\0\0\0\1", b"\0\0\1", b"\xff\xd8\xff")) and not head.startswith(_MPEG_PACK)
+    return Header(counts_frames=is_avi, is_cut=whole > size, is_raw=is_raw)
 
 
 def _mp4(file: BinaryIO, size: int) -> Header:
@@ -110,26 +130,6 @@ def _inner_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += length
 
 
-def _matroska_end(file: BinaryIO) -> int:
-    """End of the segment in bytes; 0 if its length is unknown, as in a live stream."""
-    file.seek(4)
-    file.seek(_vint(file) or 0, os.SEEK_CUR)
-    if file.read(4) != _SEGMENT:
-        return 0
-    length = _vint(file)
-    return 0 if length is None else file.tell() + length
-
-
-def _vint(file: BinaryIO) -> int | None:
-    """A number of variable length (RFC 8794, 4); None if all its bits are set, which means unknown."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return 0
-    more = 8 - first[0].bit_length()
-    value = (first[0] & ((1 << (7 - more)) - 1)) << 8 * more | int.from_bytes(file.read(more), "big")
-    return None if value == (1 << 7 * (more + 1)) - 1 else value
-
-
 def _flv_size(file: BinaryIO) -> float:
     """Size of the finished file in bytes; 0 if the header does not hold it."""
     file.seek(0)
@@ -138,3 +138,27 @@ def _flv_size(file: BinaryIO) -> float:
     if place < 0 or place + 19 > len(head):
         return 0
     return float(struct.unpack_from(">d", head, place + 11)[0])
+
+
+def _asf_size(file: BinaryIO) -> int:
+    """Size of the finished file in bytes; 0 if the header does not hold it, as in a broadcast."""
+    file.seek(0)
+    head = file.read(_ASF_HEAD)
+    place = head.find(_ASF_FILE)
+    if place < 0 or place + 92 > len(head) or head[place + 88] & 1:
+        return 0
+    return int.from_bytes(head[place + 40 : place + 48], "little")
+
+
+def _lacks_last_page(file: BinaryIO, size: int) -> bool:
+    """Whether an Ogg file does not end with a whole last page; False where only the file's beginning is there."""
+    if file.seek(0, os.SEEK_END) < size:
+        return False
+    file.seek(max(size - _OGG_PAGE, 0))
+    tail = file.read()
+    place = tail.rfind(b"OggS")
+    page = tail[place : place + 27]
+    if place < 0 or len(page) < 27:
+        return True
+    lengths = tail[place + 27 : place + 27 + page[26]]
+    return not page[5] & 4 or place + 27 + page[26] + sum(lengths) > len(tail)

@@ -53,11 +53,13 @@ class Shot:
         image: shape (H, W, 3), BGR.
         taken_at: seconds on the monotonic clock; None if the camera does not report it.
         small: the same image, scaled down by the camera's hardware; None if it does not do that.
+        skipped: damaged frames before this one.
     """
 
     image: Image
     taken_at: float | None = None
     small: Image | None = None
+    skipped: int = 0
 
 
 class Capture(Protocol):
@@ -205,6 +207,7 @@ class LiveSource:
             self._reader = reader  # an abandoned reader may be the first that delivers
             self._newest = Frame(shot.image, shot.taken_at or now, self._count, live=True, small=shot.small)
             self._count += 1
+            self.skipped += shot.skipped
             self._hung_at, self._patience = None, self._timeouts.hang
             self._missing = ""
             was_said, self._is_said = self._is_said, False

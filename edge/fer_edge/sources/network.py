@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -44,6 +44,8 @@ class _Answer:
 class NetworkVideo(VideoSource):
     """A file at a URL: every frame is delivered, at media time. A single image is a still frame."""
 
+    _may_be_interrupted = True
+
     def __init__(
         self,
         url: str,
@@ -67,9 +69,8 @@ class NetworkVideo(VideoSource):
 
     def _read_header(self) -> Header:
         if self._answer is None or self._answer.size is None or self.stills:
-            return Header(counts_frames=True)
-        header = read_header(io.BytesIO(self._answer.head), self._answer.size)
-        return replace(header, counts_frames=True)  # missing frames were probably lost on the way
+            return Header()
+        return read_header(io.BytesIO(self._answer.head), self._answer.size)
 
     def _open(self) -> cv2.VideoCapture:
         return self._opened

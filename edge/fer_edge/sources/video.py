@@ -14,12 +14,17 @@ import numpy as np
 from fer_edge.errors import ConfigError, SourceError, reason
 from fer_edge.opencv import readable_name
 from fer_edge.sources.containers import Header, read_header
+from fer_edge.sources.matroska import count_pictures
 from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
 
-# A video is complete from this fraction of the frames or time in its header on, since headers are not exact.
+# A video is complete from this fraction of the frames or time in its header on, where the header is not exact.
 _ENOUGH = 0.9
+# A video that was cut out of another may lack the frame that its first ones refer to. So many are not an error.
+_FEW = 8
+# A time between two frames of this many periods is a gap.
+_GAP = 1.5
 # This many damaged frames in a row are skipped: a group of pictures without its first one.
 _MOST_DAMAGED = 300
 # No camera delivers more frames per second than this.
@@ -33,8 +38,9 @@ class VideoSource:
 
     live = False
     stills = False
-    skipped = 0
     hangs = False
+    # Whether frames may be lost on the way, as over a network.
+    _may_be_interrupted = False
 
     def __init__(self, path: str | Path, fps: float | None = None) -> None:
         """Prepare.
@@ -46,6 +52,8 @@ class VideoSource:
         self._path = Path(path)
         self._given_fps = fps
         self._stopped = False
+        self._has_gaps = False
+        self.skipped = 0
         self.description = str(path)
 
     def __enter__(self) -> Self:
@@ -76,7 +84,8 @@ class VideoSource:
                 self._refuse_early_end(index, seconds)
                 return
             if index:
-                seconds = self._time_after(seconds)
+                earlier, seconds = seconds, self._time_after(seconds)
+                self._has_gaps |= seconds - earlier > _GAP / self.fps
             yield Frame(self._square_pixels(np.asarray(image, np.uint8)), seconds, index)
             index += 1
 
@@ -138,31 +147,55 @@ class VideoSource:
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _read(self, index: int) -> tuple[bool, cv2.typing.MatLike]:
-        """Read the next frame; skip damaged ones if the header has more frames."""
+        """Read the next frame; skip damaged ones if there should be more."""
         read, image = self._capture.read()
-        attempts = _MOST_DAMAGED if self._header.counts_frames and self.frames and index < self.frames - 1 else 0
-        while not read and attempts and not self._stopped:
-            attempts -= 1
+        attempts = _MOST_DAMAGED if self.frames and index < self.frames - 1 else 0
+        skipped = 0
+        while not read and skipped < attempts and not self._stopped:
+            skipped += 1
             read, image = self._capture.read()
+        self.skipped += skipped if read else 0
         return read, image
 
     def _refuse_early_end(self, read: int, seconds: float) -> None:
         """Raise SourceError if frames are missing.
 
-        MP4, QuickTime and AVI files hold the number of their frames. It includes frames that an edit list hides: the
-        track is shorter than all frames then, and its duration decides. For other files OpenCV multiplies the duration
-        of the longest stream, which may be sound, by the rate; then a difference is only logged.
+        MP4, QuickTime and AVI files hold the number of their frames. For MP4 and QuickTime it includes frames that an
+        edit list hides: the track is shorter than all frames then. The pictures of Matroska and WebM files are counted,
+        if there is a reason. For other files OpenCV multiplies the duration of the longest stream, which may be sound,
+        by the rate; then a difference is only logged.
         """
-        if self._header.is_cut and not (self.frames and read >= self.frames):
+        header, estimate = self._header, self.frames or 0
+        if header.lacks_end or (header.is_cut and not (self.frames and read >= self.frames)):
             raise SourceError(f"{self.description}: ended after {read} frames: the file is truncated")
-        if self.frames is None or read >= min(_ENOUGH * self.frames, self.frames - 1):
+        if header.is_matroska and self._path.is_file():
+            if self._has_gaps or read < estimate - 1:
+                self._compare_with_blocks(read)
+        elif header.seconds and header.counts_frames:
+            self._compare(read, int(min(estimate, header.seconds * self.fps)))
+        elif read < min(_ENOUGH * estimate, estimate - 1):
+            if seconds + 1 / self.fps >= _ENOUGH * (header.seconds or estimate / self.fps):
+                return
+            message = f"{self.description}: had {read} frames where its header says {estimate}"
+            if header.counts_frames or self._may_be_interrupted:
+                raise SourceError(f"{message}: the others cannot be read")
+            _log.warning("%s", message)
+
+    def _compare_with_blocks(self, read: int) -> None:
+        try:
+            with self._path.open("rb") as file:
+                count = count_pictures(file)
+        except OSError as error:
+            raise SourceError(f"{self.description}: cannot be read ({reason(error)})") from error
+        if count is None:
+            raise SourceError(f"{self.description}: had {read} frames: the file is damaged, and others cannot be read")
+        self._compare(read, count)
+
+    def _compare(self, read: int, there: int) -> None:
+        """Log, or raise SourceError, if fewer frames were read than are in the file."""
+        if read >= there - 1:
             return
-        whole = self.frames / self.fps
-        track = self._header.seconds or whole
-        has_them_all = self._header.seconds is not None and track >= _ENOUGH * whole
-        if seconds + 1 / self.fps >= _ENOUGH * track and not (has_them_all and self._header.counts_frames):
-            return
-        message = f"{self.description}: had {read} frames where its header says {self.frames}"
-        if self._header.counts_frames:
-            raise SourceError(f"{message}: the others cannot be read")
+        message = f"{self.description}: had {read} frames where its header says {there}: the others cannot be read"
+        if there - read > min(_FEW, (1 - _ENOUGH) * there):
+            raise SourceError(message)
         _log.warning("%s", message)

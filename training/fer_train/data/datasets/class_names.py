@@ -110,7 +110,7 @@ def _read_classes_file(root: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({reason(error)})") from error
     for folder, name in told.items():
-        if name not in {*FER2013, LEFT_OUT}:
+        if not isinstance(name, str) or name not in {*FER2013, LEFT_OUT}:
             raise DataError(
                 f'{path}: {folder}: {name!r} is no class. {choose(str(name), FER2013)}, or "" to leave it out'
             )
