@@ -43,7 +43,7 @@ lint: .venv-dev/installed
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-.venv/installed: pyproject.toml $(shell find edge models quantize training -type f -not -name '*.pyc')
+.venv/installed: pyproject.toml $(shell find edge models quantize training fleet -type f -not -name '*.pyc')
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet .
 	touch $@

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import pytest
 from tests.conftest import Run
 
+import fer_fleet.cli.app
 import fer_quantize.cli
 import fer_train.cli.app
 from fer_edge import __version__
@@ -30,6 +31,7 @@ ROOTS = {
     "fer-edge": build(edge.app),
     "fer-train": build(fer_train.cli.app.app),
     "fer-quantize": build(fer_quantize.cli.app),
+    "fer-fleet": build(fer_fleet.cli.app.app),
 }
 
 
@@ -231,7 +233,7 @@ def documented() -> Iterator[tuple[Path, int, str]]:
 def test_every_documented_command_and_option_exists() -> None:
     seen = 0
     for page, number, code in documented():
-        for match in re.finditer(r"(?:^|[ /(])(fer-edge|fer-train|fer-quantize)((?: +[^|;&()]+)?)", code):
+        for match in re.finditer(r"(?:^|[ /(])(fer-edge|fer-train|fer-quantize|fer-fleet)((?: +[^|;&()]+)?)", code):
             try:
                 words = shlex.split(match[2])
             except ValueError:  # a quotation that goes on in the next line

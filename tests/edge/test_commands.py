@@ -189,7 +189,7 @@ def test_the_runtime_imports_no_training_framework(demo_video: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; import fer_edge.cli.app, fer_train.cli.app, fer_quantize.cli; "
+        "import sys; import fer_edge.cli.app, fer_train.cli.app, fer_quantize.cli, fer_fleet.cli.app; "
         "print(sorted({'cv2', 'numpy', 'keras', 'tensorflow', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

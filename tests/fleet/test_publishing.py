@@ -1,0 +1,247 @@
+"""The way of a model from a workstation to a device: publish, roll out, promote, halt, revoke."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fleet_repository import Device, Operator
+
+from fer_edge.errors import ConfigError
+from fer_edge.model.bundle import load_bundle
+from fer_edge.model.golden import verify
+from fer_edge.updates.releases import Releases, decide
+from fer_fleet import edits
+from fer_fleet.cli.options import now
+
+MODEL = "ferplus7-tiny"
+
+
+def taken(device: Device, channel: str = "stable", **more: object) -> str | None:
+    given = {"name": MODEL, "channel": channel, "device_id": "d1", **more}
+    return decide(device.update(), **given).version  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_published_bundle_arrives_whole_and_reads_its_golden_faces(operator: Operator, device: Device) -> None:
+    bundle = operator.bundle("0.2.0")
+    assert operator.do("publish", bundle) == f"{MODEL}@0.2.0: published, beta at 100 %\n"
+    client = device.client()
+    target = client.get_targetinfo(f"bundles/{MODEL}/0.2.0.tar")
+    assert target is not None
+    with tarfile.open(client.download_target(target)) as archive:
+        assert archive.getnames() == ["model.tflite", "model.json", "golden.npz"]
+        archive.extractall(device.folder / "bundle", filter="data")
+    assert "golden faces" in verify(device.folder / "bundle")
+    assert load_bundle(device.folder / "bundle").manifest.version == "0.2.0"
+
+
+def test_beta_gets_it_at_once_and_stable_step_by_step(operator: Operator, device: Device) -> None:
+    operator.do("publish", operator.bundle("0.2.0"))
+    assert (taken(device), taken(device, "beta")) == (None, "0.2.0")
+    operator.do("promote", "0.2.0")
+    assert taken(device) is None
+    operator.do("rollout", "0.2.0", "--percent", 10, "--cohort", "lab")
+    operator.do("rollout", "0.2.0", "--percent", 100, "--cohort", "lab")
+    assert (taken(device), taken(device, tags=["lab"])) == (None, "0.2.0")
+    operator.do("rollout", f"{MODEL}@0.2.0", "--percent", 100)
+    assert taken(device) == "0.2.0"
+
+
+def test_halting_keeps_others_from_it_and_revoking_takes_it_back(operator: Operator, device: Device) -> None:
+    for version in ("0.2.0", "0.3.0"):
+        operator.do("publish", operator.bundle(version), "--channel", "stable", "--percent", 100)
+    assert taken(device, installed_version="0.2.0") == "0.3.0"
+    operator.do("halt", "0.3.0", "--reason", "reads everybody as sad")
+    assert taken(device, installed_version="0.2.0") is None
+    assert taken(device, installed_version="0.3.0") is None
+    refused = operator.run("rollout", "0.3.0", "--percent", 100)
+    assert (refused.code, refused.err) == (
+        2,
+        f"error: {MODEL} 0.3.0: is halted (reads everybody as sad). Give --resume to go on with it all the same\n",
+    )
+    operator.do("revoke", "0.3.0")
+    assert taken(device, installed_version="0.3.0") == "0.2.0"
+    assert "is revoked" in operator.run("rollout", "0.3.0", "--percent", 100, "--resume").err
+
+
+def test_a_halted_version_goes_on_when_that_is_wanted(operator: Operator, device: Device) -> None:
+    operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable", "--percent", 100)
+    operator.do("halt", "0.2.0")
+    operator.do("rollout", "0.2.0", "--percent", 100, "--resume")
+    assert taken(device) == "0.2.0"
+
+
+def test_show_names_each_release_and_key(operator: Operator) -> None:
+    operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable", "--percent", 33)
+    operator.do("halt", "0.2.0", "--reason", "too slow")
+    shown = operator.do("show")
+    for part in (MODEL, "0.2.0", "halted at 33 %", "halted: too slow", "root", "timestamp"):
+        assert part in shown
+    content = json.loads(operator.do("show", "--json"))
+    assert content["releases"]["models"][MODEL]["stable"][0]["percent"] == 33
+    assert [role["version"] for role in content["roles"]] == [1, 3, 3, 3]
+    assert content["current"]
+
+
+# What is refused, in one line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("promote", "0.9.0"), "0.9.0: was not published. Choose ferplus7-tiny@0.1.0"),
+        (("promote", "0.1.0"), "ferplus7-tiny 0.1.0: is in the stable channel"),
+        (("rollout", "0.1.0", "--percent", 20), "50 % have it already, and a lower share takes it from nobody"),
+        (("rollout", "0.1.0", "--percent", 60, "--cohort", "a b"), "cohorts.a b"),
+        (("rollout", "0.1.0", "--percent", 60, "--channel", "beta"), "is not in the beta channel"),
+        (("rollout", "0.1.0", "--percent", 101), "should be less than or equal to 100"),
+        (("halt", "0.1.0", "--reason", "two\nlines"), "give a reason in one line"),
+        (("publish", "nowhere"), "'nowhere' is neither a folder nor a shipped model"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(operator: Operator, words: tuple[object, ...], message: str) -> None:
+    operator.do("publish", operator.bundle("0.1.0"), "--channel", "stable", "--percent", 50)
+    before = files(operator.repo)
+    done = operator.run(*words)
+    assert done.code in {2, 4}
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert files(operator.repo) == before
+
+
+def test_a_version_stays_as_it_is(operator: Operator) -> None:
+    bundle = operator.bundle("0.2.0")
+    operator.do("publish", bundle)
+    operator.do("publish", bundle)  # once more, as after a crash
+    manifest = json.loads((bundle / "model.json").read_text())
+    (bundle / "model.json").write_text(json.dumps({**manifest, "licence": "another"}))
+    assert "was published before, and a version stays as it is" in operator.run("publish", bundle).err
+
+
+def test_a_name_that_cannot_be_part_of_a_path_is_refused(operator: Operator) -> None:
+    bundle = operator.bundle("0.2.0")
+    manifest = json.loads((bundle / "model.json").read_text())
+    (bundle / "model.json").write_text(json.dumps({**manifest, "name": "../../etc"}))
+    done = operator.run("publish", bundle)
+    assert done.code == 2
+    assert not list(operator.folder.glob("**/etc"))
+
+
+# The gate
+
+
+def test_a_bundle_that_loses_too_much_by_int8_needs_a_reason(operator: Operator, device: Device) -> None:
+    report = operator.report()
+    first = report["measurements"][0]
+    first["drop"]["lost"] = first["drop"]["gained"] + 1 + first["accuracy"]["images"] // 200  # type: ignore[operator]
+    bundle = operator.bundle("0.2.0", report=report)
+    refused = operator.run("publish", bundle)
+    assert refused.code == 2
+    assert "percentage points by int8, more than 0.5. To publish it all the same, give --force a reason" in refused.err
+    operator.do("publish", bundle, "--force", "the museum opens tomorrow")
+    assert device.update().models[MODEL].releases[0].forced == "the museum opens tomorrow"
+    assert "forced: the museum opens tomorrow" in operator.do("show")
+
+
+def test_a_bundle_at_the_limit_passes(operator: Operator) -> None:
+    report = operator.report()
+    first = report["measurements"][0]
+    first["drop"]["lost"] = first["drop"]["gained"] + first["accuracy"]["images"] // 200  # type: ignore[operator]
+    operator.do("publish", operator.bundle("0.2.0", report=report))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"net_losses": {"fear": 3}, "class_images": {"fear": 100}}, "loses 3 of 100 faces of 'fear' by int8"),
+        ({"net_losses": {"fear": 2}, "class_images": {"fear": 100}}, None),
+        ({"net_losses": {"fear": 1}, "class_images": {"fear": 3}}, None),
+        (
+            {"accuracy": {"images": 100, "accuracy_int8": 0.4}, "class_images": {"sad": 40}, "net_losses": {}},
+            "has an accuracy of 40.0%: always the same answer would have 40.0%",
+        ),
+        ({"accuracy": {"images": "many"}}, "measurements.0.accuracy.images"),
+    ],
+)
+def test_the_gate_reads_what_fer_quantize_measured(
+    operator: Operator, change: dict[str, object], message: str | None
+) -> None:
+    report = operator.report()
+    first = {**report["measurements"][0], **change}
+    if "accuracy" in change:
+        first["drop"] = {"lost": 0, "gained": 0}
+    done = operator.run("publish", operator.bundle("0.2.0", report={"measurements": [first]}))
+    assert (done.code == 0) == (message is None), done.err
+    assert (message or "") in done.err
+
+
+def test_a_bundle_without_a_report_needs_a_reason(operator: Operator) -> None:
+    bundle = operator.bundle("0.2.0")
+    (bundle / "quantization.json").unlink()
+    assert "has no quantization.json: convert it with fer-quantize" in operator.run("publish", bundle).err
+    operator.do("publish", bundle, "--force", "made elsewhere")
+
+
+def test_a_changed_model_is_not_published_for_any_reason(operator: Operator) -> None:
+    bundle = operator.bundle("0.2.0")
+    content = bytearray((bundle / "model.tflite").read_bytes())
+    content[5000] ^= 1
+    (bundle / "model.tflite").write_bytes(content)
+    done = operator.run("publish", bundle, "--force", "please")
+    assert done.code == 4
+    assert "its sha256 is not the one in model.json" in done.err
+
+
+# Edits of the releases
+
+steps = st.lists(st.tuples(st.sampled_from(["0", "1", "2"]), st.floats(0, 100), st.booleans()), max_size=12)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=60)
+@given(steps)
+def test_no_sequence_of_rollouts_takes_a_version_from_a_device(steps: list[tuple[str, float, bool]]) -> None:
+    releases = Releases()
+    for version in "012":
+        releases = edits.publish(releases, MODEL, version, "stable", 0, None, now())
+    devices = [f"device-{number}" for number in range(40)]
+    has: dict[str, str | None] = dict.fromkeys(devices)
+    for version, percent, cohort in steps:
+        try:
+            releases = edits.roll_out(releases, MODEL, version, "stable", percent, ("lab",) if cohort else ())
+        except ConfigError:
+            continue
+        for device in devices:
+            wanted = decide(
+                releases, name=MODEL, channel="stable", device_id=device, tags=["lab"], installed_version=has[device]
+            )
+            if wanted.version is not None:
+                assert wanted.version > (has[device] or "")
+                has[device] = wanted.version
+
+
+def test_a_promoted_version_stands_where_it_was_published(operator: Operator, device: Device) -> None:
+    operator.do("publish", operator.bundle("0.1.0"))
+    operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable", "--percent", 100)
+    operator.do("promote", "0.1.0", "--percent", 100)
+    assert [rollout.version for rollout in device.update().models[MODEL].stable] == ["0.1.0", "0.2.0"]
+    assert taken(device) == "0.2.0"
+
+
+def test_a_version_of_two_models_needs_the_models_name(operator: Operator) -> None:
+    operator.do("publish", operator.bundle("0.2.0"))
+    operator.do("publish", operator.bundle("0.2.0", name="mine"))
+    assert f"Give {MODEL}@0.2.0 or mine@0.2.0" in operator.run("promote", "0.2.0").err
+    operator.do("promote", "mine@0.2.0")
+
+
+def test_a_folder_that_is_no_repository_is_one_line(operator: Operator, tmp_path: Path) -> None:
+    operator.folder = tmp_path / "empty"
+    done = operator.run("show")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "is no repository. Make one with fer-fleet init" in done.err

@@ -1,0 +1,165 @@
+"""A repository of a fleet, served by a real web server, and devices that read it with TUF's own client."""
+
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tuf.ngclient import Updater
+
+from fer_edge.model.bundle import find_bundle, sha256
+from fer_edge.updates.releases import Releases, parse_releases
+from fer_fleet.cli.app import run
+
+PASSPHRASE = "correct horse"  # noqa: S105
+
+
+@dataclass
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Operator:
+    """Somebody at a workstation, with a repository and its keys."""
+
+    folder: Path
+    capture: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
+
+    @property
+    def repo(self) -> Path:
+        return self.folder / "repo"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "repo.keys"
+
+    def run(self, *words: object) -> Done:
+        """Run a command of fer-fleet in this process."""
+        given = [str(word) for word in words]
+        where = [] if given[0] in {"init", "status", "collect", "devices"} else ["--repo", str(self.repo)]
+        self.capture.readouterr()
+        with self.patch.context() as patch:
+            patch.setattr(sys, "argv", ["fer-fleet", given[0], *where, *given[1:]])
+            with pytest.raises(SystemExit) as ended:
+                run()
+        printed = self.capture.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    def do(self, *words: object) -> str:
+        """Run a command that must succeed."""
+        done = self.run(*words)
+        assert done.code == 0, done.err
+        return done.out
+
+    def bundle(self, version: str, *, name: str = "ferplus7-tiny", report: object = None) -> Path:
+        """A copy of a shipped bundle under another version; with another report of fer-quantize, if one is given."""
+        folder = self.folder / f"bundle-{name}-{version}"
+        shutil.copytree(find_bundle("ferplus7-tiny"), folder)
+        path = folder / "model.json"
+        manifest = {**json.loads(path.read_text()), "version": version, "name": name}
+        if report is not None:
+            content = json.dumps(report).encode()
+            (folder / "quantization.json").write_bytes(content)
+            manifest["files"]["quantization.json"] = sha256(content)
+        path.write_text(json.dumps(manifest))
+        return folder
+
+    def report(self) -> dict[str, list[dict[str, dict[str, object]]]]:
+        """What fer-quantize measured of the shipped bundle."""
+        return json.loads((find_bundle("ferplus7-tiny") / "quantization.json").read_text())  # type: ignore[no-any-return]
+
+
+@dataclass
+class Device:
+    """A device that trusts the first root of a repository."""
+
+    folder: Path
+    url: str
+    root: bytes
+
+    def update(self) -> Releases:
+        """Read what the repository offers now."""
+        client = self.client()
+        target = client.get_targetinfo("releases.json")
+        assert target is not None
+        return parse_releases(Path(client.download_target(target)).read_bytes())
+
+    def client(self) -> Updater:
+        """A client that remembers what it has seen before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Updater(
+            str(self.folder), f"{self.url}/metadata", str(self.folder), f"{self.url}/targets", bootstrap=self.root
+        )
+
+    def knows(self) -> tuple[str, ...]:
+        """The versions of the releases that it has on its own disk."""
+        content = (self.folder / "releases.json").read_bytes()
+        return tuple(release.version for model in parse_releases(content).models.values() for release in model.releases)
+
+
+@dataclass
+class Server:
+    """A web server for a folder. It answers some paths with other bytes, or with bytes that never end."""
+
+    folder: Path
+    port: int = 0
+    instead: dict[str, bytes] = field(default_factory=dict)
+    endless: set[str] = field(default_factory=set)
+    sent: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def __init__(self, *args: object, serves: Server) -> None:
+        self.serves = serves
+        super().__init__(*args, directory=str(serves.folder))  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        path = self.path.lstrip("/")
+        if path in self.serves.endless:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # until the client has had enough
+                while True:
+                    self.wfile.write(b"{" * 65536)
+                    self.serves.sent += 65536
+        elif path in self.serves.instead:
+            content = self.serves.instead[path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """Serve a folder on loopback."""
+    server = Server(folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, serves=server)) as http:
+        server.port = http.server_address[1]
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield server
+        http.shutdown()
+        thread.join()
