@@ -13,9 +13,9 @@ from typing import Protocol
 from fer_edge.config import RunConfig
 from fer_edge.device.first_start import say_once
 from fer_edge.device.sd_notify import open_notifier
-from fer_edge.errors import ConfigError, MissingExtra, SourceError
+from fer_edge.errors import ConfigError, MissingExtra, ModelError, SourceError
 from fer_edge.images import pictures_in
-from fer_edge.model.bundle import MODEL_FILE, Bundle
+from fer_edge.model.bundle import CURRENT_MODEL, MODEL_FILE, Bundle
 from fer_edge.monitoring.prometheus import Metrics
 from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
@@ -27,6 +27,7 @@ from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.pictures import PictureTable
 from fer_edge.sinks.terminal import ChangeLog, LiveLine
 from fer_edge.sources import Source, open_source
+from fer_edge.updates.trial import ModelWatch, Trial, open_trial
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class Session:
         self.stats = RunStats()
         self.source: Source | None = None
         self._config = config
+        self._trial: Trial | None = None
+        self._watch: ModelWatch | None = None
 
     @property
     def hangs(self) -> bool:
@@ -77,6 +80,7 @@ class Session:
         if self._config.blur and self._config.detector.name == "haar":
             _log.warning("blur hides the faces that are found, and haar misses one in five: use --detector mediapipe")
         with ExitStack() as stack:
+            self._trial = _enter_trial(self._config, stack)
             pipeline = stack.enter_context(Pipeline(self._config))
             source = self.source = open_source(self._config, observer=pipeline)
             try:
@@ -87,12 +91,22 @@ class Session:
                 raise
             interrupt.then(source.stop)
             _refuse_unsuited(self._config, source)
+            if self._trial:
+                self._trial.begin(pipeline.model, source.fps)
             sinks = self._open_sinks(source, pipeline.model, stack)
             with suppress(KeyboardInterrupt):
                 pipeline.run(source, sinks, self.stats, self._config.max_frames)
             interrupt.is_over()
+        self._refuse_model()
         for sink, lost in self.stats.lost.items():
             raise ConfigError(f"{sink}: {lost} of {self.stats.frames} frames could not be written")
+
+    def _refuse_model(self) -> None:
+        """End a service with an error, so that systemd starts it again, where it shall use another model."""
+        if self._trial and self._trial.failure:
+            raise ModelError(f"{self._trial.failure}. Starting again with the model before it")
+        if self._watch and self._watch.chosen:
+            raise ModelError(f"model {self._watch.chosen} was chosen. Starting again with it")
 
     def _open_sinks(self, source: Source, model: Bundle, stack: ExitStack) -> list[Sink]:
         notifier = open_notifier()
@@ -103,6 +117,9 @@ class Session:
             sinks.append(stack.enter_context(CsvFile(self._config.csv_path, source.description, labels)))
         sinks += [stack.enter_context(sink) for sink in _monitors(self._config, model, source)]
         sinks += [stack.enter_context(sink) for sink in _home_automation(self._config, model, source, sinks)]
+        if notifier and self._config.model == CURRENT_MODEL:
+            self._watch = ModelWatch()
+        sinks += [sink for sink in (self._trial, self._watch) if sink]
         watchers = [notifier] if notifier else _watchers(self._config, source)
         sinks += [stack.enter_context(watcher) for watcher in watchers]
         for sink in sinks:
@@ -110,6 +127,14 @@ class Session:
         if notifier:
             notifier.source, notifier.outputs = source.description, sinks
         return sinks
+
+
+def _enter_trial(config: RunConfig, stack: ExitStack) -> Trial | None:
+    """The trial of the model that the run is about to open; None if there is none, or it has just failed."""
+    trial = open_trial(config)
+    if trial:
+        stack.enter_context(trial)
+    return trial if trial and not trial.failure else None
 
 
 def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:

@@ -11,22 +11,21 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from tests.bundles import FILES, edit_manifest, no_probe, rehash
+from tests.bundles import make_bundle as make
 from tests.conftest import Run
 
 from fer_edge.cli.app import app
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import build
-from fer_edge.model.bundle import current_bundle, find_bundle, sha256
+from fer_edge.model.bundle import current_bundle, find_bundle
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.updates.install import install_bundle
-from fer_edge.updates.probe import Probe
 
 Models = Callable[..., subprocess.CompletedProcess[str]]
-FILES = ("model.json", "model.tflite", "golden.npz")
 
 
 @pytest.fixture
@@ -51,26 +50,6 @@ def models(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
-def make(folder: Path, version: str = "2", name: str = "mine", base: str = "ferplus7-tiny", **changes: Any) -> Path:
-    """A bundle of the shipped model's files under another name and version."""
-    folder.mkdir(parents=True)
-    for file in FILES:
-        shutil.copy(find_bundle(base) / file, folder / file)
-    edit(folder, name=name, version=version, **changes)
-    return folder
-
-
-def edit(folder: Path, **changes: Any) -> None:
-    manifest = json.loads((folder / "model.json").read_text())
-    manifest.update(changes)
-    (folder / "model.json").write_text(json.dumps(manifest))
-
-
-def rehash(folder: Path) -> None:
-    """Hashes that fit, as one who makes a harmful bundle would write them."""
-    edit(folder, files={name: sha256((folder / name).read_bytes()) for name in FILES if name != "model.json"})
-
-
 def pack(bundle: Path, archive: Path, top: str = "", *extra: tarfile.TarInfo) -> Path:
     with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as tar:
         for entry in extra:
@@ -78,10 +57,6 @@ def pack(bundle: Path, archive: Path, top: str = "", *extra: tarfile.TarInfo) ->
         for name in FILES:
             tar.add(bundle / name, f"{top}{name}")
     return archive
-
-
-def no_probe(_folder: Path, _detector: str, _threads: int) -> Probe:
-    return Probe(0, 100.0, 0.1)
 
 
 def test_a_model_is_installed_chosen_and_taken_back(models: Models, folder: Path, tmp_path: Path) -> None:
@@ -140,7 +115,7 @@ def test_a_version_never_changes(models: Models, tmp_path: Path) -> None:
     bundle = make(tmp_path / "a")
     models("install", bundle)
     assert "mine@2 is already installed" in models("install", bundle).stdout
-    edit(bundle, licence="another")
+    edit_manifest(bundle, licence="another")
     done = models("install", bundle)
     assert done.returncode == 4
     assert "is another mine@2 than the installed one" in done.stderr

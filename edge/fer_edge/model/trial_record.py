@@ -45,7 +45,7 @@ class Progress:
         model: `NAME@VERSION`.
         serial: of the switch to it.
         seconds: for which it ran, over all restarts.
-        faces: on which both models were compared.
+        faces: on which both models were compared since the last start.
         deaths: how often the process ended without closing, as by a crash or the watchdog.
         boot: identifies the boot in which it runs; empty when it was closed.
     """

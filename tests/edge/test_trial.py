@@ -1,0 +1,258 @@
+"""The trial of a new model: what a bad one does to the service, and that it goes back by itself."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.bundles import make_bundle, make_mislabelled, make_useless, no_probe
+from tests.conftest import wait_until
+from tests.edge.test_sd_notify import Listener
+
+from fer_edge.config import RunConfig
+from fer_edge.model.bundle import current_bundle
+from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import TrialRecord, failed_models
+from fer_edge.pipeline import Pipeline
+from fer_edge.sinks import StopRun
+from fer_edge.sources.demo import DemoSource
+from fer_edge.types import FrameResult
+from fer_edge.updates.install import install_bundle
+from fer_edge.updates.trial import Trial, open_trial
+
+FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The service's folder for data, with the folder of models; the environment is that of a service."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    monkeypatch.setenv("FER_EDGE_MODELS", str(folder / "models"))
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    return folder
+
+
+def choose(bundle: Path, why: str = "install") -> ModelId:
+    """Install a bundle, and let it be the current model."""
+    slots = Slots()
+    with slots.lock():
+        model = install_bundle(bundle, slots, probe=no_probe).model
+        slots.use(model, why)
+    return model
+
+
+class Minutes:
+    """A clock for which each frame takes a second."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def live(config: RunConfig, frames: int = 400, slower: float = 1.0) -> Iterator[tuple[Trial, FrameResult]]:
+    """A service's run on every sixth frame of the demo, with the trial of the model that was chosen last."""
+    clock, slots = Minutes(), Slots()
+    switch, old = slots.in_effect(), next(iter(slots.earlier()), ModelId("ferplus7"))
+    assert switch is not None
+    with Trial(config, ModelId.parse(switch.model), switch, old, clock=clock) as trial, Pipeline(config) as pipeline:
+        trial.begin(pipeline.model, 30.0)
+        with DemoSource(paced=False) as source:
+            for frame in source:
+                if frame.index % 6:
+                    continue
+                clock.now += 1
+                result = pipeline.process(frame)
+                timings = {stage: slower * ms for stage, ms in result.timings_ms.items()}
+                yield trial, replace(result, timings_ms=timings)
+                if frame.index >= 6 * frames:
+                    return
+
+
+def run_trial(config: RunConfig | None = None, **options: float) -> Trial:
+    """Run until the trial is over."""
+    trial = None
+    for trial, result in live(config or RunConfig(), **options):  # type: ignore[arg-type]
+        try:
+            trial.emit(result)
+        except StopRun:
+            break
+        if not trial.note:
+            break
+    assert trial is not None
+    return trial
+
+
+def minutes(count: float) -> RunConfig:
+    return RunConfig.model_validate({"updates": {"trial_minutes": count}})
+
+
+def test_a_good_model_passes_and_stays(state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    model = choose(make_bundle(tmp_path / "a", base="ferplus8"))
+    trial = run_trial(minutes(3))
+    assert trial.failure == ""
+    (verdict,) = TrialRecord.read(state / "trial.json").verdicts
+    assert (verdict.model, verdict.passed) == ("mine@2", True)
+    assert verdict.reason == "3 minutes, 180 faces compared with ferplus7"
+    assert "model mine@2 passed its trial" in caplog.text
+    assert current_bundle().folder == Slots().path(model)
+    assert open_trial(RunConfig()) is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "base", "why"),
+    [
+        (make_useless, "ferplus7-tiny", "its expected accuracy is "),
+        (make_useless, "ferplus7", "its expected accuracy is "),
+        (make_mislabelled, "ferplus7", "it agrees with the model before on "),
+    ],
+)
+def test_a_model_that_is_useless_on_real_faces_is_sent_back(
+    state: Path, tmp_path: Path, spoil: Callable[[Path], None], base: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    choose(make_bundle(tmp_path / "good", "1"), "rollback")
+    bundle = make_bundle(tmp_path / "bad", base=base)
+    spoil(bundle)
+    choose(bundle)
+    assert current_bundle().manifest.version == "2"
+    trial = run_trial()
+    assert trial.failure.startswith(f"model mine@2 failed its trial: {why}")
+    assert f"{trial.failure}. The model before it is used: mine@1" in caplog.text
+    assert current_bundle().manifest.version == "1"
+    assert failed_models()["mine@2"] in trial.failure
+    assert open_trial(RunConfig()) is None
+    with Slots().lock():
+        Slots().use(ModelId("mine", "2"), "use")  # a person insists
+    assert current_bundle().manifest.version == "2"
+    assert open_trial(RunConfig()) is not None
+    del state
+
+
+def test_nobody_in_view_is_no_proof(state: Path, tmp_path: Path) -> None:
+    choose(make_bundle(tmp_path / "a"))
+    for trial, result in live(minutes(1), frames=100):
+        trial.emit(replace(result, faces=()))
+        assert trial.note
+    progress = TrialRecord.read(state / "trial.json").progress
+    assert progress is not None
+    assert progress.seconds == pytest.approx(100, abs=1)
+    assert (progress.faces, progress.boot) == (0, "")
+
+
+def test_a_model_three_times_as_slow_is_sent_back(state: Path, tmp_path: Path) -> None:
+    """Its own time per face counts, on a loop that no longer keeps up with the camera."""
+    choose(make_bundle(tmp_path / "fast", "1"), "rollback")
+    choose(make_bundle(tmp_path / "slow", base="ferplus7"))
+
+    def slow(trial: Trial, result: FrameResult) -> FrameResult:
+        comparison = trial._comparison
+        assert comparison is not None
+        comparison._sums["new"].ms = 3 * 40.0 * comparison.faces
+        comparison._sums["old"].ms = 40.0 * comparison.faces
+        return replace(result, timings_ms={"detect": 10.0, "classify": 120.0})
+
+    failure = ""
+    for trial, result in live(RunConfig()):
+        try:
+            trial.emit(slow(trial, result))
+        except StopRun:
+            failure = trial.failure
+            break
+    assert "it allows 7.7 frames per second, and the model before " in failure
+    assert not list(state.glob(".new-*"))
+
+
+def test_the_trial_goes_on_after_a_restart(state: Path, tmp_path: Path) -> None:
+    choose(make_bundle(tmp_path / "a"))
+    for _ in range(2):
+        for trial, result in live(minutes(10), frames=70):
+            trial.emit(result)
+    progress = TrialRecord.read(state / "trial.json").progress
+    assert progress is not None
+    assert progress.seconds == pytest.approx(140, abs=2)
+    assert progress.deaths == 0
+
+
+def start() -> subprocess.Popen[str]:
+    return subprocess.Popen([FER_EDGE, "run", "demo"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_model_with_which_the_service_dies_twice_is_sent_back(state: Path, tmp_path: Path) -> None:
+    systemd = Listener(tmp_path)
+    choose(make_bundle(tmp_path / "a", "1"), "rollback")
+    choose(make_bundle(tmp_path / "b"))
+    for _ in range(2):
+        systemd.heard.clear()
+        service = start()
+        wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
+        service.kill()
+        service.communicate()
+    systemd.heard.clear()
+    service = start()
+    wait_until(lambda: systemd.hears("the model mine@2: failed its trial, and the one before it is used: "))
+    service.send_signal(signal.SIGTERM)
+    _, said = service.communicate(timeout=30)
+    assert service.returncode == 0
+    assert "model mine@2 failed its trial: the process ended 2 times without closing" in said
+    assert systemd.hears("the process ended 2 times without closing")
+    assert failed_models(state / "models") == {"mine@2": "the process ended 2 times without closing"}
+    assert current_bundle().manifest.version == "1"
+
+
+def test_a_death_in_another_boot_does_not_count(state: Path, tmp_path: Path) -> None:
+    choose(make_bundle(tmp_path / "a"))
+    switch = Slots().in_effect()
+    assert switch is not None
+    for _ in range(5):
+        trial = Trial(RunConfig(), ModelId("mine", "2"), switch, ModelId("ferplus7"))
+        record = json.loads((state / "trial.json").read_text())
+        record["progress"]["boot"] = "another"
+        (state / "trial.json").write_text(json.dumps(record))
+    with trial:
+        assert trial.failure == ""
+
+
+def test_a_service_starts_again_with_the_model_that_was_chosen(state: Path, tmp_path: Path) -> None:
+    systemd = Listener(tmp_path)
+    service = start()
+    wait_until(lambda: systemd.hears("FPS"))
+    choose(make_bundle(tmp_path / "a"))
+    _, said = service.communicate(timeout=60)
+    assert service.returncode == 4
+    assert said.splitlines()[-1].endswith("model mine@2 was chosen. Starting again with it")
+    systemd.heard.clear()
+    service = start()
+    wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
+    service.send_signal(signal.SIGTERM)
+    service.communicate(timeout=30)
+    assert json.loads((state / "trial.json").read_text())["progress"]["deaths"] == 0
+
+
+def test_a_new_runtime_that_computes_something_else_ends_the_trial(state: Path, tmp_path: Path) -> None:
+    model = choose(make_bundle(tmp_path / "a"))
+    (Slots().path(model) / "golden.npz").unlink()
+    Listener(tmp_path)
+    service = start()
+    _, said = service.communicate(timeout=60)
+    assert service.returncode == 4
+    assert "model mine@2 failed its trial: " in said
+    assert current_bundle().manifest.name == "ferplus7"
+    del state
+
+
+def test_no_trial_outside_of_the_service(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., object]
+) -> None:
+    choose(make_bundle(tmp_path / "a"))
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    command("fer-edge", "run", "demo", "--max-frames", "5", env=dict(os.environ))
+    assert not (state / "trial.json").exists()
