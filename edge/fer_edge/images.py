@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +11,10 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import SourceError
-from fer_edge.picture_formats import is_picture, kind_of, orientation
+from fer_edge.picture_formats import is_animated, is_picture, kind_of, orientation
 from fer_edge.types import Frame, Image
+
+_log = logging.getLogger(__name__)
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -42,13 +45,15 @@ def files_in(folder: Path, *, recursive: bool = False) -> list[Path]:
 def read_image(path: Path, *, grey: bool = False) -> Image | None:
     """Return an image, shape (H, W, 3) BGR or (H, W) grey, uint8; None if the file is no readable image."""
     try:
-        return decode_image(path.read_bytes(), grey=grey)
+        return decode_image(path.read_bytes(), str(path), grey=grey)
     except OSError:
         return None
 
 
-def decode_image(content: bytes, *, grey: bool = False) -> Image | None:
-    """Return the image in a file's content, as `read_image` does."""
+def decode_image(content: bytes, name: str, *, grey: bool = False) -> Image | None:
+    """Return the image in the content of the file `name`, as `read_image` does."""
+    if is_animated(content[:32]):
+        _log.warning("%s: is animated; only its first picture is read", name)
     try:
         if kind_of(content[:32]) == "heif" and (found := _read_heif(content, grey=grey)) is not None:
             return found

@@ -79,6 +79,11 @@ def kind_of(head: bytes) -> str | None:
     return next((kind for kind, is_it in checks.items() if is_it), None)
 
 
+def is_animated(head: bytes) -> bool:
+    """Whether a file's first 32 bytes say that it is an animated WebP image (RFC 9649, 2.7.1)."""
+    return kind_of(head) == "webp" and head[12:16] == b"VP8X" and bool(int.from_bytes(head[20:21]) & 0x02)
+
+
 def orientation(content: bytes) -> int:
     """The EXIF orientation of a JPEG, PNG or WebP file, 1 to 8; 1 (upright) if it has none."""
     for blob in _exif_blobs(content):

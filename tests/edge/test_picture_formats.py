@@ -334,6 +334,29 @@ def test_a_folder_may_be_called_2024(command: Run, tmp_path: Path) -> None:
     assert "a.png" in done.stdout
 
 
+def test_a_folder_may_be_called_demo(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "a.png").write_bytes(encoded(".png", sample()))
+    named = command("fer-edge", "run", "demo", "--max-frames", 1, cwd=tmp_path)
+    assert "demo is the source of that name; the file or folder is ./demo" in named.stderr
+    assert "the built-in demo: 1 frame" in named.stderr
+    done = command("fer-edge", "run", "./demo", cwd=tmp_path)
+    assert "a.png" in done.stdout
+    assert "the source of that name" not in done.stderr
+
+
+def test_of_an_animated_picture_the_first_one_is_read_and_that_is_said(command: Run, tmp_path: Path) -> None:
+    animation = cv2.Animation()
+    animation.frames = [sample(), 255 - sample()]
+    animation.durations = [100, 100]
+    cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
+    done = command("fer-edge", "run", tmp_path / "a.webp")
+    assert done.returncode == 0, done.stderr
+    assert "a.webp: is animated; only its first picture is read" in done.stderr
+    (tmp_path / "b.webp").write_bytes(encoded(".webp", sample()))
+    assert "is animated" not in command("fer-edge", "run", tmp_path / "b.webp").stderr
+
+
 def test_a_name_that_the_terminal_cannot_show_is_no_fault(command: Run, tmp_path: Path) -> None:
     (tmp_path / "\u5199\u771f.png").write_bytes(encoded(".png", sample()))
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}

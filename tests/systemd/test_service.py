@@ -89,6 +89,26 @@ def test_its_status_fits_a_screen(machine: Machine) -> None:
     assert one["missing_drop_ins"] == []
 
 
+def test_its_status_names_the_drop_in_that_is_missing(machine: Machine) -> None:
+    """The broker is on another machine, which the unit forbids until network.conf is there."""
+    config = machine.root / "etc/fer-edge/config.toml"
+    before = config.read_text()
+    config.write_text(f'{before}[mqtt]\nhost = "192.0.2.1"\n')
+    try:
+        said = machine.run("fer-edge", "service", "status")
+        assert (
+            "fer-edge.service: mqtt.host 192.0.2.1: the service may not reach other machines. "
+            "Fix: sudo systemd/install.sh --allow-network, which installs network.conf"
+        ) in said
+        drop_in = machine.root / "etc/systemd/system/fer-edge.service.d/network.conf"
+        drop_in.parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / "systemd/examples/network.conf", drop_in)
+        assert "may not reach" not in machine.run("fer-edge", "service", "status")
+        drop_in.unlink()
+    finally:
+        config.write_text(before)
+
+
 def test_a_camera_that_freezes_and_dies_and_returns_needs_no_restart(machine: Machine, camera: LoopbackCamera) -> None:
     camera.freeze()
     machine.wait_for("StatusText", "waiting for")

@@ -77,6 +77,8 @@ def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observ
         ConfigError: `source_fps` is given for a source that is not a file.
     """
     config = RunConfig(source=config) if isinstance(config, str) else config
+    if config.source in NAMED_SOURCES and Path(config.source).exists():
+        _log.warning("%s is the source of that name; the file or folder is ./%s", config.source, config.source)
     source = _choose(config, config.source, paced, observer)
     if config.source_fps and (source.live or source.stills or config.source == "demo"):
         raise ConfigError(f"--source-fps is for raw video files; {source.description} is none. A camera has camera.fps")

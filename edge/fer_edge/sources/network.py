@@ -112,7 +112,7 @@ def _picture(url: str, answer: _Answer | None) -> Image | None:
             content = response.read(_LARGEST_PICTURE)
     except (OSError, HTTPException, ValueError):
         return None
-    return None if is_motion_jpeg(content) else decode_image(content)
+    return None if is_motion_jpeg(content) else decode_image(content, without_password(url))
 
 
 def _request(url: str, method: str, *, whole: bool = False) -> Request:
