@@ -1,4 +1,4 @@
-"""Creates the sinks for home automation: the state over MQTT, and the announcement for Home Assistant."""
+"""Creates the sinks that tell others over MQTT: home automation, Home Assistant, and the operator of a fleet."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from fer_edge.sinks.home_assistant import HomeAssistant, withdraw
 from fer_edge.sinks.home_assistant_discovery import Device
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.sinks.mqtt_state import About, MqttState, Readings
+from fer_edge.updates.fleet_state import Facts, FleetState, fleet_id
+from fer_edge.updates.fleet_state import Readings as FleetReadings
 from fer_edge.web.auth import is_loopback
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
@@ -40,6 +42,10 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
     if recorder:
         readings = Readings(_temperature, lambda: recorder.drift.state, lambda: _trusted_accuracy(recorder))
     found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
+    if config.fleet.enabled:
+        facts = Facts(fleet_id(config), about.board, about.version, f"{model.name}@{model.version}", config.usage.path)
+        fleet_readings = FleetReadings(_temperature, readings.drift, readings.expected_accuracy)
+        found.append(FleetState(mqtt, facts, fleet_readings))
     settings = config.home_assistant
     identity = device_id(_part(config.mqtt))
     if settings.enabled:

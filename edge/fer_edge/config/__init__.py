@@ -1,5 +1,6 @@
 """The run configuration."""
 
+from fer_edge.config.fleet import FleetConfig
 from fer_edge.config.home_assistant import HomeAssistantConfig
 from fer_edge.config.loading import load_config
 from fer_edge.config.mqtt import MqttConfig
@@ -29,6 +30,7 @@ __all__ = [
     "CameraConfig",
     "ClassifierConfig",
     "DetectorConfig",
+    "FleetConfig",
     "HomeAssistantConfig",
     "JsonLinesConfig",
     "MqttConfig",

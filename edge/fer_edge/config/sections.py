@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from fer_edge.config.fleet import FleetConfig
 from fer_edge.config.home_assistant import HomeAssistantConfig
 from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.section import Section
@@ -251,6 +252,7 @@ class RunConfig(Section):
     web: WebConfig = WebConfig()
     prometheus: PrometheusConfig = PrometheusConfig()
     updates: UpdatesConfig = UpdatesConfig()
+    fleet: FleetConfig = FleetConfig()
 
     @model_validator(mode="after")
     def _samples_show_faces(self) -> Self:
@@ -258,9 +260,11 @@ class RunConfig(Section):
             raise ValueError("blur and samples.path contradict one another: samples are pictures of faces")
         return self
 
-    @field_validator("home_assistant")
+    @field_validator("home_assistant", "fleet")
     @classmethod
-    def _has_broker(cls, value: HomeAssistantConfig, info: ValidationInfo) -> HomeAssistantConfig:
+    def _has_broker(
+        cls, value: HomeAssistantConfig | FleetConfig, info: ValidationInfo
+    ) -> HomeAssistantConfig | FleetConfig:
         mqtt = info.data.get("mqtt")
         if value.enabled and isinstance(mqtt, MqttConfig) and mqtt.host is None:
             raise ValueError("needs a broker: set mqtt.host")

@@ -66,6 +66,8 @@ class MqttConnection(Sink):
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._answered = False
+        # How often the broker has accepted the connection. It may have forgotten everything in between.
+        self.connections = 0
         self.subscribe(self._availability, self._on_availability)
         self.subscribe(self._publisher, self._on_publisher)
 
@@ -100,6 +102,18 @@ class MqttConnection(Sink):
         self._latest[topic] = text
         if self._client.is_connected():
             self._client.publish(topic, text, qos=0, retain=True)
+
+    def deliver(self, topic: str, text: str) -> Callable[[], bool] | None:
+        """Publish a retained message at QoS 1, which paho-mqtt repeats until the broker has it.
+
+        Send the next one to this topic only when this one has arrived: a repeated message would replace a newer one.
+
+        Returns:
+            Tells whether the message has arrived; None without a connection.
+        """
+        if not self._client.is_connected():
+            return None
+        return self._client.publish(topic, text, qos=1, retain=True).is_published
 
     def send(self, topic: str, payload: bytes) -> bool:
         """Publish a message that is neither retained nor sent again. Returns whether there is a connection."""
@@ -139,6 +153,7 @@ class MqttConnection(Sink):
         if self.trouble:
             _log.warning("MQTT broker %s is there", self._host)
         self._set_trouble("")
+        self.connections += 1
         for topic in tuple(self._subscriptions):
             self._client.subscribe(topic, qos=1)
         self._client.publish(self._publisher, json.dumps(self._identity), qos=1)

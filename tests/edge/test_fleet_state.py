@@ -1,0 +1,247 @@
+"""What a device tells the operator of its fleet, against a real broker on loopback."""
+
+import json
+import random
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.broker import Broker, Listener
+from tests.conftest import Run, wait_until
+
+from fer_edge.config import MqttConfig, RunConfig, load_config
+from fer_edge.errors import DataError
+from fer_edge.model.trial_record import TrialRecord, Verdict, record_path
+from fer_edge.monitoring.period import Period
+from fer_edge.monitoring.store import ModelIdentity, UsageStore
+from fer_edge.sinks.mqtt import Mqtt
+from fer_edge.updates import fleet_state
+from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage, parse_message
+from fer_edge.updates.fleet_state import Facts, FleetState, Readings, Schedule, fleet_id, read_trials, usage_days
+
+TOPIC = "fer-edge/fleet/kitchen/state"
+
+
+def state(**changes: object) -> DeviceState:
+    given = {
+        "id": "kitchen", "time": datetime(2026, 11, 27, tzinfo=UTC), "running": True, "board": "Pi 4",
+        "software": "0.1.0", "model": "ferplus7@0.2.0", "camera": True, "fps": 14.5, "drift": "ok", **changes,
+    }  # fmt: skip
+    return DeviceState.model_validate(given)
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It looks often, and keeps its record of trials in the test's folder."""
+    monkeypatch.setattr(fleet_state, "_INTERVAL_S", 0.05)
+    monkeypatch.setattr(fleet_state, "_RECONNECTED_S", 0.1)
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "models"))
+
+
+# One message
+
+
+def test_a_message_is_read_as_it_was_written() -> None:
+    said = state(trials=[{"model": "m@1", "passed": False, "reason": "too slow"}])
+    assert parse_message(DeviceState, TOPIC, said.model_dump_json().encode()) == said
+
+
+def test_only_what_matters_is_news() -> None:
+    now = state()
+    assert now.is_news(None)
+    assert not state(fps=9, celsius=50, expected_accuracy=70, time=datetime(2026, 11, 28, tzinfo=UTC)).is_news(now)
+    for change in (
+        {"camera": False}, {"problem": "disk full"}, {"model": "ferplus7@0.3.0"}, {"running": False},
+        {"on_trial": "ferplus7@0.3.0"}, {"drift": "drifted"}, {"decision": "halted"},
+        {"trials": [{"model": "m@1", "passed": True, "reason": ""}]},
+    ):  # fmt: skip
+        assert state(**change).is_news(now)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Invalid JSON"),
+        (b"\x00\xff", "Invalid JSON"),
+        (b"[]", "should be an object"),
+        (b"{" * 1000, "Invalid JSON"),
+        (b" " * (MOST_BYTES + 1), "more than 32768"),
+        (json.dumps({**state().model_dump(mode="json"), "id": "garage"}).encode(), "says that it is from garage"),
+        (json.dumps({**state().model_dump(mode="json"), "board": "\x1b[2J"}).encode(), "cannot be shown"),
+        (json.dumps({**state().model_dump(mode="json"), "board": "x" * 301}).encode(), "board"),
+        (json.dumps({**state().model_dump(mode="json"), "fps": -1}).encode(), "fps"),
+        (json.dumps({**state().model_dump(mode="json"), "fps": float("nan")}).encode(), "fps"),
+        (json.dumps({**state().model_dump(mode="json"), "trials": [{}] * 11}).encode(), "trials"),
+        (json.dumps({**state().model_dump(mode="json"), "schema_version": 2}).encode(), "schema_version"),
+    ],
+)
+def test_what_nobody_says_is_one_line(content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        parse_message(DeviceState, TOPIC, content)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=80)
+@given(st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(as_json))
+def test_any_bytes_are_refused_without_a_traceback(content: bytes) -> None:
+    with pytest.raises(DataError):
+        parse_message(DeviceUsage, "fer-edge/fleet/kitchen/usage", content)
+
+
+# When it is said
+
+
+def test_an_unchanged_state_is_due_once_per_hour_and_devices_spread() -> None:
+    dues = []
+    for seed in range(300):
+        schedule = Schedule(3600, random.Random(seed))  # noqa: S311
+        assert schedule.is_due(0, 1)
+        schedule.done(0)
+        due = next(second for second in range(0, 5000, 10) if schedule.is_due(second, 1))
+        assert 3240 <= due <= 3970
+        dues.append(due)
+    assert max(dues) - min(dues) > 600
+    assert len(set(dues)) > 50
+
+
+def test_after_a_reconnection_it_is_due_again_within_half_a_minute() -> None:
+    waits = []
+    for seed in range(100):
+        schedule = Schedule(3600, random.Random(seed))  # noqa: S311
+        schedule.is_due(0, 1)
+        schedule.done(0)
+        waits.append(next(second for second in range(100, 5000) if schedule.is_due(second, 2)) - 100)
+    assert max(waits) <= 31
+    assert len(set(waits)) > 15
+
+
+# A running device
+
+
+def config_of(tmp_path: Path, broker: Broker, *lines: str) -> Path:
+    path = tmp_path / "config.toml"
+    text = ["[mqtt]", f'host = "127.0.0.1:{broker.port}"', "[fleet]", "enabled = true", 'id = "kitchen"', *lines]
+    path.write_text("\n".join(text))
+    return path
+
+
+def test_a_run_tells_its_state_and_its_end(command: Run, broker: Broker, tmp_path: Path) -> None:
+    listener = Listener(broker.port)
+    models = tmp_path / "models"
+    done = command(
+        "fer-edge", "run", "demo", "--max-frames", 60, "--config", config_of(tmp_path, broker),
+        env={"FER_EDGE_MODELS": str(models), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "this device is kitchen in its fleet" in done.stderr
+    wait_until(lambda: bool(listener.on("kitchen/state")) and not listener.latest("kitchen/state")["running"])
+    said = [parse_message(DeviceState, TOPIC, content) for content in listener.on("kitchen/state")]
+    listener.close()
+    late = Listener(broker.port)  # the last state is retained
+    wait_until(lambda: bool(late.on("kitchen/state")))
+    assert parse_message(DeviceState, TOPIC, late.on("kitchen/state")[0]) == said[-1]
+    late.close()
+    assert said[0].running
+    assert said[-1].model == "ferplus7@0.1.0"
+    assert not said[-1].running
+    assert not said[-1].camera
+
+
+@pytest.fixture
+def device(broker: Broker, quick: None) -> FleetState:  # noqa: ARG001
+    mqtt = Mqtt(MqttConfig.model_validate({"host": f"127.0.0.1:{broker.port}"}))
+    return FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "ferplus7@0.2.0", None), Readings(drift=lambda: "ok"))
+
+
+def test_a_change_is_said_once(device: FleetState, broker: Broker) -> None:
+    listener = Listener(broker.port)
+    with device._mqtt, device:
+        wait_until(lambda: bool(listener.on("kitchen/state")))
+        device.remark("the image is black")
+        wait_until(lambda: listener.latest("kitchen/state")["problem"] == "the image is black")
+        time.sleep(0.5)
+        assert len(listener.on("kitchen/state")) == 2
+    listener.close()
+
+
+def test_a_broker_that_forgot_hears_it_again(device: FleetState, broker: Broker) -> None:
+    with device._mqtt, device:
+        wait_until(lambda: device._told is not None)
+        broker.stop()  # it keeps nothing on disk
+        broker.start()
+        listener = Listener(broker.port)
+        wait_until(lambda: bool(listener.on("kitchen/state")))
+        listener.close()
+
+
+def test_a_change_without_a_connection_is_said_later(device: FleetState, broker: Broker) -> None:
+    with device._mqtt, device:
+        wait_until(lambda: device._told is not None)
+        broker.stop()
+        wait_until(lambda: bool(device._mqtt.trouble))
+        device.remark("the image is black")
+        time.sleep(0.3)
+        broker.start()
+        listener = Listener(broker.port)
+        wait_until(lambda: (listener.latest("kitchen/state") or {}).get("problem") == "the image is black")
+        listener.close()
+
+
+# What it reads
+
+
+def test_trials_are_read_from_the_devices_record(quick: None) -> None:  # noqa: ARG001
+    assert read_trials() == (None, ())
+    record = TrialRecord()
+    for number, (model, passed) in enumerate([("m@1", False), ("m@2", True), ("m@1", True)]):
+        record = record.ended(Verdict(model, number, passed, f"reason\n{number}", float(number)))
+    record.write(record_path())
+    on_trial, trials = read_trials()
+    assert on_trial is None
+    assert [(trial.model, trial.passed, trial.reason) for trial in trials] == [
+        ("m@2", True, "reason 1"),
+        ("m@1", True, "reason 2"),
+    ]
+
+
+def test_the_counts_of_whole_days_are_said(tmp_path: Path) -> None:
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None).astimezone()
+    with UsageStore(tmp_path / "usage.db", ModelIdentity("ferplus7", "0.2.0", "x")) as store:
+        for days in range(10, -1, -1):
+            period = Period(frames=100 + days, people=days)
+            period.face_s["happy"] = 3.5
+            period.observe("brightness", 100)
+            store.append(int((today - timedelta(days=days) + timedelta(hours=12)).timestamp()), period)
+    found = usage_days(tmp_path / "usage.db", today.date())
+    assert [day.frames for day in found] == [107, 106, 105, 104, 103, 102, 101]
+    assert found[-1].day == date.fromordinal(today.toordinal() - 1)
+    assert found[-1].face_s == {"happy": 3.5}
+    assert found[-1].means["brightness"] == pytest.approx(100, abs=10)
+    assert found[-1].model == "ferplus7@0.2.0"
+    assert usage_days(tmp_path / "nothing.db", today.date()) == ()
+
+
+def test_the_name_of_a_device(tmp_path: Path) -> None:
+    assert len(fleet_id(RunConfig())) == 12
+    path = tmp_path / "config.toml"
+    path.write_text('[mqtt]\nhost = "broker"\nusername = "hall"\n[fleet]\nenabled = true\n')
+    assert fleet_id(load_config(path, {}, {})) == "hall"
+    path.write_text(path.read_text() + 'id = "kitchen"\n')
+    assert fleet_id(load_config(path, {}, {})) == "kitchen"
+
+
+def test_the_fleet_needs_a_broker(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[fleet]\nenabled = true\n")
+    done = command("fer-edge", "config", "--check", path)
+    assert done.returncode == 2
+    assert "needs a broker: set mqtt.host" in done.stderr
