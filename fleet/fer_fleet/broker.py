@@ -138,11 +138,11 @@ class _Reader:
         elif len(message.payload) > MOST_BYTES:
             self._heard.refuse(f"{message.topic[:100]}: has {len(message.payload)} bytes, more than {MOST_BYTES}")
         else:
-            self._heard.messages[message.topic] = message.payload
+            self._heard.messages[message.topic] = bytes(message.payload)
 
 
 def _limits() -> Properties:
     """Ask the broker to send no longer messages (MQTT 5, section 3.1.2.11.4)."""
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.MaximumPacketSize = MOST_BYTES + 1024
     return properties
