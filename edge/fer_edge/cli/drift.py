@@ -113,13 +113,15 @@ def find_reference(path: Path, config: Path | None) -> Reference | None:
     """That of the model which wrote the newest rows of a record: the configured one, or a shipped one."""
     from fer_edge.errors import ModelError
     from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
-    from fer_edge.monitoring.store import read_rows
+    from fer_edge.monitoring.store import newest_model
 
-    rows = read_rows(path)
-    for name in (load(config).model, rows[-1].model.name) if rows else ():
+    newest = newest_model(path)
+    if newest is None:
+        return None
+    for name in (load(config).model, newest[0].name):
         with suppress(ModelError):
             manifest = load_bundle(find_bundle(name)).manifest
-            if manifest.files[MODEL_FILE] == rows[-1].model.sha256:
+            if manifest.files[MODEL_FILE] == newest[0].sha256:
                 return manifest.reference
     return None
 

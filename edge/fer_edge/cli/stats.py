@@ -39,11 +39,11 @@ def stats(
 ) -> None:
     """Show the people and expressions that were seen, the frame rate, and losses of the camera."""
     from fer_edge.monitoring.stats import as_csv, group_rows, parse_since
-    from fer_edge.monitoring.store import read_rows
+    from fer_edge.monitoring.store import iterate_rows
 
     path = usage_path(record, config)
     begin = parse_since(since, datetime.now().astimezone())
-    groups = group_rows(read_rows(path, int(begin.timestamp())), by)
+    groups = group_rows(iterate_rows(path, int(begin.timestamp())), by)
     if csv_file is not None:
         _write(csv_file, as_csv(groups))
     if plot is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fer_edge.model.reference import Reference
 from fer_edge.monitoring.drift import DriftReport, State, compare
 from fer_edge.monitoring.expected_accuracy import INPUTS, ExpectedAccuracy, expected_accuracy
 from fer_edge.monitoring.period import Period
-from fer_edge.monitoring.store import DAY, HOUR, Row, open_record, read_rows
+from fer_edge.monitoring.store import DAY, HOUR, ModelIdentity, iterate_rows, newest_model, open_record
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _BASELINE = "baseline_start"
 
 def set_baseline(path: Path, start: int) -> None:
     """Let the reference week begin at `start`, seconds since 1970, UTC. Raises ConfigError."""
-    read_rows(path, start)  # says what is wrong with a file that is no record
+    newest_model(path)  # says what is wrong with a file that is no record
     try:
         with closing(sqlite3.connect(path, timeout=5)) as database, database:
             database.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_BASELINE, str(start)))
@@ -45,19 +45,18 @@ def read_drift(path: Path, now: int, before: State = "ok") -> DriftReport:
     Raises:
         ConfigError: it cannot be read.
     """
-    rows = read_rows(path, _baseline_start(path))
-    if not rows:
+    newest = newest_model(path, _baseline_start(path))
+    if newest is None:
         return DriftReport("too little data", (), "nothing was recorded yet")
-    model = rows[-1].model  # what another model read cannot be compared
-    rows = [row for row in rows if row.model == model]
-    start = rows[0].start
+    model, start = newest  # what another model read cannot be compared
     end = start + REFERENCE_DAYS * DAY
     recent_start = now - _RECENT_DAYS * DAY
     if recent_start < end:
         hours = -(-(end + _RECENT_DAYS * DAY - now) // HOUR)
         return DriftReport("too little data", (), f"the reference week and two days more end in {hours} hours")
-    reference = _days(rows, start, REFERENCE_DAYS)
-    return compare([day for day in reference if not day.is_empty], _days(rows, recent_start, _RECENT_DAYS), before)
+    reference = _days(path, model, start, REFERENCE_DAYS)
+    recent = _days(path, model, recent_start, _RECENT_DAYS)
+    return compare([day for day in reference if not day.is_empty], recent, before)
 
 
 def read_model_drift(path: Path, now: int, reference: Reference) -> DriftReport:
@@ -79,8 +78,8 @@ def read_expected_accuracy(path: Path, now: int, reference: Reference) -> Expect
 def _recent_days(path: Path, now: int) -> list[Period]:
     """The last two days of the newest model."""
     start = now - _RECENT_DAYS * DAY
-    rows = read_rows(path, start)
-    return _days([row for row in rows if row.model == rows[-1].model], start, _RECENT_DAYS)
+    newest = newest_model(path, start)
+    return _days(path, newest[0], start, _RECENT_DAYS) if newest else [Period() for _ in range(_RECENT_DAYS)]
 
 
 class DriftWatch:
@@ -116,12 +115,12 @@ class DriftWatch:
             _log.log(level, "drift: %s, was %s: %s", self.report.state, before, self.report.reason)
 
 
-def _days(rows: Sequence[Row], start: int, count: int) -> list[Period]:
+def _days(path: Path, model: ModelIdentity, start: int, count: int) -> list[Period]:
+    """The days of a model from `start` on."""
     days = [Period() for _ in range(count)]
-    for row in rows:
-        index = (row.start - start) // DAY
-        if 0 <= index < count:
-            days[index].add(row.period)
+    for row in iterate_rows(path, start, start + count * DAY):
+        if row.model == model:
+            days[(row.start - start) // DAY].add(row.period)
     return days
 
 

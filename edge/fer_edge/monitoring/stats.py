@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -72,7 +72,7 @@ def parse_since(text: str, now: datetime) -> datetime:
         ) from None
 
 
-def group_rows(rows: Sequence[Row], span: Span) -> list[Group]:
+def group_rows(rows: Iterable[Row], span: Span) -> list[Group]:
     """Add periods up by the local hour, day or week (from Monday) in which they begin, in order of time."""
     groups: dict[datetime, tuple[int, list[str], Period]] = {}
     for row in rows:

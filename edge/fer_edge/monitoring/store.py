@@ -26,6 +26,8 @@ HOURS_KEPT = 400 * DAY
 MAX_BYTES = 20_000_000
 
 _VERSION = 1
+# SQLite's largest whole number.
+_FOREVER = 2**63 - 1
 _SCHEMA = """
 CREATE TABLE models (id INTEGER PRIMARY KEY, name TEXT, version TEXT, sha256 TEXT, UNIQUE (name, version, sha256));
 CREATE TABLE periods (
@@ -235,21 +237,44 @@ def open_record(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def read_rows(path: Path, since: int = 0) -> list[Row]:
-    """Read the rows of a record, in order of time.
+    """Read the rows of a record at once; see `iterate_rows`."""
+    return list(iterate_rows(path, since))
+
+
+def iterate_rows(path: Path, since: int = 0, until: int | None = None) -> Iterator[Row]:
+    """Read the rows of a record one by one, in order of time: those of a week take 50 MB of memory at once.
 
     Args:
         path: the SQLite file.
         since: seconds since 1970, UTC; older periods are left out.
+        until: periods from then on are left out.
 
     Raises:
         ConfigError: there is no such record, or it cannot be read.
     """
     query = (
         "SELECT start, seconds, name, version, sha256, counts FROM periods JOIN models ON models.id = model "
-        "WHERE start >= ? ORDER BY start, periods.id"
+        "WHERE start >= ? AND start < ? ORDER BY start, periods.id"
     )
     with open_record(path) as database:
-        return [
-            Row(start, seconds, ModelIdentity(*model), _unpack(counts))
-            for start, seconds, *model, counts in database.execute(query, (since,))
-        ]
+        for start, seconds, *model, counts in database.execute(query, (since, until or _FOREVER)):
+            yield Row(start, seconds, ModelIdentity(*model), _unpack(counts))
+
+
+def newest_model(path: Path, since: int = 0) -> tuple[ModelIdentity, int] | None:
+    """Return the model of the newest row and the start of its first row; None without rows since then.
+
+    Raises:
+        ConfigError: there is no such record, or it cannot be read.
+    """
+    with open_record(path) as database:
+        newest = database.execute(
+            "SELECT models.id, name, version, sha256 FROM periods JOIN models ON models.id = model "
+            "WHERE start >= ? ORDER BY start DESC, periods.id DESC LIMIT 1",
+            (since,),
+        ).fetchone()
+        if newest is None:
+            return None
+        query = "SELECT start FROM periods WHERE start >= ? AND model = ? ORDER BY start LIMIT 1"
+        (first,) = database.execute(query, (since, newest[0])).fetchone()
+        return ModelIdentity(*newest[1:]), int(first)

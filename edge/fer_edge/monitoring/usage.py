@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +35,14 @@ _LONGEST_FRAME_S = 1.0
 _CLOCK_STEP = 30.0
 # At most this many minutes wait while the disk is full or the file is locked. Then new ones are added to the last.
 _MOST_WAITING = 60
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of a tracked face: the labels it showed, and when it was sampled last."""
+
+    labels: set[str] = field(default_factory=set)
+    sampled_at: float = -math.inf
 
 
 class UsageRecorder(Sink):
@@ -65,11 +74,10 @@ class UsageRecorder(Sink):
         self._writer = _Writer(self, store, reference)
         self._period = Period()
         self._anchor = wall_clock() - clock()
-        self._minute = self._minute_now()
+        self._start_minute()
         self._last_index = -1
         self._last_at = math.inf
-        self._known: dict[int, set[str]] = {}
-        self._sampled: dict[int, float] = {}
+        self._known: dict[int, _Known] = {}
         self._lost_since: float | None = None
 
     def __enter__(self) -> Self:
@@ -114,11 +122,12 @@ class UsageRecorder(Sink):
             period.dropped += max(int(frame.index - self._last_index - 1), 0) if self._last_index >= 0 else 0
             period.observe("latency", 1000 * (self._clock() - frame.captured_at))
         self._last_index, self._last_at = frame.index, frame.captured_at
-        for face in result.visible_faces:
-            self._count_face(face, elapsed, frame.captured_at)
-        here = {face.id for face in result.faces}
-        self._known = {identity: labels for identity, labels in self._known.items() if identity in here}
-        self._sampled = {identity: at for identity, at in self._sampled.items() if identity in here}
+        for face in result.faces:
+            if face.track.visible:
+                self._count_face(face, elapsed, frame.captured_at)
+        if len(self._known) > len(result.faces):
+            here = {face.id for face in result.faces}
+            self._known = {identity: known for identity, known in self._known.items() if identity in here}
 
     def waiting(self, _what: str) -> None:
         """Count the time without a camera."""
@@ -128,30 +137,32 @@ class UsageRecorder(Sink):
             self._lost_since = self._clock()
 
     def _count_face(self, face: TrackedFace, elapsed: float, now: float) -> None:
-        period = self._period
-        period.face_s[face.label] += elapsed
-        if face.id not in self._known:
+        period, label = self._period, face.label
+        period.face_s[label] += elapsed
+        known = self._known.get(face.id)
+        if known is None:
             period.people += 1
-            self._known[face.id] = set()
-        if face.label not in self._known[face.id]:
-            self._known[face.id].add(face.label)
-            period.visits[face.label] += 1
-        if face.track.missed_s == 0 and now - self._sampled.get(face.id, -math.inf) >= _SAMPLE_INTERVAL:
-            self._sampled[face.id] = now
+            known = self._known[face.id] = _Known()
+        if label not in known.labels:
+            known.labels.add(label)
+            period.visits[label] += 1
+        if face.track.missed_s == 0 and now - known.sampled_at >= _SAMPLE_INTERVAL:
+            known.sampled_at = now
             features = face_features(face)
             if self._estimate and face.raw.crop is not None:
                 features[FEATURE] = chance_right(self._estimate, face.raw.confidence, features)
             for name, value in features.items():
                 period.observe(name, value)
 
-    def _minute_now(self) -> int:
-        return int((self._clock() + self._anchor) // MINUTE) * MINUTE
+    def _start_minute(self) -> None:
+        self._minute = int((self._clock() + self._anchor) // MINUTE) * MINUTE
+        self._minute_ends_at = self._minute + MINUTE - self._anchor  # of the monotonic clock
 
     def _turn_minute(self) -> None:
-        if self._minute_now() != self._minute:
+        if self._clock() >= self._minute_ends_at:
             self._close_minute()
             self._follow_clock()
-            self._minute = self._minute_now()
+            self._start_minute()
 
     def _follow_clock(self) -> None:
         """Use monotonic time within a run. If the clock was set, record that, and use the new time from then on."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from fer_edge.errors import ConfigError
 from fer_edge.monitoring.stats import group_rows
-from fer_edge.monitoring.store import read_rows
+from fer_edge.monitoring.store import iterate_rows
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink
 
@@ -51,6 +51,6 @@ class Today:
     def _read(self, recorder: UsageRecorder) -> None:
         midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         with suppress(ConfigError):  # its first minute is not written yet
-            groups = group_rows(read_rows(recorder.path, int(midnight.timestamp())), "day")
+            groups = group_rows(iterate_rows(recorder.path, int(midnight.timestamp())), "day")
             day = groups[-1].as_dict() if groups else {"people": 0, "face_s": {}}
             self._usage = {"since": midnight.isoformat(), "people": day["people"], "face_s": day["face_s"]}
