@@ -4,10 +4,10 @@
     python -m benchmarks.own_faces measure photos.npz results.jsonl --data DATA
     python -m benchmarks.own_faces table results.jsonl
 
-The stand-in is split by groups of near duplicates: a half is "one's own", the other half tests. Of the own half, N faces
-per class are drawn (all, if a class has fewer); a fifth of them is held out, as `fer-train crop` does, and decides whether the
-training gained anything. Measured trainings are skipped, so a stopped measurement goes on. KERAS_BACKEND=torch is the
-fastest on a CPU: about an hour of one core for five seeds.
+The stand-in is split by groups of near duplicates: a half is "one's own", the other half tests. Of the own half, N
+faces per class are drawn (all, if a class has fewer); a fifth of them is held out, as `fer-train crop` does, and
+decides whether the training gained anything. Measured trainings are skipped, so a stopped measurement goes on.
+KERAS_BACKEND=torch is the fastest on a CPU: about an hour of one core for five seeds.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Pipeline:
         timer.lap("classify")
         faces = self._smoother.update(tracks, predictions, frame.captured_at)
         timer.lap("smooth")
-        return FrameResult(frame, faces, timer.laps)
+        return FrameResult(frame, faces, timer.laps, self.labels)
 
     def run(
         self, source: Source, sinks: Sequence[Sink], stats: RunStats | None = None, max_frames: int | None = None

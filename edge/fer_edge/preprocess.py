@@ -72,7 +72,9 @@ def resized(grey: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def crop_face(image: Image, box: FaceBox, crop_calibration: CropCalibration, size: int = MODEL_SIZE) -> Image:
+def crop_face(
+    image: Image, box: FaceBox, crop_calibration: CropCalibration, size: int = MODEL_SIZE, *, in_colour: bool = False
+) -> Image:
     """Crop the model's input from a frame.
 
     Args:
@@ -80,26 +82,30 @@ def crop_face(image: Image, box: FaceBox, crop_calibration: CropCalibration, siz
         box: the face box of the detector, in pixels of `image`.
         crop_calibration: the transform of that detector.
         size: width and height of the model's input in pixels.
+        in_colour: keep the colours of a BGR frame.
 
     Returns:
-        The grey crop, shape (size, size), uint8. Beyond the frame, its border pixels are repeated. A head with more
-        roll than 10 degrees is roll-corrected.
+        The crop, uint8: grey, shape (size, size), or with `in_colour` like the frame, shape (size, size, 3). Beyond the
+        frame, its border pixels are repeated. A head with more roll than 10 degrees is roll-corrected.
     """
     crop = crop_calibration.apply(box)
     side = max(round(crop.width), 1)
-    if abs(box.roll) > _MIN_ROLL:
-        return resize(to_grey(_roll_corrected(image, crop, side)), size)
+    face = _roll_corrected(image, crop, side) if abs(box.roll) > _MIN_ROLL else _upright(image, crop, side)
+    return resize(face if in_colour else to_grey(face), size)
+
+
+def _upright(image: Image, crop: FaceBox, side: int) -> Image:
+    """Crop a square from a frame; beyond the frame, its border pixels are repeated."""
     left, top = round(crop.x), round(crop.y)
     height, width = image.shape[:2]
     inside = image[
         min(max(top, 0), height - 1) : max(min(top + side, height), 1),
         min(max(left, 0), width - 1) : max(min(left + side, width), 1),
     ]
-    grey = to_grey(inside)
     missing = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
     if any(missing):
-        grey = np.asarray(cv2.copyMakeBorder(grey, *missing, cv2.BORDER_REPLICATE), np.uint8)
-    return resize(grey, size)
+        return np.asarray(cv2.copyMakeBorder(inside, *missing, cv2.BORDER_REPLICATE), np.uint8)
+    return inside
 
 
 def _roll_corrected(image: Image, crop: FaceBox, side: int) -> Image:

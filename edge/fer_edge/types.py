@@ -133,11 +133,19 @@ class TrackedFace:
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """The results of one frame. `timings_ms` maps a stage's name to milliseconds."""
+    """The results of one frame.
+
+    Attributes:
+        frame: the frame.
+        faces: its faces.
+        timings_ms: milliseconds by the name of the stage.
+        labels: the model's labels, in the order of all probabilities; empty for those of FER2013 or FER+.
+    """
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
     timings_ms: Mapping[str, float]
+    labels: tuple[str, ...] = ()
 
     @property
     def visible_faces(self) -> tuple[TrackedFace, ...]:

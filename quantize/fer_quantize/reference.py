@@ -24,8 +24,8 @@ from fer_edge.monitoring.expected_accuracy import INPUTS, chance_right, is_usual
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.preprocess import crop_face
 from fer_edge.types import FaceBox, Image
-from fer_quantize.bundle_writer import write_manifest
 from fer_quantize.camera_faults import FITTED, TRIED
+from fer_quantize.manifest_writer import write_manifest
 from fer_train.data.corruptions import Corruption
 from fer_train.data.datasets import LabelledFaces, load_dataset
 from fer_train.runs.records import find_scheme

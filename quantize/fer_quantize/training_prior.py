@@ -7,7 +7,7 @@ from typing import Any
 
 from fer_edge.errors import DataError
 from fer_edge.model.bundle import find_bundle, load_bundle
-from fer_quantize.bundle_writer import write_manifest
+from fer_quantize.manifest_writer import write_manifest
 from fer_train.data.datasets import LabelledFaces, load_dataset
 from fer_train.data.holdout import load_fold
 from fer_train.runs.records import find_scheme, holds_out

@@ -22,13 +22,13 @@ from fer_edge.model.bundle import (
     find_bundle,
     load_bundle,
 )
-from fer_edge.model.golden import GOLDEN_FILE
-from fer_quantize.bundle_writer import refuse_foreign, source_revision, write_bundle
+from fer_edge.model.bundle_writer import refuse_foreign, write_bundle
+from fer_edge.model.golden import GOLDEN_FILE, make_golden
 from fer_quantize.check import Comparison, compare
 from fer_quantize.convert import refuse_float, to_int8
 from fer_quantize.gate import Limits, Outcome, cautions, compare_with, gate_failure
-from fer_quantize.golden import golden_faces
 from fer_quantize.inputs import Origin, read_labellings, trained_accuracy
+from fer_quantize.manifest_writer import source_revision
 from fer_quantize.reference import make_reference
 from fer_quantize.report import as_json, plot
 from fer_quantize.selective_int16 import to_mixed
@@ -202,7 +202,7 @@ def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, 
     """The files of a bundle besides `model.json`, by name."""
     files = {
         MODEL_FILE: bundle.model,
-        GOLDEN_FILE: golden_faces(bundle.model),
+        GOLDEN_FILE: make_golden(bundle),
         KERAS_FILE: _as_keras(origin),
         "quantization.json": as_json(comparison).encode(),
         "quantization.png": plot(comparison),

@@ -60,7 +60,7 @@ def test_the_classifier_divides_by_the_prior_of_each_label(bundle_dir: Path) -> 
         ratio = {label: share / prior[label] for label, share in zip(plain.labels, raw, strict=True)}
         expected = np.array([ratio[label] / sum(ratio.values()) for label in strong.labels])
         np.testing.assert_allclose(strong.probabilities(face), expected, rtol=1e-4)
-        np.testing.assert_array_equal(plain.levels(face), strong.levels(face))
+        np.testing.assert_array_equal(plain.outputs(face), strong.outputs(face))
 
 
 def test_rare_labels_gain_and_frequent_ones_lose(bundle_dir: Path) -> None:

@@ -22,7 +22,7 @@ from fer_edge.model.bundle import load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import runtime_name
 classifier = Classifier(load_bundle(Path(sys.argv[1])))
-np.save(sys.argv[3], np.array([classifier.levels(face) for face in np.load(sys.argv[2])]))
+np.save(sys.argv[3], np.array([classifier.outputs(face) for face in np.load(sys.argv[2])]))
 print(runtime_name())
 """
 

@@ -11,6 +11,7 @@ import typer
 from fer_edge.cli.general import new_app
 from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
 from fer_edge.cli.options import ConfigOption, load
+from fer_edge.cli.models_wrap import wrap_model
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
@@ -192,3 +193,6 @@ def _switch(slots: Slots, model: ModelId, why: str, settings: RunConfig) -> None
     typer.echo(f"{model} is the current model{f'; before: {before}' if before and before != model else ''}")
     if settings.model != CURRENT_MODEL:
         tell(f"the configuration says model = {settings.model}, so this has no effect there. Remove that line")
+
+
+models.command("wrap")(wrap_model)

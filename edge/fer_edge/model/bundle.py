@@ -16,7 +16,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fer_edge.errors import ModelError, choose
-from fer_edge.labels import FER2013, FERPLUS8
+from fer_edge.labels import UNCERTAIN
+from fer_edge.model.preprocessing import Preprocessing
 from fer_edge.model.reference import Reference
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, record_path
@@ -33,6 +34,7 @@ CURRENT_MODEL = "current"
 
 # The fractions are rounded to four decimal places, so their sum may differ from 1 by this much.
 _PRIOR_TOLERANCE = 0.005
+_LONGEST_LABEL = 40
 _PACKAGE = Path(__file__).resolve().parents[1]
 # The first is the place in an installed package, the second that in a checkout.
 _SHIPPED = (_PACKAGE / "models", _PACKAGE.parents[1] / "models")
@@ -90,24 +92,28 @@ class Manifest(_Strict):
     name: str
     version: str
     labels: tuple[str, ...]
-    input_shape: tuple[int, int, Literal[1]]
-    """Height, width (the same) and channels of the grey crop."""
+    input_shape: tuple[int, int, Literal[1, 3]]
+    """Height, width (the same) and channels of the model's input."""
+    preprocessing: Preprocessing = Preprocessing()
+    """How a crop becomes the input, and the output probabilities. Models of fer-quantize have it inside."""
     crop_margin: float = Field(ge=0, lt=2)
     """Margin on each side of FER2013's crop, as a fraction of its width."""
     files: dict[str, str]
     """sha256 of each file by name."""
-    macs: int
-    parameters: int
-    quantization: Quantization
+    macs: int | None = None
+    """Multiply-accumulates per face; None if unknown, as of a foreign model."""
+    parameters: int | None = None
+    quantization: Quantization | None = None
+    """None for a model that fer-quantize did not convert."""
     calibration: Calibration | None = None
-    accuracy: tuple[Accuracy, ...]
-    reference_distribution: dict[str, float]
+    accuracy: tuple[Accuracy, ...] = ()
+    reference_distribution: dict[str, float] = Field(default_factory=dict)
     """Mean probability of each label on the validation split."""
     prior: dict[str, float] | None = None
     """Fraction of each label in the training data, in the order of `labels`; older bundles have none."""
     reference: Reference | None = None
     """What its validation faces looked like, for drift; older bundles have none."""
-    training: dict[str, object]
+    training: dict[str, object] = Field(default_factory=dict)
     """The training run's own record: recipe, data, versions."""
     source_revision: str
     licence: str
@@ -115,9 +121,12 @@ class Manifest(_Strict):
 
     @field_validator("labels")
     @classmethod
-    def _known_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if labels not in {FER2013, FERPLUS8}:
-            raise ValueError(f"are neither those of FER2013 nor of FER+, in order: {', '.join(FERPLUS8)}")
+    def _usable_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(labels) < 2 or len(set(labels)) < len(labels):
+            raise ValueError("are fewer than two, or one is there twice")
+        for label in labels:
+            if not label.isprintable() or not label.strip() or len(label) > _LONGEST_LABEL or label == UNCERTAIN:
+                raise ValueError(f"{label!r}: a label is a printable name of at most {_LONGEST_LABEL} letters")
         return labels
 
     @field_validator("input_shape")
@@ -126,6 +135,15 @@ class Manifest(_Strict):
         if shape[0] != shape[1]:
             raise ValueError(f"is not square: {shape}")
         return shape
+
+    @model_validator(mode="after")
+    def _fitting_numbers(self) -> Self:
+        channels = self.input_shape[2]
+        if {len(self.preprocessing.mean), len(self.preprocessing.scale)} - {1, channels}:
+            raise ValueError(f"mean and scale: the model's input has {channels} channel, give one number each")
+        if self.preprocessing.colour != "grey" and channels == 1:
+            raise ValueError(f"preprocessing: {self.preprocessing.colour} needs three channels")
+        return self
 
     @model_validator(mode="after")
     def _prior_of_these_labels(self) -> Self:

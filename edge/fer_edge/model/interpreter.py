@@ -41,27 +41,33 @@ def runtime_name() -> str:
         return name
 
 
-def open_interpreter(model: bytes, threads: int = 1) -> Interpreter:
+def open_interpreter(model: bytes, threads: int = 1, *, plain_kernels: bool = False) -> Interpreter:
     """Open a TFLite model with its tensors allocated.
 
     Args:
         model: the content of a `.tflite` file.
         threads: number of threads of the kernels.
+        plain_kernels: use the built-in kernels, as tflite-runtime does for int8, instead of the fast ones (XNNPACK).
 
     Raises:
         MissingDependency: see `runtime_name`.
         ModelError: the content is no usable model.
     """
-    _, factory = _find_runtime()
+    name, factory = _find_runtime()
     if model[4:8] != b"TFL3":
         raise ModelError("not a TFLite model (no TFL3 mark): it is empty, truncated or something else")
     try:
         with quiet():
-            interpreter: Interpreter = factory(model_content=model, num_threads=threads)
+            options = {"experimental_op_resolver_type": _plain(name)} if plain_kernels else {}
+            interpreter: Interpreter = factory(model_content=model, num_threads=threads, **options)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the TFLite runtime refuses the model ({_first_line(error)})") from error
     return interpreter
+
+
+def _plain(name: str) -> Any:  # noqa: ANN401 - the runtimes ship no types
+    return import_module(_RUNTIMES[name]).OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
 def _find_runtime() -> tuple[str, Any]:

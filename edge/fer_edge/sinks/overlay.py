@@ -67,7 +67,7 @@ def draw(
     image = _scaled(frame, scale)
     if mirror:
         image = np.asarray(cv2.flip(image, 1), np.uint8)
-    _Overlay(image, score=score).draw(result.visible_faces, scale, status, mirror=mirror)
+    _Overlay(image, result.labels or FERPLUS8, score=score).draw(result.visible_faces, scale, status, mirror=mirror)
     return image
 
 
@@ -82,8 +82,9 @@ def _scaled(image: Image, scale: float) -> Image:
 class _Overlay:
     """What is drawn on one picture."""
 
-    def __init__(self, image: Image, *, score: bool) -> None:
+    def __init__(self, image: Image, labels: tuple[str, ...], *, score: bool) -> None:
         self._image = image
+        self._labels = labels
         self._score = score
         self._picture = Area(0, 0, image.shape[1], image.shape[0])
         self._unit = image.shape[0] / 480
@@ -149,7 +150,7 @@ class _Overlay:
         gap = round(_GAP * self._unit)
         values = face.smoothed.probabilities
         for size in _BARS_EMS:
-            names = _names(len(values), em := self._em(size))
+            names = _names(self._labels[: len(values)], em := self._em(size))
             height, width = names.shape
             place, covered = clearest(bars_places(box, label, width, height, gap, self._picture), self._taken)
             if not covered and height <= self._picture.bottom and width <= self._picture.right:
@@ -159,11 +160,11 @@ class _Overlay:
         self._darken(place)
         draw_mask(self._image, names, (place.left, place.top), _LIGHT)
         left, length = place.left + em // 3, width - 2 * (em // 3)
-        for row, (name, value) in enumerate(zip(FERPLUS8, values, strict=False)):
+        for row, (name, value) in enumerate(zip(self._labels, values, strict=False)):
             top = place.top + round((row * _ROW + _BAR_TOP) * em)
             end = left + max(round(length * float(value)), 1)
             self._fill(Area(left, top, left + length, top + max(round(_BAR * em), 2)), _GROOVE)
-            self._fill(Area(left, top, end, top + max(round(_BAR * em), 2)), COLOURS[name])
+            self._fill(Area(left, top, end, top + max(round(_BAR * em), 2)), COLOURS.get(name, _LIGHT))
         self._taken.append(place)
 
     def _darken(self, area: Area) -> None:
@@ -184,11 +185,11 @@ def _colour(face: TrackedFace) -> Colour:
 
 
 @lru_cache(maxsize=16)
-def _names(count: int, em: int) -> Mask:
-    """The names of the first classes, one per row, with room for a bar below each."""
-    lines = [text_mask(name, em) for name in FERPLUS8[:count]]
+def _names(labels: tuple[str, ...], em: int) -> Mask:
+    """The names of the classes, one per row, with room for a bar below each."""
+    lines = [text_mask(name, em) for name in labels]
     pad = em // 3
-    mask = np.zeros((round(count * _ROW * em + pad), max(line.shape[1] for line in lines) + 2 * pad), np.uint8)
+    mask = np.zeros((round(len(lines) * _ROW * em + pad), max(line.shape[1] for line in lines) + 2 * pad), np.uint8)
     for row, line in enumerate(lines):
         place = mask[round(row * _ROW * em) :][: line.shape[0], pad:]
         place[:, : line.shape[1]] |= line[: place.shape[0]]

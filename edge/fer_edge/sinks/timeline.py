@@ -56,6 +56,7 @@ class Timeline(Sink):
         self._path = path
         self._end = 0.0
         self._seen: dict[int, _Face] = {}
+        self._labels: tuple[str, ...] = FERPLUS8
         self.description = str(path)
 
     def __enter__(self) -> Self:
@@ -82,6 +83,7 @@ class Timeline(Sink):
     def emit(self, result: FrameResult) -> None:
         """Store each face's probabilities."""
         self._end = result.frame.captured_at
+        self._labels = result.labels or FERPLUS8
         here = {face.track.id for face in result.visible_faces}
         if not here <= self._seen.keys():
             self._forget_all_but(here)
@@ -102,7 +104,7 @@ class Timeline(Sink):
         figure = self._new_figure(figsize=(10, 1.2 + 1.6 * len(longest)), layout="constrained")
         rows = figure.subplots(len(longest), 1, sharex=True, squeeze=False)[:, 0]
         for axes, face in zip(rows, sorted(longest), strict=True):
-            _draw_face(axes, self._seen[face])
+            _draw_face(axes, self._seen[face], self._labels)
             axes.set(xlim=(0, self._end), ylim=(0, sum(_STRIP)), yticks=(0, 0.5, 1), ylabel=f"face #{face}")
         rows[-1].set_xlabel("seconds")
         handles, names = rows[0].get_legend_handles_labels()
@@ -110,11 +112,14 @@ class Timeline(Sink):
         figure.savefig(self._aside, dpi=120)
 
 
-def _draw_face(axes: Any, seen: _Face) -> None:  # noqa: ANN401 - matplotlib comes late
+def _draw_face(axes: Any, seen: _Face, labels: tuple[str, ...]) -> None:  # noqa: ANN401 - matplotlib comes late
     """Plot smoothed probabilities, stacked, and above them the shown label."""
     shares = np.array([reading.probabilities for reading in seen.readings]).T
-    names = FERPLUS8[: len(shares)]
-    colours = {name: tuple(level / 255 for level in reversed(COLOURS[name])) for name in names}
+    names = labels[: len(shares)]
+    colours = {
+        name: tuple(level / 255 for level in reversed(COLOURS[name])) if name in COLOURS else f"C{number}"
+        for number, name in enumerate(names)
+    }
     axes.stackplot(seen.times, shares, labels=names, colors=colours.values())
     ends = [*seen.times[1:], seen.times[-1]]
     for name in names:

@@ -136,7 +136,7 @@ def _with_picture(result: FrameResult, memory: int, shape: tuple[int, int, int])
     with mmap.mmap(memory, shape[0] * shape[1] * shape[2], access=mmap.ACCESS_READ) as shared:
         image = np.frombuffer(shared.read(), np.uint8).reshape(shape)
     frame = result.frame
-    return FrameResult(replace(frame, image=image, small=None), result.faces, result.timings_ms)
+    return replace(result, frame=replace(frame, image=image, small=None))
 
 
 def main() -> None:

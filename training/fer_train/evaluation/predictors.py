@@ -73,7 +73,7 @@ def open_predictor(name: str, labels: str | None = None, prior: float = 0.0) -> 
 
 def predict_bundle(classifier: Classifier) -> Predict:
     """The predictions of a device: those of the runtime's own classifier."""
-    return lambda images: np.array([classifier.probabilities(image) for image in images])
+    return lambda images: np.array([classifier.probabilities(classifier.fit(image)) for image in images])
 
 
 def refuse_other_outputs(path: Path, predict: Predict, scheme: Scheme) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import MANIFEST_FILE, Manifest, sha256
 from fer_edge.model.golden import verify
-from fer_train.files import write_whole
 
 
 def refuse_foreign(out: Path) -> None:
@@ -64,25 +62,6 @@ def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> N
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the `model.json` of a bundle. Raises ConfigError if that cannot be done."""
-    write_whole(folder / MANIFEST_FILE, as_json(manifest))
-
-
 def as_json(manifest: Manifest) -> bytes:
     """The content of `model.json`."""
     return (manifest.model_dump_json(indent=2) + "\n").encode()
-
-
-def source_revision() -> str:
-    """The commit of the checkout that this code runs from, or `unknown`."""
-    try:
-        found = subprocess.run(  # noqa: S603 - a fixed command
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()

@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.errors import ConfigError, ModelError
 from fer_edge.model.bundle import find_bundle, load_bundle, verify_files
-from fer_quantize.bundle_writer import write_bundle
+from fer_edge.model.bundle_writer import write_bundle
 
 
 def content(folder: Path) -> dict[str, bytes]:
