@@ -168,6 +168,8 @@ def train(lab: Lab, name: str, size: int, seed: int, folder: Path) -> dict[str, 
         )
     gain = json.loads((folder / name / "training.json").read_text())["gain"]
     line = {"method": name, "size": size, "seed": seed, "faces": len(learn), "kept_start": gain["kept_start"]}
+    if saved is None:
+        raise RuntimeError("only further workers get no model")
     line["kept"] = lab.scores(saved)
     saved.set_weights(trained["weights"])
     line["test"] = lab.scores(saved)

@@ -55,7 +55,7 @@ def photograph(face: Image, rng: np.random.Generator) -> Image:
     turned = cv2.warpAffine(canvas, turn, (480, 480), borderMode=cv2.BORDER_REPLICATE)
     dark = 255 * (turned / 255.0) ** rng.uniform(1.6, 2.4) * rng.uniform(0.5, 0.8)
     noise = cv2.resize(rng.normal(0, 10, (160, 160)).astype(np.float32), (480, 480))
-    blurred = cv2.GaussianBlur(dark, (0, 0), rng.uniform(3, 6)) + noise
+    blurred = cv2.GaussianBlur(np.asarray(dark, np.float64), (0, 0), rng.uniform(3, 6)) + noise
     content = cv2.imencode(".jpg", np.clip(blurred, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
     return np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE), np.uint8)
 

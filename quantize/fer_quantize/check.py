@@ -15,6 +15,7 @@ from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
 from fer_quantize.convert import convert
 from fer_quantize.statistics import PairedDrop, paired_drop
+from fer_train.architectures import count_macs
 from fer_train.data.datasets import LabelledFaces
 from fer_train.evaluation.metrics import Interval, accuracy_interval, calibration_error, score
 from fer_train.evaluation.predictors import predict_bundle
@@ -100,7 +101,7 @@ def compare(model: keras.Model, bundle: Bundle, labellings: Sequence[LabelledFac
         },
         float32=cost(convert(model, faces.images[:1], "float32"), faces.images),
         int8=cost(bundle.model, faces.images),
-        macs=bundle.manifest.macs,
+        macs=count_macs(model),
     )
 
 

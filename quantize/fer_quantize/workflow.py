@@ -150,6 +150,8 @@ def _licence(origin: Origin) -> str:
 def _refuse_overlap(bundle: Bundle, train: LabelledFaces, check: LabelledFaces) -> None:
     """Raise DataError if some representative faces are in the check split. Other data sets cannot be compared."""
     quantization = bundle.manifest.quantization
+    if quantization is None:
+        return
     representative = train.take(np.flatnonzero(np.isin(train.rows, quantization.representative_rows)))
     if representative.fingerprint == quantization.representative_fingerprint:
         repeated = len(representative) - len(without_duplicates(representative, of=check))

@@ -154,6 +154,7 @@ def test_models_lists_each_that_ships_once_with_its_own_figures(command: Run, bu
     assert set(rows) == set(bundles)
     for name, manifest in bundles.items():
         assert rows[name][0] == str(len(manifest.labels))
+        assert manifest.macs
         assert rows[name][1] == f"{manifest.macs / 1e6:.1f}"
         assert rows[name][3] == f"{manifest.accuracy[0].accuracy_int8:.1%}"
 

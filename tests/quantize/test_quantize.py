@@ -81,6 +81,7 @@ def test_the_bundle_is_whole_and_reads_faces(bundle: Path) -> None:
     right = sum(classifier.predict(face).label == label for label, face in load_composites().items())
     assert right >= 5
     manifest = loaded.manifest
+    assert manifest.quantization
     assert len(manifest.quantization.representative_rows) == 280
     assert [entry.labels for entry in manifest.accuracy] == ["ferplus7", "fer2013"]
     assert manifest.accuracy[0].images == 70
@@ -218,7 +219,9 @@ def test_the_layer_report_finds_the_layer_and_16_bits_there_fix_it(
         for name in ("plain", "fixed")
     ]
     assert drops[1] < drops[0] / 2
-    assert load_bundle(tmp_path / "fixed").manifest.quantization.int16_layers == tuple(names)
+    made = load_bundle(tmp_path / "fixed").manifest.quantization
+    assert made
+    assert made.int16_layers == tuple(names)
     verify_files(tmp_path / "fixed")
 
 
@@ -358,6 +361,7 @@ def test_the_shipped_bundle_keeps_what_the_readme_says(fer_data: Path, bundle_di
     assert accuracy >= 0.80
     assert accuracy == pytest.approx(manifest.accuracy[0].accuracy_int8, abs=0.001)
     assert (bundle_dir / "model.tflite").stat().st_size <= 1_500_000
+    assert manifest.macs
     assert manifest.macs <= 60_000_000
 
 

@@ -117,7 +117,7 @@ def test_photographs_without_a_face_with_several_or_broken(command: Run, photogr
     ("names", "telling"),
     [
         ([], "no photographs"),
-        (["bored/a.png"], "unknown class folder 'bored'"),
+        (["bored/a.png"], "unknown class 'bored'"),
         (["happy/a.png"], "no face in any of 1 photographs"),
     ],
 )

@@ -141,7 +141,7 @@ def test_images_that_cannot_be_read_are_skipped_and_counted(tmp_path: Path, capl
     assert [faces.labels[index] for index in faces.classes] == ["happy", "sad"]
     ignored, line = caplog.messages
     assert "train: 1 files are ignored, the first is sad/notes.txt" in ignored
-    assert "3 of 5 images cannot be read and are skipped, the first is happy/a.png" in line
+    assert "3 of 5 images of the train split cannot be read and are skipped, the first is train/happy/a.png" in line
 
 
 def test_files_that_are_not_read_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -259,7 +259,7 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder for the train split"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"unknown class folder 'bored'"):
+    with pytest.raises(DataError, match=r"unknown class 'bored'"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "sad")
     (tmp_path / "train" / "sad" / "x.png").write_bytes(b"no")

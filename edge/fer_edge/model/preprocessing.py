@@ -51,10 +51,11 @@ def input_table(
     levels = np.arange(256, dtype=np.float64)[:, None]
     values = np.broadcast_to((levels - preprocessing.mean) / np.array(preprocessing.scale), (256, channels))
     if not np.issubdtype(dtype, np.integer):
-        return values.astype(dtype)
+        return np.asarray(values, dtype)
     scale, zero_point = quantization
     limits = np.iinfo(np.dtype(dtype))
-    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    levels = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
+    return np.asarray(levels, dtype)
 
 
 def real_outputs(outputs: npt.NDArray[Any], quantization: tuple[float, int]) -> npt.NDArray[np.float32]:

@@ -20,7 +20,8 @@ from fer_edge.images import read_image
 from fer_edge.labels import FER2013
 from fer_edge.preprocess import crop_face
 from fer_edge.types import Image
-from fer_train.data.datasets.folders import class_folders, files_below, held_out
+from fer_train.data.datasets.folders import class_folders, files_below
+from fer_train.data.datasets.listing import held_out
 from fer_train.files import require_new_folder
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Load labelled faces from FER2013's CSV, FER+'s votes or folders of images.
+"""Load labelled faces from FER2013's CSV, FER+'s votes, folders of images, lists of paths or Hugging Face tables.
 
 The splits are train (FER2013's Training), validation (PublicTest) and test (PrivateTest). `held-out` is a tenth of
 train; `data.holdout` loads it.
@@ -6,13 +6,17 @@ train; `data.holdout` loads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from fer_edge.errors import ConfigError, DataError
+from fer_train.data.datasets.archives import refuse_archive
 from fer_train.data.datasets.faces import LABELS, LabelledFaces, Scheme, Split, Votes, parse_scheme, parse_votes
 from fer_train.data.datasets.fer2013 import read_csv, splits_of_csv
 from fer_train.data.datasets.folders import read_folders, splits_of_folders
+from fer_train.data.datasets.hugging_face import is_hugging_face, read_tables, splits_of_tables
+from fer_train.data.datasets.lists import is_list, read_list, splits_of_list
 
 __all__ = [
     "LABELS",
@@ -33,7 +37,8 @@ def load_dataset(data: Path, split: Split, scheme: Scheme = "fer2013", votes: Vo
     """Read one split.
 
     Args:
-        data: FER2013's CSV, a folder that holds `fer2013.csv`, or a folder of `<split>/<class>/<image>`.
+        data: FER2013's CSV, a folder that holds `fer2013.csv`, a folder of `<split>/<class>/<image>`, a CSV of
+            `path,label[,split]`, or a data set of Hugging Face.
         split: the split.
         scheme: the label set. FER+ labels need `fer2013new.csv` beside the CSV.
         votes: how FER+'s votes become targets; see `ferplus.targets`. The FER+ paper evaluates `ferplus8` with
@@ -52,11 +57,11 @@ def load_schemes(
     """Read one split once, with several label sets; each has its own rows. See `load_dataset`."""
     if votes != "soft" and set(schemes) == {"fer2013"}:
         raise ConfigError(f"--votes {votes}: fer2013 labels come from no votes. Choose --labels ferplus8, or ferplus7")
-    csv = _csv_of(data)
-    if csv:
-        loaded = read_csv(csv, split, schemes, votes)
+    kind = _kind_of(data)
+    if isinstance(kind, Path):
+        loaded = read_csv(kind, split, schemes, votes)
     else:
-        loaded = {scheme: _from_folders(data, split, scheme) for scheme in schemes}
+        loaded = {scheme: kind.read(_require_one_class(data, scheme), split) for scheme in schemes}
     for faces in loaded.values():
         if not len(faces):
             unreadable = f": none of the {len(faces.skipped)} can be read" if faces.skipped else ""
@@ -74,23 +79,40 @@ def load_both(
 
 def available_splits(data: Path) -> tuple[Split, ...]:
     """The splits that a data set has. Raises DataError if it has none or cannot be read."""
-    csv = _csv_of(data)
-    return splits_of_csv(csv) if csv else splits_of_folders(data)
+    kind = _kind_of(data)
+    return splits_of_csv(kind) if isinstance(kind, Path) else kind.splits(data)
 
 
-def _csv_of(data: Path) -> Path | None:
-    """Path of FER2013's CSV; None if the data are folders of images. Raises DataError if there is nothing."""
+class _Kind(NamedTuple):
+    """A kind of data set with one class per image."""
+
+    read: Callable[[Path, Split], LabelledFaces]
+    splits: Callable[[Path], tuple[Split, ...]]
+
+
+_FOLDERS = _Kind(read_folders, splits_of_folders)
+_LIST = _Kind(read_list, splits_of_list)
+_TABLES = _Kind(read_tables, splits_of_tables)
+
+
+def _kind_of(data: Path) -> _Kind | Path:
+    """How to read a data set; for FER2013's CSV its path. Raises DataError if there is nothing, or an archive."""
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. Give FER2013's csv or a folder of images per class")
-    if not data.is_dir():
-        return data
-    return data / "fer2013.csv" if (data / "fer2013.csv").is_file() else None
+    if (data / "fer2013.csv").is_file():
+        return data / "fer2013.csv"
+    if is_hugging_face(data):
+        return _TABLES
+    if data.is_dir():
+        return _FOLDERS
+    refuse_archive(data)
+    return _LIST if is_list(data) else data
 
 
-def _from_folders(data: Path, split: Split, scheme: Scheme) -> LabelledFaces:
+def _require_one_class(data: Path, scheme: Scheme) -> Path:
     if scheme != "fer2013":
         raise DataError(
-            f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders have only one class per image. "
-            "Choose --labels fer2013"
+            f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders and lists have only one class per "
+            "image. Choose --labels fer2013"
         )
-    return read_folders(data, split)
+    return data

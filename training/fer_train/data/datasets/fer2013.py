@@ -18,12 +18,12 @@ from fer_train.data.datasets.ferplus import VOTES_FILE, read_votes, require_agre
 from fer_train.data.datasets.records import place, read_records, whole_number
 
 _USAGE: dict[Split, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
-_COLUMNS = ("emotion", "pixels", "Usage")
+FER2013_COLUMNS = ("emotion", "pixels", "Usage")
 
 
 def splits_of_csv(path: Path) -> tuple[Split, ...]:
     """The splits of a CSV that have rows. Raises DataError if there are none."""
-    usages = {record["Usage"] for _, record in read_records(path, _COLUMNS)}
+    usages = {record["Usage"] for _, record in read_records(path, FER2013_COLUMNS)}
     found = tuple(split for split, usage in _USAGE.items() if usage in usages)
     if not found:
         raise DataError(f"{path}: no row has a Usage of {', '.join(_USAGE.values())}")
@@ -44,7 +44,7 @@ def read_csv(path: Path, split: Split, schemes: Sequence[Scheme], votes: Votes) 
     rows: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # older NumPy only warns about pixels that are no numbers
-        for row, (line, record) in enumerate(read_records(path, _COLUMNS)):
+        for row, (line, record) in enumerate(read_records(path, FER2013_COLUMNS)):
             where = place(path, row, line)
             lines.append(line)
             usages.append(_usage(record["Usage"], where))

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from fer_edge.errors import DataError, reason
-from fer_edge.images import read_image
 from fer_edge.labels import FER2013
 from fer_edge.picture_formats import SUFFIXES, picture_kind
-from fer_edge.preprocess import MODEL_SIZE, resize
 from fer_train.data.datasets.class_names import CLASSES_FILE, LEFT_OUT, find_classes, has_classes_file, may_be_class
 from fer_train.data.datasets.faces import LabelledFaces, Split
+from fer_train.data.datasets.listing import SPLIT_NAMES, Entry, choose_split, load_entries, part
 
 log = logging.getLogger(__name__)
-
-# These are the folder names of each split; upper and lower case do not matter.
-_FOLDERS: dict[Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev", "publictest", "test"),
-    "test": ("test", "privatetest"),
-}
-
-# This fraction of each class is the validation split if there are no folders for splits.
-_VALIDATION_SHARE = 0.2
 
 
 def splits_of_folders(root: Path) -> tuple[Split, ...]:
@@ -48,7 +33,7 @@ def splits_of_folders(root: Path) -> tuple[Split, ...]:
 def read_folders(root: Path, split: Split) -> LabelledFaces:
     """Read one split: images of any size, colour or grey. Unreadable files are skipped and counted.
 
-    If there are only folders of classes, `held_out` chooses a fifth of each class as the validation split.
+    If there are only folders of classes, `listing.part` chooses a fifth of each class as the validation split.
 
     Raises:
         DataError: there is no folder for the split, or a folder in it has no class name.
@@ -57,35 +42,9 @@ def read_folders(root: Path, split: Split) -> LabelledFaces:
     unsplit = _unsplit(root) if not folders and split != "test" else None
     folder = folders.get(split, unsplit)
     if folder is None:
-        raise DataError(f"{root}: no folder for the {split} split. Expected {' or '.join(_FOLDERS[split])}")
-    listing = _list_images(folder, root)
-    if unsplit:
-        listing = _part(listing, split)
-    files = tuple(file for file, _ in listing)
-    images = [read_image(file, grey=True) for file in files]
-    readable = np.array([image is not None for image in images], bool)
-    skipped = tuple(file for file, image in zip(files, images, strict=True) if image is None)
-    if skipped:
-        log.warning(
-            "%s: %d of %d images cannot be read and are skipped, the first is %s. fer-train explore lists them",
-            folder,
-            len(skipped),
-            len(files),
-            skipped[0].relative_to(folder),
-        )
-    classes = np.array([label for _, label in listing], np.int64)[readable]
-    return LabelledFaces(
-        images=np.array([resize(image) for image in images if image is not None], np.uint8).reshape(
-            -1, MODEL_SIZE, MODEL_SIZE
-        ),
-        targets=np.eye(len(FER2013), dtype=np.float32)[classes],
-        rows=np.flatnonzero(readable).astype(np.int64),
-        scheme="fer2013",
-        source=root.absolute(),
-        split=split,
-        files=files,
-        skipped=skipped,
-    )
+        raise DataError(f"{root}: no folder for the {split} split. Expected {' or '.join(SPLIT_NAMES[split])}")
+    entries = _list_images(folder, root)
+    return load_entries(part(entries, split) if unsplit else entries, root, split)
 
 
 def class_folders(folder: Path, root: Path | None = None) -> list[tuple[Path, int]]:
@@ -116,39 +75,13 @@ def files_below(folder: Path) -> list[Path]:
     ]
 
 
-def held_out(files: Iterable[tuple[str, int]], share: float) -> set[str]:
-    """Choose validation files by their content: the same files are always split in the same way under any name.
-
-    Args:
-        files: digest and class of each file.
-        share: fraction of each class, 0..1; at least one file if the class has two.
-
-    Returns:
-        The digests of the chosen files: the smallest ones of each class.
-    """
-    digests: dict[int, list[str]] = {}
-    for digest, label in files:
-        digests.setdefault(label, []).append(digest)
-    chosen: set[str] = set()
-    for mine in digests.values():
-        count = round(len(mine) * share)
-        if share > 0 and len(mine) > 1:
-            count = max(count, 1)
-        chosen.update(sorted(mine)[:count])
-    return chosen
-
-
 def _split_folders(root: Path) -> dict[Split, Path]:
     """The folder of each split that has one, inside `images/` or else at the top."""
     for base in _bases(root):
         inside = _by_name(base)
-        found = {
-            split: next(inside[name] for name in names if name in inside)
-            for split, names in _FOLDERS.items()
-            if any(name in inside for name in names)
-        }
-        if found:
-            return found
+        found = {split: choose_split(inside, split) for split in SPLIT_NAMES}
+        if any(found.values()):
+            return {split: inside[name] for split, name in found.items() if name}
     return {}
 
 
@@ -179,15 +112,15 @@ def _folders_in(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: cannot be read ({reason(error)})") from error
 
 
-def _list_images(folder: Path, root: Path) -> list[tuple[Path, int]]:
+def _list_images(folder: Path, root: Path) -> list[Entry]:
     """Images with their class, in order; other files are counted in a warning."""
-    listing = [
-        (file, label)
+    entries = [
+        Entry(file, label, file.read_bytes)
         for path, label in class_folders(folder, root)
         for file in sorted(path.iterdir())
         if is_image_file(file)
     ]
-    read = {file for file, _ in listing}
+    read = {entry.name for entry in entries}
     ignored = [file for file in files_below(folder) if file not in read]
     if ignored:
         log.warning(
@@ -196,24 +129,9 @@ def _list_images(folder: Path, root: Path) -> list[tuple[Path, int]]:
             len(ignored),
             ignored[0].relative_to(folder),
         )
-    return listing
+    return entries
 
 
 def is_image_file(file: Path) -> bool:
     """Whether a file is an image by its name, damaged ones too, or else by its content."""
     return file.suffix.lower() in SUFFIXES or picture_kind(file) is not None
-
-
-def _part(listing: list[tuple[Path, int]], split: Split) -> list[tuple[Path, int]]:
-    digests = [_digest(file) for file, _ in listing]
-    apart = held_out(((digest, label) for digest, (_, label) in zip(digests, listing, strict=True)), _VALIDATION_SHARE)
-    return [
-        entry for entry, digest in zip(listing, digests, strict=True) if (digest in apart) == (split == "validation")
-    ]
-
-
-def _digest(file: Path) -> str:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # the file will be skipped and counted
-        return ""
