@@ -75,7 +75,7 @@ def _change_weights(bundle: Path, change: Callable[[npt.NDArray[Any]], npt.NDArr
     with np.load(bundle / "golden.npz") as golden:
         inputs = golden["inputs"]
     classifier = Classifier(load_bundle(bundle))
-    np.savez(bundle / "golden.npz", inputs=inputs, outputs=np.array([[classifier.levels(face) for face in inputs]]))
+    np.savez(bundle / "golden.npz", inputs=inputs, outputs=np.array([[classifier.outputs(face) for face in inputs]]))
     rehash(bundle)
 
 

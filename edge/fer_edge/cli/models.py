@@ -10,8 +10,8 @@ import typer
 
 from fer_edge.cli.general import new_app
 from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
-from fer_edge.cli.options import ConfigOption, load
 from fer_edge.cli.models_wrap import wrap_model
+from fer_edge.cli.options import ConfigOption, load
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig

@@ -16,7 +16,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fer_edge.errors import ModelError, choose
-from fer_edge.labels import UNCERTAIN
+from fer_edge.labels import FER2013, FERPLUS8, UNCERTAIN
 from fer_edge.model.preprocessing import Preprocessing
 from fer_edge.model.reference import Reference
 from fer_edge.model.slots import ModelId, Slots
@@ -135,6 +135,12 @@ class Manifest(_Strict):
         if shape[0] != shape[1]:
             raise ValueError(f"is not square: {shape}")
         return shape
+
+    @model_validator(mode="after")
+    def _our_labels(self) -> Self:
+        if self.quantization and self.labels not in {FER2013, FERPLUS8}:
+            raise ValueError(f"labels: are neither those of FER2013 nor of FER+, in order: {', '.join(FERPLUS8)}")
+        return self
 
     @model_validator(mode="after")
     def _fitting_numbers(self) -> Self:
