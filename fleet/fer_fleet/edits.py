@@ -119,6 +119,20 @@ def roll_out(
     return _with_rollout(releases, name, channel, rollout, {**shares, "halted": None})
 
 
+def rollout_in(releases: Releases, name: str, version: str, channel: Channel, *, resume: bool = False) -> Rollout:
+    """How far a version is in a channel. Raises ConfigError if it is not there, halted or revoked."""
+    model = releases.models[name]
+    _require_good(model, name, version)
+    rollout = _rollout(model, channel, version)
+    if rollout is None:
+        raise ConfigError(f"{name} {version}: is not in the {channel} channel. Use fer-fleet promote, or --channel")
+    if rollout.halted is not None and not resume:
+        raise ConfigError(
+            f"{name} {version}: is halted ({rollout.halted}). Give --resume to go on with it all the same"
+        )
+    return rollout
+
+
 def halt(releases: Releases, name: str, version: str, why: str) -> Releases:
     """Let no further device take a version, in all channels. Raises ConfigError if it is in none."""
     model = releases.models[name]

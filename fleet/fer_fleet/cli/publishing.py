@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fer_edge.errors import ConfigError
+from fer_fleet.cli.broker_options import BrokerOption, CafileOption, UserOption, broker_config, tell_refused
 from fer_fleet.cli.options import (
     ChannelOption,
     KeysOption,
@@ -20,6 +22,7 @@ from fer_fleet.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from fer_edge.config import MqttConfig
     from fer_edge.updates.releases import Releases
 
 PercentOption = Annotated[float, typer.Option(min=0, max=100, metavar="PERCENT", help="Share of the devices.")]
@@ -74,19 +77,41 @@ def promote(
 
 def rollout(
     version: VersionArgument,
-    percent: PercentOption,
+    percent: Annotated[
+        float | None, typer.Option(min=0, max=100, metavar="PERCENT", help="Share of the devices.")
+    ] = None,
     cohort: Annotated[
         list[str] | None,
         typer.Option(metavar="TAG", help="Only the devices with this tag. May be repeated. Default: all devices."),
     ] = None,
     channel: ChannelOption = "stable",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a version that was halted.")] = False,
+    auto: Annotated[
+        bool,
+        typer.Option(
+            "--auto",
+            help="Ask the devices, and raise the share one step (1, 10, 50, 100 %), wait, or halt. For a timer.",
+        ),
+    ] = False,
+    limit: Annotated[
+        float, typer.Option(min=0, max=100, metavar="PERCENT", help="With --auto: share of the trials that may fail.")
+    ] = 5.0,
+    broker: BrokerOption = None,
+    user: UserOption = None,
+    cafile: CafileOption = None,
     repository: RepositoryOption = Path(),
     keys: KeysOption = None,
 ) -> None:
     """Raise the share of devices that take a version. Devices that have it keep it."""
     from fer_fleet import edits
 
+    if auto:
+        if percent is not None or cohort or resume:
+            raise ConfigError("--auto decides by itself: leave out --percent, --cohort and --resume")
+        _automatic(version, channel, limit, broker_config(broker, user, cafile), repository, keys)
+        return
+    if percent is None:
+        raise ConfigError("no share. Give --percent, or --auto")
     tags = tuple(cohort or ())
 
     def edit(releases: Releases, name: str, number: str) -> Releases:
@@ -94,6 +119,37 @@ def rollout(
 
     who = f"devices tagged {', '.join(tags)}" if tags else "all devices"
     _change(repository, keys, version, edit, f"{channel} at {percent:g} % of {who}")
+
+
+def _automatic(
+    version: str,
+    channel: Literal["stable", "beta"],
+    limit: float,
+    broker: MqttConfig,
+    repository: Path,
+    keys: list[Path] | None,
+) -> None:
+    from fer_edge.updates.fleet_messages import DeviceState
+    from fer_fleet import edits
+    from fer_fleet.broker import read_messages
+    from fer_fleet.progress import next_step
+    from fer_fleet.repository import Repository
+
+    releases = Repository(repository).releases
+    name, number = edits.find(releases, version)
+    rollout = edits.rollout_in(releases, name, number, channel)
+    found, heard = read_messages(broker, DeviceState)
+    tell_refused(heard)
+    step = next_step(name, rollout, list(found.values()), limit, now())
+    if step.halt is not None:
+        why = step.halt
+        _change(repository, keys, version, lambda old, *_: edits.halt(old, name, number, why), step.reason)
+        raise typer.Exit(1)
+    if step.percent is None:
+        typer.echo(f"{name}@{number}: {step.reason}")
+        return
+    share = step.percent
+    _change(repository, keys, version, lambda old, *_: edits.roll_out(old, name, number, channel, share), step.reason)
 
 
 def halt(

@@ -1,0 +1,341 @@
+"""What the operator sees of the devices, through a real broker; and a broker that lies."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from tests.broker import Broker, Listener
+from tests.fleet_repository import Operator
+
+from fer_edge.updates.fleet_messages import DeviceState
+from fer_edge.updates.releases import Rollout, position
+from fer_fleet.progress import STEPS, lower_bound, next_step, progress_of
+
+MODEL = "ferplus7-tiny"
+NOW = datetime.now(UTC)
+
+
+def state(name: str, **changes: object) -> DeviceState:
+    given = {
+        "id": name, "time": NOW, "running": True, "board": "Raspberry Pi 4", "software": "0.1.0",
+        "model": f"{MODEL}@0.1.0", "camera": True, "fps": 14.5, "drift": "ok", **changes,
+    }  # fmt: skip
+    return DeviceState.model_validate(given)
+
+
+def tried(name: str, version: str, *, passed: bool, reason: str = "") -> DeviceState:
+    runs = version if passed else "0.1.0"
+    ended = {"model": f"{MODEL}@{version}", "passed": passed, "reason": reason}
+    return state(name, model=f"{MODEL}@{runs}", trials=[ended])
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    listener = Listener(broker.port)
+    yield listener
+    listener.close()
+
+
+def publish(listener: Listener, *states: DeviceState) -> None:
+    for each in states:
+        listener.say(f"fer-edge/fleet/{each.id}/state", each.model_dump_json(), retain=True)
+
+
+# One table
+
+
+def test_the_table_shows_each_device_and_each_version(operator: Operator, broker: Broker, listener: Listener) -> None:
+    publish(
+        listener,
+        state("kitchen", problem="MQTT broker: is lost"),
+        state("hall", time=NOW - timedelta(hours=3)),
+        state("shed", running=False, camera=False),
+        state("door", on_trial=f"{MODEL}@0.2.0", model=f"{MODEL}@0.2.0", expected_accuracy=81.4),
+        tried("loft", "0.2.0", passed=False, reason="reads faces less surely"),
+        tried("barn", "0.2.0", passed=True),
+    )
+    shown = operator.do("status", "--broker", f"127.0.0.1:{broker.port}")
+    rows = {line.split("│")[1].strip(): line for line in shown.splitlines() if line.startswith("│")}
+    for device, words in {
+        "kitchen": ("problem", "MQTT broker: is lost", "14.5", "now"),
+        "hall": ("silent", "3 h ago"),
+        "shed": ("stopped",),
+        "door": ("0.2.0 on trial", "81 %"),
+        "loft": ("0.2.0 failed", "0.1.0"),
+        "barn": ("0.2.0 passed",),
+    }.items():
+        assert all(word in rows[device] for word in words), rows[device]
+    cells = [cell.strip() for cell in rows[f"{MODEL}@0.2.0"].split("│")]
+    assert cells[2:8] == ["2", "1", "1", "1", "50.0", "reads faces less surely"]
+    assert "6 of 6 devices" in shown
+
+
+def test_filters_and_json(operator: Operator, broker: Broker, listener: Listener) -> None:
+    publish(
+        listener,
+        state("a", drift="drifted"),
+        state("b", camera=False),
+        state("c", time=NOW - timedelta(hours=3)),
+        state("d", on_trial=f"{MODEL}@0.2.0", model=f"{MODEL}@0.2.0"),
+        tried("e", "0.2.0", passed=False),
+        state("f", model="mine@1"),
+    )
+
+    def shown(*words: str) -> str:
+        content = json.loads(operator.do("status", "--broker", f"127.0.0.1:{broker.port}", *words, "--json"))
+        return "".join(device["id"] for device in content["devices"])
+
+    for word, devices in {"drifted": "a", "problem": "b", "silent": "c", "trial": "d", "failed": "e"}.items():
+        assert shown("--only", word) == devices
+    assert shown("--model", MODEL) == "abcde"
+    assert shown("--model", f"{MODEL}@0.2.0") == "d"
+    assert shown() == "abcdef"
+
+
+def test_a_removed_device_is_not_shown(operator: Operator, broker: Broker, listener: Listener) -> None:
+    publish(listener, state("kitchen"), state("hall"))
+    listener.say("fer-edge/fleet/hall/state", "", retain=True)
+    shown = operator.do("status", "--broker", f"127.0.0.1:{broker.port}")
+    assert "kitchen" in shown
+    assert "hall" not in shown
+
+
+# A broker that lies
+
+
+def test_garbage_and_forged_devices_are_refused_in_one_line(
+    operator: Operator, broker: Broker, listener: Listener
+) -> None:
+    publish(listener, state("kitchen"))
+    listener.say("fer-edge/fleet/hall/state", state("kitchen", fps=1).model_dump_json(), retain=True)
+    listener.say("fer-edge/fleet/shed/state", b"\x00\xff\x1b[2J", retain=True)
+    listener.say("fer-edge/fleet/loft/state", b"[" * 20_000, retain=True)
+    listener.say("fer-edge/fleet/barn/state", state("barn").model_dump_json().replace("14.5", "1e999"), retain=True)
+    listener.say("fer-edge/fleet/huge/state", b"x" * 1_000_000, retain=True)
+    done = operator.run("status", "--broker", f"127.0.0.1:{broker.port}")
+    assert done.code == 0
+    assert done.err.count("\n") == 1
+    assert done.err.startswith("warning: 4 messages refused, such as fer-edge/fleet/")
+    assert done.err.strip().isprintable()
+    assert "1 of 1 devices" in done.out
+    assert "14.5" in done.out
+
+
+@contextmanager
+def liar(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Something that listens where a broker should, for one connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def work() -> None:
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    connection.settimeout(30)
+                    answer(connection)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        yield server.getsockname()[1]
+    thread.join()
+
+
+CONNACK = bytes([0x20, 3, 0, 0, 0])  # MQTT 5, section 3.2: accepted, no properties
+
+
+def message(topic: bytes, payload: bytes) -> bytes:
+    """A PUBLISH at QoS 0 with retain (MQTT 5, section 3.3)."""
+    body = len(topic).to_bytes(2, "big") + topic + b"\0" + payload
+    size, length = b"", len(body)
+    while length > 127:
+        size += bytes([length % 128 | 128])
+        length //= 128
+    return b"\x31" + size + bytes([length]) + body
+
+
+def subscribed(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(CONNACK)
+    packet = connection.recv(4096)
+    connection.sendall(bytes([0x90, 4, *packet[2:4], 0, 1]))
+
+
+def says_huge_things(connection: socket.socket) -> None:
+    subscribed(connection)
+    connection.sendall(message(b"fer-edge/fleet/kitchen/state", b"{" * 30_000_000))
+    connection.sendall(message(b"x", b"{}") + message(b"fer-edge/fleet/a/b/state", b"{}"))
+    connection.recv(4096)
+
+
+def speaks_http(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def says_nothing(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+def test_huge_messages_are_not_read(operator: Operator) -> None:
+    with liar(says_huge_things) as port:
+        done = operator.run("status", "--broker", f"127.0.0.1:{port}")
+    assert done.code == 0
+    assert done.err.startswith("warning: 3 messages refused, such as fer-edge/fleet/kitchen/state: has 30000000 bytes")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("answer", [speaks_http, says_nothing])
+def test_what_is_no_broker_is_one_line(
+    operator: Operator, answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_fleet.broker._CONNECT_S", 1.0)
+    with liar(answer) as port:
+        done = operator.run("status", "--broker", f"127.0.0.1:{port}")
+    assert done.code == 3
+    assert "does not answer as an MQTT broker does. Look at host and port" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_nobody_there_is_one_line(operator: Operator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    done = operator.run("status", "--broker", f"127.0.0.1:{port}")
+    assert (done.code, done.err) == (
+        3,
+        f"error: MQTT broker 127.0.0.1:{port}: cannot be reached (Connection refused)\n",
+    )
+    assert "no broker. Give --broker" in operator.run("status").err
+    assert "http:// is no broker" in operator.run("status", "--broker", "http://x").err
+
+
+def test_a_wrong_password_is_one_line(operator: Operator, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.stop()
+    broker.configure("allow_anonymous false")
+    broker.start()
+    monkeypatch.setenv("FER_FLEET_MQTT_PASSWORD", "wrong")
+    done = operator.run("status", "--broker", f"127.0.0.1:{broker.port}", "--user", "me")
+    assert done.code == 3
+    assert "refuses the connection (Not authorized). Look at --user and password" in done.err
+
+
+# An automatic rollout
+
+
+def fleet(count: int, version: str, failing: Callable[[int], bool], percent: float) -> list[DeviceState]:
+    """Devices of which those in the rollout have ended their trial."""
+    found = []
+    for number in range(count):
+        name = f"device-{number}"
+        if position(name, MODEL, version) < percent:
+            found.append(tried(name, version, passed=not failing(number), reason="too slow"))
+        else:
+            found.append(state(name))
+    return found
+
+
+def test_a_good_version_goes_all_the_way() -> None:
+    percent, seen = 0.0, []
+    while True:
+        rollout = Rollout(version="0.2.0", percent=percent)
+        step = next_step(MODEL, rollout, fleet(400, "0.2.0", lambda _: False, percent), 5, NOW)
+        assert step.halt is None
+        if step.percent is None:
+            break
+        percent = step.percent
+        seen.append(percent)
+    assert seen == list(STEPS)
+    assert step.reason == "done: 0 of 400 trials failed"
+
+
+def test_a_poisoned_version_halts_at_the_first_step() -> None:
+    rollout = Rollout(version="0.2.0", percent=1)
+    states = fleet(1000, "0.2.0", lambda _: True, 1)
+    step = next_step(MODEL, rollout, states, 5, NOW)
+    assert step.halt is not None
+    assert step.percent is None
+    tries = sum(bool(each.trials) for each in states)
+    assert 3 <= tries <= 25
+    assert step.halt == f"{tries} of {tries} trials failed"
+
+
+def test_it_waits_until_most_devices_of_a_step_have_tried_it() -> None:
+    rollout, states = Rollout(version="0.2.0", percent=10), fleet(400, "0.2.0", lambda _: False, 10)
+    members = [each for each in states if each.trials]
+    others = [each for each in states if not each.trials]
+    most = -(-len(members) * 8 // 10)
+    for count, percent in ((most - 1, None), (most, 50.0)):
+        waiting = [state(each.id) for each in members[count:]]
+        step = next_step(MODEL, rollout, [*others, *members[:count], *waiting], 5, NOW)
+        assert (step.percent, step.halt) == (percent, None), step.reason
+    away = [state(each.id, time=NOW - timedelta(hours=5)) for each in members[10:]]
+    assert next_step(MODEL, rollout, [*others, *members[:10], *away], 5, NOW).percent == 50
+    off = [state(each.id, running=False) for each in members[10:]]
+    assert next_step(MODEL, rollout, [*others, *members[:10], *off], 5, NOW).percent == 50
+
+
+def test_one_failure_of_twenty_is_within_five_percent() -> None:
+    rollout = Rollout(version="0.2.0", percent=100)
+    for failed, halted in ((0, False), (1, False), (2, True)):
+        states = fleet(20, "0.2.0", lambda number, failed=failed: number < failed, 100)  # type: ignore[misc]
+        assert (next_step(MODEL, rollout, states, 5, NOW).halt is not None) == halted
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=60)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_lower_bound_is_below_the_share_and_grows_with_it(passed: int, failed: int) -> None:
+    ended = passed + failed
+    bound = lower_bound(failed, ended)
+    assert 0 <= bound <= (failed / ended if ended else 0) + 1e-12
+    assert lower_bound(failed + 1, ended + 1) >= bound
+    assert lower_bound(failed, ended + 1) <= bound + 1e-12
+
+
+@pytest.mark.parametrize(("failed", "ended"), [(1, 1), (2, 10), (0, 30), (37, 400)])
+def test_the_lower_bound_is_wilsons(failed: int, ended: int) -> None:
+    peer = binomtest(failed, ended).proportion_ci(0.8, method="wilson").low
+    assert lower_bound(failed, ended) == pytest.approx(peer, abs=1e-4)
+
+
+def test_progress_counts_devices_once() -> None:
+    ended = {"model": "m@2", "passed": False, "reason": "slow"}
+    states = [
+        state("a", trials=[ended]),
+        state("b", trials=[{**ended, "passed": True}], model="m@2"),
+        state("c", model="m@2", on_trial="m@2"),
+    ]
+    found = progress_of("m@2", states)
+    assert (found.running, found.on_trial, found.passed, found.failed) == (2, 1, 1, 1)
+    assert found.reasons == {"slow": 1}
+
+
+def test_an_automatic_rollout_through_a_broker(operator: Operator, broker: Broker, listener: Listener) -> None:
+    operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable")
+    words = ("rollout", "0.2.0", "--auto", "--broker", f"127.0.0.1:{broker.port}")
+    names = [f"device-{number}" for number in range(30)]
+    publish(listener, *map(state, names))
+    inside = {step: [name for name in names if position(name, MODEL, "0.2.0") < step] for step in STEPS}
+    assert operator.do(*words) == f"{MODEL}@0.2.0: raised to 1 %: 0 of 0 trials failed\n"
+    if inside[1.0]:
+        assert "waiting at 1 %" in operator.do(*words)
+    publish(listener, *(tried(name, "0.2.0", passed=True) for name in inside[1.0]))
+    assert "raised to 10 %" in operator.do(*words)
+    publish(listener, *(tried(name, "0.2.0", passed=False, reason="too slow") for name in inside[10.0]))
+    halted = operator.run(*words)
+    assert halted.code == 1
+    assert "halted: " in halted.out
+    assert "more than 5 %" in halted.out
+    assert "halted at 10 %" in operator.do("show")
+    assert "is halted" in operator.run(*words).err
+
+
+def test_automatic_and_by_hand_exclude_each_other(operator: Operator) -> None:
+    operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable")
+    assert "--auto decides by itself" in operator.run("rollout", "0.2.0", "--auto", "--percent", 5).err
+    assert "no share. Give --percent, or --auto" in operator.run("rollout", "0.2.0").err
