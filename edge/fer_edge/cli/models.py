@@ -121,6 +121,37 @@ def roll_back(config: ConfigOption = None) -> None:
         _switch(slots, earlier, "rollback", _service_settings(config))
 
 
+@models.command("update")
+def update(
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The repository, as in file:///media/stick. Default: updates.url."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what there is.")] = False,
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="Do nothing in updates.quiet_hours: for the timer.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take a new model from a signed repository, if there is one that is meant for this device."""
+    import time
+
+    from fer_edge.updates.updater import ModelUpdater, become_updater
+
+    settings = _service_settings(config)
+    now = time.localtime()
+    if scheduled and settings.updates.is_quiet(60 * now.tm_hour + now.tm_min):
+        typer.echo(f"nothing is updated in the quiet hours, {settings.updates.quiet_hours}")
+        return
+    become_updater()
+    found = ModelUpdater(settings, source).update(check=check)
+    typer.echo(found.reason)
+    if check and found.latest != found.installed:
+        typer.echo("Install it: fer-edge models update")
+    elif not check:
+        typer.echo(f"{found.name}@{found.installed} is the current model")
+
+
 @models.command("history")
 def history() -> None:
     """List when which model was chosen, the latest first."""

@@ -1,0 +1,308 @@
+"""Take a new model from a signed repository of The Update Framework (TUF).
+
+The device trusts the root file that its owner installed; `tuf` follows its keys, and refuses what is changed, expired,
+older than before or mixed. Then the device decides by itself which release it takes (`releases`), and installs it as a
+person would: checked on this machine, and on trial.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_edge.config import RunConfig
+from fer_edge.config.updates import require_url
+from fer_edge.device.identity import device_id
+from fer_edge.errors import ConfigError, FerError, MissingExtra, ModelError, reason
+from fer_edge.model.bundle import DEFAULT_MODEL, current_choices
+from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import TrialRecord, failed_models, record_path
+from fer_edge.updates.fetcher import FetchError, open_fetcher, remove_partial
+from fer_edge.updates.install import Requirements, install_bundle, manifest_of
+from fer_edge.updates.prune import prune
+from fer_edge.updates.releases import RELEASES_TARGET, Decision, Releases, decide, parse_releases
+
+if TYPE_CHECKING:
+    from tuf.api.metadata import TargetFile
+    from tuf.ngclient import Updater
+
+SERVICE_STATE = Path("/var/lib/fer-edge-update")
+# What the last update found, beside the models, for those who show it.
+LATEST_FILE = "latest.json"
+_LARGEST_BUNDLE, _LARGEST_RELEASES = 64_000_000, 4_000_000
+# A clock may be wrong by so much before it is said.
+_CLOCK_ERROR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """What an update found.
+
+    Attributes:
+        name: the model.
+        installed: the version that is in use.
+        latest: the version that is meant for this device; the same if there is nothing newer.
+        reason: one sentence for people.
+        checked_at: seconds since 1970, by the device's clock.
+    """
+
+    name: str
+    installed: str
+    latest: str
+    reason: str
+    checked_at: float
+
+
+class ModelUpdater:
+    """Reads a repository and installs what it has for this device."""
+
+    def __init__(self, config: RunConfig, source: str | None = None, state: Path | None = None) -> None:
+        """Prepare.
+
+        Args:
+            config: the configuration.
+            source: URL of the repository; None for the configured one.
+            state: folder for verified metadata and downloads; None for the default.
+
+        Raises:
+            ConfigError: there is no repository, or no root file.
+            MissingExtra: tuf is not installed.
+        """
+        try:
+            import tuf  # noqa: F401, PLC0415 - an optional package
+        except ImportError as error:
+            raise MissingExtra("the updater", "updates") from error
+        settings = config.updates
+        url = source or settings.url
+        if url is None:
+            raise ConfigError("updates.url is not set, so there is nothing to update from. Or give --source URL")
+        try:
+            require_url(url)
+        except ValueError as error:
+            raise ConfigError(f"--source {url}: {error}") from error
+        self._url = url.rstrip("/") + "/"
+        self._config = config
+        self._state = state or state_folder()
+        self._slots = Slots()
+        self._root = _read_root(settings.root)
+
+    def update(self, *, check: bool = False) -> Latest:
+        """Look for a new model, and unless only a check is wanted, install it and make it the current one.
+
+        Raises:
+            FerError: the repository cannot be read or is not to be trusted, or the model cannot be used here. Nothing
+                has changed then.
+        """
+        with self._lock(), _explained(self._url):
+            client = self._client()
+            client.refresh()
+            releases = self._read_releases(client)
+            _refuse_wrong_clock(releases)
+            running = self._running()
+            decision = self._decide(releases, running)
+            if not check:
+                running = self._follow(decision, running, client, releases)
+            found = Latest(
+                running.name,
+                running.version,
+                decision.version or running.version,
+                decision.reason,
+                time.time(),
+            )
+            self._tell(found)
+            return found
+
+    def _client(self) -> Updater:
+        from tuf.ngclient import Updater  # noqa: PLC0415 - an optional package
+
+        rate = self._config.updates.rate_limit
+        metadata, cache = self._state / "metadata", self._state / "downloads"
+        for folder in (metadata, cache):
+            folder.mkdir(parents=True, exist_ok=True)
+        return Updater(
+            str(metadata),
+            f"{self._url}metadata/",
+            str(cache),
+            f"{self._url}targets/",
+            open_fetcher(cache, 1000 * rate if rate else None),
+            bootstrap=self._root,
+        )
+
+    def _read_releases(self, client: Updater) -> Releases:
+        path = _download(client, _target(client, RELEASES_TARGET, _LARGEST_RELEASES))
+        return parse_releases(path.read_bytes())
+
+    def _running(self) -> ModelId:
+        """Name and version of the model in use, also of a shipped one."""
+        record = TrialRecord.read(record_path())
+        model = next(current_choices(self._slots, record), ModelId(DEFAULT_MODEL))
+        manifest = manifest_of(str(model)) or manifest_of(DEFAULT_MODEL)
+        return ModelId(manifest.name, manifest.version) if manifest else model
+
+    def _decide(self, releases: Releases, running: ModelId) -> Decision:
+        failed = [ModelId.parse(name) for name in failed_models(self._slots.folder)]
+        return decide(
+            releases,
+            name=running.name,
+            channel=self._config.updates.channel,
+            device_id=device_id(),
+            tags=self._config.updates.tags,
+            installed_version=running.version,
+            bad_versions=[model.version for model in failed if model.name == running.name],
+        )
+
+    def _follow(self, decision: Decision, running: ModelId, client: Updater, releases: Releases) -> ModelId:
+        """Do what was decided; returns the model that is in use then."""
+        if decision.version is None or decision.target is None:
+            return self._go_back(releases, running) if decision.revoked else running
+        model = ModelId(running.name, decision.version)
+        archive = None
+        if not self._slots.has(model):
+            archive = _download(client, _target(client, decision.target, _LARGEST_BUNDLE))
+        with self._slots.lock():
+            if archive:
+                updates = self._config.updates
+                requirements = Requirements(
+                    updates.min_fps, self._config.detector.name, self._config.threads, model, same_labels=True
+                )
+                install_bundle(archive, self._slots, requirements)
+                archive.unlink()
+            self._slots.use(model, "update")
+            prune(self._slots)
+        remove_partial(self._state / "downloads")
+        return model
+
+    def _go_back(self, releases: Releases, running: ModelId) -> ModelId:
+        """Use the model before a revoked one, if there is one that is not revoked."""
+        record = TrialRecord.read(record_path())
+        known = releases.models.get(running.name)
+        revoked = {release.version for release in known.releases if release.revoked is not None} if known else set()
+        for choice in [*current_choices(self._slots, record), ModelId(DEFAULT_MODEL)]:
+            manifest = manifest_of(str(choice))
+            if manifest and not (manifest.name == running.name and manifest.version in revoked):
+                with self._slots.lock():
+                    self._slots.use(choice, "rollback")
+                return ModelId(manifest.name, manifest.version)
+        raise ModelError(f"{running} is revoked, and there is no other model. Install one: fer-edge models install")
+
+    def _tell(self, found: Latest) -> None:
+        """Write it for those who show it; that it cannot be written hurts nobody."""
+        path = self._slots.folder / LATEST_FILE
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".new-{LATEST_FILE}")
+            temporary.write_text(json.dumps(asdict(found)))
+            temporary.chmod(0o644)
+            temporary.replace(path)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            self._state.mkdir(parents=True, exist_ok=True)
+            file = (self._state / ".lock").open("w")
+        except OSError as error:
+            raise FerError(f"{self._state}: cannot be written ({reason(error)}). Run it with sudo") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise FerError("another update runs. Try again when it has ended") from None
+            yield
+
+
+def state_folder() -> Path:
+    """The folder for verified metadata and downloads: the unit's, or one beside the user's models."""
+    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]  # set by systemd
+    if state:
+        return Path(state)
+    return SERVICE_STATE if os.access(SERVICE_STATE, os.W_OK) else Slots().folder.parent / "updates"
+
+
+def become_updater() -> None:
+    """As root, continue as the user of the updater, who owns its folder, so that its timer can go on with the files."""
+    if os.geteuid() != 0 or not SERVICE_STATE.is_dir():
+        return
+    owner = SERVICE_STATE.stat()
+    if owner.st_uid:
+        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+
+
+def read_latest(folder: Path | None = None) -> Latest | None:
+    """What the last update found; None if there was none."""
+    path = (folder or Slots().folder) / LATEST_FILE
+    with suppress(OSError, ValueError, TypeError):
+        return Latest(**json.loads(path.read_text()))
+    return None
+
+
+def _read_root(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"updates.root {path}: cannot be read ({reason(error)}). Get root.json from whoever signs the models, and "
+            "install it: sudo systemd/install.sh --root root.json"
+        ) from error
+
+
+def _target(client: Updater, name: str, largest: int) -> TargetFile:
+    found = client.get_targetinfo(name)
+    if found is None:
+        raise FerError(f"the repository has no {name}. Tell whoever signs the models")
+    if found.length > largest:
+        raise FerError(f"{name}: {found.length / 1e6:.0f} MB, and {largest // 1_000_000} are the most. Not fetched")
+    return found
+
+
+def _download(client: Updater, target: TargetFile) -> Path:
+    return Path(client.find_cached_target(target) or client.download_target(target))
+
+
+def _refuse_wrong_clock(releases: Releases) -> None:
+    """A clock before the newest release is wrong, and then expired metadata would look valid."""
+    published = [release.published for model in releases.models.values() for release in model.releases]
+    newest = max((one if one.tzinfo else one.replace(tzinfo=UTC) for one in published), default=None)
+    now = datetime.now(UTC)
+    if newest and newest - now > _CLOCK_ERROR:
+        raise FerError(
+            f"the clock says {now:%Y-%m-%d}, before the newest release ({newest:%Y-%m-%d}): it is wrong. "
+            "Nothing is updated until it is set"
+        )
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Say in one line what tuf found."""
+    from tuf.api import exceptions as tuf  # noqa: PLC0415 - an optional package
+
+    try:
+        yield
+    except tuf.ExpiredMetadataError as error:
+        raise FerError(
+            f"{url}: its signatures have expired ({error}); the clock here says {datetime.now(UTC):%Y-%m-%d}. Either "
+            "it is wrong, or the repository was not refreshed, or somebody holds back newer files"
+        ) from error
+    except tuf.DownloadLengthMismatchError as error:
+        raise FerError(f"{url}: sends more than was signed ({error}). Nothing was changed") from error
+    except tuf.DownloadHTTPError as error:
+        raise FerError(f"{error}. Check updates.url") from error
+    except tuf.DownloadError as error:
+        cause = error.__cause__
+        raise FerError(str(cause if isinstance(cause, FetchError) else error)) from error
+    except tuf.BadVersionNumberError as error:
+        raise FerError(f"{url}: offers older files than it did before ({error}). Nothing was changed") from error
+    except tuf.RepositoryError as error:
+        raise FerError(f"{url}: is not to be trusted ({error or type(error).__name__}). Nothing was changed") from error
+    except OSError as error:
+        raise FerError(f"the update cannot be stored ({reason(error)}). Free some space") from error

@@ -1,0 +1,375 @@
+"""`fer-edge models update` against a repository that `fer-fleet` made: what a device takes, and what it refuses."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.bundles import make_bundle, no_probe
+from tests.conftest import Run
+from tests.fleet_repository import Done, Operator
+from tests.update_server import UpdateServer, serve_updates
+
+from fer_edge.cli.app import app
+from fer_edge.cli.console import run_app
+from fer_edge.cli.general import build
+from fer_edge.model.bundle import current_bundle
+from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import TrialRecord, Verdict
+from fer_edge.updates import fetcher
+from fer_edge.updates.install import install_bundle
+from fer_edge.updates.updater import read_latest
+
+Update = Callable[..., Done]
+NAME = "ferplus7-tiny"
+
+
+@pytest.fixture
+def web(operator: Operator) -> Iterator[UpdateServer]:
+    with serve_updates(operator.repo) as server:
+        yield server
+
+
+@pytest.fixture
+def config(operator: Operator, web: UpdateServer, tmp_path: Path) -> Path:
+    """The configuration of a device that trusts the repository's first root."""
+    shutil.copy(operator.repo / "metadata" / "1.root.json", tmp_path / "root.json")
+    path = tmp_path / "config.toml"
+    path.write_text(f'[updates]\nurl = "{web.url}"\nroot = "{tmp_path}/root.json"\nchannel = "beta"\n')
+    return path
+
+
+@pytest.fixture
+def update(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Update:
+    """Run `fer-edge models update` in this process, on a device that runs ferplus7-tiny 0.1.0."""
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "device" / "models"))
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    slots = Slots()
+    with slots.lock():
+        slots.use(ModelId(NAME), "use")
+
+    def run(*words: str) -> Done:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["fer-edge", "models", "update", "--config", str(config), *words])
+            with pytest.raises(SystemExit) as ended:
+                run_app(build(app))
+        printed = capsys.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def published(operator: Operator) -> Operator:
+    operator.do("publish", operator.bundle("0.2.0"))
+    return operator
+
+
+def refused(done: Done, said: str) -> None:
+    """It is one line, and the old model is in use."""
+    assert done.code in {1, 4}, done.err
+    assert done.err.count("\n") == 1, done.err
+    assert said in done.err
+    assert current_bundle().manifest.version == "0.1.0"
+
+
+def version() -> str:
+    return current_bundle().manifest.version
+
+
+def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
+    update: Update, published: Operator, web: UpdateServer
+) -> None:
+    done = update("--check")
+    assert (done.code, done.out) == (
+        0,
+        f"{NAME} 0.2.0 is meant for this device.\nInstall it: fer-edge models update\n",
+    )
+    assert version() == "0.1.0"
+    assert not web.requests("/bundles/")
+
+    done = update()
+    assert done.code == 0, done.err
+    assert done.out.endswith(f"{NAME}@0.2.0 is the current model\n")
+    assert current_bundle().folder == Slots().path(ModelId(NAME, "0.2.0"))
+    switch = Slots().in_effect()
+    assert switch is not None
+    assert switch.why == "update"
+    latest = read_latest()
+    assert latest is not None
+    assert (latest.installed, latest.latest) == ("0.2.0", "0.2.0")
+
+    done = update()
+    assert "Nothing newer is offered" in done.out
+    assert len(web.requests("/bundles/")) == 1
+    del published
+
+
+def test_a_stick_serves_as_well(update: Update, published: Operator, tmp_path: Path) -> None:
+    stick = Path(shutil.copytree(published.repo, tmp_path / "a stick"))
+    done = update("--source", f"file://{stick}")
+    assert done.code == 0, done.err
+    assert version() == "0.2.0"
+    refused_by = update("--source", f"file://{tmp_path}/not-there")
+    assert (refused_by.code, refused_by.err.count("\n")) == (1, 1)
+
+
+def test_a_model_that_failed_its_trial_is_not_taken_again(update: Update, published: Operator, tmp_path: Path) -> None:
+    update()
+    switch = Slots().in_effect()
+    assert switch is not None
+    verdict = Verdict(f"{NAME}@0.2.0", switch.serial, False, "it agrees on 3 %", time.time())
+    TrialRecord().ended(verdict).write(tmp_path / "device" / "trial.json")
+    assert version() == "0.1.0"
+    done = update()
+    assert "0.2.0 failed its trial on this device" in done.out
+    assert version() == "0.1.0"
+    published.do("publish", published.bundle("0.3.0"))
+    assert update().code == 0
+    assert version() == "0.3.0"
+
+
+def test_a_revoked_model_gives_way_to_the_one_before(update: Update, published: Operator) -> None:
+    update()
+    assert version() == "0.2.0"
+    published.do("revoke", "0.2.0", "--reason", "poisoned")
+    done = update()
+    assert done.code == 0, done.err
+    assert "is revoked (poisoned)" in done.out
+    assert version() == "0.1.0"
+    assert update().code == 0
+    assert version() == "0.1.0"
+
+
+def test_an_older_repository_is_refused(update: Update, published: Operator, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(published.repo, tmp_path / "older"))
+    published.do("publish", published.bundle("0.3.0"))
+    assert update().code == 0
+    assert version() == "0.3.0"
+    done = update("--source", f"file://{older}")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "offers older files than it did before" in done.err
+    assert version() == "0.3.0"
+
+
+def test_another_root_is_not_trusted(update: Update, published: Operator, config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    published.do("init", other)
+    shutil.copy(other / "metadata" / "1.root.json", tmp_path / "root.json")
+    refused(update(), "is not to be trusted")
+    (tmp_path / "root.json").write_text("{}")
+    refused(update(), "is not to be trusted")
+    (tmp_path / "root.json").unlink()
+    done = update()
+    assert done.code == 2
+    assert "install.sh --root root.json" in done.err
+    del config
+
+
+def test_a_changed_model_is_refused(update: Update, published: Operator, web: UpdateServer) -> None:
+    web.other = "/bundles/"
+    refused(update(), "is not to be trusted")
+    web.other = "\0"
+    assert update().code == 0
+    assert version() == "0.2.0"
+    del published
+
+
+def test_changed_metadata_is_refused(update: Update, published: Operator) -> None:
+    path = published.repo / "metadata" / "timestamp.json"
+    path.write_text(path.read_text().replace('"version":2', '"version":9').replace('"version": 2', '"version": 9'))
+    refused(update(), "is not to be trusted")
+
+
+def test_stale_metadata_is_refused_and_a_wrong_clock_is_said(
+    update: Update, published: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datetime as dt
+
+    from tuf.ngclient._internal import trusted_metadata_set
+
+    from fer_edge.updates import updater
+
+    def clock(days: int) -> None:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
+                real = datetime.now(tz) + timedelta(days=days)
+                return cls(*real.timetuple()[:6], tzinfo=tz)
+
+        fake = type("module", (), {"datetime": Clock, "timezone": dt.timezone})
+        monkeypatch.setattr(trusted_metadata_set, "datetime", fake)
+        monkeypatch.setattr(updater, "datetime", Clock)
+
+    clock(days=30)
+    done = update()
+    refused(done, "its signatures have expired")
+    assert f"the clock here says {datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}" in done.err
+    clock(days=-2000)
+    refused(update(), "before the newest release")
+    clock(days=0)
+    assert update().code == 0
+    del published
+
+
+def test_a_cut_download_goes_on_where_it_ended(update: Update, published: Operator, web: UpdateServer) -> None:
+    web.cut["/bundles/"] = 100_000
+    refused(update(), "was cut after 100000 of ")
+    assert update().code == 0
+    assert web.requests("/bundles/") == ["", "bytes=100000-"]
+    assert version() == "0.2.0"
+    del published
+
+
+def test_a_cut_download_that_goes_on_with_other_bytes_is_refused(
+    update: Update, published: Operator, web: UpdateServer
+) -> None:
+    web.cut["/bundles/"] = 100_000
+    refused(update(), "was cut after 100000 of ")
+    web.other = "/bundles/"
+    refused(update(), "is not to be trusted")
+    web.other = "\0"
+    assert update().code == 0
+    assert web.requests("/bundles/") == ["", "bytes=100000-", ""]
+    del published
+
+
+@pytest.mark.parametrize("part", ["timestamp.json", ".releases.json", "/bundles/"])
+def test_endless_data_are_refused(
+    update: Update, published: Operator, web: UpdateServer, part: str, tmp_path: Path
+) -> None:
+    web.endless = part
+    refused(update(), "than was signed")
+    assert sum(path.stat().st_size for path in (tmp_path / "device").rglob("*") if path.is_file()) < 1_000_000
+    del published
+
+
+@pytest.mark.parametrize("part", ["timestamp.json", "/bundles/"])
+def test_a_redirect_is_refused(update: Update, published: Operator, web: UpdateServer, part: str) -> None:
+    web.redirect = part
+    refused(update(), "redirects are not followed")
+    del published
+
+
+def test_a_slow_server_is_left(
+    update: Update, published: Operator, web: UpdateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetcher, "_PATIENCE_S", 1.0)
+    web.slow = "timestamp.json"
+    refused(update(), "bytes per second. Try again later")
+    del published
+
+
+def test_a_server_that_says_nothing_is_left(
+    update: Update, published: Operator, config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import socket
+
+    monkeypatch.setattr(fetcher, "_TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        refused(update("--source", f"http://127.0.0.1:{silent.getsockname()[1]}"), "no answer")
+    refused(update("--source", "http://127.0.0.1:1"), "Connection refused")
+    refused(update("--source", "http://no-such-host.invalid"), "cannot be fetched")
+    done = update("--source", "ftp://x/y")
+    assert done.code == 2
+    del config, tmp_path, published
+
+
+def test_a_model_for_another_input_size_is_refused(update: Update, published: Operator, tmp_path: Path) -> None:
+    with Slots().lock(), Slots().staging() as staged:
+        for path in make_bundle(tmp_path / "b", "0.1.5", NAME, input_shape=[64, 64, 1]).iterdir():
+            shutil.copy(path, staged)
+        Slots().add(staged, ModelId(NAME, "0.1.5"))
+    refused(update(), f"its input is 48 pixels wide, that of {NAME}@0.1.5 64")
+    del published
+
+
+def test_other_labels_are_refused(update: Update, operator: Operator, tmp_path: Path) -> None:
+    operator.do("publish", make_bundle(tmp_path / "b", "0.2.0", NAME, base="ferplus8"), "--force", "a test")
+    refused(update(), "An update does not change them")
+
+
+def test_a_model_that_is_too_slow_here_is_refused_and_not_fetched_again(
+    update: Update, published: Operator, web: UpdateServer, config: Path
+) -> None:
+    text = config.read_text()
+    config.write_text(text + "min_fps = 100000\n")
+    refused(update(), "updates.min_fps is 100000")
+    refused(update(), "updates.min_fps is 100000")
+    config.write_text(text)
+    assert update().code == 0
+    assert len(web.requests("/bundles/")) == 1
+    del published
+
+
+def test_two_updates_at_once_are_refused(update: Update, published: Operator, tmp_path: Path) -> None:
+    import fcntl
+
+    update("--check")
+    with (tmp_path / "device" / "updates" / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused(update(), "another update runs")
+    with Slots().lock():
+        refused(update(), "another process changes the models")
+    assert update().code == 0
+    del published
+
+
+def test_a_full_disk_is_one_line(
+    update: Update, published: Operator, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_EDGE_MODELS", str(small_disk / "models"))
+    with Slots().lock():
+        Slots().use(ModelId(NAME), "use")
+    update("--check")
+    free = shutil.disk_usage(small_disk).free
+    (small_disk / "filler").write_bytes(b"\0" * (free - 80_000))
+    refused(update(), "No space left on device")
+    (small_disk / "filler").unlink()
+    assert update().code == 0
+    del published
+
+
+def test_quiet_hours_are_for_the_timer(update: Update, published: Operator, config: Path) -> None:
+    text = config.read_text()
+    config.write_text(text + 'quiet_hours = "00:00-23:59"\n')
+    done = update("--scheduled")
+    assert "nothing is updated in the quiet hours" in done.out or time.localtime().tm_hour == 23
+    hour = time.localtime().tm_hour
+    config.write_text(text + f'quiet_hours = "{(hour + 2) % 24:02}:00-{(hour + 22) % 24:02}:59"\n')
+    assert update("--scheduled").code == 0
+    assert version() == "0.2.0"
+    del published
+
+
+def test_only_the_version_in_use_and_the_one_before_are_kept(update: Update, published: Operator) -> None:
+    for number in (3, 4):
+        assert update().code == 0
+        published.do("publish", published.bundle(f"0.{number}.0"))
+    assert update().code == 0
+    assert [model.version for model in Slots().installed()] == ["0.3.0", "0.4.0"]
+
+
+def test_what_a_person_installed_is_not_replaced_by_something_older(
+    update: Update, published: Operator, tmp_path: Path
+) -> None:
+    update("--check")
+    with Slots().lock():
+        model = install_bundle(make_bundle(tmp_path / "b", "0.2.0", NAME), Slots(), probe=no_probe).model
+        Slots().use(model, "use")
+    done = update()
+    assert done.code == 0
+    assert version() == "0.2.0"
+    del published
+
+
+def test_without_a_repository_it_says_what_to_set(command: Run, tmp_path: Path) -> None:
+    environment = {**os.environ, "FER_EDGE_MODELS": str(tmp_path / "models")}
+    done = command("fer-edge", "models", "update", env=environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "updates.url is not set" in done.stderr
