@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -27,7 +28,8 @@ def _require_printable(text: str) -> str:
     return text
 
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+Id = Annotated[str, Field(pattern=f"^{_ID}$")]
 Text = Annotated[str, Field(max_length=300), AfterValidator(_require_printable)]
 Model = Annotated[str, Field(max_length=130), AfterValidator(_require_printable)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -110,6 +112,11 @@ class DeviceUsage(_Message):
 
 
 _Kind = TypeVar("_Kind", DeviceState, DeviceUsage)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can name a device in its fleet."""
+    return re.fullmatch(_ID, text) is not None
 
 
 def parse_message(kind: type[_Kind], topic: str, content: bytes) -> _Kind:

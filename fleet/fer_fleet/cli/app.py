@@ -7,7 +7,7 @@ import logging
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import Debug, Version, build, new_app
 from fer_edge.cli.json_output import JsonCommand
-from fer_fleet.cli.fleet import status
+from fer_fleet.cli.fleet import collect, devices, status
 from fer_fleet.cli.publishing import halt, promote, publish, revoke, rollout
 from fer_fleet.cli.repository import init, refresh, rotate, show, verify
 
@@ -25,6 +25,8 @@ for _command in (init, publish, promote, rollout, halt, revoke, refresh, rotate,
     app.command()(_command)
 app.command(cls=JsonCommand)(show)
 app.command(cls=JsonCommand)(status)
+app.command(cls=JsonCommand)(collect)
+app.add_typer(devices, name="devices")
 
 
 def run() -> None:

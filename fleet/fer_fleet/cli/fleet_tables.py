@@ -13,6 +13,7 @@ from rich.table import Table
 from fer_edge.terminal import output_console
 from fer_edge.updates.fleet_messages import DeviceState
 from fer_fleet.progress import VersionProgress, is_silent
+from fer_fleet.usage import Device
 
 
 def devices_table(states: Sequence[DeviceState], total: int, now: datetime) -> None:
@@ -54,6 +55,30 @@ def progress_table(progress: Sequence[VersionProgress]) -> None:
             escape(next(iter(each.reasons), "")),
         )
     output_console().print(table)
+
+
+def usage_table(devices: Sequence[Device]) -> None:
+    """Print how devices compare."""
+    table = Table()
+    for heading in ("device", "days", "people", "faces, h", "confidence", "brightness", "model", "remarks"):
+        table.add_column(heading, overflow="fold")
+    for device in devices:
+        table.add_row(
+            device.name,
+            str(device.days),
+            str(device.people),
+            f"{device.face_s / 3600:.1f}",
+            "" if device.confidence is None else f"{device.confidence:.2f}",
+            "" if device.brightness is None else f"{device.brightness:.0f}",
+            escape(device.model),
+            f"[red]{', '.join(device.remarks)}[/]" if device.remarks else "",
+        )
+    output_console().print(table)
+
+
+def usage_json(devices: Sequence[Device]) -> str:
+    """What `collect` prints, as JSON."""
+    return json.dumps([asdict(device) for device in devices], indent=2)
 
 
 def status_json(states: Sequence[DeviceState], progress: Sequence[VersionProgress], now: datetime) -> str:

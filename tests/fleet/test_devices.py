@@ -1,0 +1,176 @@
+"""Logins of devices, by a real broker that enforces them; and the counts of a fleet in one file."""
+
+import json
+import tomllib
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+from tests.broker import Broker, Listener
+from tests.conftest import wait_until
+from tests.fleet_repository import Operator
+
+from fer_edge.config import load_config
+from fer_edge.errors import ConfigError
+from fer_edge.updates.fleet_messages import DeviceUsage
+from fer_edge.updates.fleet_state import fleet_id
+from fer_fleet.usage import compare, keep
+
+TODAY = datetime.now().astimezone().date()
+
+
+# Logins
+
+
+@pytest.fixture
+def guarded(operator: Operator, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """A broker with the files that `devices add` wrote."""
+    folder = operator.folder / "devices"
+    said = operator.do("devices", "add", "kitchen", "hall", "--broker", f"127.0.0.1:{broker.port}", "--folder", folder)
+    monkeypatch.setenv("FER_FLEET_MQTT_PASSWORD", said.partition("; password ")[2].split()[0])
+    broker.stop()
+    broker.configure(*(folder / "mosquitto.conf").read_text().splitlines())
+    broker.start()
+    return broker
+
+
+def connect(broker: Broker, user: str, password: str) -> Client:
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set(user, password)
+    codes: list[object] = []
+    client.on_connect = lambda _client, _data, _flags, code, _properties: codes.append(code)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    wait_until(lambda: bool(codes))
+    return client
+
+
+def test_a_device_writes_its_own_state_and_no_others(operator: Operator, guarded: Broker) -> None:
+    folder = operator.folder / "devices"
+    client = connect(guarded, "kitchen", (folder / "kitchen.password").read_text().strip())
+    for device in ("hall", "kitchen"):
+        state = {
+            "id": device, "time": datetime.now(UTC).isoformat(), "running": True, "board": "b", "software": "1",
+            "model": "m@1", "camera": True, "fps": 1,
+        }  # fmt: skip
+        client.publish(f"fer-edge/fleet/{device}/state", json.dumps(state), qos=1, retain=True).wait_for_publish(5)
+    client.disconnect()
+    client.loop_stop()
+    content = json.loads(operator.do("status", "--broker", f"127.0.0.1:{guarded.port}", "--user", "operator", "--json"))
+    assert [device["id"] for device in content["devices"]] == ["kitchen"]
+
+
+def test_a_device_reads_no_other_device(operator: Operator, guarded: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_FLEET_MQTT_PASSWORD", (operator.folder / "devices" / "hall.password").read_text().strip())
+    content = operator.do("status", "--broker", f"127.0.0.1:{guarded.port}", "--user", "hall", "--json")
+    assert json.loads(content)["devices"] == []
+
+
+def test_the_settings_are_a_configuration(operator: Operator, guarded: Broker) -> None:
+    path = operator.folder / "devices" / "kitchen.toml"
+    config = load_config(path, {})
+    assert fleet_id(config) == "kitchen"
+    assert config.fleet.enabled
+    assert (config.mqtt.host, config.mqtt.port, config.mqtt.username) == ("127.0.0.1", guarded.port, "kitchen")
+    assert tomllib.loads(path.read_text())["mqtt"]["topic"] == "fer-edge/kitchen"
+    assert path.with_suffix(".password").stat().st_mode & 0o077 == 0
+
+
+def test_a_removed_device_is_kept_out(operator: Operator, guarded: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = operator.folder / "devices"
+    monkeypatch.setenv("FER_FLEET_MQTT_PASSWORD", (folder / "hall.password").read_text().strip())
+    operator.do("devices", "remove", "hall", "--folder", folder)
+    guarded.stop()
+    guarded.start()
+    assert "Not authorized" in operator.run("status", "--broker", f"127.0.0.1:{guarded.port}", "--user", "hall").err
+    assert not list(folder.glob("hall.*"))
+
+
+def test_names_and_what_is_there_already(operator: Operator) -> None:
+    words = ("--broker", "broker.local", "--folder", operator.folder / "devices")
+    operator.do("devices", "add", "kitchen", *words)
+    before = (operator.folder / "devices" / "passwords").read_text()
+    for name in ("fleet", "operator", "a/b", "#", "+", "a:b", "", "x" * 65):
+        assert "cannot name a device" in operator.run("devices", "add", name, *words).err
+    assert "has a login already" in operator.run("devices", "add", "kitchen", *words).err
+    assert (operator.folder / "devices" / "passwords").read_text() == before
+    operator.do("devices", "add", "kitchen", "hall", "--replace", *words)
+    after = (operator.folder / "devices" / "passwords").read_text()
+    assert [line.partition(":")[0] for line in after.splitlines()] == ["kitchen", "operator", "hall"]
+    assert after.splitlines()[0] != before.splitlines()[0]
+    assert after.splitlines()[1] == before.splitlines()[1]
+    assert "has no login" in operator.run("devices", "remove", "shed", *words[2:]).err
+
+
+# Counts
+
+
+def usage(name: str, days: int = 7, **changes: object) -> DeviceUsage:
+    day = {
+        "model": "ferplus7@0.1.0", "recorded_s": 86_400, "frames": 500_000, "people": 20,
+        "face_s": {"happy": 600.0, "neutral": 3000.0}, "means": {"confidence": 0.7, "brightness": 120.0}, **changes,
+    }  # fmt: skip
+    last = [{**day, "day": TODAY - timedelta(days=back)} for back in range(days, 0, -1)]
+    return DeviceUsage.model_validate({"id": name, "drift": changes.get("drift", "ok"), "days": last})
+
+
+def test_the_counts_of_a_fleet_are_kept_and_compared(operator: Operator, broker: Broker, tmp_path: Path) -> None:
+    listener = Listener(broker.port)
+    dark = {"confidence": 0.69, "brightness": 40.0}
+    unsure = {"confidence": 0.5, "brightness": 118.0}
+    fleet = [usage(f"d{number}") for number in range(5)]
+    fleet += [usage("dark", means=dark), usage("unsure", means=unsure), usage("moved", drift="drifted")]
+    for each in fleet:
+        listener.say(f"fer-edge/fleet/{each.id}/usage", each.model_dump_json(), retain=True)
+    listener.say("fer-edge/fleet/liar/usage", "{}", retain=True)
+    listener.close()
+    file = tmp_path / "fleet.duckdb"
+    done = operator.run("collect", file, "--broker", f"127.0.0.1:{broker.port}")
+    assert done.code == 0, done.err
+    assert "1 messages refused, such as fer-edge/fleet/liar/usage" in done.err
+    assert f"{file}: 56 new days of 8 devices" in done.out
+    again = operator.run("collect", file, "--broker", f"127.0.0.1:{broker.port}")
+    assert f"{file}: 0 new days" in again.out
+    remarks = {device.name: device.remarks for device in compare(file, TODAY, 28) if device.remarks}
+    assert remarks == {"dark": ("too dark",), "unsure": ("less sure",), "moved": ("drifts",)}
+    shown = json.loads(operator.do("collect", file, "--broker", f"127.0.0.1:{broker.port}", "--json"))
+    assert shown[0] == {
+        "name": "d0", "days": 7, "people": 140, "face_s": 7 * 3600.0, "drift": "ok", "model": "ferplus7@0.1.0",
+        "confidence": pytest.approx(0.7), "brightness": pytest.approx(120), "remarks": [],
+    }  # fmt: skip
+
+
+def test_means_are_weighted_by_the_time_of_faces(tmp_path: Path) -> None:
+    busy = usage("d", days=1, face_s={"happy": 900.0}, means={"confidence": 0.8})
+    quiet = usage("d", days=2, face_s={"happy": 100.0}, means={"confidence": 0.4}).model_dump()
+    quiet["days"] = quiet["days"][:1]
+    keep(tmp_path / "f", [DeviceUsage.model_validate(quiet), busy])
+    device = compare(tmp_path / "f", TODAY, 28)[0]
+    assert device.confidence == pytest.approx(0.76)
+    assert device.brightness is None
+    assert compare(tmp_path / "f", TODAY, 2)[0].confidence == pytest.approx(0.8)
+
+
+def test_a_day_that_comes_again_replaces_itself(tmp_path: Path) -> None:
+    keep(tmp_path / "f", [usage("d", days=2)])
+    assert keep(tmp_path / "f", [usage("d", days=3, people=7)]) == 1
+    assert compare(tmp_path / "f", TODAY, 28)[0].people == 21
+
+
+def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("something else" * 1000)
+    with pytest.raises(ConfigError, match="is no DuckDB file that can be written"):
+        keep(tmp_path / "f", [])
+    assert (tmp_path / "f").read_text().startswith("something else")
+
+
+def test_old_days_are_kept_and_not_compared(tmp_path: Path) -> None:
+    old = usage("d", days=1).model_dump()
+    old["days"][0]["day"] = date(2020, 1, 1)
+    keep(tmp_path / "f", [DeviceUsage.model_validate(old)])
+    assert compare(tmp_path / "f", TODAY, 28) == []
+    with duckdb.connect(str(tmp_path / "f")) as database:
+        assert database.execute("SELECT count(*) FROM days").fetchone() == (1,)
