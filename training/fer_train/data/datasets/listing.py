@@ -157,7 +157,7 @@ def held_out(files: Iterable[tuple[str, int]], share: float) -> set[str]:
 
 def _read(entry: Entry) -> Image | None:
     try:
-        image = decode_image(entry.content(), grey=True)
+        image = decode_image(entry.content(), str(entry.name), grey=True)
     except OSError:
         return None
     if image is None or entry.box is None:
