@@ -70,6 +70,7 @@ def test_a_model_is_installed_chosen_and_taken_back(models: Models, folder: Path
     assert models("use", "mine").stdout == "mine@2 is the current model\n"
     assert os.readlink(folder / "current") == "mine/2"  # noqa: PTH115
     assert current_bundle().folder == folder / "mine" / "2"
+    assert models("verify").stdout.startswith(f"{folder / 'mine' / '2'}: hashes agree")
     third = pack(make(tmp_path / "b", "3"), tmp_path / "b.tar.gz", "mine/")
     assert "mine@3 is the current model; before: mine@2" in models("install", third, "--use").stdout
     states = {row["model"]: row["state"] for row in json.loads(models("list", "--json").stdout)}

@@ -62,7 +62,7 @@ class BenchResult:
     threads: int
     frames: int
     frames_with_faces: int
-    faces_a_frame: float
+    faces_per_frame: float
     fps: float
     fps_sustained: float
     overhead_percent: float
@@ -130,7 +130,7 @@ def run_bench(config: RunConfig, frames: int, warm_up: int = 10) -> BenchResult:
         threads=config.threads,
         frames=len(samples),
         frames_with_faces=sum(map(bool, faces)),
-        faces_a_frame=round(float(np.mean(faces)), 2),
+        faces_per_frame=round(float(np.mean(faces)), 2),
         fps=round(len(samples) / elapsed, 1),
         fps_sustained=round(_slowest_part(totals), 1),
         overhead_percent=round(100 * sum(map(_overhead, samples)) / sum(totals), 1),

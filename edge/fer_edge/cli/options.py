@@ -28,7 +28,8 @@ def _sources(incomplete: str) -> list[str]:
     return [name for name in NAMED_SOURCES if name.startswith(incomplete)]
 
 
-def _models(incomplete: str) -> list[str]:
+def complete_models(incomplete: str) -> list[str]:
+    """The names of shipped and installed models that begin like this, for a shell's completion."""
     from fer_edge.model.bundle import shipped_bundles
     from fer_edge.model.slots import Slots
 
@@ -70,7 +71,7 @@ ModelOption = Annotated[
         help=default(
             "The model: a shipped or installed one (see fer-edge models list), or a bundle's folder.", "current"
         ),
-        autocompletion=_models,
+        autocompletion=complete_models,
     ),
 ]
 DetectorOption = Annotated[

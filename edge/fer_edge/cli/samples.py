@@ -68,7 +68,9 @@ def show(
 def review(
     folder: FolderOption = None,
     config: ConfigOption = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 8081,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port on this machine; 0 takes a free one.")
+    ] = 8081,
 ) -> None:
     """Label samples in a browser on this machine. Ctrl-C ends it and shows the accuracy."""
     from fer_edge.errors import MissingExtra
@@ -111,7 +113,7 @@ def export(
 
 @samples.command("delete")
 def delete(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SAMPLE...]", help="Samples by name.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="SAMPLE", help="Samples by name.")] = None,
     folder: FolderOption = None,
     config: ConfigOption = None,
     before: Annotated[

@@ -12,7 +12,7 @@ import typer
 
 from fer_edge.cli.general import new_app
 from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
-from fer_edge.cli.options import ConfigOption
+from fer_edge.cli.options import ConfigOption, default
 from fer_edge.terminal import tell
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ service = new_app("Show the state and the journal of the installed service, or c
 
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="The instance fer-edge@NAME. Default: the service and all instances."),
+    typer.Argument(
+        metavar="NAME",
+        help=default("The instance fer-edge@NAME.", "the service and all instances"),
+        show_default=False,
+    ),
 ]
 
 

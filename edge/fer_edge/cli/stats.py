@@ -25,7 +25,9 @@ _BAR = 24
 def stats(
     record: RecordArgument = None,
     since: Annotated[str, typer.Option(metavar="TIME", help="How far back: 7d, 36h, 2w, or a date.")] = "7d",
-    by: Annotated[Literal["hour", "day", "week"], typer.Option(help="One row per hour, day or week.")] = "day",
+    by: Annotated[
+        Literal["hour", "day", "week"], typer.Option(metavar="NAME", help="One row per hour, day or week.")
+    ] = "day",
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")] = None,
     json_target: JsonOption = None,
     plot: Annotated[

@@ -77,7 +77,7 @@ def _bench_title(result: BenchResult) -> str:
 
 def _bench_rates(result: BenchResult) -> str:
     return (
-        f"{result.frames} frames, {result.frames_with_faces} with faces, {result.faces_a_frame:g} faces per frame: "
+        f"{result.frames} frames, {result.frames_with_faces} with faces, {result.faces_per_frame:g} faces per frame: "
         f"{result.fps:.1f} FPS ({result.fps_sustained:.1f} in the slowest tenth), "
         f"CPU {result.cpu_percent:.0f} % of a core, overhead {result.overhead_percent:.1f} % of a frame, "
         f"peak memory {result.peak_memory_mb:.0f} MB; heat before: {describe(result.before)}, "

@@ -49,8 +49,16 @@ def main(
 def password(
     new: Annotated[
         str,
-        typer.Option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="The new password."),
-    ],
+        typer.Option(
+            "--password",
+            prompt="New password",
+            hide_input=True,
+            confirmation_prompt=True,
+            show_default=False,
+            metavar="PASSWORD",
+            help="The new password, for scripts. A shell's history may keep it.",
+        ),
+    ] = "",
 ) -> None:
     """Ask for a password and print the line for the configuration. The password itself is not kept."""
     from fer_edge.errors import ConfigError

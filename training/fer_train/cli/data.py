@@ -18,10 +18,10 @@ def explore(
     votes: VotesName = "soft",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write a contact sheet, a histogram and the list of odd pictures there."),
+        typer.Option(metavar="FOLDER", help="Write a contact sheet, a histogram and the list of unusual images there."),
     ] = None,
 ) -> None:
-    """Show what a data set holds: images per class, duplicates, odd pictures and files that cannot be read."""
+    """Show what a data set holds: images per class, duplicates, unusual images and files that cannot be read."""
     from fer_train.data.datasets import parse_scheme, parse_votes
     from fer_train.explore.exploration import explore as look
     from fer_train.explore.report import print_exploration, write_exploration

@@ -135,9 +135,7 @@ def fit(
 
 
 def average(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of two or more finished trainings.")
-    ],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of two or more finished trainings.")],
     data: Data,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the model and its report.")],
 ) -> None:
