@@ -15,8 +15,9 @@ from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
 from fer_edge.sources import open_source
 from fer_edge.sources.camera import CameraSource, possible_cameras
+from fer_edge.sources.capture import Capture, Shot, Timeouts
 from fer_edge.sources.frame_health import FrameHealthMonitor
-from fer_edge.sources.live import Capture, LiveSource, Shot, Timeouts
+from fer_edge.sources.live import LiveSource
 from fer_edge.sources.log_limiter import LogRateLimiter
 
 

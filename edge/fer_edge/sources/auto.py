@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from fer_edge.config import CameraConfig
 from fer_edge.sources import Observer, camera, picamera2
-from fer_edge.sources.live import Capture, LiveSource
+from fer_edge.sources.capture import Capture
+from fer_edge.sources.live import LiveSource
 
 
 class AutoSource(LiveSource):

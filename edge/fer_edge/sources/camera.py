@@ -15,8 +15,9 @@ from fer_edge.config import CameraConfig
 from fer_edge.errors import SourceError
 from fer_edge.images import flipped, turned
 from fer_edge.sources import Observer
+from fer_edge.sources.capture import Capture, Shot
 from fer_edge.sources.device_diagnosis import why_device_fails
-from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.sources.live import LiveSource
 from fer_edge.sources.url_diagnosis import why_url_fails
 from fer_edge.terminal import without_password
 from fer_edge.types import Image

@@ -6,75 +6,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from fer_edge.errors import SourceError
 from fer_edge.sources import Observer
+from fer_edge.sources.capture import Capture, Shot, Timeouts
 from fer_edge.sources.frame_health import FrameHealthMonitor
 from fer_edge.sources.log_limiter import LogRateLimiter
-from fer_edge.types import Frame, Image
+from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
 
 # Waiting threads check the state every so many seconds.
 _POLL = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long a live source waits for its camera, in seconds.
-
-    Attributes:
-        first_pause: pause before a lost camera is opened again; doubled after each attempt.
-        longest_pause: largest such pause.
-        steady: a camera that delivered for this long is opened again after the first pause.
-        hang: a reader without a sign of life for this long is abandoned; opening a stream may take 11 seconds. It is
-            doubled after each such reader until there is a frame, since a missing camera can take long to fail.
-        longest_hang: largest such time.
-        hopeless: after this long the process gives up: only a new process releases all that a hanging one holds.
-        end: how long to wait for a reader at the end: as long as opening or reading a stream may take.
-    """
-
-    first_pause: float = 0.5
-    longest_pause: float = 10.0
-    steady: float = 10.0
-    hang: float = 15.0
-    longest_hang: float = 60.0
-    hopeless: float = 120.0
-    end: float = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A frame from a camera.
-
-    Attributes:
-        image: shape (H, W, 3), BGR.
-        taken_at: seconds on the monotonic clock; None if the camera does not report it.
-        small: the same image, scaled down by the camera's hardware; None if it does not do that.
-        skipped: damaged frames before this one.
-    """
-
-    image: Image
-    taken_at: float | None = None
-    small: Image | None = None
-    skipped: int = 0
-
-
-class Capture(Protocol):
-    """An open camera."""
-
-    fps: float
-    """Frames per second; 0 if unknown."""
-
-    def read(self) -> Shot | None:
-        """Wait for a frame; None when the camera is lost."""
-        ...
-
-    def release(self) -> None:
-        """Release the camera."""
-        ...
 
 
 class LiveSource:
@@ -126,8 +70,8 @@ class LiveSource:
         self._count = 0
         self._stopped = False
         self._refusal: SourceError | None = None
+        # This says what is wrong while there are no frames.
         self._missing = ""
-        """What is wrong while there are no frames."""
         self._is_said = False
         self._sparing = LogRateLimiter()
         self._patience = self._timeouts.hang

@@ -16,7 +16,8 @@ from fer_edge.config import CameraConfig
 from fer_edge.errors import MissingDependency, SourceError
 from fer_edge.images import turned
 from fer_edge.sources import Observer
-from fer_edge.sources.live import Capture, LiveSource, Shot
+from fer_edge.sources.capture import Capture, Shot
+from fer_edge.sources.live import LiveSource
 from fer_edge.types import Image
 
 _log = logging.getLogger(__name__)
