@@ -10,7 +10,7 @@ from typing import get_args
 from fer_edge import __version__
 from fer_edge.config import MqttConfig, RunConfig, WebConfig
 from fer_edge.config.mqtt import INSTANCE_VARIABLE
-from fer_edge.device.identity import board_name, device_id
+from fer_edge.device.identity import board_name, device_id, fleet_id
 from fer_edge.device.thermal import read_heat
 from fer_edge.model.bundle import Manifest
 from fer_edge.monitoring.drift import State
@@ -20,8 +20,9 @@ from fer_edge.sinks.home_assistant import HomeAssistant, withdraw
 from fer_edge.sinks.home_assistant_discovery import Device
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.sinks.mqtt_state import About, MqttState, Readings
-from fer_edge.updates.fleet_state import Facts, FleetState, fleet_id
+from fer_edge.updates.fleet_state import Facts, FleetState
 from fer_edge.updates.fleet_state import Readings as FleetReadings
+from fer_edge.updates.updater import read_latest
 from fer_edge.web.auth import is_loopback
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
@@ -44,7 +45,7 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
     found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
     if config.fleet.enabled:
         facts = Facts(fleet_id(config), about.board, about.version, f"{model.name}@{model.version}", config.usage.path)
-        fleet_readings = FleetReadings(_temperature, readings.drift, readings.expected_accuracy)
+        fleet_readings = FleetReadings(_temperature, readings.drift, readings.expected_accuracy, _decision)
         found.append(FleetState(mqtt, facts, fleet_readings))
     settings = config.home_assistant
     identity = device_id(_part(config.mqtt))
@@ -94,6 +95,12 @@ def _trusted_accuracy(recorder: UsageRecorder) -> float | None:
     """Return the expected accuracy in per cent, or None where it is unknown or not to be trusted."""
     expected = recorder.expected_accuracy
     return 100 * expected.accuracy if expected and expected.trusted else None
+
+
+def _decision() -> str:
+    """Return what the last look for a new model decided, in one sentence."""
+    latest = read_latest()
+    return latest.reason if latest else ""
 
 
 def _temperature() -> float | None:

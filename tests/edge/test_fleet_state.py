@@ -13,6 +13,7 @@ from tests.broker import Broker, Listener
 from tests.conftest import Run, wait_until
 
 from fer_edge.config import MqttConfig, RunConfig, load_config
+from fer_edge.device.identity import fleet_id
 from fer_edge.errors import DataError
 from fer_edge.model.trial_record import TrialRecord, Verdict, record_path
 from fer_edge.monitoring.period import Period
@@ -20,7 +21,7 @@ from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.updates import fleet_state
 from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage, parse_message
-from fer_edge.updates.fleet_state import Facts, FleetState, Readings, Schedule, fleet_id, read_trials, usage_days
+from fer_edge.updates.fleet_state import Facts, FleetState, Readings, Schedule, read_trials, usage_days
 
 TOPIC = "fer-edge/fleet/kitchen/state"
 

@@ -14,9 +14,9 @@ from tests.conftest import wait_until
 from tests.fleet_repository import Operator
 
 from fer_edge.config import load_config
+from fer_edge.device.identity import fleet_id
 from fer_edge.errors import ConfigError
 from fer_edge.updates.fleet_messages import DeviceUsage
-from fer_edge.updates.fleet_state import fleet_id
 from fer_fleet.usage import compare, keep
 
 TODAY = datetime.now().astimezone().date()

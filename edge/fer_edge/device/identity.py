@@ -8,6 +8,8 @@ import platform
 import socket
 from pathlib import Path
 
+from fer_edge.config import RunConfig
+
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -35,3 +37,8 @@ def device_id(part: str = "", machine_id: Path = _MACHINE_ID) -> str:
     return hmac.new((key or socket.gethostname()).encode(), f"fer-edge/{part}".encode(), hashlib.sha256).hexdigest()[
         :12
     ]
+
+
+def fleet_id(config: RunConfig) -> str:
+    """Return the name of this device in its fleet, on which its place in rollouts depends."""
+    return config.fleet.id or config.mqtt.username or device_id()

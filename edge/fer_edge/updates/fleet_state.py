@@ -13,8 +13,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 
-from fer_edge.config import RunConfig
-from fer_edge.device.identity import device_id
 from fer_edge.errors import ConfigError
 from fer_edge.model.slots import Slots
 from fer_edge.model.trial_record import TrialRecord, record_path
@@ -210,11 +208,6 @@ class _Topic:
         self._arrived = arrived
         self._schedule.done(now)
         return True
-
-
-def fleet_id(config: RunConfig) -> str:
-    """The name of this device in its fleet; also its place in rollouts depends on it."""
-    return config.fleet.id or config.mqtt.username or device_id()
 
 
 def read_trials() -> tuple[str | None, tuple[Trial, ...]]:

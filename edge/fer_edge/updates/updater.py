@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from fer_edge.config import RunConfig
 from fer_edge.config.updates import require_url
-from fer_edge.device.identity import device_id
+from fer_edge.device.identity import fleet_id
 from fer_edge.errors import ConfigError, FerError, MissingExtra, ModelError, reason
 from fer_edge.model.bundle import DEFAULT_MODEL, current_choices
 from fer_edge.model.slots import ModelId, Slots
@@ -154,7 +154,7 @@ class ModelUpdater:
             releases,
             name=running.name,
             channel=self._config.updates.channel,
-            device_id=device_id(),
+            device_id=fleet_id(self._config),
             tags=self._config.updates.tags,
             installed_version=running.version,
             bad_versions=[model.version for model in failed if model.name == running.name],
