@@ -18,10 +18,9 @@ from fer_edge.config.sections import RunConfig
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the configuration."""
+    """One key of the configuration. `section` is empty at the top of the file."""
 
     section: str
-    """Empty at the top of the file."""
     name: str
     info: FieldInfo
 

@@ -17,13 +17,16 @@ from fer_edge.terminal import without_password
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key's value, for people."""
+    """One key's value, for people.
+
+    Attributes:
+        value: as TOML; empty where it is not set. A secret is hidden.
+        origin: `default`, the file, `$VARIABLE` or `--option`.
+    """
 
     key: str
     value: str
-    """As TOML; empty where it is not set. A secret is hidden."""
     origin: str
-    """`default`, the file, `$VARIABLE` or `--option`."""
 
 
 def settings_in_force(

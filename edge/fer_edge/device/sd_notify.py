@@ -32,8 +32,8 @@ class Notifier(Sink):
     def __init__(self, address: str) -> None:
         """Prepare; `address` is the value of NOTIFY_SOCKET."""
         self.source = ""
+        # The other sinks.
         self.outputs: Sequence[Sink] = ()
-        """The other sinks."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._remark = ""
         self._frames = 0

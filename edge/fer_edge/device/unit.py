@@ -42,10 +42,9 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """fer-edge.service, or the instance fer-edge@NAME.service."""
+    """The instance fer-edge@NAME.service; or fer-edge.service, whose `instance` is empty."""
 
     instance: str = ""
-    """The empty name means fer-edge.service."""
 
     @property
     def name(self) -> str:

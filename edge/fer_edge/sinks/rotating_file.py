@@ -28,8 +28,8 @@ class RotatingFile:
     """
 
     def __init__(self, path: Path, config: JsonLinesConfig) -> None:
+        # The last line of the file when it was opened for appending.
         self.last_line = b""
-        """The last line of the file when it was opened for appending."""
         self._path = path
         self._config = config
         self._descriptor = -1

@@ -32,7 +32,7 @@ class FrameHealthMonitor:
         self._oddity = ""
         self._since = 0.0
         self._found = self._said = ""
-        self._sparing = LogRateLimiter()
+        self._log_limiter = LogRateLimiter()
 
     def look(self, image: Image, now: float) -> None:
         """Examine one frame, shape (H, W, 3), at `now` in seconds."""
@@ -46,7 +46,7 @@ class FrameHealthMonitor:
         if oddity != self._found and self._observer:
             self._observer.remark(oddity)
         self._found = oddity
-        if oddity == self._said or not self._sparing.allows(now):
+        if oddity == self._said or not self._log_limiter.allows(now):
             return
         self._said = oddity
         if oddity:

@@ -64,7 +64,7 @@ class LiveSource:
         self._observer = observer
         self._explain = explain
         self._timeouts = timeouts or Timeouts()
-        self._picture = FrameHealthMonitor(description, observer)
+        self._health = FrameHealthMonitor(description, observer)
         self._fresh = threading.Condition()
         self._newest: Frame | None = None
         self._count = 0
@@ -73,7 +73,7 @@ class LiveSource:
         # This says what is wrong while there are no frames.
         self._missing = ""
         self._is_said = False
-        self._sparing = LogRateLimiter()
+        self._log_limiter = LogRateLimiter()
         self._patience = self._timeouts.hang
         self._hung_at: float | None = None
         self._reader: _Reader
@@ -158,7 +158,7 @@ class LiveSource:
             self._fresh.notify_all()
         if was_said:
             _log.warning("%s is back", self.description)
-        self._picture.look(shot.image, now)
+        self._health.look(shot.image, now)
         return True
 
     def is_current(self, reader: _Reader) -> bool:
@@ -183,7 +183,7 @@ class LiveSource:
     def _complain(self) -> None:
         """Log what is wrong once; less often for a camera that is lost again and again."""
         with self._fresh:
-            if self._missing and not self._is_said and self._sparing.allows(time.monotonic()):
+            if self._missing and not self._is_said and self._log_limiter.allows(time.monotonic()):
                 self._is_said = True
                 _log.warning("%s %s", self.description, self._missing)
 

@@ -37,8 +37,8 @@ class MotionDetector:
     """Compares each frame with earlier ones, on a coarse grid."""
 
     def __init__(self) -> None:
+        # Whether the latest frame shows another scene than the previous one.
         self.is_cut = False
-        """Whether the latest frame shows another scene than the previous one."""
         self._reference: _Cells | None = None
         self._before: _Cells | None = None
         self._moved_at: npt.NDArray[np.float64] = np.zeros(_CELLS[::-1])

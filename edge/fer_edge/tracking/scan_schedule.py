@@ -29,8 +29,8 @@ class ScanSchedule:
     """
 
     def __init__(self, config: TrackerConfig) -> None:
+        # Rate of scans, as a fraction of the configured rate; lower on a hot board.
         self.pace = 1.0
-        """Rate of scans, as a fraction of the configured rate; lower on a hot board."""
         self._config = config
         self._motion = MotionDetector()
         self._began = -math.inf
