@@ -2,6 +2,7 @@
 # Install fer-edge from this checkout as a service that starts at boot: Raspberry Pi OS and Debian, Bookworm or Trixie.
 #
 #     sudo systemd/install.sh [--instance NAME] [--allow-network] [--extras mqtt,display] [--wheelhouse DIR] [--no-fetch]
+#     sudo systemd/install.sh --root root.json
 #     sudo systemd/install.sh --rollback
 #     sudo systemd/install.sh --uninstall [--instance NAME]
 #
@@ -13,6 +14,8 @@
 # --extras adds optional packages. mqtt is always included, and an upgrade keeps the earlier ones.
 # --wheelhouse DIR installs without a network, from a folder that wheelhouse.sh filled.
 # --no-fetch omits MediaPipe's models (2 MB, for --detector mediapipe).
+# --root FILE trusts the keys in a repository's root.json, and looks there for model updates four times per day; it comes
+# from whoever signs the models, who also tells its fingerprint. Set updates.url in the configuration.
 # --rollback restores the version before the last upgrade.
 # --uninstall keeps the configuration and the recorded data; with --instance it removes only that instance.
 # --dry-run, with any of these, prints the steps without taking them.
@@ -23,12 +26,13 @@ PROJECT=$(dirname "$HERE")
 PREFIX=/opt/fer-edge
 CONFIGS=/etc/fer-edge
 STATE=/var/lib/fer-edge
+UPDATES=/var/lib/fer-edge-update
 UNITS=/etc/systemd/system
 SYSUSERS=/etc/sysusers.d/fer-edge.conf
 COMMAND=/usr/local/bin/fer-edge
 
 main() {
-    dry_run=false task=install fetch=true allow_network=false instance='' wheelhouse=''
+    dry_run=false task=install fetch=true allow_network=false instance='' wheelhouse='' root=''
     extras=$(cat "$PREFIX/current/extras" 2>/dev/null || echo mqtt)
     local added
     while [ $# -gt 0 ]; do
@@ -52,17 +56,23 @@ main() {
             --extras)
                 added=$(tr -d '[:space:]' <<<"${2:-}")
                 [[ $added =~ ^[a-z0-9][a-z0-9,-]*$ ]] || fail "--extras needs a list such as mqtt,display, not '${2:-}'"
-                extras=$(tr , '\n' <<<"$extras,$added" | awk 'NF && !seen[$0]++' | paste -sd ,)
+                add_extras "$added"
+                shift
+                ;;
+            --root)
+                root=${2:-}
+                grep -qs '"_type": *"root"' "$root" || fail "--root needs a repository's root.json, not '$root'"
                 shift
                 ;;
             -h | --help) sed -n '2,/^set/{/^set/d;s/^# \?//p}' "$0"; exit ;;
             *)
-                fail "unknown option $1. Known: --instance NAME, --allow-network, --extras LIST, --wheelhouse DIR," \
+                fail "unknown option $1. Known: --instance NAME, --allow-network, --extras LIST, --wheelhouse DIR, --root FILE," \
                     "--no-fetch, --rollback, --uninstall, --dry-run, --help"
                 ;;
         esac
         shift
     done
+    [ -z "$root" ] || add_extras updates
     unit=fer-edge config=$CONFIGS/config.toml state=$STATE
     [ -z "$instance" ] || unit=fer-edge@$instance config=$CONFIGS/$instance.toml state=$STATE/$instance
     $dry_run || [ "$(id -u)" = 0 ] || fail "must run as root: sudo $0. To see what it would do: $0 --dry-run"
@@ -72,6 +82,10 @@ main() {
         rollback) roll_back ;;
         uninstall) if [ -n "$instance" ]; then remove_instance; else remove; fi ;;
     esac
+}
+
+add_extras() { # a list, to those that are there
+    extras=$(tr , '\n' <<<"$extras,$1" | awk 'NF && !seen[$0]++' | paste -sd ,)
 }
 
 is_instance() { # edge/fer_edge/device/unit.py has the same rule
@@ -84,8 +98,10 @@ install_all() {
     run systemd-sysusers "$SYSUSERS"
     run install -d -m 750 -o fer-edge -g fer-edge "$STATE"
     if [ "$state" != "$STATE" ]; then run install -d -m 750 -o fer-edge -g fer-edge "$state"; fi
+    run install -d -m 750 -o fer-edge-update -g fer-edge "$UPDATES" "$STATE/models"
     install_program
     configure
+    trust_root
     check "$new" "$unit"
     local other
     for other in $(enabled_units); do [ "$other" = "$unit" ] || check "$new" "$other"; done
@@ -94,6 +110,7 @@ install_all() {
     trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
     switch_to "$new"
     run systemctl enable --quiet "$unit"
+    if [ -e "$CONFIGS/root.json" ] || [ -n "$root" ]; then run systemctl enable --quiet fer-edge-update.timer; fi
     start || go_back
     forget_older
     say "installed. How it does: fer-edge service status"
@@ -147,7 +164,8 @@ install_program() {
         fail "pip cannot install the program (why: above). ${old:+The old version goes on. }Fix that and run this again"
     fi
     $dry_run || echo "$extras" >"$new/extras"
-    run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service" "$HERE/fer-edge@.service"
+    run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service" "$HERE/fer-edge@.service" \
+        "$HERE/fer-edge-update.service" "$HERE/fer-edge-update.timer"
     run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
 }
 
@@ -157,6 +175,13 @@ configure() { # every key, commented; those that a service needs set
     run install -m 640 -g fer-edge -D /dev/null "$config"
     run_into "$config" "$new/bin/fer-edge" config --default --config "$HERE/config.toml"
     if [ "$state" != "$STATE" ]; then run sed -i "s#\"$STATE/#\"$state/#" "$config"; fi
+}
+
+trust_root() { # and show its fingerprint, to compare it with the one that the signer tells
+    [ -n "$root" ] || return 0
+    run install -m 644 -D "$root" "$CONFIGS/root.json"
+    say "the models of this root file are trusted. Its fingerprint:" \
+        "$(sha256sum "$root" | cut -c -64 | sed 's/..../& /g; s/ $//')"
 }
 
 check() { # FOLDER UNIT: whether a version can run with the configuration of a unit
@@ -195,7 +220,7 @@ switch_to() { # the folder of a version
     run ln -sfn "$1" "$PREFIX/next"
     run mv -T "$PREFIX/next" "$PREFIX/current"
     run ln -sfn "$PREFIX/current/bin/fer-edge" "$COMMAND"
-    for file in fer-edge.service fer-edge@.service; do
+    for file in fer-edge.service fer-edge@.service fer-edge-update.service fer-edge-update.timer; do
         if $dry_run || [ -e "$1/systemd/$file" ]; then run install -m 644 "$1/systemd/$file" "$UNITS/$file"; fi
     done
 }
@@ -211,7 +236,8 @@ start() { # all of them, and wait until they are ready
     [ -d /run/systemd/system ] || return 0 # systemd does not run: an image is being prepared
     local units
     mapfile -t units < <(enabled_units)
-    run systemctl daemon-reload && run systemctl restart "${units[@]}"
+    run systemctl daemon-reload && run systemctl restart "${units[@]}" || return
+    if [ -L "$UNITS/timers.target.wants/fer-edge-update.timer" ]; then run systemctl start fer-edge-update.timer; fi
 }
 
 go_back() {
@@ -249,11 +275,12 @@ roll_back() {
 remove() {
     local name
     for name in $(enabled_units); do stop_for_good "$name"; done
-    run rm -f "$UNITS/fer-edge.service" "$UNITS/fer-edge@.service" "$UNITS/fer-edge.service.d/backoff.conf"
+    if [ -e "$UNITS/fer-edge-update.timer" ]; then stop_for_good fer-edge-update.timer; fi
+    run rm -f "$UNITS/fer-edge.service" "$UNITS/fer-edge@.service" "$UNITS"/fer-edge-update.{service,timer} "$UNITS/fer-edge.service.d/backoff.conf"
     run rm -f "$SYSUSERS" "$COMMAND"
     run rm -rf "$PREFIX"
     if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
-    say "removed. Kept: $CONFIGS, $STATE, drop-ins in $UNITS/fer-edge*.d and the user fer-edge"
+    say "removed. Kept: $CONFIGS, $STATE, $UPDATES, drop-ins in $UNITS/fer-edge*.d and the users fer-edge, fer-edge-update"
 }
 
 remove_instance() {

@@ -22,7 +22,7 @@ from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.sinks.mqtt_state import About, MqttState, Readings
 from fer_edge.updates.fleet_state import Facts, FleetState
 from fer_edge.updates.fleet_state import Readings as FleetReadings
-from fer_edge.updates.updater import read_latest
+from fer_edge.updates.latest import read_latest
 from fer_edge.web.auth import is_loopback
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound

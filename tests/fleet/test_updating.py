@@ -22,7 +22,7 @@ from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, Verdict
 from fer_edge.updates import fetcher
 from fer_edge.updates.install import install_bundle
-from fer_edge.updates.updater import read_latest
+from fer_edge.updates.latest import read_latest
 
 Update = Callable[..., Done]
 NAME = "ferplus7-tiny"

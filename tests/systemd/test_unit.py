@@ -13,6 +13,7 @@ from fer_edge.config import load_config
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNIT = FOLDER / "fer-edge.service"
 TEMPLATE = FOLDER / "fer-edge@.service"
+UPDATE = FOLDER / "fer-edge-update.service"
 
 
 def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -24,6 +25,51 @@ def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_service_is_hardened() -> None:
     done = analyze("security", "--offline=true", "--threshold=14", UNIT)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_updater_is_hardened_too() -> None:
+    done = analyze("security", "--offline=true", "--threshold=20", UPDATE)
+    assert done.returncode == 0, done.stdout
+
+
+def test_systemd_knows_every_key_of_the_updater(tmp_path: Path) -> None:
+    for path in (UPDATE, UPDATE.with_suffix(".timer")):
+        text = re.sub("^ExecStart=.*$", "ExecStart=/bin/true", path.read_text(), flags=re.MULTILINE)
+        (tmp_path / path.name).write_text(text)
+    done = analyze("verify", tmp_path / UPDATE.name, tmp_path / UPDATE.with_suffix(".timer").name)
+    assert "fer-edge-update" not in done.stderr, done.stderr
+
+
+def test_only_the_updater_may_write_the_models() -> None:
+    for unit in (UNIT, TEMPLATE):
+        assert "ReadOnlyPaths=-/var/lib/fer-edge/models" in unit.read_text().splitlines()
+    text = UPDATE.read_text()
+    assert "ReadWritePaths=/var/lib/fer-edge-update /var/lib/fer-edge/models" in text
+    assert "User=fer-edge-update" in text
+
+
+def test_a_root_file_is_installed_with_the_updater_and_its_timer(tmp_path: Path) -> None:
+    if not shutil.which("apt-get"):
+        pytest.skip("no apt-get: the script is for Debian and Raspberry Pi OS")
+    root = tmp_path / "root.json"
+    root.write_text('{"signed": {"_type": "root"}}')
+    done = subprocess.run(
+        [FOLDER / "install.sh", "--dry-run", "--root", root], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"+ install -m 644 -D {root} /etc/fer-edge/root.json" in done.stdout
+    assert "+ systemctl enable --quiet fer-edge-update.timer" in done.stdout
+    assert ",updates]" in done.stdout
+    assert (
+        "+ install -d -m 750 -o fer-edge-update -g fer-edge /var/lib/fer-edge-update /var/lib/fer-edge/models"
+        in done.stdout
+    )
+    for wrong in ("", "/nonexistent", str(FOLDER / "config.toml")):
+        refused = subprocess.run(
+            [FOLDER / "install.sh", "--dry-run", "--root", wrong], capture_output=True, text=True, check=False
+        )
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+        assert "--root needs a repository's root.json" in refused.stderr
 
 
 def test_the_page_opens_one_port_and_nothing_else(tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ person would: checked on this machine, and on trial.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pwd
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +26,7 @@ from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, failed_models, record_path
 from fer_edge.updates.fetcher import FetchError, open_fetcher, remove_partial
 from fer_edge.updates.install import Requirements, install_bundle, manifest_of
+from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.updates.prune import prune
 from fer_edge.updates.releases import RELEASES_TARGET, Decision, Releases, decide, parse_releases
 
@@ -36,30 +35,9 @@ if TYPE_CHECKING:
     from tuf.ngclient import Updater
 
 SERVICE_STATE = Path("/var/lib/fer-edge-update")
-# What the last update found, beside the models, for those who show it.
-LATEST_FILE = "latest.json"
 _LARGEST_BUNDLE, _LARGEST_RELEASES = 64_000_000, 4_000_000
 # A clock may be wrong by so much before it is said.
 _CLOCK_ERROR = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """What an update found.
-
-    Attributes:
-        name: the model.
-        installed: the version that is in use.
-        latest: the version that is meant for this device; the same if there is nothing newer.
-        reason: one sentence for people.
-        checked_at: seconds since 1970, by the device's clock.
-    """
-
-    name: str
-    installed: str
-    latest: str
-    reason: str
-    checked_at: float
 
 
 class ModelUpdater:
@@ -118,7 +96,7 @@ class ModelUpdater:
                 decision.reason,
                 time.time(),
             )
-            self._tell(found)
+            write_latest(found, self._slots.folder)
             return found
 
     def _client(self) -> Updater:
@@ -194,16 +172,6 @@ class ModelUpdater:
                 return ModelId(manifest.name, manifest.version)
         raise ModelError(f"{running} is revoked, and there is no other model. Install one: fer-edge models install")
 
-    def _tell(self, found: Latest) -> None:
-        """Write it for those who show it; that it cannot be written hurts nobody."""
-        path = self._slots.folder / LATEST_FILE
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".new-{LATEST_FILE}")
-            temporary.write_text(json.dumps(asdict(found)))
-            temporary.chmod(0o644)
-            temporary.replace(path)
-
     @contextmanager
     def _lock(self) -> Iterator[None]:
         try:
@@ -220,10 +188,7 @@ class ModelUpdater:
 
 
 def state_folder() -> Path:
-    """The folder for verified metadata and downloads: the unit's, or one beside the user's models."""
-    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]  # set by systemd
-    if state:
-        return Path(state)
+    """The folder for verified metadata and downloads: the updater's, or one beside the user's models."""
     return SERVICE_STATE if os.access(SERVICE_STATE, os.W_OK) else Slots().folder.parent / "updates"
 
 
@@ -236,14 +201,6 @@ def become_updater() -> None:
         os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)
-
-
-def read_latest(folder: Path | None = None) -> Latest | None:
-    """What the last update found; None if there was none."""
-    path = (folder or Slots().folder) / LATEST_FILE
-    with suppress(OSError, ValueError, TypeError):
-        return Latest(**json.loads(path.read_text()))
-    return None
 
 
 def _read_root(path: Path) -> bytes:
