@@ -26,7 +26,7 @@ class LabelSeconds(Sink):
         now = result.frame.captured_at
         elapsed = 0.0 if self.last_at is None else now - self.last_at
         self.last_at = now
-        for face in result.faces:
+        for face in result.visible_faces:
             self.seconds[face.label] += elapsed
 
     def __exit__(self, *_: object) -> None:

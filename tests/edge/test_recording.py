@@ -17,6 +17,7 @@ from fer_edge.sinks.recording import Recording
 from fer_edge.types import Frame, FrameResult
 
 FPS = 10.0
+NO_AV = "no PyAV: pip install '.[recording]'"
 
 
 def result(at: float, grey: int, *, live: bool) -> FrameResult:
@@ -61,7 +62,7 @@ def test_slow_frames_are_repeated_and_quick_ones_left_out(tmp_path: Path) -> Non
 
 def read_times(path: Path) -> list[float]:
     """Seconds of each frame; the last number is the end of the video."""
-    av = pytest.importorskip("av")
+    av = pytest.importorskip("av", reason=NO_AV)
     with av.open(str(path)) as container:
         times = [float(frame.time) for frame in container.decode(video=0)]
         return [*times, container.duration / 1e6]
@@ -69,7 +70,7 @@ def read_times(path: Path) -> list[float]:
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.webm", "OUT.MP4"])
 def test_every_frame_is_kept_once_at_its_own_time(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason=NO_AV)
     times = [0.0, 0.1, 0.2, 5.2, 5.23, 45.2]
     with Recording(tmp_path / name, FPS) as recording:
         for number, at in enumerate(times):
@@ -79,7 +80,7 @@ def test_every_frame_is_kept_once_at_its_own_time(tmp_path: Path, name: str) -> 
 
 
 def test_a_camera_that_was_away_leaves_two_seconds(tmp_path: Path) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason=NO_AV)
     with Recording(tmp_path / "out.mkv", FPS) as recording:
         for at in (7.0, 7.1, 1000.0, 1000.1):
             recording.emit(result(at, 60, live=True))
@@ -88,7 +89,7 @@ def test_a_camera_that_was_away_leaves_two_seconds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", None), ("a.mkv", None), ("a.webm", None), ("a.mp4", "vp9")])
 def test_a_browser_plays_it(tmp_path: Path, name: str, codec: VideoCodec | None) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason=NO_AV)
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no browser: sudo apt install chromium")

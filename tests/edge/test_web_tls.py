@@ -20,7 +20,7 @@ from fer_edge.web.auth import hash_password
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate, cert.pem, and its key beside it, key.pem."""
     if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
+        pytest.skip("no openssl: sudo apt install openssl")
     folder = tmp_path_factory.mktemp("tls")
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
     made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
@@ -90,7 +90,7 @@ def nginx(folder: Path, certificate: Path, page_port: int) -> Iterator[int]:
         process.wait(20)
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+@pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx: sudo apt install nginx")
 def test_the_recipe_for_nginx(tmp_path: Path, certificate: Path) -> None:
     web = f'password = "{hash_password(PASSWORD)}"\nhosts = ["kitchen.example.org"]\n'
     with running(tmp_path, web) as page, nginx(tmp_path, certificate, page.base_url.port or 0) as port:

@@ -149,7 +149,7 @@ def home(broker: Broker) -> Iterator[HomeAssistant]:
     if not (root / "opt/hass/requirements.txt").is_file():
         pytest.skip("FER_HOME_ASSISTANT is not set to a root that home_assistant/prepare.sh made")
     if os.getuid() != 0:
-        pytest.skip("chroot wants root")
+        pytest.skip("chroot wants root: run the tests as root")
     began = time.monotonic()
     home = HomeAssistant(root, broker)
     tell(f"Home Assistant {home.client.get('/api/config').json()['version']} is set up", began)

@@ -270,7 +270,7 @@ def test_an_ordinary_user_sees_the_table_and_how_to_see_the_rest(machine: Machin
 
 def test_an_instance_runs_beside_the_service_with_a_password_from_systemd(machine: Machine, tmp_path: Path) -> None:
     if not shutil.which("mosquitto") or not shutil.which("mosquitto_sub"):
-        pytest.skip("mosquitto and mosquitto-clients are not installed")
+        pytest.skip("no mosquitto: sudo apt install mosquitto mosquitto-clients")
     subprocess.run(["mosquitto_passwd", "-b", "-c", tmp_path / "users", "fer", "s3cret"], check=True)
     broker = Broker(tmp_path)
     broker.configure("allow_anonymous false", f"password_file {tmp_path / 'users'}")

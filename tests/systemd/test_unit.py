@@ -178,7 +178,7 @@ def test_the_unit_of_a_version_that_did_not_keep_it_is_kept_to_go_back_to(tmp_pa
 
 def test_an_instance_gets_its_files_and_the_network_where_that_is_asked_for() -> None:
     if not shutil.which("apt-get"):
-        pytest.skip("apt-get is not there")
+        pytest.skip("no apt-get: the script is for Debian and Raspberry Pi OS")
     command = [str(FOLDER / "install.sh"), "--dry-run", "--instance", "door", "--allow-network"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     drop_in = f"{FOLDER}/examples/network.conf"
@@ -191,7 +191,7 @@ def test_an_instance_gets_its_files_and_the_network_where_that_is_asked_for() ->
 
 def test_the_third_place_is_taken_while_two_versions_are_kept(tmp_path: Path) -> None:
     if not shutil.which("apt-get"):
-        pytest.skip("apt-get is not there")
+        pytest.skip("no apt-get: the script is for Debian and Raspberry Pi OS")
     script, prefix = tmp_path / "systemd" / "install.sh", tmp_path / "opt"
     shutil.copytree(FOLDER, tmp_path / "systemd")
     script.write_text(script.read_text().replace("PREFIX=/opt/fer-edge", f"PREFIX={prefix}"))
@@ -213,6 +213,6 @@ def test_the_third_place_is_taken_while_two_versions_are_kept(tmp_path: Path) ->
 @pytest.mark.parametrize("script", ["install.sh", "wheelhouse.sh", "pause.sh"])
 def test_shellcheck_finds_nothing(script: str) -> None:
     if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not there")
+        pytest.skip("no shellcheck: sudo apt install shellcheck")
     done = subprocess.run(["shellcheck", FOLDER / script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
