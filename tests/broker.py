@@ -44,6 +44,32 @@ class Broker:
         self._process.wait()
 
 
+class Attempts:
+    """Counts the connections that a Python program begins, by a hook in its interpreter."""
+
+    _HOOK = """
+import os
+import sys
+
+def note(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        with open(os.environ["ATTEMPTS"], "a") as file:
+            file.write(".")
+
+sys.addaudithook(note)
+"""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "hook").mkdir()
+        (folder / "hook" / "sitecustomize.py").write_text(self._HOOK)
+        self._file = folder / "attempts"
+        self._file.touch()
+        self.environment = {"PYTHONPATH": str(folder / "hook"), "ATTEMPTS": str(self._file)}
+
+    def count(self) -> int:
+        return self._file.stat().st_size
+
+
 class Listener:
     """Hears everything that is said on the broker from now on, and what was retained."""
 

@@ -36,6 +36,13 @@ class LoopbackCamera:
         self._process.kill()
         self._process.wait()
 
+    def turn_away(self, connections: int) -> None:
+        """While it is unplugged: wait for so many, one after the other, and end each at once."""
+        with socket.create_server(("127.0.0.1", self.port)) as door:
+            door.settimeout(90)
+            for _ in range(connections):
+                door.accept()[0].close()
+
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
+from tests.notify import Notifications
 
 from fer_edge.config import JsonLinesConfig
 from fer_edge.sinks.jsonl import JsonLines
@@ -112,7 +113,7 @@ def test_a_camera_that_goes_is_a_line_and_so_is_its_return(
     wait_until(lambda: out.is_file() and '"happy"' in out.read_text())
     camera.unplug()
     wait_until(lambda: '"camera":"offline"' in out.read_text())
-    time.sleep(1)  # in which it is waited for, again and again
+    camera.turn_away(2)
     camera.plug()
     wait_until(lambda: '"label"' in out.read_text().partition('"camera":"online"')[2])
     process.send_signal(signal.SIGTERM)
@@ -133,11 +134,14 @@ def test_a_camera_missing_at_the_start_is_one_line(camera: LoopbackCamera, tmp_p
     config.write_text(
         f'source = "{camera.url("black")}"\njson = "{out}"\n[camera]\nwait = true\n[json_lines]\non_change = true\n'
     )
-    process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.PIPE, text=True)
+    systemd = Notifications(tmp_path)
+    environment = {**os.environ, "NOTIFY_SOCKET": systemd.address}
+    command = [FER_EDGE, "run", "--config", str(config)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     wait_until(lambda: out.is_file() and "offline" in out.read_text())
     camera.plug()
     wait_until(lambda: "online" in out.read_text())
-    time.sleep(1)
+    wait_until(lambda: systemd.count("FPS, 0 faces") >= 2)  # a second of frames that change nothing
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert [json.loads(line)["camera"] for line in out.read_text().splitlines()] == ["offline", "online"]
@@ -151,8 +155,7 @@ def test_lines_are_whole_after_every_kill(tmp_path: Path) -> None:
     for _ in range(12):
         process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.DEVNULL)
         size = out.stat().st_size if out.exists() else 0
-        while not out.exists() or out.stat().st_size <= size:
-            time.sleep(0.01)
+        wait_until(lambda: out.exists() and out.stat().st_size > size)  # noqa: B023
         time.sleep(luck.uniform(0, 0.3))
         process.kill()
         process.wait()
@@ -184,13 +187,15 @@ def test_a_file_that_is_no_log_is_never_cut(command: Run, tmp_path: Path) -> Non
 def test_a_removed_folder_is_logged_once_and_used_again_when_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
-    errors = tmp_path / "errors"
+    errors, systemd = tmp_path / "errors", Notifications(tmp_path)
+    environment = {**os.environ, "NOTIFY_SOCKET": systemd.address}
     with errors.open("w") as stderr:
-        process = subprocess.Popen([FER_EDGE, "run", "--config", configuration(folder)], stderr=stderr)
+        command = [FER_EDGE, "run", "--config", str(configuration(folder))]
+        process = subprocess.Popen(command, stderr=stderr, env=environment)
     wait_until(lambda: (folder / "out.jsonl").is_file() and (folder / "out.jsonl").stat().st_size > 0)
     shutil.rmtree(folder)
     wait_until(lambda: "No such file or directory" in errors.read_text())
-    time.sleep(0.5)
+    wait_until(lambda: systemd.count("No such file or directory") >= 2)  # a second of frames that are lost
     folder.mkdir()
     wait_until(lambda: "works again" in errors.read_text())
     process.send_signal(signal.SIGTERM)
@@ -259,8 +264,7 @@ def test_the_last_change_before_quiet_is_made_safe_too(tmp_path: Path, monkeypat
     with JsonLines(str(out), JsonLinesConfig(append=True, on_change=True, sync_s=0.1)) as sink:
         sink.emit(nobody)
         assert not safe
-        time.sleep(0.2)
-        sink.emit(nobody)
+        wait_until(lambda: sink.emit(nobody) or bool(safe))  # type: ignore[func-returns-value]
         sink.emit(nobody)
         assert safe == [out.stat().st_size]
     assert len(frames(out)) == 1

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.broker import Broker
+from tests.broker import Attempts, Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
 
@@ -36,12 +35,11 @@ class Listener:
         self._client.loop_start()
 
     def wait_for(self, topic: str, payload: str = "", count: int = 1) -> list[str]:
-        for _ in range(200):
-            heard = [said for said_topic, said in list(self.said) if said_topic == topic and payload in said]
-            if len(heard) >= count:
-                return heard
-            time.sleep(0.1)
-        raise AssertionError(f"{count} x {topic} {payload} not in {self.said}")
+        def heard() -> list[str]:
+            return [said for said_topic, said in list(self.said) if said_topic == topic and payload in said]
+
+        wait_until(lambda: len(heard()) >= count)
+        return heard()
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def test_a_lost_camera_and_its_return_are_published_once_without_faces(
     listener.wait_for("fer-edge/camera", "offline")
     assert json.loads(listener.wait_for("fer-edge/faces", "offline")[0])["faces"] == []
     assert Listener(broker.port).wait_for("fer-edge/camera") == ["offline"], "it is retained"
-    time.sleep(1)
+    camera.turn_away(2)
     camera.plug()
     listener.wait_for("fer-edge/camera", "online", count=2)
     process.send_signal(signal.SIGTERM)
@@ -114,12 +112,12 @@ def test_a_broker_that_returns_gets_the_latest_values(broker: Broker, config: Pa
 
 
 def test_a_broker_that_starts_late_gets_the_latest_values(broker: Broker, config: Path, tmp_path: Path) -> None:
-    errors = tmp_path / "errors"
+    errors, attempts = tmp_path / "errors", Attempts(tmp_path)
     broker.stop()
     with errors.open("w") as stderr:
-        process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=stderr)
-    wait_until(lambda: "cannot be reached" in errors.read_text())
-    time.sleep(4)  # in which it tries more than once
+        environment = {**os.environ, **attempts.environment}
+        process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=stderr, env=environment)
+    wait_until(lambda: attempts.count() >= 3)
     broker.start()
     Listener(broker.port).wait_for("fer-edge/faces", "label")
     process.terminate()
@@ -189,10 +187,12 @@ def test_a_login_needs_a_password_which_may_come_from_a_file_or_systemd(broker: 
     broker.configure("allow_anonymous false", f"password_file {tmp_path / 'users'}")
     broker.start()
     where = f'host = "127.0.0.1:{broker.port}"'
+    attempts = Attempts(tmp_path)
     for wrong in ((), ('username = "fer"', 'password = "other"')):
-        stranger = Running(tmp_path, where, *wrong)
+        before = attempts.count()
+        stranger = Running(tmp_path, where, *wrong, environment=attempts.environment)
         stranger.wait_for("not authorised, check mqtt.username and its password")
-        time.sleep(2.5)  # in which it tries again
+        wait_until(lambda: attempts.count() >= before + 3)  # noqa: B023 - it is called here
         stranger.end()
         assert stranger.said().count("MQTT broker") == 1
         assert stranger.said().count(": retrying") == 1
@@ -269,9 +269,10 @@ def test_an_unknown_and_a_refusing_broker_have_different_messages(tmp_path: Path
     nowhere = Running(tmp_path, 'host = "no-such-host.invalid"')
     nowhere.wait_for("MQTT broker no-such-host.invalid: cannot be reached: unknown host")
     broker.stop()
-    silent = Running(tmp_path, f'host = "mqtt://127.0.0.1:{broker.port}"')
+    attempts = Attempts(tmp_path)
+    silent = Running(tmp_path, f'host = "mqtt://127.0.0.1:{broker.port}"', environment=attempts.environment)
     silent.wait_for(f"cannot be reached: refused, nothing listens on port {broker.port}: retrying")
-    time.sleep(2.5)
+    wait_until(lambda: attempts.count() >= 3)
     broker.start()
     silent.wait_for("MQTT broker 127.0.0.1 is there")
     for process in (nowhere, silent):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
+from tests.notify import Notifications
 
 from fer_edge.device.sd_notify import Notifier
 from fer_edge.sinks import Sink
@@ -22,28 +23,12 @@ from fer_edge.types import Frame, FrameResult
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
 
-class Listener:
-    def __init__(self, folder: Path) -> None:
-        self.address = str(folder / "notify")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
-        self._socket.setblocking(False)
-        self.heard: list[str] = []
-
-    def hears(self, text: str) -> bool:
-        try:
-            while True:
-                self.heard.append(self._socket.recv(4096).decode() + "\n")
-        except BlockingIOError:
-            return any(text in message for message in self.heard)
-
-
 @pytest.fixture
-def systemd(tmp_path: Path) -> Listener:
-    return Listener(tmp_path)
+def systemd(tmp_path: Path) -> Notifications:
+    return Notifications(tmp_path)
 
 
-def start(systemd: Listener, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def start(systemd: Notifications, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     environment = {**os.environ, "NOTIFY_SOCKET": systemd.address}
     return subprocess.Popen(
         [FER_EDGE, "run", *arguments], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True
@@ -57,7 +42,7 @@ def end(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def test_it_is_ready_with_the_first_processed_frame_and_says_when_it_stops(systemd: Listener) -> None:
+def test_it_is_ready_with_the_first_processed_frame_and_says_when_it_stops(systemd: Notifications) -> None:
     process = start(systemd, "--source", "demo")
     wait_until(lambda: systemd.hears("FPS, 1 face, the built-in demo"))
     assert systemd.heard[0].startswith("READY=1\nWATCHDOG=1\nSTATUS=")
@@ -67,7 +52,9 @@ def test_it_is_ready_with_the_first_processed_frame_and_says_when_it_stops(syste
     assert len(said.splitlines()) == 1, "the journal gets no line a change"
 
 
-def test_a_missing_camera_is_waited_for_and_reported(systemd: Listener, camera: LoopbackCamera, tmp_path: Path) -> None:
+def test_a_missing_camera_is_waited_for_and_reported(
+    systemd: Notifications, camera: LoopbackCamera, tmp_path: Path
+) -> None:
     camera.unplug()
     config = tmp_path / "config.toml"
     config.write_text(f'source = "{camera.url()}"\n[camera]\nwait = true\n')
@@ -79,7 +66,7 @@ def test_a_missing_camera_is_waited_for_and_reported(systemd: Listener, camera: 
     assert ["is not there, waiting for it" in said[0], "is back" in said[1]] == [True, True]
 
 
-def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tmp_path: Path) -> None:
+def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Notifications, tmp_path: Path) -> None:
     if list(Path("/dev").glob("video*")):
         pytest.skip("this machine has a camera")
     config = tmp_path / "config.toml"
@@ -90,7 +77,7 @@ def test_no_camera_at_all_is_waited_for_and_never_the_demo(systemd: Listener, tm
     assert not systemd.hears("FPS")
 
 
-def test_a_failing_output_is_reported_until_it_works_again(systemd: Listener, tmp_path: Path) -> None:
+def test_a_failing_output_is_reported_until_it_works_again(systemd: Notifications, tmp_path: Path) -> None:
     folder, config = tmp_path / "logs", tmp_path / "config.toml"
     folder.mkdir()
     with socket.socket() as nobody:
@@ -110,7 +97,7 @@ def test_a_failing_output_is_reported_until_it_works_again(systemd: Listener, tm
     assert process.returncode == 2, "lines were lost"
 
 
-def test_without_processed_frames_the_watchdog_starves(systemd: Listener) -> None:
+def test_without_processed_frames_the_watchdog_starves(systemd: Notifications) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     process = start(systemd, "--source", "demo", "--json", "-", stdout=writing)
@@ -145,7 +132,7 @@ def test_a_lost_message_to_systemd_is_sent_with_the_next_frame(tmp_path: Path) -
     nobody = FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {})
     with Notifier(str(tmp_path / "notify")) as notifier:
         notifier.emit(nobody)  # there is no socket yet
-        systemd = Listener(tmp_path)
+        systemd = Notifications(tmp_path)
         notifier.emit(nobody)
         assert systemd.hears("READY=1")
         notifier.emit(nobody)
@@ -168,7 +155,7 @@ def test_drift_is_part_of_the_status(tmp_path: Path) -> None:
     class Drifted(Sink):
         note = "drift: faces are darker"
 
-    listener = Listener(tmp_path)
+    listener = Notifications(tmp_path)
     with Notifier(listener.address) as notifier:
         notifier.source, notifier.outputs = "camera 0", [Drifted()]
         notifier.emit(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {}))
