@@ -1,4 +1,4 @@
-"""The conventions of the three command lines: help, version, suggestions, completion, and what the docs say of them."""
+"""The conventions of all command lines: help, version, suggestions, completion, and what the docs say of them."""
 
 import json
 import os

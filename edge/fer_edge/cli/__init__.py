@@ -1,1 +1,1 @@
-"""The command line `fer-edge`, and what all three command lines share."""
+"""The command line `fer-edge`, and what all command lines share."""

@@ -1,4 +1,4 @@
-"""Common parts of the three command lines: logging, errors as one line, exit codes."""
+"""Common parts of all command lines: logging, errors as one line, exit codes."""
 
 from __future__ import annotations
 

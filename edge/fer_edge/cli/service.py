@@ -57,7 +57,7 @@ def _print_status(states: Sequence[ServiceState]) -> None:
     if may_read_journal():
         journal_lines(list(last_warnings(units)))
     else:
-        tell("the last warnings are in the journal, which is closed to you: sudo fer-edge service status")
+        tell("the last warnings are in the journal, which you may not read: sudo fer-edge service status")
     for unit in units:
         for line in _missing_drop_ins(unit):
             tell(f"{unit.name}: {line}")
@@ -86,7 +86,7 @@ def service_logs(
     units = _units(name)
     if not may_read_journal():
         raise ConfigError(
-            "the journal is closed to you. Use sudo fer-edge service logs, or for good: "
+            "you may not read the journal. Use sudo fer-edge service logs, or for good: "
             "sudo usermod --append --groups systemd-journal $USER, then log in again"
         )
     code = show_journal(units, lines, follow=follow)

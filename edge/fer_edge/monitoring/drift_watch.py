@@ -62,7 +62,7 @@ def read_drift(path: Path, now: int, before: State = "ok") -> DriftReport:
 def read_model_drift(path: Path, now: int, reference: Reference) -> DriftReport:
     """Compare the pictures of the last two days with those that the model was measured on.
 
-    Confidence is left out, since the record has the steadied one; see `read_expected_accuracy`. Raises ConfigError.
+    Confidence is left out, since the record has the smoothed one; see `read_expected_accuracy`. Raises ConfigError.
     """
     whole = Period(people=reference.faces)
     for name in INPUTS:

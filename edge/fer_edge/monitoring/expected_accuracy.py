@@ -1,8 +1,8 @@
 """How often labels can be expected to be right, without any label from a person.
 
 Confidence-based performance estimation: the mean of calibrated probabilities (Guillory et al., 2021,
-arXiv:2107.03315, call it average confidence; NannyML: CBPE). A model is too sure of corrupted faces, so the probability
-is corrected by contrast and sharpness of the crop, fitted on corrupted faces by `fer-quantize`.
+arXiv:2107.03315, call it average confidence; NannyML: CBPE). A model is overconfident on corrupted faces, so the
+probability is corrected by contrast and sharpness of the crop, fitted on corrupted faces by `fer-quantize`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fer_edge.monitoring.period import Period
 FEATURE = "expected"
 INPUTS = ("brightness", "contrast", "sharpness")
 # A face lies outside where fewer than this share of the reference's faces lie lower, or higher. If more than so many
-# faces do, the estimate is not trusted: far from the reference it is too hopeful (results/expected-accuracy).
+# faces do, the estimate is not trusted: far from the reference it is too high (results/expected-accuracy).
 _TAIL, _MOST_OUTSIDE = 0.03, 0.5
 _SUREST = 0.999
 # Below these contrast and sharpness count twice: log(1 + grey levels), and log of sharpness per squared contrast.

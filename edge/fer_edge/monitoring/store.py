@@ -125,9 +125,9 @@ class UsageStore:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            version = self._set_aside("damaged")
+            version = self._rename_away("damaged")
         if version > _VERSION:
-            version = self._set_aside("newer")
+            version = self._rename_away("newer")
         if version == 0:
             with self._connection() as database:
                 database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
@@ -139,7 +139,7 @@ class UsageStore:
                 database.execute("SELECT start, seconds, model, counts FROM periods LIMIT 1").fetchone()
         return int(version)
 
-    def _set_aside(self, why: str) -> int:
+    def _rename_away(self, why: str) -> int:
         number = 1
         while (aside := self.path.with_name(f"{self.path.name}.{why}-{number}")).exists():
             number += 1

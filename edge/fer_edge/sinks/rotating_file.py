@@ -70,7 +70,7 @@ class RotatingFile:
             size = 0
         self._replaces = False
         if self._config.append and size and self._is_full(size + len(line)):
-            self._set_aside()
+            self._rotate()
             size = 0
         write_whole(self._descriptor, line)
         self._unsynced = True
@@ -107,7 +107,7 @@ class RotatingFile:
         age = abs(time.time() - self._begun_at)  # the clock may have been put back
         return size > self._config.max_mb * 1e6 or age > self._config.max_hours * 3600
 
-    def _set_aside(self) -> None:
+    def _rotate(self) -> None:
         """Rename FILE.1 to FILE.2 and so on, then FILE to FILE.1; the oldest is deleted."""
         for number in range(self._config.keep - 1, 0, -1):
             with suppress(FileNotFoundError):
