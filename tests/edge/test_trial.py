@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.bundles import make_bundle, make_mislabelled, make_useless, no_probe
 from tests.conftest import wait_until
-from tests.edge.test_sd_notify import Listener
+from tests.notify import Notifications
 
 from fer_edge.config import RunConfig
 from fer_edge.model.bundle import current_bundle
@@ -187,7 +187,7 @@ def start() -> subprocess.Popen[str]:
 
 
 def test_a_model_with_which_the_service_dies_twice_is_sent_back(state: Path, tmp_path: Path) -> None:
-    systemd = Listener(tmp_path)
+    systemd = Notifications(tmp_path)
     choose(make_bundle(tmp_path / "a", "1"), "rollback")
     choose(make_bundle(tmp_path / "b"))
     for _ in range(2):
@@ -222,7 +222,7 @@ def test_a_death_in_another_boot_does_not_count(state: Path, tmp_path: Path) -> 
 
 
 def test_a_service_starts_again_with_the_model_that_was_chosen(state: Path, tmp_path: Path) -> None:
-    systemd = Listener(tmp_path)
+    systemd = Notifications(tmp_path)
     service = start()
     wait_until(lambda: systemd.hears("FPS"))
     choose(make_bundle(tmp_path / "a"))
@@ -240,7 +240,7 @@ def test_a_service_starts_again_with_the_model_that_was_chosen(state: Path, tmp_
 def test_a_new_runtime_that_computes_something_else_ends_the_trial(state: Path, tmp_path: Path) -> None:
     model = choose(make_bundle(tmp_path / "a"))
     (Slots().path(model) / "golden.npz").unlink()
-    Listener(tmp_path)
+    Notifications(tmp_path)
     service = start()
     _, said = service.communicate(timeout=60)
     assert service.returncode == 4

@@ -132,7 +132,10 @@ def roll_back(config: ConfigOption = None) -> None:
 def update(
     source: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The repository, as in file:///media/stick. Default: updates.url."),
+        typer.Option(
+            metavar="URL",
+            help=default("The repository, as in file:///media/stick.", "updates.url of the configuration"),
+        ),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what there is.")] = False,
     scheduled: Annotated[
