@@ -64,10 +64,12 @@ class Operator:
         assert done.code == 0, done.err
         return done.out
 
-    def bundle(self, version: str, *, name: str = "ferplus7-tiny", report: object = None) -> Path:
+    def bundle(
+        self, version: str, *, name: str = "ferplus7-tiny", report: object = None, of: str = "ferplus7-tiny"
+    ) -> Path:
         """A copy of a shipped bundle under another version; with another report of fer-quantize, if one is given."""
         folder = self.folder / f"bundle-{name}-{version}"
-        shutil.copytree(find_bundle("ferplus7-tiny"), folder)
+        shutil.copytree(find_bundle(of), folder)
         path = folder / "model.json"
         manifest = {**json.loads(path.read_text()), "version": version, "name": name}
         if report is not None:

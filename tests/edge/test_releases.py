@@ -167,7 +167,7 @@ def test_a_revoked_version_is_replaced_by_an_older_one() -> None:
 def test_a_revoked_version_with_nothing_instead_is_given_up() -> None:
     decision = ask(offer(full("0.2.0"), revoked={"0.2.0": "leaks"}), "0.2.0")
     assert (decision.version, decision.revoked) == (None, True)
-    assert "is revoked (leaks)" in decision.reason
+    assert decision.reason == "ferplus7 0.2.0 is revoked (leaks)."
 
 
 def test_a_version_that_failed_here_is_not_tried_again() -> None:

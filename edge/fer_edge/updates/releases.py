@@ -171,8 +171,9 @@ def decide(
     if installed is not None and not revoked and not (found and _is_newer(model, found, installed)):
         return Decision(None, None, f"{name} {installed.version} is kept. {refused or 'Nothing newer is offered.'}")
     if found is None:
-        begin = f"{name} {installed_version} is revoked ({installed.revoked}). " if installed and revoked else ""
-        return Decision(None, None, f"{begin}{refused or f'Channel {channel} has no release of {name}.'}", revoked)
+        said = [f"{name} {installed_version} is revoked ({installed.revoked})."] if installed and revoked else []
+        said.append(refused or f"Channel {channel} has no release of {name}.")
+        return Decision(None, None, " ".join(dict.fromkeys(said)), revoked)
     why = f", since {installed.version} is revoked ({installed.revoked})" if installed and revoked else ""
     return Decision(found, bundle_target(name, found), f"{name} {found} is meant for this device{why}.", revoked)
 
