@@ -110,7 +110,7 @@ install_all() {
     trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
     switch_to "$new"
     run systemctl enable --quiet "$unit"
-    if [ -e "$CONFIGS/root.json" ] || [ -n "$root" ]; then run systemctl enable --quiet fer-edge-update.timer; fi
+    if [ -n "$root" ]; then run systemctl enable --quiet fer-edge-update.timer; fi
     start || go_back
     forget_older
     say "installed. How it does: fer-edge service status"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import get_args
 
 from fer_edge import __version__
@@ -42,6 +43,8 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
     readings = Readings(_temperature)
     if recorder:
         readings = Readings(_temperature, lambda: recorder.drift.state, lambda: _trusted_accuracy(recorder))
+    if config.updates.url:
+        readings = replace(readings, update=lambda: _update(model))
     found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
     if config.fleet.enabled:
         facts = Facts(fleet_id(config), about.board, about.version, f"{model.name}@{model.version}", config.usage.path)
@@ -60,6 +63,7 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
             drift_states=get_args(State) if recorder else (),
             has_expressions=settings.expressions,
             has_snapshots=config.mqtt.snapshots,
+            has_updates=config.updates.url is not None,
             url=_page_address(config.web),
         )
         found.append(HomeAssistant(mqtt, settings.prefix, device))
@@ -95,6 +99,18 @@ def _trusted_accuracy(recorder: UsageRecorder) -> float | None:
     """Return the expected accuracy in per cent, or None where it is unknown or not to be trusted."""
     expected = recorder.expected_accuracy
     return 100 * expected.accuracy if expected and expected.trusted else None
+
+
+def _update(model: Manifest) -> dict[str, str]:
+    """Return what Home Assistant shows of the model's updates (its MQTT update integration)."""
+    latest = read_latest()
+    known = latest if latest and latest.name == model.name else None
+    return {
+        "installed_version": model.version,
+        "latest_version": known.latest if known else model.version,
+        "title": f"Model {model.name}",
+        "release_summary": known.reason[:255] if known else "Not looked yet.",
+    }
 
 
 def _decision() -> str:

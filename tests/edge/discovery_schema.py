@@ -13,7 +13,7 @@ TOPICS = {
     },
 }
 COMMON = {
-    "platform": {"enum": ["sensor", "binary_sensor", "image"]},
+    "platform": {"enum": ["sensor", "binary_sensor", "image", "update"]},
     "unique_id": {"type": "string", "pattern": "^fer_edge_[0-9a-f]{12}_[a-z_]+$"},
     "name": {"type": "string", "maxLength": 40},
     "icon": {"type": "string", "pattern": "^mdi:[a-z-]+$"},
@@ -74,6 +74,7 @@ SCHEMA = {
                     entity("sensor", {**STATE, **SENSOR}, ["value_template"]),
                     entity("binary_sensor", {**STATE, **BINARY_SENSOR}, ["value_template", "expire_after"]),
                     entity("image", IMAGE, ["image_topic"]),
+                    entity("update", {"state_topic": {"type": "string"}}, ["state_topic"]),
                 ]
             },
         },

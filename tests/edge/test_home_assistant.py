@@ -28,6 +28,7 @@ from fer_edge.device.identity import device_id
 from fer_edge.sinks.home_assistant_discovery import removed_entities
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.sinks.mqtt_state import About, MqttState, Readings
+from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.web.auth import hash_password
 
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
@@ -109,6 +110,23 @@ def test_a_usage_record_adds_drift_and_expected_accuracy(broker: Broker, listene
     entities = message["components"]
     assert listener.latest("/state")["drift"] in entities["drift"]["options"]
     assert entities["expected_accuracy"]["unit_of_measurement"] == "%"
+
+
+def test_updates_add_an_entity_with_the_installed_and_the_latest_version(broker: Broker, listener: Listener) -> None:
+    models = broker.folder / "models"
+    write_latest(Latest("ferplus7", "0.1.0", "0.2.0", "ferplus7 0.2.0 is meant for this device.", 0.0), models)
+    with running(broker, f'{ON}[updates]\nurl = "https://models.invalid"\n', env={"FER_EDGE_MODELS": str(models)}):
+        message = announcement(listener)
+        wait_until(lambda: listener.latest("/update") is not None)
+        jsonschema.validate(message, SCHEMA)
+        entity = message["components"]["update"]
+        assert entity["platform"] == "update"
+        assert listener.on(entity["state_topic"])
+        said = listener.latest("/update")
+        assert (said["installed_version"], said["latest_version"]) == ("0.1.0", "0.2.0")
+        assert said["release_summary"] == "ferplus7 0.2.0 is meant for this device."
+        write_latest(Latest("other", "1", "9", "", 0.0), models)
+        wait_until(lambda: listener.latest("/update")["latest_version"] == "0.1.0", 90)
 
 
 def test_a_late_subscriber_gets_the_announcement_also_after_a_kill(broker: Broker) -> None:

@@ -38,7 +38,8 @@ def download_wheels(root: Path, folder: Path) -> Path:
     """Fetch what the root's Python will install, with the pip settings of this machine."""
     python = next(path.name.removeprefix("python") for path in (root / "usr/bin").glob("python3.[0-9]*"))
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["mqtt"]]
+    extras = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *extras["mqtt"], *extras["updates"]]
     wanted += project["build-system"]["requires"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
     command += ["--only-binary=:all:", "--python-version", python, *wanted]

@@ -1,6 +1,7 @@
 """The service under a real systemd: installed by the script, and then a life of faults. The tests go in order."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +13,11 @@ import pytest
 from tests.broker import Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import wait_until
+from tests.fleet_repository import PASSPHRASE, Operator
 from tests.systemd.machine import PROJECT, Machine, download_wheels, prepare_root
+from tests.update_server import serve_updates
+
+from fer_fleet.fingerprint import fingerprint
 
 LINES = "var/lib/fer-edge/faces.jsonl"
 
@@ -256,6 +261,37 @@ def test_a_check_runs_as_the_service_would(machine: Machine) -> None:
         (machine.root / "root/try.toml").write_text(f"{text}\n")
         assert said in machine.run("fer-edge", "service", "check", "--config", "/root/try.toml", check=False)
     assert "checked as fer-edge.service would run" in machine.run("fer-edge", "service", "check")
+
+
+def test_a_signed_model_reaches_the_service_and_is_taken_back(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_FLEET_PASSPHRASE", PASSPHRASE)
+    operator = Operator(tmp_path, capsys, monkeypatch)
+    operator.do("init", operator.repo)
+    operator.do("publish", operator.bundle("0.2.0", name="ferplus7"))
+    root = Path(shutil.copy(operator.repo / "metadata" / "1.root.json", machine.root / "root" / "root.json"))
+    config = machine.root / "etc/fer-edge/config.toml"
+    with serve_updates(operator.repo) as server:
+        config.write_text(config.read_text() + f'[updates]\nurl = "{server.url}"\nchannel = "beta"\n')
+        said = machine.run("/src/systemd/install.sh", "--root", "/root/root.json")
+        assert fingerprint(root.read_bytes()) in said
+        assert machine.show("ActiveState", "fer-edge-update.timer") == "active"
+        machine.run("systemctl", "start", "fer-edge-update")
+        models = machine.root / "var/lib/fer-edge/models"
+        assert os.readlink(models / "current") == "ferplus7/0.2.0"  # noqa: PTH115
+        assert machine.run("stat", "--format=%U:%G", f"/{models.relative_to(machine.root)}/current") == (
+            "fer-edge-update:fer-edge\n"
+        )
+        machine.wait_for("StatusText", "model ferplus7@0.2.0 on trial")
+        assert "is kept" in machine.run("fer-edge", "models", "update"), "root goes on as the updater's user"
+        machine.run("systemctl", "start", "fer-edge-update")
+    as_service = ("setpriv", "--reuid=fer-edge", "--regid=fer-edge", "--init-groups")
+    refused = machine.run(*as_service, "touch", "/var/lib/fer-edge/models/x", check=False)
+    assert "Permission denied" in refused
+    assert "ferplus7 is the current model" in machine.run("fer-edge", "models", "rollback")
+    machine.wait_for("StatusText", "FPS")
+    wait_until(lambda: "on trial" not in machine.show("StatusText") and "FPS" in machine.show("StatusText"))
 
 
 def test_an_ordinary_user_sees_the_table_and_how_to_see_the_rest(machine: Machine) -> None:

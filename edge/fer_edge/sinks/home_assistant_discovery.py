@@ -36,6 +36,8 @@ class Device:
     # True adds a binary sensor for each label.
     has_expressions: bool
     has_snapshots: bool
+    # True adds the update entity of the model, which only shows: the updater is another service.
+    has_updates: bool
     # This is the live page's address, if other machines can reach it.
     url: str | None = None
 
@@ -59,6 +61,14 @@ def discovery_payload(device: Device) -> dict[str, Any]:
             "image_topic": f"{device.topic}/snapshot",
             "content_type": "image/jpeg",
             **_while_camera(device),
+        }
+    if device.has_updates:
+        entities["update"] = {
+            "platform": "update",
+            "name": "Model update",
+            "entity_category": "diagnostic",
+            "state_topic": f"{device.topic}/update",
+            **_while_online(device),
         }
     unique = _unique(device.id)
     page = {"configuration_url": device.url} if device.url else {}

@@ -51,6 +51,8 @@ class Readings:
     drift: Callable[[], str | None] = lambda: None
     # The expected accuracy is in per cent, or None where it is unknown or not to be trusted.
     expected_accuracy: Callable[[], float | None] = lambda: None
+    # What Home Assistant's `update` entity shows of the model, or None without updates.
+    update: Callable[[], dict[str, str] | None] = lambda: None
 
 
 class MqttState(Sink):
@@ -59,6 +61,7 @@ class MqttState(Sink):
     - `<topic>/state`: who is in view, the camera, the frame rate, the temperature, drift and expected accuracy, and
       whether there is a problem;
     - `<topic>/problem`: what the problem is;
+    - `<topic>/update`: installed and latest version of the model, where updates are configured;
     - `<topic>/about`: model, versions and board;
     - `<topic>/snapshot`: the annotated picture as JPEG after a change while somebody is in view, where
       `mqtt.snapshots` allows it. It is not retained, so that the broker keeps no picture.
@@ -118,6 +121,9 @@ class MqttState(Sink):
         state |= {"fps": self._rate.per_second, "temperature": _rounded(self._readings.temperature())}
         state |= {"expected_accuracy": _rounded(self._readings.expected_accuracy()), "time": utc_now()}
         self._mqtt.publish(f"{self._config.topic}/problem", json.dumps(problem))
+        update = self._readings.update()
+        if update:
+            self._mqtt.publish(f"{self._config.topic}/update", json.dumps(update))
         self._mqtt.publish(f"{self._config.topic}/state", json.dumps(state))
         return True
 
