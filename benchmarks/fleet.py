@@ -139,7 +139,7 @@ def release(
     while True:
         rollout = edits.rollout_in(Repository(folder / "repo").releases, NAME, version, "stable")
         states, _ = read_messages(MqttConfig(host="127.0.0.1", port=port), DeviceState)
-        step = next_step(NAME, rollout, list(states.values()), 5, datetime.now(UTC))
+        step = next_step(NAME, "stable", rollout, list(states.values()), 5, datetime.now(UTC))
         steps.append(step.reason)
         typer.echo(step.reason, err=True)
         edit: Callable[[Releases], Releases]
@@ -261,6 +261,7 @@ def state_of(device: Device) -> DeviceState:
             "board": "Raspberry Pi 4 Model B Rev 1.4",
             "software": "0.1.0",
             "model": f"{NAME}@{device.installed}",
+            "channel": "stable",
             "trials": [
                 {"model": f"{NAME}@{version}", "passed": passed, "reason": "" if passed else "reads faces less surely"}
                 for version, passed in list(device.trials.items())[-10:]

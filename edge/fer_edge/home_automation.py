@@ -47,7 +47,15 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
         readings = replace(readings, update=lambda: _update(model))
     found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
     if config.fleet.enabled:
-        facts = Facts(fleet_id(config), about.board, about.version, f"{model.name}@{model.version}", config.usage.path)
+        facts = Facts(
+            id=fleet_id(config),
+            board=about.board,
+            software=about.version,
+            model=f"{model.name}@{model.version}",
+            channel=config.updates.channel if config.updates.url else "",
+            tags=config.updates.tags,
+            usage=config.usage.path,
+        )
         fleet_readings = FleetReadings(_temperature, readings.drift, readings.expected_accuracy, _decision)
         found.append(FleetState(mqtt, facts, fleet_readings))
     settings = config.home_assistant

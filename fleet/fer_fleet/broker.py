@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from paho.mqtt.client import ConnectFlags, MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
-# Retained messages come at once; nothing for so many seconds means that all have come.
+# A second subscription is answered after the retained messages of the first (mosquitto answers in order). Brokers that
+# send them later are given so many seconds without a message.
 _QUIET_S = 1.0
+# Nobody publishes here.
+_MARKER = f"{PREFIX}-end-of-retained-messages"
 _CONNECT_S = 10.0
 # A broker that never stops talking is left after so many seconds, or so many bytes.
-_LONGEST_S = 60.0
+_LONGEST_S = 120.0
 _MOST_BYTES = 1_000_000_000
 
 _Kind = TypeVar("_Kind", DeviceState, DeviceUsage)
@@ -82,7 +85,8 @@ class _Reader:
         self._bytes = 0
         self._last_at = 0.0
         self._answered = threading.Event()
-        self._subscribed = threading.Event()
+        self._complete = threading.Event()
+        self._marker: int | None = None
         self._refusal = ""
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
         self._client.connect_timeout = _CONNECT_S
@@ -91,7 +95,7 @@ class _Reader:
         if config.tls:
             self._client.tls_set(str(config.cafile) if config.cafile else None)
         self._client.on_connect = self._on_connect
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
     def read(self) -> Heard:
@@ -113,12 +117,10 @@ class _Reader:
             raise SourceError(f"{self._where}: does not answer as an MQTT broker does. Look at host and port")
         if self._refusal:
             raise SourceError(f"{self._where}: refuses the connection ({self._refusal}). Look at --user and password")
-        if not self._subscribed.wait(_CONNECT_S):
-            raise SourceError(f"{self._where}: does not answer a subscription. Is it a broker?")
         begun = self._last_at = time.monotonic()
-        while (now := time.monotonic()) - self._last_at < _QUIET_S:
-            if now - begun > _LONGEST_S or self._bytes > _MOST_BYTES:
-                raise SourceError(f"{self._where}: does not stop talking. Nothing of it was used")
+        while not self._complete.is_set() or time.monotonic() - self._last_at < _QUIET_S:
+            if self._bytes > _MOST_BYTES or time.monotonic() - begun > _LONGEST_S:
+                raise SourceError(f"{self._where}: does not stop talking, or does not answer. Nothing of it was used")
             time.sleep(0.05)
 
     def _on_connect(
@@ -127,8 +129,15 @@ class _Reader:
         if code.is_failure:
             self._refusal = str(code)[:100]
         else:
-            client.subscribe(self._topic, qos=1)
+            # At QoS 0, since mosquitto drops what exceeds max_queued_messages (1000) at QoS 1.
+            client.subscribe(self._topic, qos=0)
+            self._marker = client.subscribe(_MARKER, qos=0)[1]
         self._answered.set()
+
+    def _on_subscribe(self, _client: Client, _data: object, message_id: int, *_: object) -> None:
+        if message_id == self._marker:
+            self._last_at = time.monotonic()
+            self._complete.set()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._last_at = time.monotonic()

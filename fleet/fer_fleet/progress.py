@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fer_edge.updates.fleet_messages import DeviceState
-from fer_edge.updates.releases import Rollout, position
+from fer_edge.updates.releases import Channel, Rollout, in_rollout
 
 # A device speaks once per hour; after so long without a word it is called silent.
 SILENT = timedelta(hours=2, minutes=15)
@@ -97,7 +97,14 @@ def all_progress(states: Sequence[DeviceState]) -> list[VersionProgress]:
     return [progress_of(model, states) for model in sorted(models)]
 
 
-def next_step(name: str, rollout: Rollout, states: Sequence[DeviceState], limit_percent: float, now: datetime) -> Step:
+def next_step(
+    name: str,
+    channel: Channel,
+    rollout: Rollout,
+    states: Sequence[DeviceState],
+    limit_percent: float,
+    now: datetime,
+) -> Step:
     """Decide whether a rollout is widened, halted or left as it is.
 
     It is halted as soon as the failed trials are too many with a confidence of 90 % (Wilson, 1927,
@@ -105,6 +112,7 @@ def next_step(name: str, rollout: Rollout, states: Sequence[DeviceState], limit_
 
     Args:
         name: the model.
+        channel: the channel of the rollout.
         rollout: how far the version is.
         states: the devices.
         limit_percent: share of the trials, in per cent, that may fail.
@@ -116,7 +124,11 @@ def next_step(name: str, rollout: Rollout, states: Sequence[DeviceState], limit_
     members = [
         state
         for state in states
-        if position(state.id, name, rollout.version) < rollout.percent and state.running and not is_silent(state, now)
+        if state.channel == channel
+        and state.model.startswith(f"{name}@")
+        and in_rollout(rollout, name=name, device_id=state.id, tags=state.tags)
+        and state.running
+        and not is_silent(state, now)
     ]
     complete = ended >= _ENOUGH * len(members)
     if lower_bound(found.failed, ended) > limit or (complete and ended and found.failed / ended > limit):

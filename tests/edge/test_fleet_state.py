@@ -24,6 +24,7 @@ from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage
 from fer_edge.updates.fleet_state import Facts, FleetState, Readings, Schedule, read_trials, usage_days
 
 TOPIC = "fer-edge/fleet/kitchen/state"
+UPDATES = ("[updates]", 'url = "http://127.0.0.1:9/"', 'channel = "beta"', 'tags = ["lobby"]')
 
 
 def state(**changes: object) -> DeviceState:
@@ -60,7 +61,8 @@ def test_only_what_matters_is_news() -> None:
     assert not state(fps=9, celsius=50, expected_accuracy=70, time=datetime(2026, 11, 28, tzinfo=UTC)).is_news(now)
     for change in (
         {"camera": False}, {"problem": "disk full"}, {"model": "ferplus7@0.3.0"}, {"running": False},
-        {"on_trial": "ferplus7@0.3.0"}, {"drift": "drifted"}, {"decision": "halted"},
+        {"on_trial": "ferplus7@0.3.0"}, {"channel": "beta"}, {"tags": ["lobby"]},
+        {"drift": "drifted"}, {"decision": "halted"},
         {"trials": [{"model": "m@1", "passed": True, "reason": ""}]},
     ):  # fmt: skip
         assert state(**change).is_news(now)
@@ -139,7 +141,7 @@ def test_a_run_tells_its_state_and_its_end(command: Run, broker: Broker, tmp_pat
     listener = Listener(broker.port)
     models = tmp_path / "models"
     done = command(
-        "fer-edge", "run", "demo", "--max-frames", 60, "--config", config_of(tmp_path, broker),
+        "fer-edge", "run", "demo", "--max-frames", 60, "--config", config_of(tmp_path, broker, *UPDATES),
         env={"FER_EDGE_MODELS": str(models), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -153,6 +155,7 @@ def test_a_run_tells_its_state_and_its_end(command: Run, broker: Broker, tmp_pat
     late.close()
     assert said[0].running
     assert said[-1].model == "ferplus7@0.1.0"
+    assert (said[-1].channel, said[-1].tags) == ("beta", ("lobby",))
     assert not said[-1].running
     assert not said[-1].camera
 
@@ -160,7 +163,7 @@ def test_a_run_tells_its_state_and_its_end(command: Run, broker: Broker, tmp_pat
 @pytest.fixture
 def device(broker: Broker, quick: None) -> FleetState:  # noqa: ARG001
     mqtt = Mqtt(MqttConfig.model_validate({"host": f"127.0.0.1:{broker.port}"}))
-    return FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "ferplus7@0.2.0", None), Readings(drift=lambda: "ok"))
+    return FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "ferplus7@0.2.0"), Readings(drift=lambda: "ok"))
 
 
 def test_a_change_is_said_once(device: FleetState, broker: Broker) -> None:

@@ -25,7 +25,7 @@ NOW = datetime.now(UTC)
 def state(name: str, **changes: object) -> DeviceState:
     given = {
         "id": name, "time": NOW, "running": True, "board": "Raspberry Pi 4", "software": "0.1.0",
-        "model": f"{MODEL}@0.1.0", "camera": True, "fps": 14.5, "drift": "ok", **changes,
+        "model": f"{MODEL}@0.1.0", "camera": True, "fps": 14.5, "drift": "ok", "channel": "stable", **changes,
     }  # fmt: skip
     return DeviceState.model_validate(given)
 
@@ -107,6 +107,16 @@ def test_a_removed_device_is_not_shown(operator: Operator, broker: Broker, liste
     assert "hall" not in shown
 
 
+def test_a_large_fleet_is_read_whole(operator: Operator, broker: Broker, listener: Listener) -> None:
+    """More devices than mosquitto queues for a client by default."""
+    for number in range(3000):
+        each = state(f"device-{number}")
+        listener._client.publish(f"fer-edge/fleet/{each.id}/state", each.model_dump_json(), qos=1, retain=True)
+    publish(listener, state("last"))
+    content = json.loads(operator.do("status", "--broker", f"127.0.0.1:{broker.port}", "--json"))
+    assert len(content["devices"]) == 3001
+
+
 # A broker that lies
 
 
@@ -159,17 +169,17 @@ def message(topic: bytes, payload: bytes) -> bytes:
     return b"\x31" + size + bytes([length]) + body
 
 
-def subscribed(connection: socket.socket) -> None:
+def says_huge_things(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.sendall(CONNACK)
-    packet = connection.recv(4096)
-    connection.sendall(bytes([0x90, 4, *packet[2:4], 0, 1]))
-
-
-def says_huge_things(connection: socket.socket) -> None:
-    subscribed(connection)
+    asked = b""
+    while len(asked) < 2 or asked.count(b"fer-edge/fleet") < 2:  # two subscriptions
+        asked += connection.recv(4096)
+    second = asked.rindex(b"\x82")
+    connection.sendall(bytes([0x90, 4, *asked[2:4], 0, 0]))
     connection.sendall(message(b"fer-edge/fleet/kitchen/state", b"{" * 30_000_000))
     connection.sendall(message(b"x", b"{}") + message(b"fer-edge/fleet/a/b/state", b"{}"))
+    connection.sendall(bytes([0x90, 4, *asked[second + 2 : second + 4], 0, 0]))
     connection.recv(4096)
 
 
@@ -244,7 +254,7 @@ def test_a_good_version_goes_all_the_way() -> None:
     percent, seen = 0.0, []
     while True:
         rollout = Rollout(version="0.2.0", percent=percent)
-        step = next_step(MODEL, rollout, fleet(400, "0.2.0", lambda _: False, percent), 5, NOW)
+        step = next_step(MODEL, "stable", rollout, fleet(400, "0.2.0", lambda _: False, percent), 5, NOW)
         assert step.halt is None
         if step.percent is None:
             break
@@ -257,7 +267,7 @@ def test_a_good_version_goes_all_the_way() -> None:
 def test_a_poisoned_version_halts_at_the_first_step() -> None:
     rollout = Rollout(version="0.2.0", percent=1)
     states = fleet(1000, "0.2.0", lambda _: True, 1)
-    step = next_step(MODEL, rollout, states, 5, NOW)
+    step = next_step(MODEL, "stable", rollout, states, 5, NOW)
     assert step.halt is not None
     assert step.percent is None
     tries = sum(bool(each.trials) for each in states)
@@ -272,19 +282,33 @@ def test_it_waits_until_most_devices_of_a_step_have_tried_it() -> None:
     most = -(-len(members) * 8 // 10)
     for count, percent in ((most - 1, None), (most, 50.0)):
         waiting = [state(each.id) for each in members[count:]]
-        step = next_step(MODEL, rollout, [*others, *members[:count], *waiting], 5, NOW)
+        step = next_step(MODEL, "stable", rollout, [*others, *members[:count], *waiting], 5, NOW)
         assert (step.percent, step.halt) == (percent, None), step.reason
     away = [state(each.id, time=NOW - timedelta(hours=5)) for each in members[10:]]
-    assert next_step(MODEL, rollout, [*others, *members[:10], *away], 5, NOW).percent == 50
+    assert next_step(MODEL, "stable", rollout, [*others, *members[:10], *away], 5, NOW).percent == 50
     off = [state(each.id, running=False) for each in members[10:]]
-    assert next_step(MODEL, rollout, [*others, *members[:10], *off], 5, NOW).percent == 50
+    assert next_step(MODEL, "stable", rollout, [*others, *members[:10], *off], 5, NOW).percent == 50
+
+
+@pytest.mark.parametrize("others", [{"channel": "beta"}, {"channel": ""}, {"model": "mine@1"}])
+def test_devices_that_take_no_such_version_are_not_waited_for(others: dict[str, str]) -> None:
+    rollout = Rollout(version="0.2.0", percent=10)
+    states = [state(f"device-{number}", **others) for number in range(400)]
+    assert next_step(MODEL, "stable", rollout, states, 5, NOW).percent == 50
+    assert next_step(MODEL, "stable", rollout, [state(each.id) for each in states], 5, NOW).percent is None
+
+
+def test_a_cohort_is_waited_for() -> None:
+    rollout = Rollout(version="0.2.0", percent=0, cohorts={"lab": 100})
+    states = [state(f"device-{number}", tags=["lab"] if number < 10 else []) for number in range(40)]
+    assert next_step(MODEL, "stable", rollout, states, 5, NOW).reason.startswith("waiting at 0 %: 0 of 10 devices")
 
 
 def test_one_failure_of_twenty_is_within_five_percent() -> None:
     rollout = Rollout(version="0.2.0", percent=100)
     for failed, halted in ((0, False), (1, False), (2, True)):
         states = fleet(20, "0.2.0", lambda number, failed=failed: number < failed, 100)  # type: ignore[misc]
-        assert (next_step(MODEL, rollout, states, 5, NOW).halt is not None) == halted
+        assert (next_step(MODEL, "stable", rollout, states, 5, NOW).halt is not None) == halted
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)

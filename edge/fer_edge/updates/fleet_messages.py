@@ -62,6 +62,10 @@ class DeviceState(_Message):
     software: Text
     model: Model
     """`NAME@VERSION` of the model that reads faces."""
+    channel: Text = ""
+    """The channel from which it takes models; empty if it takes none."""
+    tags: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
+    """The cohorts to which it belongs."""
     on_trial: Model | None = None
     """The model, if it is on trial."""
     trials: Annotated[tuple[Trial, ...], Field(max_length=10)] = ()

@@ -44,8 +44,11 @@ class Facts:
     software: str
     # `NAME@VERSION`.
     model: str
+    # From which it takes models; empty if it takes none.
+    channel: str = ""
+    tags: tuple[str, ...] = ()
     # The usage record, if there is one.
-    usage: Path | None
+    usage: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ class FleetState(Sink):
             board=_shown(self._facts.board),
             software=self._facts.software,
             model=self._facts.model,
+            channel=self._facts.channel,
+            tags=tuple(_shown(tag) for tag in self._facts.tags[:20]),
             on_trial=on_trial,
             trials=trials,
             camera=self._camera and running,

@@ -140,7 +140,7 @@ def _automatic(
     rollout = edits.rollout_in(releases, name, number, channel)
     found, heard = read_messages(broker, DeviceState)
     tell_refused(heard)
-    step = next_step(name, rollout, list(found.values()), limit, now())
+    step = next_step(name, channel, rollout, list(found.values()), limit, now())
     if step.halt is not None:
         why = step.halt
         _change(repository, keys, version, lambda old, *_: edits.halt(old, name, number, why), step.reason)
