@@ -16,6 +16,7 @@ from fer_edge.device.sd_notify import open_notifier
 from fer_edge.errors import ConfigError, MissingExtra, ModelError, SourceError
 from fer_edge.images import pictures_in
 from fer_edge.model.bundle import CURRENT_MODEL, MODEL_FILE, Bundle
+from fer_edge.monitoring.expected_accuracy import usable
 from fer_edge.monitoring.prometheus import Metrics
 from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
@@ -173,7 +174,7 @@ def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:
 def _usage_recorder(path: Path, model: Bundle) -> UsageRecorder:
     manifest = model.manifest
     identity = ModelIdentity(manifest.name, manifest.version, manifest.files[MODEL_FILE])
-    return UsageRecorder(UsageStore(path, identity), str(path), manifest.reference)
+    return UsageRecorder(UsageStore(path, identity), str(path), usable(manifest.reference))
 
 
 def _refuse_overwriting(config: RunConfig, config_file: Path | None) -> None:

@@ -13,11 +13,11 @@ from tests.visitors import Scene, month, write_expected, write_hours
 
 from fer_edge import FaceBox, Prediction, Track, TrackedFace
 from fer_edge.assets.composites import load_composites
-from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
+from fer_edge.model.bundle import MODEL_FILE, Manifest, find_bundle, load_bundle
 from fer_edge.model.reference import Reference
 from fer_edge.monitoring.crop_statistics import crop_statistics
-from fer_edge.monitoring.drift_watch import DriftWatch, read_expected_accuracy, read_model_drift
-from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms
+from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, read_expected_accuracy, read_model_drift
+from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms, usable
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import DAY, ModelIdentity, UsageStore
@@ -131,6 +131,33 @@ def test_stats_and_drift_show_it(command: Run, tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "drift since the reference week: too little data" in shown.stdout
     assert "expected accuracy: 82.5% (95 % interval" in shown.stdout
+
+
+def test_a_reference_of_another_version_is_left_out_and_one_of_other_labels_is_refused(
+    reference: Reference, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert usable(reference) is reference
+    weights = {**reference.estimate.weights, "smell": 1.0}
+    unknown = reference.model_copy(update={"estimate": reference.estimate.model_copy(update={"weights": weights})})
+    beyond = reference.model_copy(update={"histograms": {**reference.histograms, "contrast": {99: 5}}})
+    without = reference.model_copy(update={"histograms": {}})
+    for other in (unknown, beyond, without):
+        caplog.clear()
+        assert usable(other) is None
+        assert "another version of fer-edge" in caplog.text
+    others = reference.model_copy(update={"labels": "ferplus8"})
+    with pytest.raises(ValueError, match="reference: its labels are those of ferplus8, not the model's"):
+        Manifest.model_validate(MANIFEST.model_copy(update={"reference": others}).model_dump())
+
+
+def test_nobody_for_a_month_is_too_little_data(command: Run, tmp_path: Path, reference: Reference) -> None:
+    path = tmp_path / "usage.sqlite"
+    now = write_hours(path, [Period(frames=100_000)] * (30 * 24), IDENTITY, START)
+    assert read_drift(path, now).state == "too little data"
+    assert read_model_drift(path, now, reference).state == "too little data"
+    assert read_expected_accuracy(path, now, reference) is None
+    shown = command("fer-edge", "stats", path, "--since", "2020-01-01", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
 
 
 @pytest.mark.parametrize("identity", [ModelIdentity("mine", "1", "0" * 64), ModelIdentity("ferplus7", "0", "0" * 64)])

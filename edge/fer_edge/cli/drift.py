@@ -113,6 +113,7 @@ def find_reference(path: Path, config: Path | None) -> Reference | None:
     """That of the model which wrote the newest rows of a record: the configured one, or a shipped one."""
     from fer_edge.errors import ModelError
     from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
+    from fer_edge.monitoring.expected_accuracy import usable
     from fer_edge.monitoring.store import newest_model
 
     newest = newest_model(path)
@@ -122,7 +123,7 @@ def find_reference(path: Path, config: Path | None) -> Reference | None:
         with suppress(ModelError):
             manifest = load_bundle(find_bundle(name)).manifest
             if manifest.files[MODEL_FILE] == newest[0].sha256:
-                return manifest.reference
+                return usable(manifest.reference)
     return None
 
 

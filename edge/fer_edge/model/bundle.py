@@ -85,12 +85,23 @@ class Calibration(_Strict):
     """Power of the training prior at which the temperature was chosen, and `ece` was measured."""
 
 
+class Parent(_Strict):
+    """The model that a model was fine-tuned from."""
+
+    name: str
+    version: str
+    sha256: str
+    """Of its `model.tflite`."""
+
+
 class Manifest(_Strict):
     """The content of `model.json`."""
 
     schema_version: Literal[1]
     name: str
     version: str
+    parent: Parent | None = None
+    """Only of a model that `fer-train refresh` made."""
     labels: tuple[str, ...]
     input_shape: tuple[int, int, Literal[1, 3]]
     """Height, width (the same) and channels of the model's input."""
@@ -149,6 +160,12 @@ class Manifest(_Strict):
             raise ValueError(f"mean and scale: the model's input has {channels} channel, give one number each")
         if self.preprocessing.colour != "grey" and channels == 1:
             raise ValueError(f"preprocessing: {self.preprocessing.colour} needs three channels")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_of_these_labels(self) -> Self:
+        if self.reference and self.labels != (FERPLUS8 if self.reference.labels == "ferplus8" else FER2013):
+            raise ValueError(f"reference: its labels are those of {self.reference.labels}, not the model's")
         return self
 
     @model_validator(mode="after")

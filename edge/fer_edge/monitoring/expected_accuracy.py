@@ -7,6 +7,7 @@ probability is corrected by contrast and sharpness of the crop, fitted on corrup
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,8 @@ from fer_edge.model.reference import AccuracyEstimate, Reference
 from fer_edge.monitoring.drift import LEAST_PEOPLE, LEAST_SAMPLES
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
+
+_log = logging.getLogger(__name__)
 
 # The feature of the usage record that holds the chance of each face.
 FEATURE = "expected"
@@ -78,6 +81,21 @@ def terms(confidence: float, contrast: float, sharpness: float) -> dict[str, flo
         "sharpness": relative,
         "blur": min(relative, _BLURRED),
     }
+
+
+def usable(reference: Reference | None) -> Reference | None:
+    """Return a reference, or None, with a line in the log, if another version of fer-edge made it for other terms."""
+    if reference is None:
+        return None
+    known = terms(0.5, 1.0, 1.0).keys() >= reference.estimate.weights.keys()
+    bins = all(
+        name in FEATURES and all(0 <= index <= len(FEATURES[name].edges) for index in counts)
+        for name, counts in reference.histograms.items()
+    )
+    if known and bins and all(reference.histograms.get(name) for name in INPUTS):
+        return reference
+    _log.warning("the model's reference is of another version of fer-edge: no accuracy is expected. Convert it again")
+    return None
 
 
 def chance_right(estimate: AccuracyEstimate, confidence: float, statistics: Mapping[str, float]) -> float:
