@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fer_edge.config import (
         CameraConfig,
+        ClassifierConfig,
         DetectorConfig,
         JsonLinesConfig,
         MqttConfig,
@@ -72,6 +73,7 @@ __version__ = version("fer-edge")
 _HOMES = {
     "config": (
         "CameraConfig",
+        "ClassifierConfig",
         "DetectorConfig",
         "JsonLinesConfig",
         "MqttConfig",
@@ -108,6 +110,7 @@ __all__ = [
     "Bundle",
     "CameraConfig",
     "Classifier",
+    "ClassifierConfig",
     "ConfigError",
     "CropCalibration",
     "DataError",
