@@ -306,7 +306,7 @@ def test_another_input_size_is_refused(models: Models, tmp_path: Path) -> None:
     assert "the model's input has shape (1, 48, 48, 1), but model.json says (1, 64, 64, 1)" in done.stderr
     done = models("install", make(tmp_path / "b", name="ferplus7", input_shape=[64, 64, 1]))
     assert done.returncode == 4
-    assert "its input is 64 pixels wide, that of ferplus7 48" in done.stderr
+    assert "its input is 64 x 64 x 1, that of ferplus7 is 48 x 48 x 1" in done.stderr
 
 
 def test_a_name_that_leads_elsewhere_is_refused(models: Models, tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_a_model_for_another_input_size_is_refused(update: Update, published: Op
         for path in make_bundle(tmp_path / "b", "0.1.5", NAME, input_shape=[64, 64, 1]).iterdir():
             shutil.copy(path, staged)
         Slots().add(staged, ModelId(NAME, "0.1.5"))
-    refused(update(), f"its input is 48 pixels wide, that of {NAME}@0.1.5 64")
+    refused(update(), f"its input is 48 x 48 x 1, that of {NAME}@0.1.5 is 64 x 64 x 1")
     del published
 
 

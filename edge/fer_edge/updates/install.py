@@ -142,9 +142,13 @@ def _refuse_other_input(staged: Path, manifest: Manifest, slots: Slots) -> None:
         known = manifest_of(other)
         if known and known.input_shape != manifest.input_shape:
             raise ModelError(
-                f"{staged}: its input is {manifest.input_shape[0]} pixels wide, that of {other} "
-                f"{known.input_shape[0]}. Give it another name in model.json"
+                f"{staged}: its input is {_size(manifest)}, that of {other} is {_size(known)}. "
+                "Give it another name in model.json"
             )
+
+
+def _size(manifest: Manifest) -> str:
+    return " x ".join(map(str, manifest.input_shape))
 
 
 def manifest_of(name: str) -> Manifest | None:
