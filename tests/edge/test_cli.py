@@ -142,7 +142,7 @@ def test_a_close_miss_is_answered_with_what_was_probably_meant(
 ) -> None:
     done = command("fer-edge", *arguments)
     assert done.returncode == code
-    assert re.search(rf"(Did you mean|Possible options:) {re.escape(meant)}[?)]", done.stderr)
+    assert f"Did you mean {meant}?" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

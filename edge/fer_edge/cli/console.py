@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -110,6 +111,7 @@ def _complain_of(error: Exception, extra: str | None) -> int:
         return EXIT_USAGE
     if hasattr(error, "format_message"):  # a usage error of the command-line library
         said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+        said = re.sub(r" \(Possible options: (--[\w-]+).*\)$", r". Did you mean \1?", said)
         return _complain(f"{said}{'' if said.endswith('?') else '.'} See --help", EXIT_USAGE)
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard_stdout()
