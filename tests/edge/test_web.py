@@ -21,6 +21,7 @@ from tests.visitors import write_expected
 
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
+from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.web.auth import Gate, hash_password
 
 
@@ -51,6 +52,14 @@ def test_the_state_tells_who_is_in_view(page: httpx.Client) -> None:
     wait_until(lambda: any(step.values() for step in page.get("/api/state").json()["timeline"]["steps"]))
     frames = state["frames"]
     wait_until(lambda: page.get("/api/state").json()["frames"] > frames)
+
+
+def test_the_state_tells_that_a_newer_model_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "models"))
+    write_latest(Latest("ferplus7", "0.1.0", "0.2.0", "It is meant for this device.", 0.0), tmp_path / "models")
+    with running(tmp_path, "") as client:
+        model = client.get("/api/state").json()["model"]
+    assert (model["version"], model["latest"]) == ("0.1.0", "0.2.0")
 
 
 def test_answers_are_as_the_openapi_file_says(page: httpx.Client) -> None:

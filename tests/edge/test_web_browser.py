@@ -13,18 +13,22 @@ from tests.pages import PASSWORD, TOKEN, chromium, faults, free_port, new_tab, r
 
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
+from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.web.auth import hash_password
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """An open page, of a device that has a record of this day."""
+    """An open page, of a device that has a record of this day, and for which there is a newer model."""
     folder = tmp_path_factory.mktemp("page")
     seconds = {"neutral": 4100.0, "happy": 2900.0, "surprise": 400.0, "sad": 350.0, "angry": 120.0, "uncertain": 310.0}
     with UsageStore(folder / "usage.sqlite", ModelIdentity("ferplus7", "0.1.0", "")) as store:
         store.append(int(time.time()) // 60 * 60, Period(people=57, face_s=defaultdict(float, seconds)))
-    with running(folder, '[usage]\npath = "usage.sqlite"\n') as client:
-        yield client
+    write_latest(Latest("ferplus7", "0.1.0", "0.2.0", "", 0.0), folder / "models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_EDGE_MODELS", str(folder / "models"))
+        with running(folder, '[usage]\npath = "usage.sqlite"\n') as client:
+            yield client
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,7 @@ def look_at_the_page(tab: Any, page: httpx.Client, tmp_path: Path) -> None:
     wait_until(lambda: tab.inner_text("#summary") not in {"nobody", first})
     until(tab, "document.querySelector('#picture').naturalWidth === 640")
     until(tab, "document.querySelectorAll('#timeline rect').length > 1")
-    assert "ferplus7" in tab.inner_text("#device")
+    assert "ferplus7 0.1.0; 0.2.0 is available" in tab.inner_text("#device")
     assert tab.locator("#faces meter").count() == 7
     until(tab, "!document.querySelector('#today').hidden")
     assert "57 faces" in tab.inner_text("#people")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from fer_edge.device.thermal import read_heat
 from fer_edge.model.bundle import Manifest
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
+from fer_edge.updates.latest import read_latest
 from fer_edge.web.today import Today
 
 # The timeline covers this many seconds, in steps of this many seconds.
@@ -25,6 +27,8 @@ _FRESH = 0.5
 _RECENT = 60
 # The temperature is read every so many seconds.
 _HEAT_INTERVAL = 10.0
+# What the last update found is read every so many seconds.
+_LATEST_INTERVAL = 60.0
 # After this many seconds without a frame, and without waiting for the camera, the device is not well.
 _ALIVE = 15.0
 
@@ -56,6 +60,7 @@ class LiveState:
         self._alive_at = time.monotonic()
         self._started_at = time.time()
         self._heat: tuple[float, float | None] = (-_HEAT_INTERVAL, None)
+        self._latest: tuple[float, str | None] = (-math.inf, None)
         self.version = 0
         self._json_lock = threading.Lock()
         self._json, self._json_version, self._json_at = b"", -1, 0.0
@@ -100,7 +105,7 @@ class LiveState:
 
     def as_dict(self) -> dict[str, Any]:
         """The whole state as plain values; times are seconds."""
-        celsius = self._celsius()
+        celsius, latest = self._celsius(), self._latest_version()
         with self._lock:
             span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
             stale = time.monotonic() - self._alive_at > 1.0
@@ -114,7 +119,12 @@ class LiveState:
                 "fps": 0.0 if stale or not span else round((len(self._times) - 1) / span, 1),
                 "latency_ms": round(self._latency_ms, 1),
                 "temperature_celsius": celsius,
-                "model": {"name": self._model.name, "version": self._model.version, "labels": list(self._model.labels)},
+                "model": {
+                    "name": self._model.name,
+                    "version": self._model.version,
+                    "latest": latest,
+                    "labels": list(self._model.labels),
+                },
                 "faces": [self._face(face) for face in self._faces],
                 "timeline": {
                     "step_s": _STEP_S,
@@ -162,6 +172,14 @@ class LiveState:
         for face in self._faces:
             seconds = self._timeline[-1].seconds
             seconds[face.label] = seconds.get(face.label, 0.0) + elapsed
+
+    def _latest_version(self) -> str | None:
+        """The version that the last update found for this device; None if there was none."""
+        now = time.monotonic()
+        if now - self._latest[0] >= _LATEST_INTERVAL:
+            found = read_latest()
+            self._latest = (now, found.latest if found and found.name == self._model.name else None)
+        return self._latest[1]
 
     def _celsius(self) -> float | None:
         now = time.monotonic()

@@ -86,13 +86,14 @@ function showToday({ usage, drift, expected_accuracy: expected }) {
 }
 
 function showDevice(state) {
+  const { name, version, latest } = state.model;
   const rows = [
     ["camera", state.camera_remark ? `${state.camera}: ${state.camera_remark}` : state.camera],
     ["source", state.source],
     ["frames per second", state.fps],
     ["latency", `${state.latency_ms} ms`],
     ["temperature", state.temperature_celsius === null ? "unknown" : `${state.temperature_celsius} \u00b0C`],
-    ["model", `${state.model.name} ${state.model.version}`],
+    ["model", `${name} ${version}${latest && latest !== version ? `; ${latest} is available` : ""}`],
     ["fer-edge", state.version],
     ...state.outputs.map((output) => [output.name, output.trouble || "works"]),
   ];
