@@ -19,6 +19,7 @@ def test_what_cannot_be_a_pair_stays_alone() -> None:
     assert assign([[0.0, 0.0], [0.5, 0.0]]) == [(1, 0)]
     assert assign([]) == []
     assert assign([[], []]) == []
+    assert assign([[True, False]]) == [(0, 0)]
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -79,3 +79,23 @@ def test_what_is_not_clear_is_uncertain_and_does_not_flicker() -> None:
     faces = [smoother.update([track()], {1: prediction(*share)}, time)[0] for time, share in enumerate(shares)]
     assert [face.smoothed.label for face in faces] == ["happy", "happy", "uncertain", "uncertain", "happy"]
     assert faces[2].smoothed.confidence == pytest.approx(0.38)
+
+
+def labels_of(config: SmoothingConfig, *shares: tuple[float, ...]) -> list[str]:
+    """The labels shown for these probabilities, one after the other."""
+    smoother = Smoother(config, LABELS)
+    predictions = [{1: prediction(*share)} for share in shares]
+    return [smoother.update([track()], read, float(at))[0].smoothed.label for at, read in enumerate(predictions)]
+
+
+def test_a_label_changes_once_the_other_leads_by_more_than_the_margin() -> None:
+    config = SmoothingConfig(time_constant=0, uncertain_below=0, switch_margin=0.25)
+    less, just, more = (0.375, 0.5, 0.125), (0.25, 0.5, 0.25), (0.125, 0.5, 0.375)
+    assert labels_of(config, (0.5, 0.25, 0.25), less, just, more) == ["happy", "happy", "happy", "sad"]
+
+
+def test_who_was_uncertain_is_named_again_a_margin_above_the_limit() -> None:
+    config = SmoothingConfig(time_constant=0, uncertain_below=0.5, switch_margin=0.25)
+    shares = [(top, (1 - top) / 2, (1 - top) / 2) for top in (0.5, 0.375, 0.5, 0.625, 0.75, 0.5)]
+    shown = ["happy", "uncertain", "uncertain", "uncertain", "happy", "happy"]
+    assert labels_of(config, *shares) == shown, "at first, the limit itself suffices"
