@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -24,6 +25,9 @@ from tests.broker import MOSQUITTO, Broker
 from tests.camera import LoopbackCamera
 
 pytest_plugins = ["tests.leftovers"]
+
+# A mutant is dead at the first example that fails: none simpler is looked for.
+hypothesis.settings.register_profile("mutants", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate])
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -100,17 +104,26 @@ def bundle_dir() -> Path:
 
 @pytest.fixture
 def command() -> Run:
-    """Run one of the package's commands as a user would; a slow one without options in a process that is warm."""
+    """Run one of the package's commands as a user would; a slow one in a process that is warm."""
 
-    def run(name: str, *args: object, timeout: float = 120, **options: object) -> subprocess.CompletedProcess[str]:
-        if name in warm.COMMANDS and not options:
-            return warm.run(name, [*map(str, args)], timeout)
+    def run(
+        name: str,
+        *args: object,
+        timeout: float = 120,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        **options: object,
+    ) -> subprocess.CompletedProcess[str]:
+        if name in warm.COMMANDS and not options and "KERAS_BACKEND" not in (env or {}):
+            return warm.run(name, [*map(str, args)], timeout, env, cwd)
         return subprocess.run(  # type: ignore[no-any-return]
             [Path(sys.executable).with_name(name), *map(str, args)],
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
+            env=env,
+            cwd=cwd,
             **options,  # type: ignore[call-overload]
         )
 

@@ -7,22 +7,39 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 COMMANDS = {"fer-train": "fer_train.__main__", "fer-quantize": "fer_quantize.__main__"}
 
+_ROOT = Path(__file__).resolve().parents[1]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.preloaded"])
 
 
-def run(name: str, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run one of `COMMANDS` as `subprocess.run` would.
+def run(
+    name: str,
+    arguments: Sequence[str],
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run one of `COMMANDS` as `subprocess.run` would; the environment cannot choose another backend.
 
     Raises:
         subprocess.TimeoutExpired: it took longer.
     """
-    done = _run(f"from {COMMANDS[name]} import run\nrun()", [name, *arguments], timeout)
+    done = _run(_script(name), [name, *arguments], timeout, environment, folder)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def start(name: str, arguments: Sequence[str], folder: Path) -> BaseProcess:
+    """Start one of `COMMANDS`, to be killed: what it writes, temporary files included, goes to that folder."""
+    environment = {**os.environ, "TMPDIR": str(folder)}  # TensorFlow leaves files there when it is killed
+    out, err = (folder / f"{name}.{suffix}" for suffix in ("out", "err"))
+    return _start(_script(name), [name, *arguments], (environment, Path.cwd(), out, err))
 
 
 def run_script(script: str, timeout: float = 300) -> bytes:
@@ -39,13 +56,32 @@ def run_script(script: str, timeout: float = 300) -> bytes:
     return done.stdout
 
 
-def _run(script: str, arguments: list[str], timeout: float) -> subprocess.CompletedProcess[bytes]:
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        process = _CONTEXT.Process(
-            target=_become, args=(script, arguments, dict(os.environ), Path.cwd(), out, err), name=arguments[0]
-        )
-        process.start()
+def _script(name: str) -> str:
+    return f"from {COMMANDS[name]} import run\nrun()"
+
+
+# The environment, the working folder, and the files for standard output and error of a process.
+_Place = tuple[Mapping[str, str], Path, Path, Path]
+
+
+def _start(script: str, arguments: list[str], place: _Place) -> BaseProcess:
+    with chdir(_ROOT):  # the server ignores sys.path, and leaves out what it cannot import without a word
+        forkserver.ensure_running()
+    process = _CONTEXT.Process(target=_become, args=(script, arguments, *place), name=arguments[0])
+    process.start()
+    return process
+
+
+def _run(
+    script: str,
+    arguments: list[str],
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    with tempfile.TemporaryDirectory() as files:
+        out, err = Path(files, "out"), Path(files, "err")
+        process = _start(script, arguments, (dict(environment or os.environ), folder or Path.cwd(), out, err))
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -58,6 +94,8 @@ def _become(
     script: str, arguments: list[str], environment: Mapping[str, str], folder: Path, out: Path, err: Path
 ) -> None:
     """Turn this process into another."""
+    if "tests.preloaded" not in sys.modules:
+        raise RuntimeError("it is not warm: tests.preloaded could not be imported")
     for number, path in ((1, out), (2, err)):
         with path.open("wb") as file:
             os.dup2(file.fileno(), number)

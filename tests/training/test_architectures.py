@@ -24,17 +24,8 @@ def test_those_for_boards_keep_to_their_budget(name: str, largest: float) -> Non
     assert count_macs(build(name, 8)) <= largest
 
 
-QUICK = "edge-tiny"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow)
-        for name in ARCHITECTURES
-        if name not in {"edge", "cnn-small"}
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in {"edge", "cnn-small"}])
 def test_each_learns_is_saved_alone_and_becomes_a_bundle(
     command: Run, tiny_data: Path, tmp_path: Path, name: str
 ) -> None:

@@ -52,7 +52,7 @@ def test_photographs_become_faces_and_the_faces_a_model(command: Run, photograph
         middle = image[10:-8, 10:-10]
         likeness = cv2.matchTemplate(composites[train.labels[label]], middle, cv2.TM_CCOEFF_NORMED).max()
         assert likeness > 0.7, train.labels[label]
-    options = ("--data", faces, "--recipe", "photographs", "--epochs", 1, "--out", out)
+    options = ("--data", faces, "--recipe", "photographs", "--architecture", "cnn-small", "--epochs", 1, "--out", out)
     done = command("fer-train", "fit", *options, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (out / "model.keras").is_file()

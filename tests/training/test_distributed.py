@@ -74,6 +74,7 @@ def test_two_workers_learn_what_one_learns_also_after_a_kill(
     assert sorted(path.name for path in together.iterdir()) == sorted(path.name for path in alone.iterdir())
 
 
+@pytest.mark.slow
 @needs_jax
 def test_workers_that_differ_say_so(tiny_data: Path, tmp_path: Path, coordinator: str) -> None:
     options = ("--data", tiny_data, "--out", tmp_path / "run")

@@ -97,6 +97,7 @@ def test_a_search_that_was_killed_goes_on_until_all_trials_are_finished(search: 
     assert len({row["learning_rate"] for row in rows}) == 4
 
 
+@pytest.mark.slow
 def test_trials_are_measured_on_training_faces_and_leave_no_weights(search: tuple[Path, str]) -> None:
     out, _ = search
     for number in (0, 2, 3):
@@ -108,6 +109,7 @@ def test_trials_are_measured_on_training_faces_and_leave_no_weights(search: tupl
     assert list((out / "trial-001").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_picture_and_with_a_recipe_that_fit_takes(
     search: tuple[Path, str], command: Run, tiny_data: Path, tmp_path: Path
 ) -> None:
