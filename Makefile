@@ -14,8 +14,10 @@ ARGS ?=
 run: .venv/installed
 	.venv/bin/fer-edge run $(ARGS)
 
-# A file of tests at a time on each core, in the order of testpaths: many of them wait for cameras, brokers and watchdogs.
-PYTEST = .venv-dev/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# Three files of tests at a time on two cores, in the order of testpaths: many wait for cameras, brokers and watchdogs.
+# At most six: Keras needs a gigabyte in each process.
+WORKERS ?= $(shell cores=$$(nproc); echo $$(( cores > 4 ? 6 : (3 * cores + 1) / 2 )))
+PYTEST = .venv-dev/bin/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: lint
 	$(PYTEST) -m 'not slow' $(ARGS)
 
