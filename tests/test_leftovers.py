@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# Seconds but for the last digit: other runs on this machine have others.
+TIME = str(1000 + os.getpid())
 
 LEAVES = """
 import subprocess, tempfile, time
@@ -60,14 +62,14 @@ def pytest_run(folder: Path, content: str, *prefix: str) -> subprocess.Completed
 
 
 def test_what_tests_leave_is_ended_and_said(tmp_path: Path) -> None:
-    done = pytest_run(tmp_path, LEAVES)
+    done = pytest_run(tmp_path, LEAVES.replace("100", TIME))
     assert done.returncode == 1, done.stderr
     assert "1 failed, 4 passed, 3 errors" in done.stdout
     for name in ("leaves_a_process", "leaves_one_whose_parent_has_ended", "leaves_files"):
         assert f"ERROR at teardown of test_that_{name}" in done.stdout
     assert "a fixture left processes running" in done.stdout
-    assert "sleep 1005" in done.stdout
-    left = subprocess.run(["pgrep", "-f", "^sleep 100[0-5]"], capture_output=True, text=True, check=False)
+    assert f"sleep {TIME}5" in done.stdout
+    left = subprocess.run(["pgrep", "-f", f"^sleep {TIME}[0-5]"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 
 

@@ -62,7 +62,8 @@ def look_at_the_page(tab: Any, page: httpx.Client, tmp_path: Path) -> None:
     assert "ferplus7 0.1.0; 0.2.0 is available" in tab.inner_text("#device")
     assert tab.locator("#faces meter").count() == 7
     until(tab, "!document.querySelector('#today').hidden")
-    assert "57 faces" in tab.inner_text("#people")
+    people = int(tab.inner_text("#people").split()[0])
+    assert 57 <= people < 62, "those of the record, and the demo's own once its minute is over"
     assert "happy" in tab.inner_text("#shares")
     assert "too little data" in tab.inner_text("#drift")
     assert faults(tab) == []

@@ -1,5 +1,6 @@
 """A training that several files of tests start from."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,9 @@ def two_heads(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     done = warm.run("fer-train", ["fit", "--data", str(tiny_data), *options, "--out", str(out)], timeout=300)
     assert done.returncode == 0, done.stderr
     return out
+
+
+@pytest.fixture
+def teacher(two_heads: Path, tmp_path: Path) -> Path:
+    """A copy of that training with the labels ferplus7 alone."""
+    return Path(shutil.copytree(two_heads, tmp_path / "teacher", ignore=shutil.ignore_patterns("ferplus8")))

@@ -1,7 +1,6 @@
 """Teachers that run on every batch, as the student sees it."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +90,9 @@ def test_they_see_the_faces_as_the_student_does(faces: LabelledFaces) -> None:
         assert weights["soft_fer2013"].all()
 
 
-def test_a_student_is_taught_batch_by_batch(command: Run, tiny_data: Path, two_heads: Path, tmp_path: Path) -> None:
+def test_a_student_is_taught_batch_by_batch(command: Run, tiny_data: Path, teacher: Path, tmp_path: Path) -> None:
     shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small", "--labels", "ferplus7")
-    taught, student = tmp_path / "teacher", tmp_path / "student"
-    shutil.copytree(two_heads, taught)
+    taught, student = teacher, tmp_path / "student"
     options = ("--teacher", taught, "--set", "teaching=consistent", "--set", "mixup=0.2", "--epochs", 2)
     done = command("fer-train", "distill", *shared, *options, "--out", student, timeout=300)
     assert done.returncode == 0, done.stderr

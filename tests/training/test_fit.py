@@ -115,12 +115,6 @@ def test_plateaus_and_the_best_epoch_outlive_a_kill(command: Run, tiny_data: Pat
     assert scored == pytest.approx(best, abs=1e-4)
 
 
-@pytest.fixture
-def teacher(two_heads: Path, tmp_path: Path) -> Path:
-    """A copy of the training with the labels ferplus7, without its other head."""
-    return Path(shutil.copytree(two_heads, tmp_path / "teacher", ignore=shutil.ignore_patterns("ferplus8")))
-
-
 STUDENT = ("--recipe", "adam-50", "--architecture", "cnn-small", "--labels", "ferplus7")
 
 
@@ -208,7 +202,7 @@ print(other.output_shape[-1])
         (("--freeze", "stage9*"), "no such layer"),
         (
             ("--architecture", "mobile"),
-            "is edge_tiny with 132,591 parameters, not mobile with 281,183 parameters. "
+            "is edge_net with 130,791 parameters, not mobile with 281,183 parameters. "
             "Give its --architecture edge-tiny",
         ),
     ):
