@@ -67,6 +67,10 @@ class Keys:
         self._passphrases: list[str] = []
         self._loaded: dict[str, Signer] = {}
 
+    def know(self, passphrase: str) -> None:
+        """Try this passphrase before asking."""
+        self._passphrases.append(passphrase)
+
     def holds(self, role: Role) -> bool:
         """Whether there are enough keys for a role."""
         return len(self._files(role)) >= role.threshold
@@ -115,7 +119,7 @@ class Keys:
         key = _try(path, content, passphrase)
         if key is None:
             raise ConfigError(f"{path}: the passphrase is wrong")
-        self._passphrases.append(passphrase)
+        self.know(passphrase)
         return key
 
 

@@ -50,6 +50,8 @@ def rotate(
             name: [make_key(keys.folders[0], name, passphrase if name in OFFLINE_ROLES else None) for _ in key_ids]
             for name, key_ids in replaced.items()
         }
+        if passphrase:
+            keys.know(passphrase)
         root = _next_root(repository.root.signed, replaced, made, now, repository.days("root"))
         both = all(keys.holds(repository.role(name)) for name in names)
         for name in names:

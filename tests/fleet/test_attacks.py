@@ -19,6 +19,7 @@ from tuf.api.exceptions import (
 )
 from tuf.api.metadata import Metadata, MetaFile, Root
 
+from fer_edge.errors import ConfigError
 from fer_edge.updates.releases import RELEASES_TARGET
 from fer_fleet import operations
 from fer_fleet.cli.options import now
@@ -282,6 +283,23 @@ def test_a_revoked_key_signs_nothing_any_more(published: Operator, device: Devic
         timestamp.signed, "timestamp", [after.role("timestamp")], keys
     ).to_bytes()
     refuses(device, UnsignedMetadataError, ("0.1.0", "0.2.0"))
+
+
+def test_new_keys_may_have_another_passphrase(operator: Operator, device: Device) -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return PASSPHRASE
+
+    old = {path.name for path in operator.keys.iterdir()}
+    rotate(operator.repo, ["root", "targets"], [], Keys([operator.keys], ask), "another", now())
+    device.client().refresh()
+    assert len(asked) == 1  # the old keys have one passphrase, and the new one was just given
+    assert asked[0] in old
+    with pytest.raises(ConfigError, match="the passphrase is wrong"):
+        rotate(operator.repo, ["targets"], [], Keys([operator.keys], ask), "another", now())
+    assert Repository(operator.repo).root.signed.version == 2
 
 
 def test_a_device_follows_three_rotations_of_root(operator: Operator, device: Device) -> None:
