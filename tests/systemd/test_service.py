@@ -254,7 +254,7 @@ def test_a_check_runs_as_the_service_would(machine: Machine) -> None:
     (machine.root / "opt/closed").chmod(0o700)
     for text, said in (
         ('model = "/home/pi/model"', "the service does not see what is in /home"),
-        ('model = "/opt/closed/model"', "'/opt/closed/model' is neither a folder nor a shipped or installed model"),
+        ('model = "/opt/closed/model"', "'/opt/closed/model' is neither a folder nor a shipped model"),
         ('json = "/opt/faces.jsonl"', "json /opt/faces.jsonl: cannot be written here"),
         ('source = "rtsp://10.1.2.3/live"', "source 10.1.2.3: the service may not reach other machines"),
     ):

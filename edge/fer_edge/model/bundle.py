@@ -213,7 +213,7 @@ def find_bundle(name_or_folder: str) -> Path:
         return Path(name_or_folder)
     known = [*shipped_bundles(), *map(str, Slots().installed())]
     fix = choose(name_or_folder, known) if known else "None is shipped"
-    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped or installed model. {fix}")
+    raise ModelError(f"model '{name_or_folder}' is neither a folder nor a shipped model, nor an installed one. {fix}")
 
 
 def shipped_bundles() -> list[str]:
