@@ -91,7 +91,7 @@ def test_wrong_shape_is_named(copy: Path) -> None:
 
 
 def test_wrong_labels_are_named(copy: Path) -> None:
-    edit(copy, lambda manifest: manifest.update(prior=None))
+    edit(copy, lambda manifest: manifest.update(prior=None, reference=None))
     edit(copy, lambda manifest: manifest["labels"].append("contempt"))
     assert "output has shape (1, 7)" in refusal(copy)
     for wrong in (["happy"] * 7, ["sad", "angry", "disgust", "fear", "happy", "surprise", "neutral"], []):
