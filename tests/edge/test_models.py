@@ -263,7 +263,22 @@ def test_wrong_outputs_on_golden_faces_are_refused(models: Models, tmp_path: Pat
     assert "outputs differ from the golden ones" in done.stderr
 
 
-def test_a_model_that_crashes_the_interpreter_is_refused(models: Models, folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_crashes_the_interpreter_is_refused(
+    models: Models, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No model is known that crashes the installed runtime, so the child finds a runtime that reads address 0."""
+    runtime = tmp_path / "runtime" / "ai_edge_litert"
+    runtime.mkdir(parents=True)
+    (runtime / "__init__.py").touch()
+    (runtime / "interpreter.py").write_text("import ctypes\ndef Interpreter(**_): ctypes.string_at(0)\n")
+    monkeypatch.setenv("PYTHONPATH", str(runtime.parent))
+    done = models("install", make(tmp_path / "a"))
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    assert "was run in a process of its own, and crashes it (SIGSEGV). Nothing was installed" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == [".lock"]
+
+
+def test_a_malformed_model_is_refused(models: Models, folder: Path, tmp_path: Path) -> None:
     bundle = make(tmp_path / "a")
     content = bytearray((bundle / "model.tflite").read_bytes())
     content[:4] = (0xFFFFFF00).to_bytes(4, "little")  # the root table lies far outside of the file
@@ -271,7 +286,7 @@ def test_a_model_that_crashes_the_interpreter_is_refused(models: Models, folder:
     rehash(bundle)
     done = models("install", bundle)
     assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
-    assert f"{bundle}: " in done.stderr
+    assert f"{bundle}: the TFLite runtime refuses the model" in done.stderr
     assert sorted(path.name for path in folder.iterdir()) == [".lock"]
 
 
