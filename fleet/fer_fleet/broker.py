@@ -8,10 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from fer_edge.config import MqttConfig, reveal
 from fer_edge.errors import DataError, SourceError, reason
@@ -19,6 +17,7 @@ from fer_edge.updates.fleet_messages import MOST_BYTES, PREFIX, DeviceState, Dev
 
 if TYPE_CHECKING:
     from paho.mqtt.client import ConnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
 # A second subscription is answered after the retained messages of the first (mosquitto answers in order). Brokers that
@@ -88,7 +87,8 @@ class _Reader:
         self._complete = threading.Event()
         self._marker: int | None = None
         self._refusal = ""
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        # MQTT 3.1.1: with version 5, mosquitto 2.0.11 stops before the end of ten thousand retained messages.
+        self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.connect_timeout = _CONNECT_S
         if config.username:
             self._client.username_pw_set(config.username, reveal(config.password))
@@ -100,7 +100,7 @@ class _Reader:
 
     def read(self) -> Heard:
         try:
-            self._client.connect(self._config.host or "", self._config.port, properties=_limits())
+            self._client.connect(self._config.host or "", self._config.port)
         except (OSError, ssl.SSLError, ValueError) as error:
             raise SourceError(f"{self._where}: cannot be reached ({reason(error)})") from error
         self._client.loop_start()
@@ -148,10 +148,3 @@ class _Reader:
             self._heard.refuse(f"{message.topic[:100]}: has {len(message.payload)} bytes, more than {MOST_BYTES}")
         else:
             self._heard.messages[message.topic] = bytes(message.payload)
-
-
-def _limits() -> Properties:
-    """Ask the broker to send no longer messages (MQTT 5, section 3.1.2.11.4)."""
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = MOST_BYTES + 1024
-    return properties

@@ -302,6 +302,35 @@ def test_new_keys_may_have_another_passphrase(operator: Operator, device: Device
     assert Repository(operator.repo).root.signed.version == 2
 
 
+@pytest.mark.parametrize("roles", [("targets",), ("timestamp",), ("snapshot", "timestamp")], ids=" ".join)
+def test_a_device_follows_when_keys_were_lost(operator: Operator, device: Device, roles: tuple[str, ...]) -> None:
+    operator.do("publish", operator.bundle("0.1.0"))
+    device.update()
+    for role in roles:
+        next(operator.keys.glob(f"{role}-*.pem")).unlink()
+    operator.do("rotate", *roles)
+    operator.do("publish", operator.bundle("0.2.0"))
+    assert len(device.update().models[MODEL].releases) == 2
+    operator.do("verify")
+
+
+def test_one_lost_root_key_is_replaced_by_the_two_others(operator: Operator, device: Device) -> None:
+    device.client().refresh()
+    lost = min(operator.keys.glob("root-*.pem"))
+    lost.unlink()
+    operator.do("rotate", "root", "--lost", lost.stem.removeprefix("root-"))
+    role = Repository(operator.repo).role("root")
+    assert (len(role.keyids), role.threshold) == (3, 2)
+    assert not any(lost.stem.endswith(key_id[:12]) for key_id in role.keyids)
+    device.client().refresh()
+    for path in sorted(operator.keys.glob("root-*.pem"))[1:]:
+        path.unlink()
+    refused = operator.run("rotate", "targets")
+    assert refused.code == 2
+    assert "root: needs 2 of its keys, and 1 are in" in refused.err
+    assert "is not the id of one of root's keys" in operator.run("rotate", "root", "--lost", "beef").err
+
+
 def test_a_device_follows_three_rotations_of_root(operator: Operator, device: Device) -> None:
     operator.do("publish", operator.bundle("0.1.0"))
     device.update()
