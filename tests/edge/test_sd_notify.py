@@ -18,7 +18,7 @@ from tests.notify import Notifications
 
 from fer_edge.device.sd_notify import Notifier
 from fer_edge.sinks import Sink
-from fer_edge.types import Frame, FrameResult
+from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
@@ -160,3 +160,92 @@ def test_drift_is_part_of_the_status(tmp_path: Path) -> None:
         notifier.source, notifier.outputs = "camera 0", [Drifted()]
         notifier.emit(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {}))
     assert listener.hears("camera 0; drift: faces are darker")
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.device.sd_notify.time", clock)
+    return clock
+
+
+def seen(faces: int) -> FrameResult:
+    """A frame in which so many are in view, and one who is hidden at the moment."""
+    read = Prediction(np.ones(1, np.float32), "happy", 1.0)
+    box = FaceBox(0, 0, 9, 9)
+    tracks = [Track(number, box, 1.0, 0.0, visible=number < faces) for number in range(faces + 1)]
+    tracked = tuple(TrackedFace(track, read, read) for track in tracks)
+    return FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), tracked, {})
+
+
+def test_once_per_second_it_says_what_the_frames_since_showed(systemd: Notifications, clock: Clock) -> None:
+    with Notifier(systemd.address) as notifier:
+        notifier.source = "camera\n 0"
+        for seconds, faces in ((0.5, 0), (0.25, 1), (0.25, 1), (0.25, 1), (0.25, 1)):
+            clock.now += seconds
+            notifier.emit(seen(faces))
+        notifier.remark("too dark")
+        clock.now += 2
+        notifier.emit(seen(2))
+        notifier.remark("")
+        clock.now += 1
+        notifier.emit(seen(2))
+    systemd.count("")
+    told = ["2.0 FPS, 0 faces, camera 0", "4.0 FPS, 1 face, camera 0", "0.5 FPS, 2 faces, camera 0; too dark"]
+    told += ["1.0 FPS, 2 faces, camera 0"]
+    assert systemd.heard == [*(f"READY=1\nWATCHDOG=1\nSTATUS={status}\n" for status in told), "STOPPING=1\n"]
+
+
+def test_waiting_for_a_camera_feeds_the_watchdog_and_counts_no_frames(systemd: Notifications, clock: Clock) -> None:
+    with Notifier(systemd.address) as notifier:
+        notifier.waiting("the camera")
+        clock.now += 0.5
+        notifier.waiting("the camera")
+        notifier.emit(seen(0))
+        clock.now += 0.5
+        notifier.waiting("the camera")
+        clock.now += 2
+        notifier.emit(seen(0))
+    systemd.count("")
+    waiting = "READY=1\nWATCHDOG=1\nSTATUS=waiting for the camera\n"
+    assert systemd.heard[:-1] == [waiting, waiting, "READY=1\nWATCHDOG=1\nSTATUS=0.5 FPS, 0 faces,\n"]
+
+
+def test_each_hour_the_journal_gets_one_line(
+    systemd: Notifications, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Notifier(systemd.address) as notifier, caplog.at_level("INFO"):
+        notifier.source = "camera 0"
+        for seconds in (1800, 1800, 1800, 1800, 1800, 1800):
+            clock.now += seconds
+            notifier.emit(seen(1))
+    assert caplog.messages == ["3 frames in 1.5 hours, now 1 face, camera 0"] * 2
+
+
+def test_a_status_names_the_outputs_that_fail(systemd: Notifications) -> None:
+    outputs = [Sink(), Sink()]
+    outputs[1].description, outputs[1].trouble = "the disk", "is full"
+    with Notifier(systemd.address) as notifier:
+        notifier.source, notifier.outputs = "camera 0", outputs
+        notifier.emit(seen(0))
+    assert systemd.hears("0 faces, camera 0; the disk: is full\n")
+
+
+def test_a_name_in_the_abstract_namespace_is_written_with_an_at(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        name = f"fer-edge-test-{tmp_path.name}-{os.getpid()}"
+        listener.bind(f"\0{name}")
+        listener.settimeout(10)
+        with Notifier(f"@{name}"):
+            pass
+        assert listener.recv(99) == b"STOPPING=1"
