@@ -222,7 +222,7 @@ def test_a_model_with_which_the_service_dies_twice_is_sent_back(state: Path, tmp
     service = start()
     wait_until(lambda: systemd.hears("the model mine@2: failed its trial, and the one before it is used: "))
     service.send_signal(signal.SIGTERM)
-    _, said = service.communicate(timeout=30)
+    _, said = service.communicate(timeout=180)
     assert service.returncode == 0
     assert "model mine@2 failed its trial: the process ended 2 times without closing" in said
     assert systemd.hears("the process ended 2 times without closing")
@@ -248,14 +248,14 @@ def test_a_service_starts_again_with_the_model_that_was_chosen(state: Path, tmp_
     service = start()
     wait_until(lambda: systemd.hears("FPS"))
     choose(make_bundle(tmp_path / "a"))
-    _, said = service.communicate(timeout=60)
+    _, said = service.communicate(timeout=180)
     assert service.returncode == 4
     assert said.splitlines()[-1].endswith("model mine@2 was chosen. Starting again with it")
     systemd.heard.clear()
     service = start()
     wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
     service.send_signal(signal.SIGTERM)
-    service.communicate(timeout=30)
+    service.communicate(timeout=180)
     assert json.loads((state / "trial.json").read_text())["progress"]["deaths"] == 0
 
 
@@ -264,7 +264,7 @@ def test_a_new_runtime_that_computes_something_else_ends_the_trial(state: Path, 
     (Slots().path(model) / "golden.npz").unlink()
     Notifications(tmp_path)
     service = start()
-    _, said = service.communicate(timeout=60)
+    _, said = service.communicate(timeout=180)
     assert service.returncode == 4
     assert "model mine@2 failed its trial: " in said
     assert current_bundle().manifest.name == "ferplus7"
