@@ -80,7 +80,7 @@ class Visitors:
         edge = 0.1 * side
         most = np.array([WIDTH, HEIGHT]) - side - edge
         place = rng.uniform(edge, most)
-        for _ in range(4 + min(int(rng.exponential(16)), 120)):
+        for _ in range(4 + min(int(rng.exponential(26)), 120)):
             place = np.clip(place + rng.normal(0, 0.02 * side, 2), edge, most)
             box = FaceBox(float(place[0]), float(place[1]), side, side)
             yield self._taken(self._render(label, box), light, blur)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from fer_edge.model.bundle import Bundle
 from fer_quantize.representative import representative_rows
 from fer_quantize.training_prior import training_prior
 from fer_train.data.datasets import LABELS, LabelledFaces, Scheme, load_dataset, load_schemes
@@ -34,6 +35,7 @@ class Origin:
         fresh: faces that the model was not trained on, to choose the temperature: the held-out faces if there are
             any, else the validation split.
         labellings: the validation split with the model's own labels, then with FER2013's if the classes are the same.
+        parent: the bundle that the model was refreshed from.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Origin:
     prior: dict[str, float]
     fresh: LabelledFaces
     labellings: tuple[LabelledFaces, ...]
+    parent: Bundle | None = None
 
     @property
     def faces(self) -> npt.NDArray[np.uint8]:

@@ -88,16 +88,19 @@ class _Read:
 
 
 def make_reference(
-    bundle: Bundle, faces: LabelledFaces, most: int | None = None
+    bundle: Bundle, faces: LabelledFaces, most: int | None = None, *, are_crops: bool = False
 ) -> tuple[Reference, list[Trial]] | None:
     """Find, corrupt and read validation faces; None where the detector finds too few, or the model is never wrong.
 
     The estimate that ships is fitted on all faces. The trials, and with them its error, are of one that is fitted on
-    half of the faces and tried on the other half. Of more than `most` faces, the first are taken.
+    half of the faces and tried on the other half. Of more than `most` faces, the first are taken. With `are_crops`, a
+    device's detector found the faces already, and they are taken as they are.
     """
     faces = faces.take(np.arange(min(len(faces), most or len(faces))))
     config = DetectorConfig()
-    crops, found = _detected(open_detector(config), list(faces.images.reshape(-1, *faces.images.shape[1:3])))
+    crops, found = faces.images, list(range(len(faces)))
+    if not are_crops:
+        crops, found = _detected(open_detector(config), list(faces.images))
     if len(crops) < _LEAST_FACES:
         return None
     classifier = Classifier(bundle, prior=DEFAULT_POWER if bundle.manifest.prior else 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from fer_edge.model.bundle import (
     Bundle,
     Calibration,
     Manifest,
+    Parent,
     Quantization,
     find_bundle,
     load_bundle,
+    sha256,
 )
 from fer_edge.model.bundle_writer import refuse_foreign, write_bundle
 from fer_edge.model.golden import GOLDEN_FILE, make_golden
@@ -56,6 +58,7 @@ def convert_model(
     *,
     against: str | None = None,
     licence: str | None = None,
+    refuse: Callable[[Bundle], str | None] | None = None,
 ) -> Outcome:
     """Convert, measure, and write the bundle unless the gate refuses it.
 
@@ -66,6 +69,7 @@ def convert_model(
         limits: the limits; None only measures.
         against: a bundle that must not be better, by name or folder.
         licence: licence for the model card; None for that of the training data, as far as it is known.
+        refuse: a further gate: returns why the converted model must not be written, or None.
 
     Raises:
         ModelError: the model cannot be converted, or `against` cannot be compared with.
@@ -75,12 +79,15 @@ def convert_model(
     refuse_foreign(out)
     other = load_bundle(find_bundle(against)) if against else None
     calibration = calibrate(origin.model, origin.fresh, origin.prior)
-    manifest = _manifest(origin, out.name, int16_layers, calibration, licence or _licence(origin))
+    manifest = _manifest(origin, out, int16_layers, calibration, licence or _licence(origin))
     bundle = Bundle(out, manifest, _convert(origin, int16_layers))
     outcome = _judge(bundle, origin.model, origin.labellings, limits, other)
     comparison = outcome.comparison
+    if outcome.refusal is None and refuse:
+        outcome = replace(outcome, refusal=refuse(bundle))
     if outcome.refusal is None:
-        made = make_reference(bundle, origin.labellings[0], most=_REFERENCE_FACES)
+        are_crops = origin.parent is not None  # samples of a device were found by its detector already
+        made = make_reference(bundle, origin.labellings[0], most=_REFERENCE_FACES, are_crops=are_crops)
         measured = bundle.manifest.model_copy(
             update={
                 "accuracy": tuple(measurement.accuracy for measurement in comparison.measurements),
@@ -112,6 +119,15 @@ def check_bundle(
     _refuse_overlap(bundle, load_dataset(data, "train", scheme), labellings[0])
     other = load_bundle(find_bundle(against)) if against else None
     return _judge(bundle, model, labellings, limits, other)
+
+
+def _version(origin: Origin, out: Path) -> str:
+    """The version of this program; of a refreshed model the one after that of its parent, or of the bundle there."""
+    if origin.parent is None:
+        return __version__
+    before = load_bundle(out) if (out / MODEL_FILE).is_file() else origin.parent
+    base, _, last = before.manifest.version.rpartition(".")
+    return f"{base}.{int(last) + 1}" if base and last.isdecimal() else f"{before.manifest.version}.1"
 
 
 def _judge(
@@ -169,13 +185,18 @@ def _convert(origin: Origin, int16_layers: Sequence[str]) -> bytes:
 
 
 def _manifest(
-    origin: Origin, name: str, int16_layers: Sequence[str], calibration: Calibration | None, licence: str
+    origin: Origin,
+    out: Path,
+    int16_layers: Sequence[str],
+    calibration: Calibration | None,
+    licence: str,
 ) -> Manifest:
     """The manifest before the model is measured: without accuracies and file hashes."""
     return Manifest(
         schema_version=SCHEMA_VERSION,
-        name=name,
-        version=__version__,
+        name=out.name,
+        version=_version(origin, out),
+        parent=_as_parent(origin.parent) if origin.parent else None,
         labels=origin.representative.labels,
         input_shape=origin.model.input_shape[1:],
         crop_margin=0.0,
@@ -198,6 +219,10 @@ def _manifest(
         licence=licence,
         intended_use=_INTENDED_USE,
     )
+
+
+def _as_parent(bundle: Bundle) -> Parent:
+    return Parent(name=bundle.manifest.name, version=bundle.manifest.version, sha256=sha256(bundle.model))
 
 
 def _files(origin: Origin, bundle: Bundle, comparison: Comparison) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """The files in systemd/, as systemd reads them; nothing is installed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -95,6 +96,28 @@ def test_systemd_knows_every_key(tmp_path: Path, drop_in: str | None, unit: Path
     done = analyze("verify", tmp_path / name)
     assert name not in done.stderr, done.stderr
     assert ".conf" not in done.stderr, done.stderr
+
+
+def test_the_page_of_all_cameras_is_hardened(tmp_path: Path) -> None:
+    unit = FOLDER / "examples" / "fer-edge-web.service"
+    done = analyze("security", "--offline=true", "--threshold=14", unit)
+    assert done.returncode == 0, done.stdout
+    text = re.sub("^ExecStart=.*$", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+    (tmp_path / unit.name).write_text(text)
+    assert "fer-edge-web" not in analyze("verify", tmp_path / unit.name).stderr
+
+
+def test_systemd_knows_every_key_of_the_refresh(tmp_path: Path) -> None:
+    service, timer = (FOLDER / "examples" / f"fer-edge-refresh.{kind}" for kind in ("service", "timer"))
+    text = re.sub("^ExecStart=.*$", "ExecStart=/bin/true", service.read_text(), flags=re.MULTILINE)
+    (tmp_path / service.name).write_text(text)
+    shutil.copy(timer, tmp_path)
+    for name in (service.name, timer.name):
+        done = analyze("verify", tmp_path / name)
+        assert "fer-edge-refresh" not in done.stderr, done.stderr
+    script = re.search("^ExecStart=%h/fer-edge/([^ ]+) ", service.read_text(), flags=re.MULTILINE)
+    assert script is not None
+    assert os.access(FOLDER.parent / script[1], os.X_OK)
 
 
 def test_an_instance_is_the_service_with_files_and_folders_of_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import entry_points
 
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import Debug, Version, build, new_app
@@ -37,6 +38,8 @@ def main(_debug: Debug = False, _version: Version = False) -> None:
 
 for panel, name, command in _COMMANDS:
     app.command(name, help=_DISTILL if name == "distill" else None, rich_help_panel=panel)(command)
+for entry in entry_points(group="fer_train.commands"):
+    app.command(entry.name, rich_help_panel="Training")(entry.load())
 
 
 def run() -> None:

@@ -1,0 +1,42 @@
+"""Old faces are shown as a device's camera would show them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fer_edge.assets.composites import load_composites
+from fer_train.data.augmentation import Augmentation
+from fer_train.data.camera_match import match_camera, noise_level
+
+FACES = Augmentation(noise=0, compress=0, erase=0).apply(
+    np.repeat(np.array(list(load_composites().values())), 10, axis=0), np.random.default_rng(0)
+)
+
+
+def dark_camera(faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    noisy = faces / 3 + np.random.default_rng(1).normal(0, 6, faces.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def test_the_noise_is_estimated() -> None:
+    assert np.mean([noise_level(face) for face in FACES]) < 1.5
+    assert 5 < np.mean([noise_level(face) for face in dark_camera(FACES)]) < 6.5
+
+
+def test_faces_get_light_contrast_and_noise_of_the_samples() -> None:
+    samples = dark_camera(FACES)
+    matched = match_camera(FACES, samples, np.random.default_rng(2))
+    for measure in (np.mean, np.std, noise_level):
+        wanted, found = (np.mean([measure(face) for face in faces]) for faces in (samples, matched))
+        assert abs(found - wanted) < 0.1 * wanted + 0.3
+
+
+def test_each_keeps_its_own_face() -> None:
+    matched = match_camera(FACES, dark_camera(FACES), np.random.default_rng(2))
+    likeness = [np.corrcoef(old.ravel(), new.ravel())[0, 1] for old, new in zip(FACES, matched, strict=True)]
+    assert min(likeness) > 0.7
+
+
+def test_noise_is_never_removed() -> None:
+    noisy = dark_camera(FACES)
+    matched = match_camera(noisy, FACES, np.random.default_rng(2))
+    assert np.mean([noise_level(face) for face in matched]) > 6
