@@ -56,7 +56,7 @@ def test_a_device_writes_its_own_state_and_no_others(operator: Operator, guarded
             "id": device, "time": datetime.now(UTC).isoformat(), "running": True, "board": "b", "software": "1",
             "model": "m@1", "camera": True, "fps": 1,
         }  # fmt: skip
-        client.publish(f"fer-edge/fleet/{device}/state", json.dumps(state), qos=1, retain=True).wait_for_publish(5)
+        client.publish(f"fer-edge/fleet/{device}/state", json.dumps(state), qos=1, retain=True).wait_for_publish(90)
     client.disconnect()
     client.loop_stop()
     content = json.loads(operator.do("status", "--broker", f"127.0.0.1:{guarded.port}", "--user", "operator", "--json"))
@@ -126,6 +126,7 @@ def test_the_counts_of_a_fleet_are_kept_and_compared(operator: Operator, broker:
     for each in fleet:
         listener.say(f"fer-edge/fleet/{each.id}/usage", each.model_dump_json(), retain=True)
     listener.say("fer-edge/fleet/liar/usage", "{}", retain=True)
+    wait_until(lambda: bool(listener.on("liar/usage")))
     listener.close()
     file = tmp_path / "fleet.duckdb"
     done = operator.run("collect", file, "--broker", f"127.0.0.1:{broker.port}")
