@@ -32,6 +32,17 @@ def begun(out: Path, epochs: int, *options: object) -> None:
     assert not (out / "model.keras").exists()
 
 
+def scalars(folder: Path, name: str) -> list[float]:
+    """The values of a curve, as TensorBoard reads them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    found = EventAccumulator(str(folder))
+    found.Reload()
+    assert name in found.Tags()["tensors"], found.Tags()
+    return [float(make_ndarray(event.tensor_proto)) for event in found.Tensors(name)]
+
+
 def test_fit_writes_a_model_its_history_and_its_record(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = (
@@ -123,15 +134,27 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(
 ) -> None:
     shared = ("--data", tiny_data, *STUDENT, "--epochs", 1)
     student, second = tmp_path / "student", tmp_path / "second"
-    done = command("fer-train", "distill", *shared, "--teacher", teacher, "--out", student, timeout=300)
+    options = ("--teacher", teacher, "--tensorboard", tmp_path / "curves", "--steps-per-execution", 2)
+    done = command("fer-train", "distill", *shared, *options, "--out", student, timeout=300)
     assert done.returncode == 0, done.stderr
+    (row,) = history(student)
+    # Of the whole loss, 0.7 is the teachers' at temperature 2, times 4, and the weights are scaled to a sum of one.
+    labels_loss, teachers_loss = (float(row[name]) for name in ("val_ferplus7_loss", "val_soft_loss"))
+    assert float(row["val_loss"]) == pytest.approx((0.3 * labels_loss + 2.8 * teachers_loss) / 3.1, rel=0.02)
+    assert teachers_loss > 0.1
+    drawn = {
+        name: scalars(tmp_path / "curves" / "validation", name) for name in ("epoch_loss", "epoch_ferplus7_accuracy")
+    }
+    assert drawn["epoch_ferplus7_accuracy"] == [pytest.approx(float(row["val_accuracy"]))]
+    assert drawn["epoch_loss"] == [pytest.approx(float(row["val_loss"]))]
+    assert scalars(tmp_path / "curves" / "train", "epoch_learning_rate") == [pytest.approx(float(row["learning_rate"]))]
     (recorded,) = json.loads((student / "training.json").read_text())["teachers"]
     assert recorded == {"model": "teacher/model.keras", "sha256": sha256((teacher / "model.keras").read_bytes())}
-    (answers,) = teacher.glob("model.*.npy")
-    written = answers.stat().st_mtime_ns
+    written = {path: path.stat().st_mtime_ns for path in teacher.glob("model.*.npy")}
+    assert len(written) >= 2, "for the faces to train on, and for those to validate on"
     done = command("fer-train", "distill", *shared, "--teacher", teacher / "model.keras", "--out", second, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert answers.stat().st_mtime_ns == written
+    assert {path: path.stat().st_mtime_ns for path in teacher.glob("model.*.npy")} == written
     alone = command("fer-train", "distill", *shared, "--out", tmp_path / "alone")
     assert alone.returncode == 2
     assert "Give --teacher" in alone.stderr
@@ -282,6 +305,7 @@ def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path
         ("--learning-rate", "-1", "error: --learning-rate: Input should be greater than 0"),
         ("--set", "learning_rate=inf", "error: --set learning_rate=inf: Input should be a finite number"),
         ("--seed", "99999999999999999999", "--seed: Input should be less than 4294967296"),
+        ("--recipe", "student", "error: the recipe needs teachers. Give --teacher, or --set needs_teachers=false"),
         ("--set", "votes=most", "votes=most: 'most' is unknown. Choose soft, plurality or majority"),
     ],
 )

@@ -87,6 +87,8 @@ class Recipe(BaseModel):
     """How to handle rare classes: `class_weights` in the loss; `balanced_sampling`, equally many faces of each class;
     or `logit_adjustment`, the logarithm of the class frequency added to the logits while training (Menon et al.,
     arXiv:2007.07314)."""
+    needs_teachers: bool = False
+    """Refuse to train without --teacher: the other values are chosen for a training with teachers."""
     soft_share: float = Field(0.7, ge=0, le=1)
     """When distilling: weight of the loss against the teachers; the loss against the labels has the rest."""
     temperature: float = Field(2.0, gt=0)

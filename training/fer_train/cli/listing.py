@@ -35,17 +35,27 @@ def architectures() -> None:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras or .h5 file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .keras or .h5 file, a training's folder or a shipped name.")
+    ],
     out: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder for model.h5, architecture.json and model.weights.h5.")
     ],
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx instead: grey levels in, probabilities out.")
+    ] = False,
 ) -> None:
-    """Write a Keras model as .h5, and as separate files of architecture and weights."""
+    """Write a Keras model as .h5 and as separate files of architecture and weights, or as ONNX."""
     from fer_train.backend import load_keras
+    from fer_train.runs.records import find_keras_file
 
-    load_keras()
-    from fer_train.export import export_h5
+    path = find_keras_file(model)
+    load_keras("tensorflow" if onnx else None)
+    from fer_train.export import export_h5, export_onnx
     from fer_train.keras_models import load_model
 
-    export_h5(load_model(model), out)
+    if onnx:
+        typer.echo(f"{export_onnx(load_model(path), out)}: written")
+        return
+    export_h5(load_model(path), out)
     typer.echo(f"{out}: written")

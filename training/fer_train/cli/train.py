@@ -66,6 +66,13 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted training after its last finished epoch.")
     ] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the curves there too, for TensorBoard.")
+    ] = None,
+    steps_per_execution: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Steps that a GPU computes before Python goes on; not on PyTorch."),
+    ] = 1,
     workers: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Number of processes that train together, on JAX.")
     ] = None,
@@ -107,9 +114,10 @@ def fit(
     from fer_train.training.distributed import parse_coordinator
     from fer_train.training.fit import fit as train
     from fer_train.training.precision import parse_precision
-    from fer_train.training.progress import EpochProgress
+    from fer_train.training.progress import EpochProgress, tensorboard_callback
 
     together = parse_coordinator(workers, worker, coordinator)
+    curves = [tensorboard_callback(tensorboard)] if tensorboard and not worker else []
     with EpochProgress(chosen.labels) as progress:
         model = train(
             faces,
@@ -121,8 +129,9 @@ def fit(
             teachers=teachers or (),
             init=start,
             freeze=freeze or (),
-            callbacks=[progress],
+            callbacks=[progress, *curves],
             coordinator=together,
+            steps_per_execution=steps_per_execution,
         )
     if model is None:
         typer.echo(f"worker {worker}: done. Worker 0 saves the model")

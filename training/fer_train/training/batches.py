@@ -82,7 +82,8 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self, examples: Examples, recipe: Recipe, shard: Shard = SINGLE_PROCESS, ask: AskTeachers | None = None
     ) -> None:
-        super().__init__()
+        # Threads prepare the next batches during a step; teachers compute on the device, one batch after the other.
+        super().__init__(workers=1 if ask else 2)
         self._shard = shard
         self._ask = ask
         self._recipe = recipe

@@ -84,8 +84,11 @@ class History(keras.callbacks.Callback):
         aside.replace(self._path)
 
     def _column(self, name: str) -> str:
-        """Keras puts the head's name before that of a metric. The columns of the main head have no such prefix."""
-        return name.replace(f"{self._main}_", "", 1)
+        """Keras puts the head's name before that of a metric. The columns of the main head have no such prefix.
+
+        Its loss keeps it: `loss` is that of all heads.
+        """
+        return name if name.removeprefix("val_") == f"{self._main}_loss" else name.replace(f"{self._main}_", "", 1)
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
+from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import sha256
 from fer_train.architectures import build
 from fer_train.data.datasets import LABELS, LabelledFaces, Scheme
@@ -53,6 +53,7 @@ def fit(
     freeze: Sequence[str] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     coordinator: Coordinator | None = None,
+    steps_per_execution: int = 1,
 ) -> keras.Model | None:
     """Train on one split, validate on another, and write an output folder.
 
@@ -72,6 +73,7 @@ def fit(
         freeze: layers that keep these weights; see `transfer.initialise`.
         callbacks: further Keras callbacks.
         coordinator: for several workers; only the first one writes files. To resume, all must see `out`.
+        steps_per_execution: steps that the device computes before Python goes on; not on PyTorch.
 
     Returns:
         The model of the main labels; None on the workers that write nothing.
@@ -84,12 +86,16 @@ def fit(
     """
     examples, watched = join(train), join(validation)
     check(out, resume)
+    if recipe.needs_teachers and not teachers:
+        raise ConfigError("the recipe needs teachers. Give --teacher, or --set needs_teachers=false")
+    if steps_per_execution > 1 and keras.backend.backend() == "torch":
+        raise ConfigError("--steps-per-execution: not on PyTorch. Set KERAS_BACKEND=tensorflow or jax")
     shard = coordinator.join(recipe.batch_size) if coordinator else SINGLE_PROCESS
     if coordinator:
         started = epochs_done(out / UNFINISHED) if resume else None
         facts = [describe_faces(faces) for faces in (*train, *validation)]
         assert_same_config(recipe.model_dump(mode="json"), precision, facts, started)
-    ask, taught = _teach(teachers, examples, recipe)
+    ask, taught = _teach(teachers, examples, watched, recipe)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(precision)
     model = _network(recipe, taught, init, freeze)
@@ -99,10 +105,12 @@ def fit(
         compare(out, record)
     elif shard.writes:
         claim(out, record)
-    for scheme in taught:
-        watched.targets[soft(scheme)] = np.zeros((len(watched), len(LABELS[scheme])), np.float32)
     batches = Batches(examples, recipe, shard, ask)
-    model.compile(optimizer=_optimizer(recipe, len(batches), model), **losses(recipe, examples.targets, taught))
+    model.compile(
+        optimizer=_optimizer(recipe, len(batches), model),
+        steps_per_execution=steps_per_execution,
+        **losses(recipe, examples.targets, taught),
+    )
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
     is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
     model.fit(
@@ -128,15 +136,18 @@ def fit(
 
 
 def _teach(
-    teachers: Sequence[Path], examples: Examples, recipe: Recipe
+    teachers: Sequence[Path], examples: Examples, watched: Examples, recipe: Recipe
 ) -> tuple[AskTeachers | None, tuple[Scheme, ...]]:
     """Run fixed teachers now and add their outputs to the targets, or return a function that runs them per batch.
+
+    The validation faces always get fixed outputs, so that `val_loss` counts what the loss counts.
 
     Returns:
         The function for the batches, or None, and the label sets that have teachers.
     """
     if not teachers:
         return None, ()
+    watched.targets.update(_soft_targets(soft_labels(teachers, watched.images, recipe.schemes), recipe.temperature))
     if recipe.teaching == "fixed":
         taught = soft_labels(teachers, examples.images, recipe.schemes)
         examples.targets.update(_soft_targets(taught, recipe.temperature))
@@ -225,10 +236,10 @@ def _finish(
     """Turn the weights of the last step into those to save, and compare them with the start if there was one."""
     if recipe.keep == "best":
         load_weights(model, out / UNFINISHED / _BEST)
-    if start and recipe.start_share:
-        blend(model, start, recipe.start_share)
     if recipe.ema:
         refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
+    if start and recipe.start_share:
+        blend(model, start, recipe.start_share)  # statistics too: few faces measure them badly
     return keep_start_if_no_better(model, trunk, start, validation) if start else None
 
 

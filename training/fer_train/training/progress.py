@@ -6,14 +6,31 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Self
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fer_edge.errors import MissingExtra
 from fer_edge.terminal import console
+from fer_train.files import make_folder
 
 _log = logging.getLogger(__name__)
+
+
+def tensorboard_callback(folder: Path) -> keras.callbacks.Callback:
+    """Keras' own callback, which writes loss, metrics and learning rate of each epoch; a resumed training adds to it.
+
+    Raises:
+        MissingExtra: TensorBoard is not installed.
+        ConfigError: the folder cannot be created.
+    """
+    if not find_spec("tensorboard"):
+        raise MissingExtra("TensorBoard", "tensorboard")
+    make_folder(folder)
+    return keras.callbacks.TensorBoard(folder, write_graph=False)
 
 
 class EpochProgress(keras.callbacks.Callback):
