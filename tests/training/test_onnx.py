@@ -37,7 +37,14 @@ def test_a_model_answers_in_onnxruntime_as_on_the_device(name: str, command: Run
     composites = np.repeat(np.array(list(load_composites().values())), 20, axis=0)
     faces = Augmentation().apply(composites, np.random.default_rng(0))
     np.save(tmp_path / "faces.npy", faces)
-    run = [sys.executable, "-c", RUN, tmp_path / "out" / "model.onnx", tmp_path / "faces.npy", tmp_path / "floats.npy"]
+    run: list[str | Path] = [
+        sys.executable,
+        "-c",
+        RUN,
+        tmp_path / "out" / "model.onnx",
+        tmp_path / "faces.npy",
+        tmp_path / "floats.npy",
+    ]
     subprocess.run(run, check=True, env=os.environ | {"TMPDIR": str(tmp_path)})  # onnxruntime leaves a file there
     floats = np.load(tmp_path / "floats.npy")
     classifier = Classifier(load_bundle(models / name))

@@ -39,8 +39,8 @@ def test_it_computes_what_keras_does() -> None:
 
 def test_its_model_is_read_by_tensorflow(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--recipe", "tiny", "--labels", "fer2013", "--epochs", 2, "--batch-size", 28)
-    options += ("--set", "needs_teachers=false")
+    recipe = ("--recipe", "tiny", "--set", "needs_teachers=false", "--labels", "fer2013")
+    options = (*recipe, "--epochs", 2, "--batch-size", 28)
     done = command("fer-train", "fit", "--data", tiny_data, *options, "--out", out, env=ON_TORCH, timeout=300)
     assert done.returncode == 0, done.stderr
     judged = command("fer-train", "evaluate", out, tiny_data, env=os.environ | {"KERAS_BACKEND": "tensorflow"})
