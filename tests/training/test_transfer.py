@@ -69,12 +69,13 @@ def test_the_saved_model_is_pulled_back_to_its_start_as_the_recipe_says(
         for faces in (load_dataset(tiny_data, split, "ferplus7") for split in get_args(Split)[:2])
     )
     train = train.take(np.arange(64))
-    recipe = load_recipe("photographs", ["epochs=1", "ema=0", "warmup_epochs=0", "batch_size=8"], labels="ferplus7")
+    values = ["start_share=0", "epochs=1", "ema=0", "warmup_epochs=0", "batch_size=8"]
+    recipe = load_recipe("photographs", values, labels="ferplus7")
     before = load_model(start).get_layer("stem1_conv").get_weights()[0]
     distances = {}
-    for name, values in RECIPES.items():
+    for name, changes in RECIPES.items():
         out = tmp_path / name
-        trained = fit([train], [validation], recipe.model_copy(update=values), out, init=start)
+        trained = fit([train], [validation], recipe.model_copy(update=changes), out, init=start)
         assert trained is not None
         assert not json.loads((out / "training.json").read_text())["gain"]["kept_start"], "nothing to compare"
         distances[name] = float(np.linalg.norm(trained.get_layer("stem1_conv").get_weights()[0] - before))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import sha256
@@ -38,6 +40,8 @@ from fer_train.training.transfer import hold_near_start, initialise, initialise_
 
 _BEST = "best.weights.h5"
 _HISTORY = "history.csv"
+# Validation faces that teachers see at once.
+_PART = 512
 
 
 def fit(
@@ -140,20 +144,26 @@ def _teach(
 ) -> tuple[AskTeachers | None, tuple[Scheme, ...]]:
     """Run fixed teachers now and add their outputs to the targets, or return a function that runs them per batch.
 
-    The validation faces always get fixed outputs, so that `val_loss` counts what the loss counts.
+    The validation faces get outputs now, so that `val_loss` counts what the loss counts.
 
     Returns:
         The function for the batches, or None, and the label sets that have teachers.
     """
     if not teachers:
         return None, ()
-    watched.targets.update(_soft_targets(soft_labels(teachers, watched.images, recipe.schemes), recipe.temperature))
     if recipe.teaching == "fixed":
-        taught = soft_labels(teachers, examples.images, recipe.schemes)
-        examples.targets.update(_soft_targets(taught, recipe.temperature))
+        for faces in (examples, watched):
+            taught = soft_labels(teachers, faces.images, recipe.schemes)
+            faces.targets.update(_soft_targets(taught, recipe.temperature))
         return None, tuple(taught)
     panel = TeacherEnsemble(teachers, recipe.schemes)
-    return lambda images: _soft_targets(panel.answer(images), recipe.temperature), panel.schemes
+
+    def ask(images: npt.NDArray[np.uint8]) -> dict[str, Floats]:
+        return _soft_targets(panel.answer(images), recipe.temperature)
+
+    parts = [ask(part) for part in np.array_split(watched.images, len(watched) // _PART + 1)]
+    watched.targets.update({head: np.concatenate([part[head] for part in parts]) for head in parts[0]})
+    return ask, panel.schemes
 
 
 def _soft_targets(answers: Mapping[Scheme, Floats], temperature: float) -> dict[str, Floats]:
