@@ -41,7 +41,7 @@ def test_a_training_that_only_gets_worse_keeps_its_first_weights(command: Run, t
     """A shipped model, by its name, trained at a rate that ruins it."""
     out = tmp_path / "harm"
     options = ("--data", tiny_data, "--labels", "ferplus7", "--recipe", "photographs", *START)
-    short = ("--epochs", 1, "--set", "warmup_epochs=0", "--learning-rate", 3)
+    short = ("--epochs", 1, "--set", "warmup_epochs=0", "--set", "start_share=0", "--learning-rate", 3)
     done = command("fer-train", "fit", *options, *short, "--out", out, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "kept the starting weights: nothing was gained" in done.stdout
