@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 # Names of image files usually end with one of these.
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".pgm", ".ppm"}
+)
 # The format follows from this many first bytes.
 _HEAD = 32
 # The first image of a raw video ends within this many bytes.
@@ -24,7 +27,7 @@ _JPEG_APP1, _JPEG_SCAN = 0xE1, 0xDA
 
 
 def picture_kind(path: Path) -> str | None:
-    """`jpeg`, `png`, `webp`, `bmp`, `tiff` or `heif` by a file's first bytes; None for others, or if it is no file."""
+    """The format by a file's first bytes, for example `jpeg`; None for what is no image, or if it is no file."""
     if not os.path.isfile(path):  # noqa: PTH113 - never open a pipe; pathlib raises for too long a name
         return None
     try:
@@ -67,7 +70,7 @@ def _is_film(path: Path) -> bool:
 
 
 def kind_of(head: bytes) -> str | None:
-    """The format, as in `picture_kind`, from a file's first 32 bytes."""
+    """The format from a file's first 32 bytes: `jpeg`, `png`, `webp`, `tiff`, `bmp`, `heif` or `pnm`."""
     checks = {
         "jpeg": head.startswith(b"\xff\xd8\xff"),
         "png": head.startswith(b"\x89PNG\r\n\x1a\n"),
@@ -75,6 +78,7 @@ def kind_of(head: bytes) -> str | None:
         "tiff": head[:4] in {b"II*\0", b"MM\0*"},
         "bmp": head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS,
         "heif": head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS,
+        "pnm": re.match(rb"P[1-6]\s", head) is not None,
     }
     return next((kind for kind, is_it in checks.items() if is_it), None)
 

@@ -115,16 +115,17 @@ def test_tiff_is_turned_once(value: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["photo.jfif", "photo", "photo.mp4", "photo.JPG.bak", "2024"])
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".ppm"])
 def test_a_picture_is_known_by_its_content(suffix: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(encoded(suffix, sample()))
-    assert picture_kind(path) == {".jpg": "jpeg"}.get(suffix, suffix[1:])
+    assert picture_kind(path) == {".jpg": "jpeg", ".ppm": "pnm"}.get(suffix, suffix[1:])
     assert pictures_in(tmp_path) == [path]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"BM", b"BMW is a car", b"GIF89a", b"RIFF\0\0\0\0AVI ", b"\0\0\0\x20ftypisom"]
+    "content",
+    [b"", b"BM", b"BMW is a car", b"P6, a plan", b"P7\n", b"GIF89a", b"RIFF\0\0\0\0AVI ", b"\0\0\0\x20ftypisom"],
 )
 def test_other_files_are_no_pictures(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file.jpg").write_bytes(content)

@@ -109,6 +109,12 @@ def test_sound_that_is_longer_than_the_picture_is_no_loss_at_a_url(command: Run,
     assert (len(done.stdout.splitlines()), done.returncode) == (20, 0), done.stderr
 
 
+def test_the_scheme_of_a_url_may_be_in_capitals(command: Run, tmp_path: Path, site: str) -> None:
+    write_film(tmp_path / "film.mkv", "mp4v", frames=20)
+    done = command("fer-edge", "run", f"{site.replace('http', 'HTTP')}/film.mkv", "--json", "-")
+    assert (len(done.stdout.splitlines()), done.returncode) == (20, 0), done.stderr
+
+
 def test_a_connection_that_breaks_is_an_error(command: Run, tmp_path: Path) -> None:
     """The server promises more than it sends."""
     content = write_film(tmp_path / "film.mkv", "mp4v").read_bytes()

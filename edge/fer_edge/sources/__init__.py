@@ -86,13 +86,16 @@ def open_source(config: RunConfig | str, *, paced: bool = True, observer: Observ
 
 
 def _choose(config: RunConfig, name: str, paced: bool, observer: Observer | None) -> Source:
+    scheme, separator, rest = name.partition("://")
+    if separator:
+        name = f"{scheme.lower()}://{rest}"  # FFmpeg knows schemes in lower case only
     if name == "demo":
         return _demo(paced)
     if name == "auto":
         return _auto(config, paced, observer)
     if name.partition(":")[0] == "picamera2":
         return _picamera2(config, name, observer)
-    if name.lower().startswith(("http://", "https://")):
+    if name.startswith(("http://", "https://")):
         return _http(config, name, observer)
     if "://" in name or _is_camera(name):
         return _camera(config, name, observer)
