@@ -9,6 +9,7 @@ import pytest
 from fer_edge.assets.composites import load_composites
 from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector
+from fer_edge.detectors.base import BaseDetector
 from fer_edge.geometry import iou
 from fer_edge.sources.demo import DemoSource, scene_at
 from fer_edge.tracking.tracker import Tracker
@@ -332,3 +333,31 @@ def test_a_frame_of_another_size_has_other_tiles() -> None:
     for index, image in enumerate([picture((200, 150))] * 20 + [small] * 20):
         tracks = tracker.update(detector, Frame(image, index / 30, index))
     assert len([track for track in tracks if track.visible]) == 1
+
+
+class Insisting(BaseDetector):
+    """Its first scan finds a face, and later ones do not; region searches go on finding it with the given score."""
+
+    def __init__(self, score: float, *, scans_find_it: bool = False) -> None:
+        self._box = FaceBox(200, 150, 100, 100, score)
+        self._always = scans_find_it
+        self._scans = 0
+
+    def find_faces(self, image: Image) -> list[FaceBox]:
+        is_scan = image.shape[:2] == (480, 640)
+        self._scans += is_scan
+        if is_scan:
+            return [self._box] if self._scans == 1 or self._always else []
+        return [FaceBox(image.shape[1] / 2 - 50, image.shape[0] / 2 - 50, 100, 100, self._box.score)]
+
+
+@pytest.mark.parametrize(
+    ("score", "scans_find_it", "stays"), [(0.3, False, False), (0.3, True, True), (0.7, False, True)]
+)
+def test_what_looks_only_a_little_like_a_face_must_be_found_by_whole_scans(
+    score: float, scans_find_it: bool, stays: bool
+) -> None:
+    tracker, detector = Tracker(TrackerConfig(detect_interval=0)), Insisting(score, scans_find_it=scans_find_it)
+    tracks = [tracker.update(detector, Frame(restless(index), index / 30, index)) for index in range(300)]
+    assert tracks[60]
+    assert bool(tracks[-1]) == stays

@@ -64,6 +64,7 @@ class HaarDetector:
         """
         self._config = config
         self._regions: dict[tuple[int, int], tuple[FaceBox, ...]] = {}
+        self._is_finer = True
         self._scanner = Cascade(find_cascade("haarcascade_frontalface_alt2.xml"))
         self._near = Cascade(find_cascade("haarcascade_frontalface_alt.xml", config.cascade))
         self._profile = Cascade(find_cascade("haarcascade_profileface.xml"))
@@ -124,12 +125,14 @@ class HaarDetector:
         return max(_COARSE / self._scale(width), float(self._config.min_face))
 
     def _scan_whole(self, image: Image, part: int) -> list[FaceBox]:
+        if part == 0:  # every other scan searches for the sizes between those of the last one
+            self._is_finer = not self._is_finer
         grey = to_grey(image)
-        scale = _COARSE / self._smallest_coarse(grey.shape[1])
+        scale = _COARSE / self._smallest_coarse(grey.shape[1]) * (math.sqrt(_SCAN_STEP) if self._is_finer else 1.0)
         found: list[FaceBox] = []
         for smallest, largest in _SCAN_PARTS[part]:
             found += self._scan(grey, scale, (smallest, largest))
-        return distinct(found, _SAME)
+        return distinct((box for box in found if box.width >= self._config.min_face), _SAME)
 
     def _scan(self, grey: Image, scale: float, sides: tuple[float, float]) -> list[FaceBox]:
         """Search for faces between two sides, in pixels of the scaled image, in as many images as necessary."""

@@ -33,6 +33,7 @@ class KnownFace:
         certain: whether a single frame left no doubt.
         score: mean score of the detector over the latest searches; 0 for those without a box.
         alike: box of the appearance search in this frame.
+        unconfirmed: whole scans that did not find it, since the last that did.
         sightings: frames in a row in which it was seen; a scan and a region search in one frame are two.
         id: 0 until it is confirmed.
         speed: pixels per second.
@@ -47,6 +48,7 @@ class KnownFace:
     certain: bool
     score: float
     alike: FaceBox | None = None
+    unconfirmed: int = 0
     sightings: int = 2
     id: int = 0
     speed: tuple[float, float] = (0.0, 0.0)

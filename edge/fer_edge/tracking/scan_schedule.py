@@ -41,6 +41,8 @@ class ScanSchedule:
         # Tiles searched since one of them showed somebody new.
         self._without_news = 0
         self._size = (0, 0)
+        self.is_complete = False
+        """Whether the latest frame completed a scan of the whole frame."""
         self._whole: list[int] = []
         self._tiles: dict[int, FaceBox] = {}
 
@@ -70,6 +72,7 @@ class ScanSchedule:
         if (width, height) != self._size:
             self._take_size(detector, width, height)
         due = self._due_parts(now, since, everybody=everybody)
+        self.is_complete = bool(due) and not self._parts_left
         due = due or self._due_tiles(now, since)  # never both, so that no frame is late
         found = [box for part in due for box in scan(detector, frame, part)]
         if any(part in self._tiles for part in due):

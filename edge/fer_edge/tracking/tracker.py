@@ -28,6 +28,9 @@ _LOST_PAUSE = 0.15
 # A face that the detector misses, but that looks unchanged, is kept for this many seconds if its mean score is at least
 # this.
 _PATIENCE, _PATIENT_FROM = 1.0, 0.5
+# A face whose mean score is below this fraction of a certain one's is dropped when this many whole scans in a row did
+# not find it. Turned heads, which scans miss too, have more.
+_WEAK, _UNCONFIRMED = 0.4, 4
 # One face passes in front of another if they overlap by more than this fraction of the smaller one.
 _CROWDED = 0.1
 
@@ -67,7 +70,8 @@ class Tracker:
             self._known = [face for face in self._known if self._is_still_there(face, frame)]
         recognised, looked = self._search(detector, frame)
         unmatched = self._match(frame, distinct(recognised + looked + scanned, SAME_FACE), recognised)
-        self._known = [face for face in self._known if self._is_kept(face, frame)]
+        self._count_scans(scanned, now)
+        self._known = [face for face in self._known if self._is_kept(face, frame, _WEAK * detector.certain)]
         self._add(detector, frame, [box for box in unmatched if box in scanned])
         self._confirm()
         self._last_frame = now
@@ -115,9 +119,13 @@ class Tracker:
         return recognised, looked
 
     def _is_crowded(self, face: KnownFace, now: float) -> bool:
-        """Whether another face is so near that a region search would confuse them; whole scans can separate them."""
+        """Whether another face is so near that a region search would confuse them; whole scans can separate them.
+
+        A new face may be in the place of a lost one, which does not matter.
+        """
         place = face.expected(now)
-        return any(overlap(place, other.expected(now)) > _CROWDED for other in self._known if other is not face)
+        others = [other for other in self._known if other is not face and (face.id or other.is_in_sight)]
+        return any(overlap(place, other.expected(now)) > _CROWDED for other in others)
 
     def _pause(self, face: KnownFace, now: float) -> float:
         """Seconds between two searches for a face."""
@@ -153,8 +161,18 @@ class Tracker:
         taken = {column for _, column in pairs}
         return [box for column, box in enumerate(found) if column not in taken]
 
-    def _is_kept(self, face: KnownFace, frame: Frame) -> bool:
+    def _count_scans(self, scanned: list[FaceBox], now: float) -> None:
+        """Count the whole scans that did not find a face: a region search also finds what only looks a little alike."""
+        for face in self._known:
+            if any(overlap(face.expected(now), box) > SAME_FACE for box in scanned):
+                face.unconfirmed = 0
+            elif self._schedule.is_complete:
+                face.unconfirmed += 1
+
+    def _is_kept(self, face: KnownFace, frame: Frame, weak: float) -> bool:
         now = frame.captured_at
+        if face.unconfirmed >= _UNCONFIRMED and face.score < weak:
+            return False
         if face.is_in_sight:  # a doubtful face must be seen each time
             return True
         height, width = frame.image.shape[:2]
