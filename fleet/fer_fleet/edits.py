@@ -98,15 +98,7 @@ def roll_out(
     Raises:
         ConfigError: the version is not in the channel, is halted or revoked, or the share would fall.
     """
-    model = releases.models[name]
-    _require_good(model, name, version)
-    rollout = _rollout(model, channel, version)
-    if rollout is None:
-        raise ConfigError(f"{name} {version}: is not in the {channel} channel. Use fer-fleet promote, or --channel")
-    if rollout.halted is not None and not resume:
-        raise ConfigError(
-            f"{name} {version}: is halted ({rollout.halted}). Give --resume to go on with it all the same"
-        )
+    rollout = rollout_in(releases, name, version, channel, resume=resume)
     before = max((rollout.cohorts.get(tag, 0.0) for tag in cohorts), default=rollout.percent)
     if percent < before:
         raise ConfigError(

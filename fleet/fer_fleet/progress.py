@@ -107,8 +107,10 @@ def next_step(
 ) -> Step:
     """Decide whether a rollout is widened, halted or left as it is.
 
-    It is halted as soon as the failed trials are too many with a confidence of 90 % (Wilson, 1927,
-    doi:10.1080/01621459.1927.10502953), or at the end of a step if they are more than the limit.
+    Only trials of its own devices count for it; of the trials of others, only failures that are too many. It is halted
+    as soon as the failed trials are too many with a confidence of 90 % (Wilson, 1927,
+    doi:10.1080/01621459.1927.10502953), or at the end of a step if they are more than the limit. It is never widened
+    without a trial that ended: a broker that has lost its messages looks like a fleet without devices.
 
     Args:
         name: the model.
@@ -118,29 +120,42 @@ def next_step(
         limit_percent: share of the trials, in per cent, that may fail.
         now: the present.
     """
-    found = progress_of(f"{name}@{rollout.version}", states)
-    ended, limit = found.passed + found.failed, limit_percent / 100
-    text = f"{found.failed} of {ended} trials failed"
-    members = [
-        state
-        for state in states
-        if state.channel == channel
-        and state.model.startswith(f"{name}@")
-        and in_rollout(rollout, name=name, device_id=state.id, tags=state.tags)
-        and state.running
-        and not is_silent(state, now)
-    ]
+    model, limit = f"{name}@{rollout.version}", limit_percent / 100
+    takers = [state for state in states if state.channel == channel and state.model.startswith(f"{name}@")]
+    takers = [state for state in takers if _has_tried(state, model) or (state.running and not is_silent(state, now))]
+    members = _members(rollout, name, takers)
+    found, everywhere = progress_of(model, members), progress_of(model, states)
+    ended = found.passed + found.failed
     complete = ended >= _ENOUGH * len(members)
-    if lower_bound(found.failed, ended) > limit or (complete and ended and found.failed / ended > limit):
-        return Step(None, text, f"halted: {text}, more than {limit_percent:g} %")
+    too_many = complete and ended and found.failed / ended > limit
+    for counted in (found, everywhere):
+        if too_many or lower_bound(counted.failed, counted.passed + counted.failed) > limit:
+            text = _failures(counted)
+            return Step(None, text, f"halted: {text}, more than {limit_percent:g} %")
+    waiting = f"waiting at {rollout.percent:g} %"
+    if not members and max(rollout.percent, *rollout.cohorts.values(), 0.0):
+        return Step(None, None, f"{waiting}: none of its devices was heard. To go on all the same, give --percent")
     if not complete:
-        return Step(
-            None, None, f"waiting at {rollout.percent:g} %: {ended} of {len(members)} devices have tried it; {text}"
-        )
-    following = next((step for step in STEPS if step > rollout.percent), None)
-    if following is None:
-        return Step(None, None, f"done: {text}")
-    return Step(following, None, f"raised to {following:g} %: {text}")
+        return Step(None, None, f"{waiting}: {ended} of {len(members)} devices have tried it; {_failures(found)}")
+    wider = [step for step in STEPS if step > rollout.percent]
+    if not wider:
+        return Step(None, None, f"done: {_failures(found)}")
+    for step in wider:
+        if _members(rollout.model_copy(update={"percent": step}), name, takers):
+            return Step(step, None, f"raised to {step:g} %: {_failures(found)}")
+    return Step(None, None, f"{waiting}: no device of the {channel} channel was heard")
+
+
+def _has_tried(state: DeviceState, model: str) -> bool:
+    return any(trial.model == model for trial in state.trials)
+
+
+def _members(rollout: Rollout, name: str, states: Iterable[DeviceState]) -> list[DeviceState]:
+    return [state for state in states if in_rollout(rollout, name=name, device_id=state.id, tags=state.tags)]
+
+
+def _failures(found: VersionProgress) -> str:
+    return f"{found.failed} of {found.passed + found.failed} trials failed"
 
 
 def lower_bound(failed: int, ended: int) -> float:

@@ -39,6 +39,11 @@ def tried(name: str, version: str, *, passed: bool, reason: str = "") -> DeviceS
     return state(name, model=f"{MODEL}@{runs}", trials=[ended])
 
 
+def passed(version: str, *, so: bool = True) -> dict[str, object]:
+    """A trial that ended."""
+    return {"model": f"{MODEL}@{version}", "passed": so, "reason": ""}
+
+
 @pytest.fixture
 def listener(broker: Broker) -> Iterator[Listener]:
     listener = Listener(broker.port)
@@ -146,12 +151,17 @@ def test_garbage_and_forged_devices_are_refused_in_one_line(
     listener.say("fer-edge/fleet/shed/state", b"\x00\xff\x1b[2J", retain=True)
     listener.say("fer-edge/fleet/loft/state", b"[" * 20_000, retain=True)
     listener.say("fer-edge/fleet/barn/state", state("barn").model_dump_json().replace("14.5", "1e999"), retain=True)
+    forged = state("liar").model_dump(mode="json")
+    ten = [passed("0.2.0", so=False)] * 10
+    listener.say("fer-edge/fleet/liar/state", json.dumps({**forged, "trials": ten}), retain=True)
+    zoneless = {**forged, "id": "zone", "time": "2026-11-27T12:00:00"}
+    listener.say("fer-edge/fleet/zone/state", json.dumps(zoneless), retain=True)
     listener.say("fer-edge/fleet/huge/state", b"x" * 1_000_000, retain=True)
     wait_until(lambda: bool(listener.on("huge/state")))
     done = operator.run("status", "--broker", f"127.0.0.1:{broker.port}")
     assert done.code == 0
     assert done.err.count("\n") == 1
-    assert done.err.startswith("warning: 5 messages refused, such as fer-edge/fleet/")
+    assert done.err.startswith("warning: 7 messages refused, such as fer-edge/fleet/")
     assert done.err.strip().isprintable()
     assert "1 of 1 devices" in done.out
     assert "14.5" in done.out
@@ -311,10 +321,70 @@ def test_it_waits_until_most_devices_of_a_step_have_tried_it() -> None:
 
 @pytest.mark.parametrize("others", [{"channel": "beta"}, {"channel": ""}, {"model": "mine@1"}])
 def test_devices_that_take_no_such_version_are_not_waited_for(others: dict[str, str]) -> None:
+    rollout, states = Rollout(version="0.2.0", percent=10), fleet(400, "0.2.0", lambda _: False, 10)
+    more = [f"other-{number}" for number in range(400)]
+    assert next_step(MODEL, "stable", rollout, [*states, *(state(name, **others) for name in more)], 5, NOW).percent
+    step = next_step(MODEL, "stable", rollout, [*states, *map(state, more)], 5, NOW)
+    assert step.percent is None
+    assert step.reason.startswith("waiting at 10 %: ")
+
+
+def test_trials_of_another_channel_widen_nothing() -> None:
+    rollout = Rollout(version="0.2.0", percent=1)
+    beta = [state(f"beta-{number}", channel="beta", trials=[passed("0.2.0")]) for number in range(100)]
+    stable = [state(f"device-{number}") for number in range(1000)]
+    step = next_step(MODEL, "stable", rollout, beta + stable, 5, NOW)
+    assert step.percent is None
+    assert step.reason.startswith("waiting at 1 %: 0 of ")
+
+
+def test_passes_of_another_channel_hide_no_failure() -> None:
     rollout = Rollout(version="0.2.0", percent=10)
-    states = [state(f"device-{number}", **others) for number in range(400)]
-    assert next_step(MODEL, "stable", rollout, states, 5, NOW).percent == 50
-    assert next_step(MODEL, "stable", rollout, [state(each.id) for each in states], 5, NOW).percent is None
+    beta = [state(f"beta-{number}", channel="beta", trials=[passed("0.2.0")]) for number in range(1000)]
+    assert next_step(MODEL, "stable", rollout, beta + fleet(200, "0.2.0", lambda _: True, 10), 5, NOW).halt
+
+
+def test_failures_of_another_channel_halt() -> None:
+    rollout = Rollout(version="0.2.0", percent=0)
+    beta = [state(f"beta-{number}", channel="beta", trials=[passed("0.2.0", so=False)]) for number in range(10)]
+    halt = next_step(MODEL, "stable", rollout, beta + fleet(200, "0.2.0", lambda _: True, 0), 5, NOW).halt
+    assert halt == "10 of 10 trials failed"
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        Rollout(version="0.2.0", percent=0),
+        Rollout(version="0.2.0", percent=1),
+        Rollout(version="0.2.0", percent=50),
+        Rollout(version="0.2.0", percent=100),
+        Rollout(version="0.2.0", percent=0, cohorts={"lab": 5}),
+    ],
+)
+def test_a_broker_that_has_forgotten_all_widens_nothing(rollout: Rollout) -> None:
+    step = next_step(MODEL, "stable", rollout, [], 5, NOW)
+    assert (step.percent, step.halt) == (None, None)
+    assert "heard" in step.reason
+
+
+def test_a_broker_that_has_forgotten_those_who_tried_it_widens_nothing() -> None:
+    rollout = Rollout(version="0.2.0", percent=10)
+    states = [each for each in fleet(400, "0.2.0", lambda _: False, 10) if not each.trials]
+    step = next_step(MODEL, "stable", rollout, states, 5, NOW)
+    assert step.percent is None
+    assert step.reason == "waiting at 10 %: none of its devices was heard. To go on all the same, give --percent"
+
+
+def test_a_small_fleet_begins_with_the_first_step_that_has_a_device() -> None:
+    few = [state(f"device-{number}") for number in range(100)]
+    few = [each for each in few if 10 < position(each.id, MODEL, "0.2.0") < 50][:3]
+    assert next_step(MODEL, "stable", Rollout(version="0.2.0", percent=0), few, 5, NOW).percent == 50
+
+
+def test_who_failed_and_went_off_counts() -> None:
+    rollout, states = Rollout(version="0.2.0", percent=10), fleet(400, "0.2.0", lambda _: True, 10)
+    off = [each.model_copy(update={"running": False}) for each in states]
+    assert next_step(MODEL, "stable", rollout, off, 5, NOW).halt
 
 
 def test_a_cohort_is_waited_for() -> None:
@@ -361,12 +431,13 @@ def test_progress_counts_devices_once() -> None:
 def test_an_automatic_rollout_through_a_broker(operator: Operator, broker: Broker, listener: Listener) -> None:
     operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable")
     words = ("rollout", "0.2.0", "--auto", "--broker", f"127.0.0.1:{broker.port}")
-    names = [f"device-{number}" for number in range(30)]
+    assert "no device of the stable channel was heard" in operator.do(*words)
+    first = next(f"first-{number}" for number in range(10_000) if position(f"first-{number}", MODEL, "0.2.0") < 1)
+    names = [first, *(f"device-{number}" for number in range(30))]
     publish(listener, *map(state, names))
     inside = {step: [name for name in names if position(name, MODEL, "0.2.0") < step] for step in STEPS}
     assert operator.do(*words) == f"{MODEL}@0.2.0: raised to 1 %: 0 of 0 trials failed\n"
-    if inside[1.0]:
-        assert "waiting at 1 %" in operator.do(*words)
+    assert "waiting at 1 %" in operator.do(*words)
     publish(listener, *(tried(name, "0.2.0", passed=True) for name in inside[1.0]))
     assert "raised to 10 %" in operator.do(*words)
     publish(listener, *(tried(name, "0.2.0", passed=False, reason="too slow") for name in inside[10.0]))

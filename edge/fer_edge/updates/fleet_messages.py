@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from fer_edge.errors import DataError
 from fer_edge.validation import first_problem
@@ -49,12 +49,19 @@ class Trial(_Message):
     reason: Text
 
 
+def _require_one_per_model(trials: tuple[Trial, ...]) -> tuple[Trial, ...]:
+    # Else one device could count as ten.
+    if len({trial.model for trial in trials}) < len(trials):
+        raise ValueError("has several trials of one model")
+    return trials
+
+
 class DeviceState(_Message):
     """The state of one device."""
 
     schema_version: Literal[1] = 1
     id: Id
-    time: datetime
+    time: AwareDatetime
     """By the clock of the device."""
     running: bool
     """False from an orderly end on."""
@@ -68,7 +75,7 @@ class DeviceState(_Message):
     """The cohorts to which it belongs."""
     on_trial: Model | None = None
     """The model, if it is on trial."""
-    trials: Annotated[tuple[Trial, ...], Field(max_length=10)] = ()
+    trials: Annotated[tuple[Trial, ...], Field(max_length=10), AfterValidator(_require_one_per_model)] = ()
     """The last trials that ended, the latest last; one per model."""
     camera: bool
     """Whether there are frames."""
