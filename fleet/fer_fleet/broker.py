@@ -141,10 +141,17 @@ class _Reader:
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._last_at = time.monotonic()
-        self._bytes += len(message.payload) + len(message.topic)
-        if not message.payload:  # a removed device
-            self._heard.messages.pop(message.topic, None)
+        self._bytes += len(message.payload)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "\0"  # cannot be shown
+        self._bytes += len(topic)
+        if not topic.isprintable():
+            self._heard.refuse("a topic that cannot be shown")
+        elif not message.payload:  # a removed device
+            self._heard.messages.pop(topic, None)
         elif len(message.payload) > MOST_BYTES:
-            self._heard.refuse(f"{message.topic[:100]}: has {len(message.payload)} bytes, more than {MOST_BYTES}")
+            self._heard.refuse(f"{topic[:100]}: has {len(message.payload)} bytes, more than {MOST_BYTES}")
         else:
-            self._heard.messages[message.topic] = bytes(message.payload)
+            self._heard.messages[topic] = bytes(message.payload)

@@ -212,6 +212,21 @@ def says_huge_things(connection: socket.socket) -> None:
     connection.recv(4096)
 
 
+def says_no_text(connection: socket.socket) -> None:
+    """Topics that are not UTF-8, or that would clear the screen."""
+    connection.recv(4096)
+    connection.sendall(CONNACK)
+    asked = b""
+    while len(asked) < 2 or asked.count(b"fer-edge/fleet") < 2:  # two subscriptions
+        asked += connection.recv(4096)
+    second = asked.rindex(b"\x82")
+    connection.sendall(message(b"fer-edge/fleet/\xff\xfe/state", b"{}"))
+    connection.sendall(message(b"fer-edge/fleet/\x1b[2J/state", b"{}"))
+    connection.sendall(message(b"fer-edge/fleet/kitchen/state", state("kitchen").model_dump_json().encode()))
+    connection.sendall(bytes([0x90, 3, *asked[second + 2 : second + 4], 0]))
+    connection.recv(4096)
+
+
 def speaks_http(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -228,6 +243,15 @@ def test_huge_messages_are_not_read(operator: Operator) -> None:
     assert done.code == 0
     assert done.err.startswith("warning: 3 messages refused, such as fer-edge/fleet/kitchen/state: has 30000000 bytes")
     assert done.err.count("\n") == 1
+
+
+def test_a_topic_that_is_no_text_is_refused(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_fleet.broker._LONGEST_S", 10.0)
+    with liar(says_no_text) as port:
+        done = operator.run("status", "--broker", f"127.0.0.1:{port}")
+    assert done.code == 0, done.err
+    assert done.err == "warning: 2 messages refused, such as a topic that cannot be shown\n"
+    assert "1 of 1 devices" in done.out
 
 
 @pytest.mark.parametrize("answer", [speaks_http, says_nothing])
