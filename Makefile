@@ -57,7 +57,8 @@ lint: .venv-dev/installed
 
 .venv-mediapipe/installed: pyproject.toml
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --editable . hypothesis pytest pyte 'opencv-contrib-python<5' 'mediapipe==0.10.18'
+	$(@D)/bin/pip install --quiet --editable '.[mqtt]' hypothesis pytest pyte 'opencv-contrib-python<5' \
+		'mediapipe==0.10.18'
 	touch $@
 
 clean:
