@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -75,6 +74,8 @@ def to_probabilities(values: npt.NDArray[np.float32], outputs: Outputs) -> Proba
 
 def model_input(crop: Image, preprocessing: Preprocessing, table: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The model's input, shape (1, H, W, channels), from a grey (H, W) or a BGR (H, W, 3) crop and `input_table`."""
+    import cv2  # noqa: PLC0415 - the configuration imports this module, also where OpenCV cannot be loaded
+
     channels = table.shape[1]
     if crop.ndim == 2 and channels == 3:
         crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR), np.uint8)
