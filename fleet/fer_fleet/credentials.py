@@ -58,8 +58,10 @@ def add_devices(folder: Path, names: Sequence[str], broker: str, *, replace: boo
         replace: give devices that have a login a new password.
 
     Raises:
-        ConfigError: a name cannot be used or is taken, or a file cannot be read or written.
+        ConfigError: a name cannot be used or is taken, the folder is in a repository, or a file cannot be read or
+            written.
     """
+    _require_private(folder)
     known = _read(folder)
     for name in names:
         if not is_id(name) or name in _TAKEN:
@@ -91,6 +93,13 @@ def remove_devices(folder: Path, names: Sequence[str]) -> None:
         for suffix in ("toml", "password"):
             (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     _write(folder, known)
+
+
+def _require_private(folder: Path) -> None:
+    whole = folder.resolve()
+    for place in (whole, *whole.parents):
+        if any((place / "metadata").glob("*.root.json")):
+            raise ConfigError(f"{folder}: is in a repository, which everybody can read. Give --folder another place")
 
 
 def _read(folder: Path) -> dict[str, str]:

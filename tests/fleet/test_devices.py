@@ -105,6 +105,19 @@ def test_names_and_what_is_there_already(operator: Operator) -> None:
     assert "has no login" in operator.run("devices", "remove", "shed", *words[2:]).err
 
 
+def test_no_password_goes_into_the_repository(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder is the repository's, as after `cd`; everybody reads what is in it."""
+    monkeypatch.chdir(operator.repo)
+    before = sorted(operator.repo.rglob("*"))
+    for words in ((), ("--folder", operator.repo / "metadata" / "a" / "b")):
+        done = operator.run("devices", "add", "kitchen", "--broker", "broker.local", *words)
+        assert done.code == 2
+        assert "is in a repository, which everybody can read. Give --folder another place" in done.err
+    assert sorted(operator.repo.rglob("*")) == before
+    operator.do("devices", "add", "kitchen", "--broker", "broker.local", "--folder", "../devices")
+    assert (operator.folder / "devices" / "passwords").exists()
+
+
 # Counts
 
 
