@@ -24,6 +24,7 @@ from pathlib import Path
 
 from fer_edge.data_folder import SERVICE_DATA, user_data
 from fer_edge.errors import FerError, ModelError, reason
+from fer_edge.model.owner import acting_as_owner, other_owner
 
 # Names another folder for the installed models.
 FOLDER_VARIABLE = "FER_EDGE_MODELS"
@@ -143,10 +144,15 @@ class Slots:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """An empty folder on the same disk, which is removed afterwards; `add` takes it away."""
-        with self._writing():
-            folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.folder))
-            folder.chmod(0o755)
+        """An empty folder, which is removed afterwards; `add` makes it a version.
+
+        It is on the same disk, or, if this is root and another user owns the models, where only root changes it.
+        """
+        if other_owner(self.folder):
+            folder = Path(tempfile.mkdtemp(prefix="fer-edge-"))
+        else:
+            with self._writing():
+                folder = self._new_folder()
         try:
             yield folder
         finally:
@@ -155,16 +161,18 @@ class Slots:
     def add(self, staged: Path, model: ModelId) -> None:
         """Make a staged folder a version. Call it with the lock held. Raises FerError if that fails."""
         target = self.path(model)
+        contents = {} if staged.parent == self.folder else {path.name: path.read_bytes() for path in staged.iterdir()}
         with self._writing():
+            if contents:  # read as root, and written as the owner
+                staged = self._new_folder()
+                for name, content in contents.items():
+                    (staged / name).write_bytes(content)
             for path in sorted(staged.iterdir()):
                 path.chmod(0o644)  # also where root's umask is strict: the service reads them
-                self._own(path)
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             sync_folder(staged)
             target.parent.mkdir(mode=0o755, exist_ok=True)
-            self._own(target.parent)
-            self._own(staged)
             staged.rename(target)
             sync_folder(target.parent)
             sync_folder(self.folder)
@@ -184,19 +192,30 @@ class Slots:
         """Keep others from changing the models. Raises FerError if another process does now, or it is forbidden."""
         with self._writing():
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            file = (self.folder / _LOCK).open("w")
-            self._own(self.folder / _LOCK)
+        with self._writing():
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = os.fdopen(os.open(self.folder / _LOCK, flags, 0o644), "rb")
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise FerError(f"{self.folder}: another process changes the models. Try again later") from None
-            for left in self.folder.glob(f"{_TEMPORARY}*"):  # by a process that was killed
-                if left.is_dir() and not left.is_symlink():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:
-                    left.unlink(missing_ok=True)
+            with self._writing():
+                self._remove_left()
             yield
+
+    def _remove_left(self) -> None:
+        """Remove what a killed process left."""
+        for left in self.folder.glob(f"{_TEMPORARY}*"):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+    def _new_folder(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.folder))
+        folder.chmod(0o755)
+        return folder
 
     def _replace(self, name: str, content: bytes) -> None:
         """Write a file whole, or leave the old one."""
@@ -206,21 +225,16 @@ class Slots:
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
-        self._own(temporary)
         temporary.replace(self.folder / name)
-
-    def _own(self, path: Path) -> None:
-        """What root writes belongs to the owner of the folder: the updater has a user of its own."""
-        if os.geteuid() == 0:
-            owner = self.folder.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            yield
+            with acting_as_owner(self.folder):
+                yield
         except PermissionError as error:
-            raise FerError(f"{error.filename or self.folder}: may not be written. Run it with sudo") from error
+            fix = "Run it with sudo" if os.geteuid() else "The owner of the models may not write it either: remove it"
+            raise FerError(f"{error.filename or self.folder}: may not be written. {fix}") from error
         except OSError as error:
             raise FerError(
                 f"{self.folder}: cannot be written ({reason(error)}). More space: fer-edge models prune"

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fer_edge.model.owner import acting_as_owner
 from fer_edge.model.slots import Slots
 
 _FILE = "latest.json"
@@ -36,6 +37,7 @@ def write_latest(found: Latest, folder: Path) -> None:
     temporary = folder / f".new-{_FILE}"
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), acting_as_owner(folder):
         temporary.write_text(json.dumps(asdict(found)))
         temporary.chmod(0o644)
         temporary.replace(folder / _FILE)
