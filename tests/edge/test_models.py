@@ -23,6 +23,7 @@ from fer_edge.cli.console import run_app
 from fer_edge.cli.general import build
 from fer_edge.model.bundle import current_bundle, find_bundle
 from fer_edge.model.slots import ModelId, Slots
+from fer_edge.updates import prune
 from fer_edge.updates.install import install_bundle
 
 Models = Callable[..., subprocess.CompletedProcess[str]]
@@ -102,6 +103,44 @@ def test_prune_keeps_the_current_model_and_the_one_before(models: Models, tmp_pa
     assert [model.version for model in Slots().installed()] == ["3", "4"]
     assert models("prune").stdout == "nothing to remove\n"
     assert models("rollback").stdout.startswith("mine@3 is the current model")
+
+
+def test_prune_keeps_what_a_configuration_names(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "SERVICE_CONFIGS", tmp_path)
+    for version in "12345":
+        for name in ("mine", "other"):
+            with Slots().lock():
+                install_bundle(make(tmp_path / name / version, version, name), Slots(), probe=no_probe)
+                Slots().use(ModelId("mine", version), "use")
+    (tmp_path / "config.toml").write_text('model = "mine@2"\n')
+    (tmp_path / "door.toml").write_text('model = "other"\n')
+    (tmp_path / "broken.toml").write_text("model = ")
+    done = models("prune")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "broken.toml: is no TOML" in done.stderr
+    (tmp_path / "broken.toml").unlink()
+    assert models("prune").returncode == 0
+    assert list(map(str, Slots().installed())) == ["mine@2", "mine@4", "mine@5", "other@5"]
+
+
+def test_a_revoked_model_is_not_used_again(models: Models, tmp_path: Path) -> None:
+    for version in "123":
+        with Slots().lock():
+            install_bundle(make(tmp_path / version, version), Slots(), probe=no_probe)
+            Slots().use(ModelId("mine", version), "use")
+    with Slots().lock():
+        Slots().revoke({"mine@2": "poisoned"})
+    done = models("use", "mine@2")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "mine@2 was revoked by whoever signs the models (poisoned)" in done.stderr
+    assert models("rollback").stdout.startswith("mine@1 is the current model")
+    with Slots().lock():
+        Slots().revoke({"mine@3": "poisoned", "mine@1": "slow"})
+    assert current_bundle().manifest.name == "ferplus7"
+    assert models("use", "mine").returncode == 4
+    assert set(Slots().revoked()) == {"mine@1", "mine@2", "mine@3"}
 
 
 def test_rollback_without_an_earlier_model_uses_the_default_one(models: Models, tmp_path: Path) -> None:

@@ -17,12 +17,14 @@ from tests.update_server import UpdateServer, serve_updates
 from fer_edge.cli.app import app
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import build
+from fer_edge.config import RunConfig
 from fer_edge.model.bundle import current_bundle
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, Verdict
 from fer_edge.updates import fetcher
 from fer_edge.updates.install import install_bundle
 from fer_edge.updates.latest import read_latest
+from fer_edge.updates.trial import open_trial
 
 Update = Callable[..., Done]
 NAME = "ferplus7-tiny"
@@ -144,6 +146,38 @@ def test_a_revoked_model_gives_way_to_the_one_before(update: Update, published: 
     assert version() == "0.1.0"
     assert update().code == 0
     assert version() == "0.1.0"
+
+
+def test_nothing_goes_back_to_a_revoked_model(
+    update: Update, published: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update()
+    published.do("publish", published.bundle("0.3.0"))
+    update()
+    assert version() == "0.3.0"
+    published.do("revoke", "0.3.0", "--reason", "poisoned")
+    assert update().code == 0
+    assert version() == "0.2.0"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    trial = open_trial(RunConfig())
+    assert trial is not None
+    assert "ferplus7-tiny@0.2.0" in trial.description
+    assert str(trial.old) == NAME
+    switch = Slots().in_effect()
+    assert switch is not None
+    verdict = Verdict(f"{NAME}@0.2.0", switch.serial, False, "it is slow", time.time())
+    TrialRecord().ended(verdict).write(tmp_path / "device" / "trial.json")
+    assert version() == "0.1.0"
+
+
+def test_a_revoked_model_ends_although_the_new_one_cannot_be_fetched(
+    update: Update, published: Operator, web: UpdateServer
+) -> None:
+    update()
+    published.do("publish", published.bundle("0.3.0"))
+    published.do("revoke", "0.2.0", "--reason", "poisoned")
+    web.other = "0.3.0"
+    refused(update(), "is not to be trusted")
 
 
 def test_an_older_repository_is_refused(update: Update, published: Operator, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def use_model(
         versions = [known for known in slots.installed() if known.name == wanted.name]
         known = [*map(str, versions), *shipped_bundles()]
         if not wanted.version and versions:
-            wanted = versions[-1]
+            wanted = next((one for one in reversed(versions) if str(one) not in slots.revoked()), versions[-1])
         if str(wanted) not in known:
             raise ModelError(f"model '{model}' is neither installed nor shipped. {choose(model, known)}")
         _switch(slots, wanted, "use", _service_settings(config))
@@ -236,9 +236,12 @@ def _service_settings(config: Path | None) -> RunConfig:
 
 
 def _switch(slots: Slots, model: ModelId, why: str, settings: RunConfig) -> None:
-    from fer_edge.model.bundle import CURRENT_MODEL
+    from fer_edge.errors import ModelError
+    from fer_edge.model.bundle import CURRENT_MODEL, revocation
     from fer_edge.terminal import tell
 
+    if why_not := revocation(model, slots):
+        raise ModelError(f"{model} was revoked by whoever signs the models ({why_not}). Use another one")
     before = slots.current()
     slots.use(model, why)
     typer.echo(f"{model} is the current model{f'; before: {before}' if before and before != model else ''}")

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -208,7 +209,8 @@ def find_bundle(name_or_folder: str) -> Path:
         slots = Slots()
         versions = [model for model in slots.installed() if name_or_folder in {model.name, str(model)}]
         if versions:
-            return slots.path(versions[-1])
+            good = [model for model in versions if not revocation(model, slots)]
+            return slots.path((good or versions)[-1])
     if os.path.isdir(name_or_folder):  # noqa: PTH112
         return Path(name_or_folder)
     known = [*shipped_bundles(), *map(str, Slots().installed())]
@@ -236,13 +238,26 @@ def current_bundle() -> Bundle:
 
 
 def current_choices(slots: Slots, record: TrialRecord) -> Iterator[ModelId]:
-    """The chosen model and those that were in use before it, the latest first, without those that failed a trial."""
+    """The chosen model and those that were in use before it, the latest first.
+
+    Without those that failed a trial, and those that were revoked.
+    """
     serials = {switch.model: switch.serial for switch in slots.history()}
     current = slots.current()
     for model in [current, *slots.earlier()] if current else []:
         verdict = record.verdict(model, serials.get(str(model), 0))
-        if verdict is None or verdict.passed:
+        if (verdict is None or verdict.passed) and not revocation(model, slots):
             yield model
+
+
+def revocation(model: ModelId, slots: Slots) -> str | None:
+    """Why a model must not run any more; None if it may. A shipped one has the version in its description."""
+    revoked = slots.revoked()
+    if revoked and not model.version:
+        with suppress(ModelError):
+            manifest = _read_manifest(find_bundle(model.name) / MANIFEST_FILE)
+            model = ModelId(manifest.name, manifest.version)
+    return revoked.get(str(model))
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -3,6 +3,7 @@
     FOLDER/ferplus7/0.2.0/      the files of one version; never changed once they are there
     FOLDER/current              a link to `ferplus7/0.2.0`; to `ferplus7` (which is not in FOLDER) for a shipped model
     FOLDER/history.json         every switch of `current`
+    FOLDER/revoked.json         the versions that must not run any more, and why
 
 A new version is written aside and renamed, and so is the link, so that a power cut leaves the old or the new model.
 The history is written before the link: its last entry for the model that `current` names is the one in effect.
@@ -28,7 +29,7 @@ from fer_edge.model.owner import acting_as_owner, other_owner
 
 # Names another folder for the installed models.
 FOLDER_VARIABLE = "FER_EDGE_MODELS"
-_LINK, _HISTORY, _LOCK = "current", "history.json", ".lock"
+_LINK, _HISTORY, _REVOKED, _LOCK = "current", "history.json", "revoked.json", ".lock"
 # Files that are being written begin with this; what a killed process left is removed by the next one.
 _TEMPORARY = ".new-"
 # So many switches are remembered.
@@ -112,6 +113,19 @@ class Slots:
             return [Switch(**entry) for entry in found]
         except (OSError, ValueError, TypeError):
             return []
+
+    def revoked(self) -> dict[str, str]:
+        """Why a version must not run any more, by `NAME@VERSION`, also of shipped models."""
+        with suppress(OSError, ValueError, AttributeError):
+            found = json.loads((self.folder / _REVOKED).read_text())
+            return {str(model): str(why) for model, why in found.items()}
+        return {}
+
+    def revoke(self, reasons: dict[str, str]) -> None:
+        """Remember revoked versions. Call it with the lock held. Raises FerError if that cannot be written."""
+        with self._writing():
+            self._replace(_REVOKED, json.dumps({**self.revoked(), **reasons}, indent=1).encode())
+            sync_folder(self.folder)
 
     def in_effect(self) -> Switch | None:
         """The switch that chose the current model."""

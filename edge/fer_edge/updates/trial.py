@@ -68,7 +68,7 @@ class Trial(Sink):
         self.description = f"the trial of the model {model}"
         self.failure = ""
         self._config = config
-        self._model, self._switch, self._old = model, switch, old
+        self._model, self._switch, self.old = model, switch, old
         self._path = path or record_path()
         self._clock = clock
         self._record = TrialRecord.read(self._path).begun(model, switch.serial)
@@ -118,7 +118,7 @@ class Trial(Sink):
             self._fail(str(error))
             return
         try:
-            old = load_bundle(find_bundle(str(self._old)))
+            old = load_bundle(find_bundle(str(self.old)))
             models = [
                 (Classifier(bundle, threads=self._config.threads, prior=self._config.classifier.prior), bundle.manifest)
                 for bundle in (new, old)
@@ -128,7 +128,7 @@ class Trial(Sink):
             return
         comparison = Comparison(models[0], models[1], self._config.smoothing.uncertain_below)
         self._comparison = comparison if comparison.is_possible else None
-        _log.info("model %s is on trial; before it: %s", self._model, self._old)
+        _log.info("model %s is on trial; before it: %s", self._model, self.old)
 
     def emit(self, result: FrameResult) -> None:
         """Count a frame, compare its faces, and end the run if the model fails."""
@@ -175,7 +175,7 @@ class Trial(Sink):
         return self._comparison is None or self._progress.faces >= LEAST_FACES
 
     def _passed_because(self) -> str:
-        compared = f", {self._progress.faces} faces compared with {self._old}" if self._comparison else ""
+        compared = f", {self._progress.faces} faces compared with {self.old}" if self._comparison else ""
         return f"{self._progress.seconds / 60:.0f} minutes{compared}"
 
     @property
@@ -185,7 +185,7 @@ class Trial(Sink):
     def _fail(self, why: str) -> None:
         self.failure = f"model {self._model} failed its trial: {why}"
         self._end(Verdict(str(self._model), self._switch.serial, False, why, time.time()))
-        _log.error("%s. The model before it is used: %s", self.failure, self._old)
+        _log.error("%s. The model before it is used: %s", self.failure, self.old)
 
     def _end(self, verdict: Verdict) -> None:
         self._over = True

@@ -12,7 +12,7 @@ import os
 import pwd
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from fer_edge.config import RunConfig
 from fer_edge.config.updates import require_url
 from fer_edge.device.identity import fleet_id
 from fer_edge.errors import ConfigError, FerError, MissingExtra, ModelError, reason
-from fer_edge.model.bundle import DEFAULT_MODEL, current_choices
+from fer_edge.model.bundle import DEFAULT_MODEL, current_choices, revocation
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, failed_models, record_path
 from fer_edge.updates.fetcher import FetchError, open_fetcher, remove_partial
@@ -140,12 +140,22 @@ class ModelUpdater:
 
     def _follow(self, decision: Decision, running: ModelId, client: Updater, releases: Releases) -> ModelId:
         """Do what was decided; returns the model that is in use then."""
+        self._remember_revoked(releases)
+        current = self._slots.current()
+        leave = decision.revoked or (current is not None and revocation(current, self._slots) is not None)
         if decision.version is None or decision.target is None:
-            return self._go_back(releases, running) if decision.revoked else running
-        model = ModelId(running.name, decision.version)
+            return self._go_back(running) if leave else running
+        try:
+            return self._take(ModelId(running.name, decision.version), decision.target, client)
+        except Exception:
+            if leave:  # whatever was wrong with the new one
+                self._go_back(running)
+            raise
+
+    def _take(self, model: ModelId, target: str, client: Updater) -> ModelId:
         archive = None
         if not self._slots.has(model):
-            archive = _download(client, _target(client, decision.target, _LARGEST_BUNDLE))
+            archive = _download(client, _target(client, target, _LARGEST_BUNDLE))
         with self._slots.lock():
             if archive:
                 updates = self._config.updates
@@ -155,18 +165,29 @@ class ModelUpdater:
                 install_bundle(archive, self._slots, requirements)
                 archive.unlink()
             self._slots.use(model, "update")
-            prune(self._slots)
+            with suppress(FerError):  # the update itself is done, and there is another time
+                prune(self._slots)
         remove_partial(self._state / "downloads")
         return model
 
-    def _go_back(self, releases: Releases, running: ModelId) -> ModelId:
+    def _remember_revoked(self, releases: Releases) -> None:
+        """So that nothing goes back to a revoked version, or compares another one with it."""
+        revoked = {
+            str(ModelId(name, release.version)): release.revoked
+            for name, model in releases.models.items()
+            for release in model.releases
+            if release.revoked is not None
+        }
+        if revoked.items() - self._slots.revoked().items():
+            with self._slots.lock():
+                self._slots.revoke(revoked)
+
+    def _go_back(self, running: ModelId) -> ModelId:
         """Use the model before a revoked one, if there is one that is not revoked."""
         record = TrialRecord.read(record_path())
-        known = releases.models.get(running.name)
-        revoked = {release.version for release in known.releases if release.revoked is not None} if known else set()
         for choice in [*current_choices(self._slots, record), ModelId(DEFAULT_MODEL)]:
             manifest = manifest_of(str(choice))
-            if manifest and not (manifest.name == running.name and manifest.version in revoked):
+            if manifest and not revocation(choice, self._slots):
                 with self._slots.lock():
                     self._slots.use(choice, "rollback")
                 return ModelId(manifest.name, manifest.version)
