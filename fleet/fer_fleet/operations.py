@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fer_edge.errors import ConfigError
@@ -14,6 +14,9 @@ from fer_fleet.files import locked
 from fer_fleet.gate import Gated
 from fer_fleet.keys import Keys
 from fer_fleet.repository import Repository
+
+# A clock that is so far ahead of the newest file is taken for wrong: root has to be signed once per year.
+_CLOCK_AHEAD = timedelta(days=366)
 
 
 def publish(
@@ -34,7 +37,8 @@ def publish(
         Whether devices get it. Else, somebody with the online keys has to `refresh`.
 
     Raises:
-        ConfigError: it did not pass the gate, another bundle has this version, or it cannot be signed.
+        ConfigError: it did not pass the gate, another bundle has this version, the clock is wrong, or it cannot be
+            signed.
     """
     if gated.refusal and forced is None:
         raise ConfigError(f"{gated.bundle.folder}: {gated.refusal}. To publish it all the same, give --force a reason")
@@ -44,6 +48,7 @@ def publish(
         repository = Repository(folder)
         if _published(repository, target, content):
             return _finish(repository, keys, now)
+        _refuse_wrong_clock(repository, now)
         reason = forced if gated.refusal else None
         releases = edits.publish(repository.releases, name, version, channel, percent, reason, now)
         repository.sign_releases(releases, keys, now, [repository.write_archive(target, content)])
@@ -79,6 +84,15 @@ def refresh(folder: Path, keys: Keys, now: datetime, *, offline: bool = False) -
         repository.refresh(keys, now)
         if offline:
             repository.renew_root(keys, now)
+
+
+def _refuse_wrong_clock(repository: Repository, now: datetime) -> None:
+    """Devices take their own clock for wrong if a release is of a later day, and update nothing."""
+    if now - repository.signed_at > _CLOCK_AHEAD:
+        raise ConfigError(
+            f"the clock here says {now:%Y-%m-%d}, and the newest file was signed on {repository.signed_at:%Y-%m-%d}. "
+            "Set the clock; if it is right, run fer-fleet refresh --all first"
+        )
 
 
 def _published(repository: Repository, target: str, content: bytes) -> bool:

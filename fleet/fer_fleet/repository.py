@@ -84,6 +84,14 @@ class Repository:
         path = self._metadata / "timestamp.json"
         return _read(Timestamp, path) if path.exists() else None
 
+    @property
+    def signed_at(self) -> datetime:
+        """When the newest file was signed."""
+        expires = {"root": self.root.signed.expires, "targets": self.targets.signed.expires}
+        if stamp := self.timestamp:
+            expires["timestamp"] = stamp.signed.expires
+        return max(until - timedelta(days=self.days(name)) for name, until in expires.items())
+
     def is_current(self) -> bool:
         """Whether clients get the newest signed targets. Else, somebody with the online keys has to `refresh`."""
         snapshot = self.snapshot

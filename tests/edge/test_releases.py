@@ -138,8 +138,23 @@ def test_another_channel_leads_to_no_older_version() -> None:
     assert ask(releases, "0.2.0").version is None
 
 
-def test_a_version_that_was_never_published_is_replaced() -> None:
-    assert ask(offer(full("0.2.0")), "9.9.9-local").version == "0.2.0"
+@pytest.mark.parametrize(
+    ("installed", "taken"),
+    [
+        ("0.1.9", "0.2.0"),
+        ("0.2.0-local", "0.2.0"),
+        ("local", "0.2.0"),
+        ("0.2.1", None),
+        ("0.10.0", None),
+        ("1", None),
+        ("v0.9.0-local", None),
+    ],
+)
+def test_a_version_that_was_never_published_is_replaced_unless_it_is_newer(installed: str, taken: str | None) -> None:
+    decision = ask(offer(full("0.2.0")), installed)
+    assert decision.version == taken
+    if taken is None:
+        assert decision.reason == f"ferplus7 {installed} is kept. It was not published here, and is newer than 0.2.0."
 
 
 def test_an_unknown_model_is_said() -> None:
@@ -197,7 +212,7 @@ rollouts = st.lists(
     st.sampled_from(["stable", "beta"]),
     st.sampled_from(DEVICES),
     st.sets(st.sampled_from(["lab", "hall"])),
-    st.none() | st.sampled_from([*VERSIONS, "local"]),
+    st.none() | st.sampled_from([*VERSIONS, "local", "0.2.5"]),
     st.sets(st.sampled_from(VERSIONS)),
     st.sets(st.sampled_from(VERSIONS)),
 )
@@ -225,6 +240,7 @@ def test_no_device_takes_what_it_must_not(
     assert in_rollout(taken, name="ferplus7", device_id=device, tags=tags)
     if installed in VERSIONS and installed not in revoked:
         assert decision.version > str(installed)
+    assert installed != "0.2.5" or decision.version == "0.3.0"
     again = ask(releases, decision.version, **asked)
     assert again.version is None  # one step, then it is at rest
 

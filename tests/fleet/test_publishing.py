@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,18 @@ def test_a_folder_that_is_no_repository_is_one_line(operator: Operator, tmp_path
     done = operator.run("show")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "is no repository. Make one with fer-fleet init" in done.err
+
+
+def test_a_clock_that_is_years_ahead_publishes_nothing(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every device would take its own clock for wrong, for years."""
+    before = sorted(operator.repo.rglob("*"))
+    ahead = now() + timedelta(days=3 * 365)
+    monkeypatch.setattr("fer_fleet.cli.publishing.now", lambda: ahead)
+    done = operator.run("publish", operator.bundle("0.2.0"))
+    assert done.code == 2
+    assert f"the clock here says {ahead:%Y-%m-%d}" in done.err
+    assert f"the newest file was signed on {now():%Y-%m-%d}" in done.err
+    assert done.err.count("\n") == 1
+    assert sorted(operator.repo.rglob("*")) == before
+    monkeypatch.setattr("fer_fleet.cli.publishing.now", lambda: now() + timedelta(days=300))
+    operator.do("publish", operator.folder / "bundle-ferplus7-tiny-0.2.0")

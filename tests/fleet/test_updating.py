@@ -251,6 +251,18 @@ def test_stale_metadata_is_refused_and_a_wrong_clock_is_said(
     del published
 
 
+def test_a_revoked_release_of_a_wrong_clock_stops_no_update(
+    update: Update, published: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_fleet.cli.publishing.now", lambda: datetime.now(UTC) + timedelta(days=100))
+        published.do("publish", published.bundle("0.3.0"))
+    refused(update(), "before the newest release")
+    published.do("revoke", "0.3.0")
+    assert update().code == 0
+    assert version() == "0.2.0"
+
+
 def test_a_cut_download_goes_on_where_it_ended(update: Update, published: Operator, web: UpdateServer) -> None:
     web.cut["/bundles/"] = 100_000
     refused(update(), "was cut after 100000 of ")

@@ -8,6 +8,7 @@ other devices first.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -153,6 +154,9 @@ def decide(
 ) -> Decision:
     """Decide what a device does: take the newest version that is meant for it, if that is newer than its own.
 
+    Of published versions, the one that was published later is newer. An installed one that was not published here, such
+    as a newer shipped one, is compared by the numbers of its version.
+
     Args:
         releases: what the repository offers.
         name: the model.
@@ -174,6 +178,9 @@ def decide(
         said = [f"{name} {installed_version} is revoked ({installed.revoked})."] if installed and revoked else []
         said.append(refused or f"Channel {channel} has no release of {name}.")
         return Decision(None, None, " ".join(dict.fromkeys(said)), revoked)
+    if installed_version and installed is None and _numbers(installed_version) > _numbers(found):
+        kept = f"{name} {installed_version} is kept. It was not published here, and is newer than {found}."
+        return Decision(None, None, kept)
     why = f", since {installed.version} is revoked ({installed.revoked})" if installed and revoked else ""
     return Decision(found, bundle_target(name, found), f"{name} {found} is meant for this device{why}.", revoked)
 
@@ -210,3 +217,12 @@ def _is_newer(model: ModelReleases, version: str, installed: Release) -> bool:
     """Whether a version was published after the installed one: nothing but a revocation leads back."""
     published = [release.version for release in model.releases]
     return published.index(version) > published.index(installed.version)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with, such as (1, 2) of `v1.2.0-rc1`: without zeros at their end."""
+    found = re.match(r"v?([0-9]+(?:\.[0-9]+)*)", version)
+    numbers = [int(number) for number in found[1].split(".")] if found else []
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)

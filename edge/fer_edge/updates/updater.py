@@ -249,7 +249,8 @@ def _download(client: Updater, target: TargetFile) -> Path:
 
 def _refuse_wrong_clock(releases: Releases) -> None:
     """A clock before the newest release is wrong, and then expired metadata would look valid."""
-    published = [release.published for model in releases.models.values() for release in model.releases]
+    known = [release for model in releases.models.values() for release in model.releases]
+    published = [release.published for release in known if release.revoked is None]
     newest = max((one if one.tzinfo else one.replace(tzinfo=UTC) for one in published), default=None)
     now = datetime.now(UTC)
     if newest and newest - now > _CLOCK_ERROR:
