@@ -1,6 +1,7 @@
 """Logins of devices, by a real broker that enforces them; and the counts of a fleet in one file."""
 
 import json
+import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,8 @@ from tests.fleet_repository import Operator
 
 from fer_edge.config import load_config
 from fer_edge.device.identity import fleet_id
-from fer_edge.errors import ConfigError
-from fer_edge.updates.fleet_messages import DeviceUsage
+from fer_edge.errors import ConfigError, DataError
+from fer_edge.updates.fleet_messages import DeviceUsage, parse_message
 from fer_fleet.usage import compare, keep
 
 TODAY = datetime.now().astimezone().date()
@@ -155,6 +156,35 @@ def test_the_counts_of_a_fleet_are_kept_and_compared(operator: Operator, broker:
         "name": "d0", "days": 7, "people": 140, "face_s": 7 * 3600.0, "drift": "ok", "model": "ferplus7@0.1.0",
         "confidence": pytest.approx(0.7), "brightness": pytest.approx(120), "remarks": [],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"means": {"confidence": 1.01}}, "confidence is 1.01, and 0 to 1 is possible"),
+        ({"means": {"confidence": -0.5}}, "confidence is -0.5"),
+        ({"means": {"brightness": 1e308}}, "brightness is 1e+308"),
+        ({"means": {"sharpness": 1e308}}, "sharpness is 1e+308"),
+        ({"face_s": {"happy": 1e308}}, "less than or equal to"),
+        ({"camera_lost_s": 1e308}, "less than or equal to"),
+        ({"day": "9999-12-31"}, "is in the future"),
+        ({"day": str(TODAY + timedelta(days=2))}, "is in the future"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(changes: dict[str, object], problem: str) -> None:
+    content = usage("liar", days=1).model_dump(mode="json")
+    content["days"][0].update(changes)
+    with pytest.raises(DataError, match=re.escape(problem)):
+        parse_message(DeviceUsage, "fer-edge/fleet/liar/usage", json.dumps(content).encode())
+
+
+def test_the_largest_counts_that_can_be_are_taken(tmp_path: Path) -> None:
+    """A device east of here has begun the next day. A clock that starts in 1970 makes a loss of 56 years."""
+    east = usage("east", means={"confidence": 1.0, "brightness": 255.9, "expected": None}, camera_lost_s=9e8)
+    content = east.model_dump(mode="json")
+    content["days"][0]["day"] = str(TODAY + timedelta(days=1))
+    taken = parse_message(DeviceUsage, "fer-edge/fleet/east/usage", json.dumps(content).encode())
+    assert keep(tmp_path / "f", [taken]) == 7
 
 
 def test_means_are_weighted_by_the_time_of_faces(tmp_path: Path) -> None:

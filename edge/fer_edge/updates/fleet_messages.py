@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -96,21 +96,46 @@ class DeviceState(_Message):
         return before is None or self.model_dump(exclude=same) != before.model_dump(exclude=same)
 
 
+# The largest mean of features that have a known range; of the others, and of seconds, what no clock exceeds.
+_RANGES = {"confidence": 1.0, "brightness": 256.0}
+_MOST = 1e9
+Seconds = Annotated[Number, Field(ge=0, le=_MOST)]
+
+
+def _require_possible(means: dict[str, float | None]) -> dict[str, float | None]:
+    for name, mean in means.items():
+        most = _RANGES.get(name, _MOST)
+        if mean is not None and not 0 <= mean <= most:
+            raise ValueError(f"{name} is {mean:g}, and 0 to {most:g} is possible")
+    return means
+
+
+def _require_past(day: date) -> date:
+    # Tomorrow has begun elsewhere. A later day would be the newest for ever.
+    if day > datetime.now().astimezone().date() + timedelta(days=1):
+        raise ValueError("is in the future")
+    return day
+
+
 class UsageDay(_Message):
     """The counts of one day of a device."""
 
-    day: date
+    day: Annotated[date, AfterValidator(_require_past)]
     """In the local time of the device."""
     model: Model
     """The models that read faces that day."""
     recorded_s: Count
     frames: Count
     people: Count
-    face_s: Annotated[dict[Annotated[str, Field(max_length=40)], Annotated[Number, Field(ge=0)]], Field(max_length=40)]
+    face_s: Annotated[dict[Annotated[str, Field(max_length=40)], Seconds], Field(max_length=40)]
     """Seconds for which each label was shown."""
-    means: Annotated[dict[Annotated[str, Field(max_length=40)], Number | None], Field(max_length=20)]
+    means: Annotated[
+        dict[Annotated[str, Field(max_length=40)], Number | None],
+        Field(max_length=20),
+        AfterValidator(_require_possible),
+    ]
     """Means of confidence, brightness and the other features of faces."""
-    camera_lost_s: Annotated[Number, Field(ge=0)] = 0.0
+    camera_lost_s: Seconds = 0.0
 
 
 class DeviceUsage(_Message):
