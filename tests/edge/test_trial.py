@@ -141,6 +141,42 @@ def test_a_model_that_is_useless_on_real_faces_is_sent_back(
     del state
 
 
+def test_a_model_with_another_crop_is_judged_alone(
+    state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    margin = load_bundle(find_bundle("ferplus7-tiny")).manifest.crop_margin + 0.05
+    choose(make_bundle(tmp_path / "wide", crop_margin=margin))
+    trial = run_trial(minutes(1))
+    assert "is judged alone, not compared with ferplus7: their crop_margin or colours differ" in caplog.text
+    verdict = TrialRecord.read(state / "trial.json").verdicts[-1]
+    assert (trial.failure, verdict.passed) == ("", True)
+    assert verdict.reason.endswith("faces seen, none compared")
+    assert int(verdict.reason.split()[2]) >= 120
+
+    failures = []
+    useless = make_bundle(tmp_path / "useless", "3", crop_margin=margin)
+    make_useless(useless)
+    for bundle in (useless, make_bundle(tmp_path / "slow", "4", crop_margin=margin)):
+        with Slots().lock():
+            Slots().use(ModelId("ferplus7"), "use")
+        choose(bundle)
+        failures.append(run_trial(minutes(1), slower=1e4 if bundle != useless else 1.0).failure)
+    assert "its expected accuracy is " in failures[0]
+    assert "frames per second, and 5 are the least" in failures[1]
+
+
+def test_nothing_is_compared_with_a_revoked_model(
+    state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    choose(make_bundle(tmp_path / "a"))
+    with Slots().lock():
+        Slots().revoke({"ferplus7@0.1.0": "poisoned"})
+    for _ in live(minutes(1), frames=1):
+        pass
+    assert "is judged alone, not compared with ferplus7: it was revoked" in caplog.text
+    del state
+
+
 def test_nobody_in_view_is_no_proof(state: Path, tmp_path: Path) -> None:
     choose(make_bundle(tmp_path / "a"))
     for trial, result in live(minutes(1), frames=100):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.bundles import make_bundle, no_probe
+from tests.bundles import edit_manifest, make_bundle, no_probe
 from tests.conftest import Run
 from tests.fleet_repository import Done, Operator
 from tests.update_server import UpdateServer, serve_updates
@@ -333,6 +333,13 @@ def test_a_model_for_another_input_size_is_refused(update: Update, published: Op
         Slots().add(staged, ModelId(NAME, "0.1.5"))
     refused(update(), f"its input is 48 x 48 x 1, that of {NAME}@0.1.5 is 64 x 64 x 1")
     del published
+
+
+def test_another_crop_is_refused(update: Update, operator: Operator) -> None:
+    bundle = operator.bundle("0.2.0")
+    edit_manifest(bundle, crop_margin=0.9)
+    operator.do("publish", bundle)
+    refused(update(), "its crop_margin is 0.9, and that of the current model")
 
 
 def test_other_labels_are_refused(update: Update, operator: Operator, tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ class Requirements:
         detector: with which that is measured.
         threads: the same.
         expected: the model that it must be; None for any.
-        same_labels: whether other labels than those of the current model are refused.
+        same_use: whether other labels, another crop or other colours than those of the current model are refused.
     """
 
     min_fps: float = 0.0
     detector: str = "haar"
     threads: int = 1
     expected: ModelId | None = None
-    same_labels: bool = False
+    same_use: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,8 @@ def _check_and_add(
             f"{staged}: is another {model} than the installed one. Give each change a version of its own in model.json"
         )
     notes = _label_change(staged, manifest, requirements)
+    if requirements.same_use:
+        _refuse_other_crop(staged, manifest)
     _refuse_other_input(staged, manifest, slots)
     found = probe(staged, requirements.detector, requirements.threads)
     if found.fps < requirements.min_fps:
@@ -130,9 +132,23 @@ def _label_change(staged: Path, manifest: Manifest, requirements: Requirements) 
         return ()
     parts = [f"{verb}: {', '.join(labels)}" for labels, verb in ((added, "new"), (removed, "gone")) if labels]
     change = f"its labels differ from those of the current model ({'; '.join(parts)})"
-    if requirements.same_labels:
+    if requirements.same_use:
         raise ModelError(f"{staged}: {change}. An update does not change them: use fer-edge models install")
     return (f"{change}: what reads the outputs must know them",)
+
+
+def _refuse_other_crop(staged: Path, manifest: Manifest) -> None:
+    """The trial compares two models on one crop, so an update keeps it."""
+    now = manifest_of(CURRENT_MODEL)
+    for field, old, new in (
+        ("crop_margin", now and now.crop_margin, manifest.crop_margin),
+        ("colour", now and now.preprocessing.colour, manifest.preprocessing.colour),
+    ):
+        if now and old != new:
+            raise ModelError(
+                f"{staged}: its {field} is {new}, and that of the current model {old}, so the two cannot be compared. "
+                "An update does not change it: use fer-edge models install"
+            )
 
 
 def _refuse_other_input(staged: Path, manifest: Manifest, slots: Slots) -> None:

@@ -17,13 +17,22 @@ from typing import Self
 
 from fer_edge.config import RunConfig
 from fer_edge.errors import FerError, ModelError, reason
-from fer_edge.model.bundle import CURRENT_MODEL, DEFAULT_MODEL, Bundle, current_choices, find_bundle, load_bundle
+from fer_edge.model.bundle import (
+    CURRENT_MODEL,
+    DEFAULT_MODEL,
+    Bundle,
+    current_choices,
+    find_bundle,
+    load_bundle,
+    revocation,
+)
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.golden import self_test
 from fer_edge.model.slots import ModelId, Slots, Switch
 from fer_edge.model.trial_record import Progress, TrialRecord, Verdict, record_path
 from fer_edge.sinks import Sink, StopRun
 from fer_edge.types import FrameResult
+from fer_edge.updates.alone import Alone
 from fer_edge.updates.comparison import LEAST_FACES, Comparison
 
 _log = logging.getLogger(__name__)
@@ -73,6 +82,7 @@ class Trial(Sink):
         self._clock = clock
         self._record = TrialRecord.read(self._path).begun(model, switch.serial)
         self._comparison: Comparison | None = None
+        self._alone: Alone | None = None
         self._limit = math.inf
         self._last_at = self._saved_at = clock()
         self._compared: dict[int, float] = {}
@@ -117,6 +127,14 @@ class Trial(Sink):
         except ModelError as error:
             self._fail(str(error))
             return
+        self._comparison = self._compare(new)
+        if self._comparison is None:
+            updates = self._config.updates
+            self._alone = Alone(new.manifest, self._config.smoothing.uncertain_below, updates.min_fps)
+        _log.info("model %s is on trial; before it: %s", self._model, self.old)
+
+    def _compare(self, new: Bundle) -> Comparison | None:
+        """The comparison with the model before; None, with the reason in the log, if there can be none."""
         try:
             old = load_bundle(find_bundle(str(self.old)))
             models = [
@@ -124,11 +142,14 @@ class Trial(Sink):
                 for bundle in (new, old)
             ]
         except ModelError as error:
-            _log.warning("%s cannot be compared with the model before it: %s", self._model, error)
-            return
-        comparison = Comparison(models[0], models[1], self._config.smoothing.uncertain_below)
-        self._comparison = comparison if comparison.is_possible else None
-        _log.info("model %s is on trial; before it: %s", self._model, self.old)
+            why = str(error)
+        else:
+            comparison = Comparison(models[0], models[1], self._config.smoothing.uncertain_below)
+            if comparison.is_possible and not revocation(self.old, Slots()):
+                return comparison
+            why = "it was revoked" if comparison.is_possible else "their crop_margin or colours differ"
+        _log.warning("model %s is judged alone, not compared with %s: %s", self._model, self.old, why)
+        return None
 
     def emit(self, result: FrameResult) -> None:
         """Count a frame, compare its faces, and end the run if the model fails."""
@@ -137,7 +158,7 @@ class Trial(Sink):
                 raise StopRun
             return
         self._count(result)
-        problem = self._comparison and self._problem(self._comparison)
+        problem = self._problem()
         if problem:
             self._fail(problem)
             raise StopRun
@@ -157,26 +178,36 @@ class Trial(Sink):
         self._faces += len(seen)
         for face in seen:
             due = now - self._compared.get(face.id, -math.inf) >= _COMPARE_INTERVAL
-            if due and self._comparison and self._comparison.faces < _MOST_FACES and face.raw.crop is not None:
+            if due and self._judged < _MOST_FACES and face.raw.crop is not None:
                 self._compared[face.id] = now
-                self._comparison.add(face.raw.crop)
+                if self._comparison:
+                    self._comparison.add(face.raw.crop)
+                elif self._alone:
+                    self._alone.add(face.raw)
                 self._last_at = self._clock()  # the comparison's own time is not the model's
         here = {face.id for face in result.faces}
         self._compared = {identity: at for identity, at in self._compared.items() if identity in here}
-        faces = self._comparison.faces if self._comparison else 0
-        progress = replace(self._progress, seconds=self._progress.seconds + elapsed, faces=faces)
+        progress = replace(self._progress, seconds=self._progress.seconds + elapsed, faces=self._judged)
         self._record = replace(self._record, progress=progress)
 
-    def _problem(self, comparison: Comparison) -> str | None:
+    def _problem(self) -> str | None:
         frame_ms, faces = self._frame_ms / self._frames, self._faces / self._frames
-        return comparison.problem() or comparison.speed_problem(frame_ms, faces, self._limit)
+        if self._comparison:
+            return self._comparison.problem() or self._comparison.speed_problem(frame_ms, faces, self._limit)
+        return self._alone.problem() or self._alone.speed_problem(frame_ms, self._limit) if self._alone else None
+
+    @property
+    def _judged(self) -> int:
+        """The faces that were looked at since the start."""
+        judge = self._comparison or self._alone
+        return judge.faces if judge else 0
 
     def _saw_enough(self) -> bool:
-        return self._comparison is None or self._progress.faces >= LEAST_FACES
+        return self._progress.faces >= LEAST_FACES
 
     def _passed_because(self) -> str:
-        compared = f", {self._progress.faces} faces compared with {self.old}" if self._comparison else ""
-        return f"{self._progress.seconds / 60:.0f} minutes{compared}"
+        how = f"compared with {self.old}" if self._comparison else "seen, none compared"
+        return f"{self._progress.seconds / 60:.0f} minutes, {self._progress.faces} faces {how}"
 
     @property
     def _progress(self) -> Progress:

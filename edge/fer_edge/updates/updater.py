@@ -160,7 +160,7 @@ class ModelUpdater:
             if archive:
                 updates = self._config.updates
                 requirements = Requirements(
-                    updates.min_fps, self._config.detector.name, self._config.threads, model, same_labels=True
+                    updates.min_fps, self._config.detector.name, self._config.threads, model, same_use=True
                 )
                 install_bundle(archive, self._slots, requirements)
                 archive.unlink()
