@@ -243,6 +243,20 @@ def test_the_name_of_a_device(tmp_path: Path) -> None:
     assert fleet_id(load_config(path, {}, {})) == "kitchen"
 
 
+@pytest.mark.parametrize("user", ["a/#", "me@home", "a b", "+", "x" * 65])
+def test_a_user_that_cannot_name_a_device_is_said_before_the_run(command: Run, tmp_path: Path, user: str) -> None:
+    path = tmp_path / "config.toml"
+    text = f'[mqtt]\nhost = "broker"\nusername = "{user}"\n[fleet]\nenabled = true\n'
+    path.write_text(text)
+    done = command("fer-edge", "config", "--check", path)
+    assert done.returncode == 2
+    assert f"mqtt.username {user} cannot name a device: set fleet.id" in done.stderr
+    path.write_text(f'{text}id = "kitchen"\n')
+    assert load_config(path, {}, {}).mqtt.username == user
+    path.write_text(text.replace("true", "false"))
+    assert load_config(path, {}, {}).mqtt.username == user
+
+
 def test_the_fleet_needs_a_broker(command: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("[fleet]\nenabled = true\n")

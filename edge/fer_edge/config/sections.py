@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from fer_edge.config.fleet import FleetConfig
+from fer_edge.config.fleet import ID, FleetConfig
 from fer_edge.config.home_assistant import HomeAssistantConfig
 from fer_edge.config.mqtt import MqttConfig
 from fer_edge.config.section import Section
@@ -268,4 +269,13 @@ class RunConfig(Section):
         mqtt = info.data.get("mqtt")
         if value.enabled and isinstance(mqtt, MqttConfig) and mqtt.host is None:
             raise ValueError("needs a broker: set mqtt.host")
+        return value
+
+    @field_validator("fleet")
+    @classmethod
+    def _has_name(cls, value: FleetConfig, info: ValidationInfo) -> FleetConfig:
+        mqtt = info.data.get("mqtt")
+        user = mqtt.username if isinstance(mqtt, MqttConfig) else None
+        if value.enabled and value.id is None and user and not re.fullmatch(ID, user):
+            raise ValueError(f"mqtt.username {user} cannot name a device: set fleet.id")
         return value

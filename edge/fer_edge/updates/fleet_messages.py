@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from fer_edge.config.fleet import ID
 from fer_edge.errors import DataError
 from fer_edge.validation import first_problem
 
@@ -28,8 +29,7 @@ def _require_printable(text: str) -> str:
     return text
 
 
-_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-Id = Annotated[str, Field(pattern=f"^{_ID}$")]
+Id = Annotated[str, Field(pattern=f"^{ID}$")]
 Text = Annotated[str, Field(max_length=300), AfterValidator(_require_printable)]
 Model = Annotated[str, Field(max_length=130), AfterValidator(_require_printable)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -152,7 +152,7 @@ _Kind = TypeVar("_Kind", DeviceState, DeviceUsage)
 
 def is_id(text: str) -> bool:
     """Whether a text can name a device in its fleet."""
-    return re.fullmatch(_ID, text) is not None
+    return re.fullmatch(ID, text) is not None
 
 
 def parse_message(kind: type[_Kind], topic: str, content: bytes) -> _Kind:
