@@ -261,3 +261,18 @@ def test_a_clock_that_is_years_ahead_publishes_nothing(operator: Operator, monke
     assert sorted(operator.repo.rglob("*")) == before
     monkeypatch.setattr("fer_fleet.cli.publishing.now", lambda: now() + timedelta(days=300))
     operator.do("publish", operator.folder / "bundle-ferplus7-tiny-0.2.0")
+
+
+@pytest.mark.parametrize("words", [("show",), ("refresh",), ("rotate", "targets")])
+def test_without_a_repository_the_current_folder_is_named(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Also before a passphrase is asked for."""
+    monkeypatch.delenv("FER_FLEET_PASSPHRASE", raising=False)
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.chdir(tmp_path / "nothing")
+    done = operator.run(words[0], "--repo", ".", *words[1:])
+    assert done.code == 2
+    nothing = tmp_path / "nothing"
+    assert done.err == f"error: {nothing}: is no repository. Make one with fer-fleet init {nothing}\n"
+    assert not any(Path().iterdir())

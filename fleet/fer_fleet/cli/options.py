@@ -18,10 +18,21 @@ _PASSPHRASE = "FER_FLEET_PASSPHRASE"  # noqa: S105 - the variable's name
 # A reason is shown in one line of a table.
 _LONGEST_REASON = 200
 
+
+def _whole(path: Path) -> Path:
+    """The path as messages name it: not `.`."""
+    return path.absolute()
+
+
 RepositoryOption = Annotated[
     Path,
     typer.Option(
-        "--repo", metavar="FOLDER", envvar="FER_FLEET_REPO", help="The repository. Default: the current folder."
+        "--repo",
+        metavar="FOLDER",
+        envvar="FER_FLEET_REPO",
+        callback=_whole,
+        show_default=False,
+        help="The repository. Default: the current folder.",
     ),
 ]
 KeysOption = Annotated[

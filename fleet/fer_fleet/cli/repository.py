@@ -96,8 +96,10 @@ def rotate(
 ) -> None:
     """Replace keys that are old, lost or stolen. The old ones are not trusted any more."""
     from fer_fleet.keys import OFFLINE_ROLES, short_id
+    from fer_fleet.repository import Repository
     from fer_fleet.rotation import rotate as replace
 
+    Repository(repository)  # before a passphrase is asked for
     names = list(dict.fromkeys(role.value for role in roles))
     passphrase = ask_new_passphrase() if set(names) & set(OFFLINE_ROLES) else None
     made = replace(repository, names, lost or [], open_keys(repository, keys), passphrase, now())
