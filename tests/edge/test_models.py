@@ -247,6 +247,13 @@ def harm_no_golden(bundle: Path, archive: Path) -> Path:
     return archive
 
 
+def harm_long_names(_bundle: Path, archive: Path) -> Path:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 4
+    archive.write_bytes((header.tobuf(tarfile.USTAR_FORMAT) + b"abc\0".ljust(512, b"\0")) * 3000)
+    return archive
+
+
 def harm_no_archive(_bundle: Path, archive: Path) -> Path:
     archive.write_bytes(b"PK\x03\x04 this is no tar archive")
     return archive
@@ -267,6 +274,7 @@ def harm_no_archive(_bundle: Path, archive: Path) -> Path:
         (harm_bomb, "is larger than 64 MB"),
         (harm_truncated, "no whole .tar or .tar.gz archive"),
         (harm_no_golden, "has no golden.npz"),
+        (harm_long_names, "holds long names without end"),
         (harm_no_archive, "no whole .tar or .tar.gz archive"),
     ],
 )

@@ -107,6 +107,8 @@ def _entries(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes
                     yield ((entry, tar.extractfile(entry) if entry.isreg() else None) for entry in tar)
     except ModelError as error:
         raise ModelError(str(error) if str(archive) in str(error) else f"{archive}: {error}") from error
+    except RecursionError:  # tarfile reads each long name within the one before
+        raise ModelError(f"{archive}: holds long names without end. Nothing was installed") from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise ModelError(f"{archive}: is no whole .tar or .tar.gz archive ({error})") from error
     except FileNotFoundError:
