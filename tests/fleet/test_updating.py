@@ -1,10 +1,14 @@
 """`fer-edge models update` against a repository that `fer-fleet` made: what a device takes, and what it refuses."""
 
+import logging
 import os
 import shutil
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -109,6 +113,31 @@ def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
     done = update()
     assert "Nothing newer is offered" in done.out
     assert len(web.requests("/bundles/")) == 1
+    del published
+
+
+def test_a_look_that_failed_is_shown(update: Update, published: Operator, web: UpdateServer) -> None:
+    update()
+    before = read_latest()
+    web.redirect = "timestamp.json"
+    done = update()
+    latest = read_latest()
+    assert before is not None
+    assert latest is not None
+    assert (latest.name, latest.installed, latest.latest) == (NAME, "0.2.0", "0.2.0")
+    assert latest.reason.startswith("The last look failed: ")
+    assert "redirects are not followed" in latest.reason
+    assert latest.checked_at > before.checked_at
+    assert done.code == 1
+    del published
+
+
+def test_the_libraries_say_nothing(update: Update, published: Operator, caplog: pytest.LogCaptureFixture) -> None:
+    for library in ("tuf", "securesystemslib"):
+        logging.getLogger(library).setLevel(logging.NOTSET)
+    caplog.clear()
+    assert update().code == 0
+    assert not [record for record in caplog.records if record.name.startswith(("tuf", "securesystemslib"))]
     del published
 
 
@@ -311,11 +340,44 @@ def test_a_slow_server_is_left(
     del published
 
 
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a="]
+)
+def test_a_server_that_never_ends_a_line_is_left(
+    update: Update, published: Operator, monkeypatch: pytest.MonkeyPatch, begin: bytes
+) -> None:
+    monkeypatch.setattr(fetcher, "_PATIENCE_S", 1.0)
+    over = threading.Event()
+
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(begin)
+            while not over.wait(0.05):
+                connection.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        try:
+            refused(update("--source", f"http://127.0.0.1:{server.getsockname()[1]}"), "is too slow. Try again later")
+        finally:
+            over.set()
+            thread.join()
+    del published
+
+
+def test_metadata_have_a_deadline_together(
+    update: Update, published: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetcher, "_METADATA_S", 0.0)
+    refused(update(), "is too slow. Try again later")
+    del published
+
+
 def test_a_server_that_says_nothing_is_left(
     update: Update, published: Operator, config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import socket
-
     monkeypatch.setattr(fetcher, "_TIMEOUT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         refused(update("--source", f"http://127.0.0.1:{silent.getsockname()[1]}"), "no answer")

@@ -7,14 +7,17 @@ go elsewhere. Proxies come from the environment (http_proxy, https_proxy, no_pro
 from __future__ import annotations
 
 import http.client
+import math
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from fer_edge import __version__
@@ -25,16 +28,78 @@ if TYPE_CHECKING:
 
 # Seconds until a server must have answered, and between two pieces of its answer.
 _TIMEOUT_S = 20.0
-# After so many seconds an answer must have come at so many bytes per second at least.
+# After so many seconds an answer must have come at so many bytes per second at least; and all headers, and each piece.
 _PATIENCE_S, _SLOWEST = 30.0, 500.0
+# All files but the models must have come after so many seconds together: there may be 256 roots.
+_METADATA_S = 600.0
 _CHUNK = 65536
 # Downloads of at least so many bytes are continued when they were cut.
 _RESUMABLE = 100_000
 _PARTIAL = ".part"
+_Read = TypeVar("_Read")
 
 
 class FetchError(FerError):
     """A file cannot be fetched."""
+
+
+class _Watchdog:
+    """Shuts a connection down if something takes too long.
+
+    A socket's own timeout is no limit: it begins again with each byte.
+    """
+
+    def __init__(self) -> None:
+        self.is_late = False
+        self._socket: socket.socket | None = None
+
+    def watch(self, connected: socket.socket) -> None:
+        """Watch this connection; by a duplicate, since TLS takes the original over."""
+        self._socket = connected.dup()
+
+    @contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Shut the connection down after so many seconds in this block."""
+        timer = threading.Timer(seconds, self._shut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Forget the connection."""
+        if self._socket:
+            self._socket.close()
+
+    def _shut(self) -> None:
+        self.is_late = True
+        if self._socket:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _opener(watchdog: _Watchdog) -> urllib.request.OpenerDirector:
+    """Open URLs without following redirects, and let the watchdog know each connection before TLS begins."""
+
+    class Plain(http.client.HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            watchdog.watch(self.sock)
+
+    class Tls(http.client.HTTPSConnection, Plain):
+        pass
+
+    class Http(urllib.request.HTTPHandler):
+        def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(Plain, request)
+
+    class Https(urllib.request.HTTPSHandler):
+        def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(Tls, request)
+
+    return urllib.request.build_opener(_NoRedirect, Http, Https)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -64,9 +129,11 @@ def open_fetcher(cache: Path, rate_limit: float | None = None) -> FetcherInterfa
     from tuf.api.exceptions import DownloadLengthMismatchError  # noqa: PLC0415 - an optional package
     from tuf.ngclient import FetcherInterface  # noqa: PLC0415
 
+    until = time.monotonic() + _METADATA_S
+
     class Fetcher(FetcherInterface):
         def _fetch(self, url: str) -> Iterator[bytes]:
-            return _pieces(url, 0, rate_limit)[1]
+            return _pieces(url, 0, rate_limit, until)[1]
 
         @contextmanager
         def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
@@ -87,7 +154,7 @@ def open_fetcher(cache: Path, rate_limit: float | None = None) -> FetcherInterfa
             have = file.seek(0, 2)
             if have >= max_length:
                 have = file.truncate(0)
-            begins, pieces = _pieces(url, have, rate_limit)
+            begins, pieces = _pieces(url, have, rate_limit, math.inf)
             if begins != have:  # the server sends it from the beginning
                 have = file.truncate(0)
             for piece in pieces:
@@ -108,8 +175,8 @@ def remove_partial(cache: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _pieces(url: str, start: int, rate_limit: float | None) -> tuple[int, Iterator[bytes]]:
-    """The byte with which the answer begins, and its pieces. Raises FetchError, also while it is read."""
+def _pieces(url: str, start: int, rate_limit: float | None, until: float) -> tuple[int, Iterator[bytes]]:
+    """The byte with which the answer begins, and its pieces, until then. Raises FetchError, also while it is read."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return start, _read_file(Path(unquote(parts.path)), start)
@@ -117,16 +184,14 @@ def _pieces(url: str, start: int, rate_limit: float | None) -> tuple[int, Iterat
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the configuration allows http and https
     if start:
         request.add_header("Range", f"bytes={start}-")
-    opener = urllib.request.build_opener(_NoRedirect)
+    watchdog = _Watchdog()
     try:
-        response = opener.open(request, timeout=_TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _http_error(url, error.code) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(url, error) from error
+        response = _within(url, watchdog, until, lambda: _opener(watchdog).open(request, timeout=_TIMEOUT_S))
+    except Exception:
+        watchdog.close()
+        raise
     begins = start if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
-    return begins, _read(url, response, rate_limit)
+    return begins, _read(url, response, watchdog, rate_limit, until)
 
 
 def _http_error(url: str, code: int) -> Exception:
@@ -135,10 +200,12 @@ def _http_error(url: str, code: int) -> Exception:
     return DownloadHTTPError(f"{url}: the server answers {code} {http.client.responses.get(code, '')}", code)
 
 
-def _read(url: str, response: http.client.HTTPResponse, rate_limit: float | None) -> Iterator[bytes]:
+def _read(
+    url: str, response: http.client.HTTPResponse, watchdog: _Watchdog, rate_limit: float | None, until: float
+) -> Iterator[bytes]:
     began, received = time.monotonic(), 0
-    with response:
-        while piece := _within(url, lambda: response.read1(_CHUNK)):
+    with closing(watchdog), response:
+        while piece := _within(url, watchdog, until, lambda: response.read1(_CHUNK)):
             received += len(piece)
             yield piece
             elapsed = time.monotonic() - began
@@ -148,11 +215,23 @@ def _read(url: str, response: http.client.HTTPResponse, rate_limit: float | None
                 raise FetchError(f"{url}: the server sends {received / elapsed:.0f} bytes per second. Try again later")
 
 
-def _within(url: str, read: Callable[[], bytes]) -> bytes:
+def _within(url: str, watchdog: _Watchdog, until: float, read: Callable[[], _Read]) -> _Read:
+    """Read something before the watchdog loses its patience."""
+    slow = FetchError(f"{url}: the server is too slow. Try again later")
+    if (left := until - time.monotonic()) <= 0:
+        raise slow
     try:
-        return read()
+        with watchdog.limit(min(_PATIENCE_S, left)):
+            found = read()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _http_error(url, error.code) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(url, error) from error
+        if not watchdog.is_late:
+            raise _unreachable(url, error) from error
+    if watchdog.is_late:  # what was read may end anywhere
+        raise slow
+    return found
 
 
 def _unreachable(url: str, error: Exception) -> FetchError:

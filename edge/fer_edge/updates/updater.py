@@ -8,6 +8,7 @@ person would: checked on this machine, and on trial.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pwd
 import time
@@ -26,7 +27,7 @@ from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, failed_models, record_path
 from fer_edge.updates.fetcher import FetchError, open_fetcher, remove_partial
 from fer_edge.updates.install import Requirements, install_bundle, manifest_of
-from fer_edge.updates.latest import Latest, write_latest
+from fer_edge.updates.latest import Latest, read_latest, write_latest
 from fer_edge.updates.prune import prune
 from fer_edge.updates.releases import RELEASES_TARGET, Decision, Releases, decide, parse_releases
 
@@ -80,28 +81,39 @@ class ModelUpdater:
             FerError: the repository cannot be read or is not to be trusted, or the model cannot be used here. Nothing
                 has changed then.
         """
-        with self._lock(), _explained(self._url):
-            client = self._client()
-            client.refresh()
-            releases = self._read_releases(client)
-            _refuse_wrong_clock(releases)
-            running = self._running()
-            decision = self._decide(releases, running)
-            if not check:
-                running = self._follow(decision, running, client, releases)
-            found = Latest(
-                running.name,
-                running.version,
-                decision.version or running.version,
-                decision.reason,
-                time.time(),
-            )
+        with self._lock():
+            try:
+                with _explained(self._url):
+                    found = self._look(check)
+            except FerError as error:
+                self._write_failure(error)
+                raise
             write_latest(found, self._slots.folder)
             return found
+
+    def _look(self, check: bool) -> Latest:
+        client = self._client()
+        client.refresh()
+        releases = self._read_releases(client)
+        _refuse_wrong_clock(releases)
+        running = self._running()
+        decision = self._decide(releases, running)
+        if not check:
+            running = self._follow(decision, running, client, releases)
+        return Latest(running.name, running.version, decision.version or running.version, decision.reason, time.time())
+
+    def _write_failure(self, error: FerError) -> None:
+        """Let those who show the last look also show that it failed."""
+        running, before = self._running(), read_latest(self._slots.folder)
+        latest = before.latest if before and before.name == running.name else running.version
+        failed = Latest(running.name, running.version, latest, f"The last look failed: {error}", time.time())
+        write_latest(failed, self._slots.folder)
 
     def _client(self) -> Updater:
         from tuf.ngclient import Updater  # noqa: PLC0415 - an optional package
 
+        for library in ("tuf", "securesystemslib"):  # they warn of single signatures, where others suffice
+            logging.getLogger(library).setLevel(logging.ERROR)
         rate = self._config.updates.rate_limit
         metadata, cache = self._state / "metadata", self._state / "downloads"
         for folder in (metadata, cache):
