@@ -88,6 +88,18 @@ def test_a_model_is_installed_chosen_and_taken_back(models: Models, folder: Path
     assert current_bundle().folder == find_bundle("ferplus7-tiny")
 
 
+def test_without_a_version_the_highest_is_used_whatever_the_clock_said(
+    models: Models, folder: Path, tmp_path: Path
+) -> None:
+    """A board without a battery installed 0.10.0 in 1970."""
+    for version in ("0.10.0", "0.9.0"):
+        with Slots().lock():
+            install_bundle(make(tmp_path / version, version), Slots(), probe=no_probe)
+    os.utime(folder / "mine" / "0.10.0", (0, 0))
+    assert models("use", "mine").stdout == "mine@0.10.0 is the current model\n"
+    assert find_bundle("mine").name == "0.10.0"
+
+
 def test_a_run_reads_with_the_chosen_model(models: Models, command: Run, tmp_path: Path) -> None:
     assert models("install", make(tmp_path / "a"), "--use").returncode == 0
     done = command("fer-edge", "bench", "--frames", "5", "--json")

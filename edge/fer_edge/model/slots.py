@@ -88,14 +88,19 @@ class Slots:
         return bool(model.version) and os.path.isdir(self.path(model))  # noqa: PTH112 - False if forbidden
 
     def installed(self) -> list[ModelId]:
-        """All installed versions, by name, the oldest first."""
+        """All installed versions, by name and the numbers of their version, the newest last.
+
+        What has the same numbers, or none, comes in the order of its files' time, which a wrong clock changes.
+        """
         with suppress(OSError):
             versions = [
                 path
                 for path in self.folder.glob("*/*")
                 if path.is_dir() and _NAME.fullmatch(path.parent.name) and _NAME.fullmatch(path.name)
             ]
-            versions.sort(key=lambda path: (path.parent.name, path.stat().st_mtime, path.name))
+            versions.sort(
+                key=lambda path: (path.parent.name, version_numbers(path.name), path.stat().st_mtime, path.name)
+            )
             return [ModelId(path.parent.name, path.name) for path in versions]
         return []
 
@@ -270,3 +275,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with, such as (1, 2) of `v1.2.0-rc1`: without zeros at their end."""
+    found = re.match(r"v?([0-9]+(?:\.[0-9]+)*)", version)
+    numbers = [int(number) for number in found[1].split(".")] if found else []
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)

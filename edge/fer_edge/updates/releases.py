@@ -8,7 +8,6 @@ other devices first.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fer_edge.errors import ModelError
+from fer_edge.model.slots import version_numbers
 from fer_edge.validation import first_problem
 
 RELEASES_TARGET = "releases.json"
@@ -178,7 +178,7 @@ def decide(
         said = [f"{name} {installed_version} is revoked ({installed.revoked})."] if installed and revoked else []
         said.append(refused or f"Channel {channel} has no release of {name}.")
         return Decision(None, None, " ".join(dict.fromkeys(said)), revoked)
-    if installed_version and installed is None and _numbers(installed_version) > _numbers(found):
+    if installed_version and installed is None and version_numbers(installed_version) > version_numbers(found):
         kept = f"{name} {installed_version} is kept. It was not published here, and is newer than {found}."
         return Decision(None, None, kept)
     why = f", since {installed.version} is revoked ({installed.revoked})" if installed and revoked else ""
@@ -217,12 +217,3 @@ def _is_newer(model: ModelReleases, version: str, installed: Release) -> bool:
     """Whether a version was published after the installed one: nothing but a revocation leads back."""
     published = [release.version for release in model.releases]
     return published.index(version) > published.index(installed.version)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with, such as (1, 2) of `v1.2.0-rc1`: without zeros at their end."""
-    found = re.match(r"v?([0-9]+(?:\.[0-9]+)*)", version)
-    numbers = [int(number) for number in found[1].split(".")] if found else []
-    while numbers and not numbers[-1]:
-        numbers.pop()
-    return tuple(numbers)
