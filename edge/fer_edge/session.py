@@ -28,7 +28,7 @@ from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.pictures import PictureTable
 from fer_edge.sinks.terminal import ChangeLog, LiveLine
 from fer_edge.sources import Source, open_source
-from fer_edge.updates.trial import ModelWatch, Trial, open_trial
+from fer_edge.updates.trial import ModelWatch, Trial, open_trial, warn_if_revoked
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +118,7 @@ class Session:
             sinks.append(stack.enter_context(CsvFile(self._config.csv_path, source.description, labels)))
         sinks += [stack.enter_context(sink) for sink in _monitors(self._config, model, source)]
         sinks += [stack.enter_context(sink) for sink in _home_automation(self._config, model, source, sinks)]
+        warn_if_revoked(model.manifest)
         if notifier and self._config.model == CURRENT_MODEL:
             self._watch = ModelWatch()
         sinks += [sink for sink in (self._trial, self._watch) if sink]

@@ -155,6 +155,16 @@ def test_a_revoked_model_is_not_used_again(models: Models, tmp_path: Path) -> No
     assert set(Slots().revoked()) == {"mine@1", "mine@2", "mine@3"}
 
 
+def test_a_pinned_model_that_was_revoked_is_said(models: Models, command: Run, tmp_path: Path) -> None:
+    models("install", make(tmp_path / "a"))
+    with Slots().lock():
+        Slots().revoke({"mine@2": "poisoned"})
+    done = command("fer-edge", "run", "demo", "--model", "mine@2", "--max-frames", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("model mine@2 was revoked by whoever signs the models (poisoned)") == 1
+    assert "revoked" not in command("fer-edge", "run", "demo", "--max-frames", "2").stderr
+
+
 def test_rollback_without_an_earlier_model_uses_the_default_one(models: Models, tmp_path: Path) -> None:
     done = models("rollback")
     assert done.returncode == 4

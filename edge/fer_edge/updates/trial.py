@@ -21,6 +21,7 @@ from fer_edge.model.bundle import (
     CURRENT_MODEL,
     DEFAULT_MODEL,
     Bundle,
+    Manifest,
     current_choices,
     find_bundle,
     load_bundle,
@@ -283,3 +284,10 @@ def open_trial(config: RunConfig) -> Trial | None:
     if model == old or record.verdict(model, switch.serial):
         return None
     return Trial(config, model, switch, old)
+
+
+def warn_if_revoked(manifest: Manifest) -> None:
+    """Log that the model of a run was revoked: it is pinned, or there is no other one."""
+    model = ModelId(manifest.name, manifest.version)
+    if why := Slots().revoked().get(str(model)):
+        _log.warning("model %s was revoked by whoever signs the models (%s). Use another one", model, why)
