@@ -28,7 +28,8 @@ from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.pictures import PictureTable
 from fer_edge.sinks.terminal import ChangeLog, LiveLine
 from fer_edge.sources import Source, open_source
-from fer_edge.updates.trial import ModelWatch, Trial, open_trial, warn_if_revoked
+from fer_edge.updates.trial import Trial, open_trial
+from fer_edge.updates.watch import ModelWatch, warn_if_revoked
 
 _log = logging.getLogger(__name__)
 

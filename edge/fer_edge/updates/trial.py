@@ -21,7 +21,6 @@ from fer_edge.model.bundle import (
     CURRENT_MODEL,
     DEFAULT_MODEL,
     Bundle,
-    Manifest,
     current_choices,
     find_bundle,
     load_bundle,
@@ -46,8 +45,6 @@ _COMPARE_INTERVAL, _MOST_FACES = 1.0, 600
 _LONGEST_FRAME_S = 1.0
 # The progress is written every so many seconds.
 _SAVE_INTERVAL = 60.0
-# The choice of the model is read every so many seconds.
-_WATCH_INTERVAL = 5.0
 # No trial after these switches: the model was in use before.
 _NO_TRIAL = "rollback"
 
@@ -236,41 +233,6 @@ class Trial(Sink):
             self.trouble = ""
 
 
-class ModelWatch(Sink):
-    """Ends the run of the service when another model was chosen, so that it starts again with that one."""
-
-    def __init__(self, slots: Slots | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._slots = slots or Slots()
-        self._clock = clock
-        self._switch = self._slots.in_effect()
-        self._read_at = clock()
-        self.chosen = ""
-        current = self._slots.current()
-        record = TrialRecord.read(record_path())
-        verdict = record.verdict(current, self._switch.serial) if current and self._switch else None
-        self.description = f"the model {current}"
-        if verdict and not verdict.passed:
-            self.trouble = f"failed its trial, and the one before it is used: {verdict.reason}"
-
-    def emit(self, _result: FrameResult) -> None:
-        """Look at the choice now and then."""
-        self._look()
-
-    def waiting(self, _what: str) -> None:
-        """The same while there is no camera."""
-        self._look()
-
-    def _look(self) -> None:
-        now = self._clock()
-        if now - self._read_at < _WATCH_INTERVAL:
-            return
-        self._read_at = now
-        switch = self._slots.in_effect()
-        if switch and switch != self._switch:
-            self.chosen = switch.model
-            raise StopRun
-
-
 def open_trial(config: RunConfig) -> Trial | None:
     """Return the trial of the current model; None if it is on none, or this process is no service."""
     if "NOTIFY_SOCKET" not in os.environ or config.model != CURRENT_MODEL or not config.updates.trial_minutes:
@@ -284,10 +246,3 @@ def open_trial(config: RunConfig) -> Trial | None:
     if model == old or record.verdict(model, switch.serial):
         return None
     return Trial(config, model, switch, old)
-
-
-def warn_if_revoked(manifest: Manifest) -> None:
-    """Log that the model of a run was revoked: it is pinned, or there is no other one."""
-    model = ModelId(manifest.name, manifest.version)
-    if why := Slots().revoked().get(str(model)):
-        _log.warning("model %s was revoked by whoever signs the models (%s). Use another one", model, why)
