@@ -141,10 +141,16 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def named_data() -> str:
+    """The value of FER_DATA, which is then unset: the commands under test would read it, too."""
+    return os.environ.pop("FER_DATA", "")
+
+
 @pytest.fixture(scope="session")
-def fer_data() -> Path:
+def fer_data(named_data: str) -> Path:
     """The folder with the real fer2013.csv and fer2013new.csv."""
-    folder = os.environ.get("FER_DATA")
+    folder = named_data
     if not folder or not (Path(folder) / "fer2013.csv").is_file():
         pytest.skip("FER_DATA is not set to a folder with fer2013.csv")
     return Path(folder)
