@@ -37,7 +37,7 @@ def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Pat
     done = command("fer-train", "explore", data, "--out", out)
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
-    assert "1 of 5 images cannot be read" in line
+    assert "1 of 5 images of the train split cannot be read" in line
     rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
     assert rows["all"].split() == ["│", "all", "│", "4", "│", "│", "2", "│", "│"]
     assert rows["cannot be read"].split("│")[2].strip() == "1"
