@@ -21,6 +21,10 @@ from fer_edge.monitoring.samples import LABELS_FILE, SampleFolder
 
 CHROMIUM = shutil.which("chromium")
 READ_AS = [("happy", 0.9), ("sad", 0.6), ("neutral", 0.4)]
+# Whether the page has loaded so many different faces: the one that it shows, and the next, which it asks for early.
+PICTURES_LOADED = """count => new Set(
+    performance.getEntriesByType("resource").map(entry => entry.name).filter(name => name.includes("/picture/"))
+).size === count"""
 
 
 @contextmanager
@@ -198,7 +202,7 @@ def test_labels_survive_the_end_of_the_command_and_a_reload(tab: Any, tmp_path: 
         tab.get_by_text("0 labelled, 3 left", exact=True).wait_for()
         tab.keyboard.press("5")
         tab.get_by_text("1 labelled, 2 left", exact=True).wait_for()
-        tab.wait_for_function("face.complete && face.naturalWidth > 0")  # what is half loaded would be an error, too
+        tab.wait_for_function(PICTURES_LOADED, arg=len(READ_AS))  # what is half loaded would be an error, too
         process.kill()
         process.wait()
         tab.keyboard.press("6")
