@@ -17,6 +17,9 @@ from fer_train.data.datasets import LabelledFaces
 from fer_train.recipes import Recipe
 from fer_train.training.precision import Precision
 
+# A training process may take so many seconds to end; then it is killed.
+_END_S = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -78,6 +81,8 @@ def train_apart(job: Job) -> Generator[Report]:
             f"its process ended with exit code {process.exitcode} (-9 often means too little memory)"
         ) from None
     finally:
+        process.terminate()
+        process.join(_END_S)
         process.kill()
         process.join()
 
@@ -85,6 +90,7 @@ def train_apart(job: Job) -> Generator[Report]:
 def _train(job: Job, sender: Connection) -> None:
     """Run in the training process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the parent ends this one
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         sender.send(Report(_fit(job, sender), last=True))
@@ -108,6 +114,11 @@ def _fit(job: Job, sender: Connection) -> float:
     telling = keras.callbacks.LambdaCallback(on_epoch_end=tell)
     model = fit(job.train, job.held_out, job.recipe, job.folder, precision=job.precision, callbacks=[telling])
     return score(predict(model, job.held_out[0].images), job.held_out[0]).accuracy
+
+
+def _end(*_: object) -> None:
+    """End after the current step, so that Keras' semaphores are released: Python warns of those that are left."""
+    raise SystemExit
 
 
 def _end_with_parent() -> None:
