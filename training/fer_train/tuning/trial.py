@@ -68,8 +68,8 @@ def train_apart(job: Job) -> Generator[Report]:
     process = spawn.Process(target=_train, args=(job, sender), daemon=True)
     process.start()
     sender.close()
+    report = Report()
     try:
-        report = Report()
         while not report.last:
             report = receiver.recv()
             if report.error:
@@ -81,7 +81,8 @@ def train_apart(job: Job) -> Generator[Report]:
             f"its process ended with exit code {process.exitcode} (-9 often means too little memory)"
         ) from None
     finally:
-        process.terminate()
+        if not report.last and not report.error:  # else it ends by itself
+            process.terminate()
         process.join(_END_S)
         process.kill()
         process.join()
