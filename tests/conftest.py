@@ -150,10 +150,9 @@ def named_data() -> str:
 @pytest.fixture(scope="session")
 def fer_data(named_data: str) -> Path:
     """The folder with the real fer2013.csv and fer2013new.csv."""
-    folder = named_data
-    if not folder or not (Path(folder) / "fer2013.csv").is_file():
+    if not named_data or not (Path(named_data) / "fer2013.csv").is_file():
         pytest.skip("FER_DATA is not set to a folder with fer2013.csv")
-    return Path(folder)
+    return Path(named_data)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_edge.errors import ConfigError, reason
+from fer_edge.model.slots import sync_folder
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -26,7 +27,7 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -46,13 +47,5 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ConfigError(f"{folder}: another fer-fleet is changing it. Wait until it is done") from None
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -55,6 +55,21 @@ def refuses(device: Device, error: type[Exception] | tuple[type[Exception], ...]
     assert device.knows() == known
 
 
+def offer_targets(version: int, repository: Repository, server: Server, keys: Keys) -> None:
+    """Serve a newer snapshot and timestamp, signed with the online keys, that name this version of the targets."""
+    snapshot, timestamp = repository.snapshot, repository.timestamp
+    assert snapshot is not None
+    assert timestamp is not None
+    snapshot.signed.meta["targets.json"] = MetaFile(version)
+    snapshot.signed.version += 1
+    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
+    timestamp.signed.version += 1
+    signed = sign(snapshot.signed, "snapshot", [repository.role("snapshot")], keys)
+    stamp = sign(timestamp.signed, "timestamp", [repository.role("timestamp")], keys)
+    server.instead[f"metadata/{snapshot.signed.version}.snapshot.json"] = signed.to_bytes()
+    server.instead["metadata/timestamp.json"] = stamp.to_bytes()
+
+
 # Changed files
 
 
@@ -130,18 +145,7 @@ def test_an_older_releases_file_under_a_newer_name(published: Operator, device: 
 def test_a_snapshot_that_mixes_two_releases(published: Operator, device: Device, server: Server, keys: Keys) -> None:
     """Whoever has the online keys alone can offer a newer snapshot with older targets, and no device follows."""
     device.update()
-    repository = Repository(published.repo)
-    snapshot, timestamp = repository.snapshot, repository.timestamp
-    assert snapshot is not None
-    assert timestamp is not None
-    snapshot.signed.meta["targets.json"] = MetaFile(2)
-    snapshot.signed.version += 1
-    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-    timestamp.signed.version += 1
-    mixed = sign(snapshot.signed, "snapshot", [repository.role("snapshot")], keys)
-    stamp = sign(timestamp.signed, "timestamp", [repository.role("timestamp")], keys)
-    server.instead[f"metadata/{snapshot.signed.version}.snapshot.json"] = mixed.to_bytes()
-    server.instead["metadata/timestamp.json"] = stamp.to_bytes()
+    offer_targets(2, Repository(published.repo), server, keys)
     refuses(device, BadVersionNumberError, ("0.1.0", "0.2.0"))
 
 
@@ -154,17 +158,7 @@ def test_the_online_keys_alone_publish_nothing(published: Operator, device: Devi
     for signer in keys.signers("snapshot", repository.role("snapshot")):
         forged.sign(signer)
     server.instead[f"metadata/{targets.version}.targets.json"] = forged.to_bytes()
-    snapshot, timestamp = repository.snapshot, repository.timestamp
-    assert snapshot is not None
-    assert timestamp is not None
-    snapshot.signed.meta["targets.json"] = MetaFile(targets.version)
-    snapshot.signed.version += 1
-    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-    timestamp.signed.version += 1
-    stamp = sign(timestamp.signed, "timestamp", [repository.role("timestamp")], keys)
-    signed = sign(snapshot.signed, "snapshot", [repository.role("snapshot")], keys)
-    server.instead[f"metadata/{snapshot.signed.version}.snapshot.json"] = signed.to_bytes()
-    server.instead["metadata/timestamp.json"] = stamp.to_bytes()
+    offer_targets(targets.version, repository, server, keys)
     refuses(device, UnsignedMetadataError, ("0.1.0", "0.2.0"))
 
 

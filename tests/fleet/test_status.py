@@ -198,32 +198,33 @@ def message(topic: bytes, payload: bytes) -> bytes:
     return b"\x31" + size + bytes([length]) + body
 
 
-def says_huge_things(connection: socket.socket) -> None:
+def subscriptions(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Let a client connect; returns the packet numbers of its two subscriptions."""
     connection.recv(4096)
     connection.sendall(CONNACK)
     asked = b""
-    while len(asked) < 2 or asked.count(b"fer-edge/fleet") < 2:  # two subscriptions
+    while asked.count(b"fer-edge/fleet") < 2:
         asked += connection.recv(4096)
     second = asked.rindex(b"\x82")
-    connection.sendall(bytes([0x90, 3, *asked[2:4], 0]))
+    return asked[2:4], asked[second + 2 : second + 4]
+
+
+def says_huge_things(connection: socket.socket) -> None:
+    first, second = subscriptions(connection)
+    connection.sendall(bytes([0x90, 3, *first, 0]))
     connection.sendall(message(b"fer-edge/fleet/kitchen/state", b"{" * 30_000_000))
     connection.sendall(message(b"x", b"{}") + message(b"fer-edge/fleet/a/b/state", b"{}"))
-    connection.sendall(bytes([0x90, 3, *asked[second + 2 : second + 4], 0]))
+    connection.sendall(bytes([0x90, 3, *second, 0]))
     connection.recv(4096)
 
 
 def says_no_text(connection: socket.socket) -> None:
     """Topics that are not UTF-8, or that would clear the screen."""
-    connection.recv(4096)
-    connection.sendall(CONNACK)
-    asked = b""
-    while len(asked) < 2 or asked.count(b"fer-edge/fleet") < 2:  # two subscriptions
-        asked += connection.recv(4096)
-    second = asked.rindex(b"\x82")
+    _, second = subscriptions(connection)
     connection.sendall(message(b"fer-edge/fleet/\xff\xfe/state", b"{}"))
     connection.sendall(message(b"fer-edge/fleet/\x1b[2J/state", b"{}"))
     connection.sendall(message(b"fer-edge/fleet/kitchen/state", state("kitchen").model_dump_json().encode()))
-    connection.sendall(bytes([0x90, 3, *asked[second + 2 : second + 4], 0]))
+    connection.sendall(bytes([0x90, 3, *second, 0]))
     connection.recv(4096)
 
 

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import ModelError
 from fer_edge.model.bundle import Bundle
 from fer_edge.model.interpreter import open_interpreter
-from fer_edge.model.preprocessing import input_table, model_input, real_outputs, to_probabilities
+from fer_edge.model.preprocessing import Preprocessing, input_table, real_outputs, to_probabilities
 from fer_edge.model.prior import prior_weights, reweight
 from fer_edge.preprocess import CropCalibration, crop_face, resize, to_grey
 from fer_edge.types import Frame, Image, Prediction, Probabilities, Track
@@ -92,13 +93,23 @@ class Classifier:
 
     def outputs(self, crop: Image) -> npt.NDArray[Any]:
         """The model's raw output for a crop, shape (C,), in its own dtype."""
-        self._interpreter.set_tensor(self._input["index"], model_input(crop, self._preprocessing, self._table))
+        self._interpreter.set_tensor(self._input["index"], _model_input(crop, self._preprocessing, self._table))
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output["index"])[0])
 
     def fit(self, face: Image) -> Image:
         """A face that is cropped already, shape (H, W), in the model's input size."""
         return resize(face, self.input_size)
+
+
+def _model_input(crop: Image, preprocessing: Preprocessing, table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The model's input, shape (1, H, W, channels), from a grey (H, W) or a BGR (H, W, 3) crop and `input_table`."""
+    channels = table.shape[1]
+    if crop.ndim == 2 and channels == 3:
+        crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR), np.uint8)
+    elif preprocessing.colour == "rgb":
+        crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB), np.uint8)
+    return cv2.LUT(crop, table[:, None]).reshape(1, *crop.shape[:2], channels)
 
 
 def _weights(bundle: Bundle, power: float) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fer_edge.types import Image, Probabilities
+from fer_edge.types import Probabilities
 
 Colour = Literal["grey", "rgb", "bgr"]
 Outputs = Literal["probabilities", "logits"]
@@ -70,15 +70,3 @@ def to_probabilities(values: npt.NDArray[np.float32], outputs: Outputs) -> Proba
         return np.maximum(values, 0)
     powers = np.exp(values - values.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
-
-
-def model_input(crop: Image, preprocessing: Preprocessing, table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The model's input, shape (1, H, W, channels), from a grey (H, W) or a BGR (H, W, 3) crop and `input_table`."""
-    import cv2  # noqa: PLC0415 - the configuration imports this module, also where OpenCV cannot be loaded
-
-    channels = table.shape[1]
-    if crop.ndim == 2 and channels == 3:
-        crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR), np.uint8)
-    elif preprocessing.colour == "rgb":
-        crop = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB), np.uint8)
-    return cv2.LUT(crop, table[:, None]).reshape(1, *crop.shape[:2], channels)

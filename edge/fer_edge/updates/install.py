@@ -93,9 +93,10 @@ def _check_and_add(
         raise ModelError(
             f"{staged}: is another {model} than the installed one. Give each change a version of its own in model.json"
         )
-    notes = _label_change(staged, manifest, requirements)
-    if requirements.same_use:
-        _refuse_other_crop(staged, manifest)
+    now = manifest_of(CURRENT_MODEL)
+    notes = _label_change(staged, manifest, now, requirements) if now else ()
+    if now and requirements.same_use:
+        _refuse_other_crop(staged, manifest, now)
     _refuse_other_input(staged, manifest, slots)
     found = probe(staged, requirements.detector, requirements.threads)
     if found.fps < requirements.min_fps:
@@ -123,11 +124,10 @@ def _same(installed: Path, staged: Path) -> bool:
     return False
 
 
-def _label_change(staged: Path, manifest: Manifest, requirements: Requirements) -> tuple[str, ...]:
+def _label_change(staged: Path, manifest: Manifest, now: Manifest, requirements: Requirements) -> tuple[str, ...]:
     """A line where outputs will show other labels than now."""
-    now = manifest_of(CURRENT_MODEL)
-    added = [label for label in manifest.labels if now and label not in now.labels]
-    removed = [label for label in now.labels if label not in manifest.labels] if now else []
+    added = [label for label in manifest.labels if label not in now.labels]
+    removed = [label for label in now.labels if label not in manifest.labels]
     if not added and not removed:
         return ()
     parts = [f"{verb}: {', '.join(labels)}" for labels, verb in ((added, "new"), (removed, "gone")) if labels]
@@ -137,14 +137,13 @@ def _label_change(staged: Path, manifest: Manifest, requirements: Requirements) 
     return (f"{change}: what reads the outputs must know them",)
 
 
-def _refuse_other_crop(staged: Path, manifest: Manifest) -> None:
+def _refuse_other_crop(staged: Path, manifest: Manifest, now: Manifest) -> None:
     """The trial compares two models on one crop, so an update keeps it."""
-    now = manifest_of(CURRENT_MODEL)
     for field, old, new in (
-        ("crop_margin", now and now.crop_margin, manifest.crop_margin),
-        ("colour", now and now.preprocessing.colour, manifest.preprocessing.colour),
+        ("crop_margin", now.crop_margin, manifest.crop_margin),
+        ("colour", now.preprocessing.colour, manifest.preprocessing.colour),
     ):
-        if now and old != new:
+        if old != new:
             raise ModelError(
                 f"{staged}: its {field} is {new}, and that of the current model {old}, so the two cannot be compared. "
                 "An update does not change it: use fer-edge models install"
