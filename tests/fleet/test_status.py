@@ -22,12 +22,15 @@ from fer_edge.updates.releases import Rollout, position
 from fer_fleet.progress import STEPS, lower_bound, next_step, progress_of
 
 MODEL = "ferplus7-tiny"
-NOW = datetime.now(UTC)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def state(name: str, **changes: object) -> DeviceState:
     given = {
-        "id": name, "time": NOW, "running": True, "board": "Raspberry Pi 4", "software": "0.1.0",
+        "id": name, "time": now(), "running": True, "board": "Raspberry Pi 4", "software": "0.1.0",
         "model": f"{MODEL}@0.1.0", "camera": True, "fps": 14.5, "drift": "ok", "channel": "stable", **changes,
     }  # fmt: skip
     return DeviceState.model_validate(given)
@@ -69,7 +72,7 @@ def test_the_table_shows_each_device_and_each_version(operator: Operator, broker
     publish(
         listener,
         state("kitchen", problem="MQTT broker: is lost"),
-        state("hall", time=NOW - timedelta(hours=3)),
+        state("hall", time=now() - timedelta(hours=3)),
         state("shed", running=False, camera=False),
         state("door", on_trial=f"{MODEL}@0.2.0", model=f"{MODEL}@0.2.0", expected_accuracy=81.4),
         tried("loft", "0.2.0", passed=False, reason="reads faces less surely"),
@@ -96,7 +99,7 @@ def test_filters_and_json(operator: Operator, broker: Broker, listener: Listener
         listener,
         state("a", drift="drifted"),
         state("b", camera=False),
-        state("c", time=NOW - timedelta(hours=3)),
+        state("c", time=now() - timedelta(hours=3)),
         state("d", on_trial=f"{MODEL}@0.2.0", model=f"{MODEL}@0.2.0"),
         tried("e", "0.2.0", passed=False),
         state("f", model="mine@1"),
@@ -308,7 +311,7 @@ def test_a_good_version_goes_all_the_way() -> None:
     percent, seen = 0.0, []
     while True:
         rollout = Rollout(version="0.2.0", percent=percent)
-        step = next_step(MODEL, "stable", rollout, fleet(400, "0.2.0", lambda _: False, percent), 5, NOW)
+        step = next_step(MODEL, "stable", rollout, fleet(400, "0.2.0", lambda _: False, percent), 5, now())
         assert step.halt is None
         if step.percent is None:
             break
@@ -321,7 +324,7 @@ def test_a_good_version_goes_all_the_way() -> None:
 def test_a_poisoned_version_halts_at_the_first_step() -> None:
     rollout = Rollout(version="0.2.0", percent=1)
     states = fleet(1000, "0.2.0", lambda _: True, 1)
-    step = next_step(MODEL, "stable", rollout, states, 5, NOW)
+    step = next_step(MODEL, "stable", rollout, states, 5, now())
     assert step.halt is not None
     assert step.percent is None
     tries = sum(bool(each.trials) for each in states)
@@ -336,20 +339,20 @@ def test_it_waits_until_most_devices_of_a_step_have_tried_it() -> None:
     most = -(-len(members) * 8 // 10)
     for count, percent in ((most - 1, None), (most, 50.0)):
         waiting = [state(each.id) for each in members[count:]]
-        step = next_step(MODEL, "stable", rollout, [*others, *members[:count], *waiting], 5, NOW)
+        step = next_step(MODEL, "stable", rollout, [*others, *members[:count], *waiting], 5, now())
         assert (step.percent, step.halt) == (percent, None), step.reason
-    away = [state(each.id, time=NOW - timedelta(hours=5)) for each in members[10:]]
-    assert next_step(MODEL, "stable", rollout, [*others, *members[:10], *away], 5, NOW).percent == 50
+    away = [state(each.id, time=now() - timedelta(hours=5)) for each in members[10:]]
+    assert next_step(MODEL, "stable", rollout, [*others, *members[:10], *away], 5, now()).percent == 50
     off = [state(each.id, running=False) for each in members[10:]]
-    assert next_step(MODEL, "stable", rollout, [*others, *members[:10], *off], 5, NOW).percent == 50
+    assert next_step(MODEL, "stable", rollout, [*others, *members[:10], *off], 5, now()).percent == 50
 
 
 @pytest.mark.parametrize("others", [{"channel": "beta"}, {"channel": ""}, {"model": "mine@1"}])
 def test_devices_that_take_no_such_version_are_not_waited_for(others: dict[str, str]) -> None:
     rollout, states = Rollout(version="0.2.0", percent=10), fleet(400, "0.2.0", lambda _: False, 10)
     more = [f"other-{number}" for number in range(400)]
-    assert next_step(MODEL, "stable", rollout, [*states, *(state(name, **others) for name in more)], 5, NOW).percent
-    step = next_step(MODEL, "stable", rollout, [*states, *map(state, more)], 5, NOW)
+    assert next_step(MODEL, "stable", rollout, [*states, *(state(name, **others) for name in more)], 5, now()).percent
+    step = next_step(MODEL, "stable", rollout, [*states, *map(state, more)], 5, now())
     assert step.percent is None
     assert step.reason.startswith("waiting at 10 %: ")
 
@@ -358,7 +361,7 @@ def test_trials_of_another_channel_widen_nothing() -> None:
     rollout = Rollout(version="0.2.0", percent=1)
     beta = [state(f"beta-{number}", channel="beta", trials=[passed("0.2.0")]) for number in range(100)]
     stable = [state(f"device-{number}") for number in range(1000)]
-    step = next_step(MODEL, "stable", rollout, beta + stable, 5, NOW)
+    step = next_step(MODEL, "stable", rollout, beta + stable, 5, now())
     assert step.percent is None
     assert step.reason.startswith("waiting at 1 %: 0 of ")
 
@@ -366,13 +369,13 @@ def test_trials_of_another_channel_widen_nothing() -> None:
 def test_passes_of_another_channel_hide_no_failure() -> None:
     rollout = Rollout(version="0.2.0", percent=10)
     beta = [state(f"beta-{number}", channel="beta", trials=[passed("0.2.0")]) for number in range(1000)]
-    assert next_step(MODEL, "stable", rollout, beta + fleet(200, "0.2.0", lambda _: True, 10), 5, NOW).halt
+    assert next_step(MODEL, "stable", rollout, beta + fleet(200, "0.2.0", lambda _: True, 10), 5, now()).halt
 
 
 def test_failures_of_another_channel_halt() -> None:
     rollout = Rollout(version="0.2.0", percent=0)
     beta = [state(f"beta-{number}", channel="beta", trials=[passed("0.2.0", so=False)]) for number in range(10)]
-    halt = next_step(MODEL, "stable", rollout, beta + fleet(200, "0.2.0", lambda _: True, 0), 5, NOW).halt
+    halt = next_step(MODEL, "stable", rollout, beta + fleet(200, "0.2.0", lambda _: True, 0), 5, now()).halt
     assert halt == "10 of 10 trials failed"
 
 
@@ -387,7 +390,7 @@ def test_failures_of_another_channel_halt() -> None:
     ],
 )
 def test_a_broker_that_has_forgotten_all_widens_nothing(rollout: Rollout) -> None:
-    step = next_step(MODEL, "stable", rollout, [], 5, NOW)
+    step = next_step(MODEL, "stable", rollout, [], 5, now())
     assert (step.percent, step.halt) == (None, None)
     assert "heard" in step.reason
 
@@ -395,7 +398,7 @@ def test_a_broker_that_has_forgotten_all_widens_nothing(rollout: Rollout) -> Non
 def test_a_broker_that_has_forgotten_those_who_tried_it_widens_nothing() -> None:
     rollout = Rollout(version="0.2.0", percent=10)
     states = [each for each in fleet(400, "0.2.0", lambda _: False, 10) if not each.trials]
-    step = next_step(MODEL, "stable", rollout, states, 5, NOW)
+    step = next_step(MODEL, "stable", rollout, states, 5, now())
     assert step.percent is None
     assert step.reason == "waiting at 10 %: none of its devices was heard. To go on all the same, give --percent"
 
@@ -403,26 +406,26 @@ def test_a_broker_that_has_forgotten_those_who_tried_it_widens_nothing() -> None
 def test_a_small_fleet_begins_with_the_first_step_that_has_a_device() -> None:
     few = [state(f"device-{number}") for number in range(100)]
     few = [each for each in few if 10 < position(each.id, MODEL, "0.2.0") < 50][:3]
-    assert next_step(MODEL, "stable", Rollout(version="0.2.0", percent=0), few, 5, NOW).percent == 50
+    assert next_step(MODEL, "stable", Rollout(version="0.2.0", percent=0), few, 5, now()).percent == 50
 
 
 def test_who_failed_and_went_off_counts() -> None:
     rollout, states = Rollout(version="0.2.0", percent=10), fleet(400, "0.2.0", lambda _: True, 10)
     off = [each.model_copy(update={"running": False}) for each in states]
-    assert next_step(MODEL, "stable", rollout, off, 5, NOW).halt
+    assert next_step(MODEL, "stable", rollout, off, 5, now()).halt
 
 
 def test_a_cohort_is_waited_for() -> None:
     rollout = Rollout(version="0.2.0", percent=0, cohorts={"lab": 100})
     states = [state(f"device-{number}", tags=["lab"] if number < 10 else []) for number in range(40)]
-    assert next_step(MODEL, "stable", rollout, states, 5, NOW).reason.startswith("waiting at 0 %: 0 of 10 devices")
+    assert next_step(MODEL, "stable", rollout, states, 5, now()).reason.startswith("waiting at 0 %: 0 of 10 devices")
 
 
 def test_one_failure_of_twenty_is_within_five_percent() -> None:
     rollout = Rollout(version="0.2.0", percent=100)
     for failed, halted in ((0, False), (1, False), (2, True)):
         states = fleet(20, "0.2.0", lambda number, failed=failed: number < failed, 100)  # type: ignore[misc]
-        assert (next_step(MODEL, "stable", rollout, states, 5, NOW).halt is not None) == halted
+        assert (next_step(MODEL, "stable", rollout, states, 5, now()).halt is not None) == halted
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)
