@@ -23,7 +23,7 @@ import pytest
 
 MARKER = "FER_EDGE_TESTS"
 # Seconds that a process may take to end by itself.
-_GRACE = 10.0
+_GRACE = float(os.environ.get("FER_EDGE_TESTS_GRACE", "10"))
 # Python's own helpers, which live as long as the run.
 _HELPERS = (b"multiprocessing.forkserver", b"multiprocessing.resource_tracker")
 _PROC = Path("/proc")
@@ -59,7 +59,7 @@ def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     files = [path.name for folder in folders for path in folder.iterdir()]
     for folder in folders:
         shutil.rmtree(folder)
-    assert running == [], "a fixture left processes running"
+    assert running == [], f"a fixture left processes running: {', '.join(running)}"
     assert files == [], "files were left in the working folder or in that of temporary files"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from fer_edge.errors import ConfigError, reason
-from fer_edge.model.slots import sync_folder
+from fer_edge.files import replace_file
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -18,19 +18,10 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        sync_folder(path.parent)
+        replace_file(path, content, mode)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({reason(error)})") from error
 
 

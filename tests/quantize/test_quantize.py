@@ -108,6 +108,7 @@ def test_the_model_is_int8_throughout_and_eats_the_grey_crop(bundle: Path) -> No
     assert all(len(scales) > 1 for scales in kernels), "weights are not quantized a channel"
 
 
+@pytest.mark.slow
 def test_a_model_is_calibrated_where_there_are_faces_enough(
     command: Run, trained: Path, bundle: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -398,6 +399,7 @@ build("cnn-small", 7).save({str(path)!r})
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_the_gate_asks_for_an_accuracy_and_for_no_worse_than_another_bundle(
     command: Run, bundle: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

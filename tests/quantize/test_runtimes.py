@@ -92,6 +92,7 @@ def test_tensorflows_own_interpreter_answers_the_same(bundle_dir: Path, faces: P
     assert compare(levels, reference) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_tflite_runtime_gives_the_same_labels(bundle_dir: Path, faces: Path, reference: Levels, tmp_path: Path) -> None:
     if sys.version_info >= (3, 12):
         pytest.skip("tflite-runtime has no wheel for Python 3.12 and later")

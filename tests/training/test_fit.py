@@ -181,6 +181,7 @@ def test_another_teacher_of_the_same_name_is_noticed(
     assert "was started with another teacher. Resume" in done.stderr
 
 
+@pytest.mark.slow
 def test_clipped_gradients_move_the_weights_no_further(
     command: Run, tiny_data: Path, teacher: Path, tmp_path: Path
 ) -> None:

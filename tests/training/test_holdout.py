@@ -68,6 +68,7 @@ def test_too_few_faces_are_one_line(tmp_path: Path) -> None:
         load_fold(tmp_path, ["fer2013"])
 
 
+@pytest.mark.slow
 def test_a_training_and_its_bundle_use_the_fold(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ("--set", "hold_out=true", "--architecture", "cnn-small", "--epochs", 1, "--labels", "ferplus7")

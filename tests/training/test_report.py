@@ -111,7 +111,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(faces: LabelledFaces, tm
     (tmp_path / "report.md").mkdir()
     with pytest.raises(ConfigError, match="cannot be written"):
         write_report(tmp_path, reading(faces), faces, "No")
-    assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".new-")]
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be created"):
         write_report(tmp_path / "file" / "below", reading(faces), faces, "No")

@@ -6,16 +6,14 @@ import shutil
 from pathlib import Path
 
 from fer_edge.errors import ConfigError, reason
+from fer_edge.files import replace_file
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a temporary file, then move it into place. Raises ConfigError if that fails."""
-    aside = path.with_name(path.name + ".part")
+    """Write a file atomically. Raises ConfigError if that fails."""
     try:
-        aside.write_bytes(content)
-        aside.replace(path)
+        replace_file(path, content)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({reason(error)})") from error
 
 

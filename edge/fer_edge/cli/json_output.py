@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from fer_edge.errors import ConfigError, reason
+from fer_edge.files import replace_file
 
 if TYPE_CHECKING:
     from typer._click import Context
@@ -54,11 +55,7 @@ def write_json(text: str, target: str) -> None:
         typer.echo(text)
         return
     require_json_target(target)
-    aside = Path(f"{target}.part")
     try:
-        aside.write_text(text + "\n", encoding="utf-8")
-        aside.replace(target)
+        replace_file(Path(target), f"{text}\n".encode())
     except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            aside.unlink(missing_ok=True)
         raise ConfigError(f"--json {target}: cannot be written ({reason(error)})") from error

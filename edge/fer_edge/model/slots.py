@@ -25,13 +25,14 @@ from pathlib import Path
 
 from fer_edge.data_folder import SERVICE_DATA, user_data
 from fer_edge.errors import FerError, ModelError, reason
+from fer_edge.files import TEMPORARY, replace_file, sync_folder
 from fer_edge.model.owner import acting_as_owner, other_owner
 
 # Names another folder for the installed models.
 FOLDER_VARIABLE = "FER_EDGE_MODELS"
 _LINK, _HISTORY, _REVOKED, _LOCK = "current", "history.json", "revoked.json", ".lock"
-# Files that are being written begin with this; what a killed process left is removed by the next one.
-_TEMPORARY = ".new-"
+# The service reads what root or the updater writes.
+_READABLE = 0o644
 # So many switches are remembered.
 _LONGEST_HISTORY = 200
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
@@ -129,8 +130,8 @@ class Slots:
     def revoke(self, reasons: dict[str, str]) -> None:
         """Remember revoked versions. Call it with the lock held. Raises FerError if that cannot be written."""
         with self._writing():
-            self._replace(_REVOKED, json.dumps({**self.revoked(), **reasons}, indent=1).encode())
-            sync_folder(self.folder)
+            text = json.dumps({**self.revoked(), **reasons}, indent=1)
+            replace_file(self.folder / _REVOKED, text.encode(), _READABLE)
 
     def in_effect(self) -> Switch | None:
         """The switch that chose the current model."""
@@ -154,8 +155,8 @@ class Slots:
         history.append(Switch(serial, str(model), time.time(), why))
         text = json.dumps([asdict(switch) for switch in history[-_LONGEST_HISTORY:]], indent=1)
         with self._writing():
-            self._replace(_HISTORY, text.encode())
-            link = self.folder / f"{_TEMPORARY}{_LINK}"
+            replace_file(self.folder / _HISTORY, text.encode(), _READABLE)
+            link = self.folder / f"{TEMPORARY}{_LINK}"
             link.unlink(missing_ok=True)
             link.symlink_to(f"{model.name}/{model.version}" if model.version else model.name)
             link.replace(self.folder / _LINK)
@@ -187,7 +188,7 @@ class Slots:
                 for name, content in contents.items():
                     (staged / name).write_bytes(content)
             for path in sorted(staged.iterdir()):
-                path.chmod(0o644)  # also where root's umask is strict: the service reads them
+                path.chmod(_READABLE)  # also where root's umask is strict: the service reads them
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             sync_folder(staged)
@@ -198,7 +199,7 @@ class Slots:
 
     def remove(self, model: ModelId) -> None:
         """Delete a version. Call it with the lock held. Raises FerError if that fails."""
-        aside = self.folder / f"{_TEMPORARY}{model.name}-{model.version}"
+        aside = self.folder / f"{TEMPORARY}{model.name}-{model.version}"
         with self._writing():
             shutil.rmtree(aside, ignore_errors=True)
             self.path(model).rename(aside)  # at once, so that no half of it is ever read
@@ -225,26 +226,16 @@ class Slots:
 
     def _remove_left(self) -> None:
         """Remove what a killed process left."""
-        for left in self.folder.glob(f"{_TEMPORARY}*"):
+        for left in self.folder.glob(f"{TEMPORARY}*"):
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
 
     def _new_folder(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.folder))
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self.folder))
         folder.chmod(0o755)
         return folder
-
-    def _replace(self, name: str, content: bytes) -> None:
-        """Write a file whole, or leave the old one."""
-        temporary = self.folder / f"{_TEMPORARY}{name}"
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(self.folder / name)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -266,15 +257,6 @@ def models_folder() -> Path:
     if named:
         return Path(named)
     return (SERVICE_DATA if os.access(SERVICE_DATA, os.R_OK | os.X_OK) else user_data()) / "models"
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder safe from a power cut (fsync(2))."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

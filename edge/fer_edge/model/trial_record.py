@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from fer_edge.model.slots import ModelId, models_folder, sync_folder
+from fer_edge.files import replace_file
+from fer_edge.model.slots import ModelId, models_folder
 
 _FILE = "trial.json"
 # So many verdicts are kept.
@@ -78,13 +79,7 @@ class TrialRecord:
     def write(self, path: Path) -> None:
         """Write it atomically. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".new-{path.name}")
-        with temporary.open("w") as file:
-            json.dump(asdict(self), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        replace_file(path, json.dumps(asdict(self), indent=1).encode())
 
     def ended(self, verdict: Verdict) -> TrialRecord:
         """The same with the end of the trial."""

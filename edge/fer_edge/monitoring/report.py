@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from fer_edge import __version__
 from fer_edge.errors import ConfigError, reason
+from fer_edge.files import replace_file
 from fer_edge.monitoring.drift import DriftReport
 from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
 from fer_edge.monitoring.measured_accuracy import MeasuredAccuracy, by_month, measure
@@ -66,13 +66,9 @@ def write_report(about: ReportInput, out: Path) -> None:
         ConfigError: the record cannot be read, or the page cannot be written.
     """
     text = make_report(about)
-    aside = out.with_name(f".{out.name}.part")
     try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(out)
+        replace_file(out, text.encode())
     except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            aside.unlink(missing_ok=True)
         raise ConfigError(f"--html {out}: cannot be written ({reason(error)})") from error
 
 

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import ConfigError, reason
+from fer_edge.files import replace_file
 from fer_edge.monitoring.sample import ANSWERS, ID, LabelledSample, Sample
 from fer_edge.types import Image
 
@@ -193,17 +194,7 @@ class SampleFolder:
         return [line for line in self._label_text().splitlines() if line]
 
     def _write(self, name: str, content: bytes) -> None:
-        aside = self.folder / f".{name}.part"
-        try:
-            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self.folder / name)
-        except OSError:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
-            raise
+        replace_file(self.folder / name, content, 0o600)
 
 
 def _names_one_of(line: bytes, identities: Collection[str]) -> bool:

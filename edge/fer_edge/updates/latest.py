@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fer_edge.files import replace_file
 from fer_edge.model.owner import acting_as_owner
 from fer_edge.model.slots import Slots
 
@@ -34,13 +35,10 @@ class Latest:
 
 def write_latest(found: Latest, folder: Path) -> None:
     """Write it to the folder of models. That it cannot be written is no reason to fail."""
-    temporary = folder / f".new-{_FILE}"
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     with suppress(OSError), acting_as_owner(folder):
-        temporary.write_text(json.dumps(asdict(found)))
-        temporary.chmod(0o644)
-        temporary.replace(folder / _FILE)
+        replace_file(folder / _FILE, json.dumps(asdict(found)).encode(), 0o644)
 
 
 def read_latest(folder: Path | None = None) -> Latest | None:
