@@ -31,8 +31,9 @@ from fer_edge.assets.composites import load_composites
 from fer_edge.config import JsonLinesConfig, RunConfig, load_config
 from fer_edge.errors import FerError
 from fer_edge.labels import FER2013
-from fer_edge.model.bundle import MANIFEST_FILE, MODEL_FILE, find_bundle, load_bundle
+from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
 from fer_edge.model.interpreter import open_interpreter
+from fer_edge.model.manifest import MANIFEST_FILE
 from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.jsonl import JsonLines
 from fer_edge.sinks.pictures import AnnotatedPictures

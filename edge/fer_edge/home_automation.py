@@ -13,7 +13,7 @@ from fer_edge.config import MqttConfig, RunConfig, WebConfig
 from fer_edge.config.mqtt import INSTANCE_VARIABLE
 from fer_edge.device.identity import board_name, device_id, fleet_id
 from fer_edge.device.thermal import read_heat
-from fer_edge.model.bundle import Manifest
+from fer_edge.model.manifest import Manifest
 from fer_edge.monitoring.drift import State
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink

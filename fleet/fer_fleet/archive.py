@@ -7,8 +7,9 @@ import tarfile
 from pathlib import Path
 
 from fer_edge.errors import ModelError, reason
-from fer_edge.model.bundle import MANIFEST_FILE, MODEL_FILE
+from fer_edge.model.bundle import MODEL_FILE
 from fer_edge.model.golden import GOLDEN_FILE
+from fer_edge.model.manifest import MANIFEST_FILE
 
 # What a device needs; the float model and the reports stay on the workstation.
 _FILES = (MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE)

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.model.bundle import Accuracy, Bundle
+from fer_edge.model.bundle import Bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
+from fer_edge.model.manifest import Accuracy
 from fer_quantize.convert import convert
 from fer_quantize.statistics import PairedDrop, paired_drop
 from fer_train.architectures import count_macs

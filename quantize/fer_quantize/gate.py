@@ -10,8 +10,9 @@ import numpy as np
 from scipy.stats import binomtest
 
 from fer_edge.errors import ModelError
-from fer_edge.model.bundle import Bundle, Calibration
+from fer_edge.model.bundle import Bundle
 from fer_edge.model.classifier import Classifier
+from fer_edge.model.manifest import Calibration
 from fer_quantize.check import Comparison, Measurement
 from fer_quantize.statistics import PairedDrop, paired_drop
 from fer_quantize.temperature_scaling import TEMPERATURES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from fer_edge.model.bundle import MANIFEST_FILE, Manifest
 from fer_edge.model.bundle_writer import as_json
+from fer_edge.model.manifest import MANIFEST_FILE, Manifest
 from fer_train.files import write_whole
 
 

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from fer_edge.errors import ModelError
-from fer_edge.model.bundle import Bundle, Manifest, find_bundle, load_bundle
+from fer_edge.model.bundle import Bundle, find_bundle, load_bundle
 from fer_edge.model.bundle_writer import refuse_foreign
+from fer_edge.model.manifest import Manifest
 from fer_quantize.gate import Rival, compare_with
 from fer_quantize.inputs import Origin
 from fer_quantize.representative import representative_rows

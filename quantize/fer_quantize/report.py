@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 from rich.table import Table
 
-from fer_edge.model.bundle import Calibration
+from fer_edge.model.manifest import Calibration
 from fer_edge.terminal import output_console
 from fer_quantize.check import Comparison, Measurement
 from fer_quantize.convert import Mode

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from fer_edge.model.bundle import Calibration
+from fer_edge.model.manifest import Calibration
 from fer_edge.model.prior import DEFAULT_POWER, prior_weights, reweight
 from fer_train.data.datasets import LabelledFaces
 from fer_train.evaluation.metrics import calibration_error

@@ -12,20 +12,10 @@ import numpy as np
 
 from fer_edge import __version__
 from fer_edge.errors import DataError, ModelError
-from fer_edge.model.bundle import (
-    MODEL_FILE,
-    SCHEMA_VERSION,
-    Bundle,
-    Calibration,
-    Manifest,
-    Parent,
-    Quantization,
-    find_bundle,
-    load_bundle,
-    sha256,
-)
+from fer_edge.model.bundle import MODEL_FILE, Bundle, find_bundle, load_bundle, sha256
 from fer_edge.model.bundle_writer import refuse_foreign, write_bundle
 from fer_edge.model.golden import GOLDEN_FILE, make_golden
+from fer_edge.model.manifest import SCHEMA_VERSION, Calibration, Manifest, Parent, Quantization
 from fer_quantize.check import Comparison, compare
 from fer_quantize.convert import refuse_float, to_int8
 from fer_quantize.gate import Limits, Outcome, cautions, compare_with, gate_failure

@@ -13,7 +13,8 @@ from tests.visitors import Scene, month, write_expected, write_hours
 
 from fer_edge import FaceBox, Prediction, Track, TrackedFace
 from fer_edge.assets.composites import load_composites
-from fer_edge.model.bundle import MODEL_FILE, Manifest, find_bundle, load_bundle
+from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
+from fer_edge.model.manifest import Manifest
 from fer_edge.model.reference import Reference
 from fer_edge.monitoring.crop_statistics import crop_statistics
 from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, read_expected_accuracy, read_model_drift

@@ -13,9 +13,10 @@ from tests import warm
 from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
-from fer_edge.model.bundle import Accuracy, Calibration, find_bundle, load_bundle, sha256, verify_files
+from fer_edge.model.bundle import find_bundle, load_bundle, sha256, verify_files
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
+from fer_edge.model.manifest import Accuracy, Calibration
 from fer_quantize.check import Comparison, Cost, Measurement
 from fer_quantize.gate import cautions
 from fer_quantize.statistics import paired_drop

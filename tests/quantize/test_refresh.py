@@ -16,7 +16,8 @@ from tests.samples import make_folder
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FER2013
-from fer_edge.model.bundle import Manifest, find_bundle, load_bundle, sha256, verify_files
+from fer_edge.model.bundle import find_bundle, load_bundle, sha256, verify_files
+from fer_edge.model.manifest import Manifest
 from fer_edge.types import Image
 from fer_quantize.gate import Rival
 from fer_quantize.refresh import refusal

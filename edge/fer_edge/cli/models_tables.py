@@ -11,14 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from fer_edge.errors import ModelError
-from fer_edge.model.bundle import (
-    DEFAULT_MODEL,
-    Manifest,
-    current_choices,
-    find_bundle,
-    load_bundle,
-    shipped_bundles,
-)
+from fer_edge.model.bundle import DEFAULT_MODEL, current_choices, find_bundle, load_bundle, shipped_bundles
+from fer_edge.model.manifest import Manifest
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, failed_models, record_path
 from fer_edge.terminal import output_console, printable

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from fer_edge.errors import ModelError
 from fer_edge.labels import FERPLUS8
-from fer_edge.model.bundle import Manifest, find_bundle, load_bundle
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.manifest import Manifest
 from fer_edge.terminal import output_console
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fer_edge.errors import ConfigError
-from fer_edge.model.bundle import MANIFEST_FILE, Manifest, sha256
+from fer_edge.model.bundle import sha256
 from fer_edge.model.golden import verify
+from fer_edge.model.manifest import MANIFEST_FILE, Manifest
 
 
 def refuse_foreign(out: Path) -> None:

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.errors import ConfigError, ModelError, reason
-from fer_edge.model.bundle import MODEL_FILE, SCHEMA_VERSION, Bundle, Manifest
+from fer_edge.model.bundle import MODEL_FILE, Bundle
 from fer_edge.model.bundle_writer import refuse_foreign, write_bundle
 from fer_edge.model.classifier import DTYPES, Classifier
 from fer_edge.model.golden import GOLDEN_FILE, make_golden
 from fer_edge.model.interpreter import Interpreter, open_interpreter
+from fer_edge.model.manifest import SCHEMA_VERSION, Manifest
 from fer_edge.model.preprocessing import Colour, Outputs, real_outputs
 from fer_edge.validation import first_problem
 

@@ -15,7 +15,7 @@ from fer_edge import __version__
 from fer_edge.device.thermal import read_heat
 from fer_edge.errors import MissingExtra
 from fer_edge.labels import UNCERTAIN
-from fer_edge.model.bundle import Manifest
+from fer_edge.model.manifest import Manifest
 from fer_edge.monitoring.drift import State
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_edge.model.bundle import Manifest
+from fer_edge.model.manifest import Manifest
 from fer_edge.monitoring.crop_statistics import crop_statistics
 from fer_edge.monitoring.expected_accuracy import chance_right
 from fer_edge.types import Prediction

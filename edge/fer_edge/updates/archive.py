@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from fer_edge.errors import ModelError, reason
-from fer_edge.model.bundle import MANIFEST_FILE, MODEL_FILE
+from fer_edge.model.bundle import MODEL_FILE
 from fer_edge.model.golden import GOLDEN_FILE
+from fer_edge.model.manifest import MANIFEST_FILE
 
 _MB = 1_000_000
 # The files of a bundle that a device needs, and the most bytes each may have.

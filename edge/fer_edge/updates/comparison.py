@@ -9,8 +9,8 @@ from statistics import median
 import cv2
 import numpy as np
 
-from fer_edge.model.bundle import Manifest
 from fer_edge.model.classifier import Classifier
+from fer_edge.model.manifest import Manifest
 from fer_edge.monitoring.crop_statistics import crop_statistics
 from fer_edge.monitoring.expected_accuracy import chance_right
 from fer_edge.types import Image, Prediction

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.errors import FerError, ModelError, reason
-from fer_edge.model.bundle import CURRENT_MODEL, Manifest, find_bundle, load_bundle, verify_files
+from fer_edge.model.bundle import CURRENT_MODEL, find_bundle, load_bundle, verify_files
+from fer_edge.model.manifest import Manifest
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.updates.archive import copy_bundle, unpack_bundle
 from fer_edge.updates.probe import Probe, probe_bundle

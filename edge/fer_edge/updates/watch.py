@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from fer_edge.model.bundle import Manifest
+from fer_edge.model.manifest import Manifest
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, record_path
 from fer_edge.sinks import Sink, StopRun

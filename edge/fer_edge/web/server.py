@@ -8,7 +8,7 @@ from typing import Self
 
 from fer_edge.config import WebConfig, reveal
 from fer_edge.errors import ConfigError
-from fer_edge.model.bundle import Manifest
+from fer_edge.model.manifest import Manifest
 from fer_edge.monitoring.prometheus import Metrics
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult

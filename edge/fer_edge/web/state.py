@@ -13,7 +13,7 @@ from typing import Any
 
 from fer_edge import __version__
 from fer_edge.device.thermal import read_heat
-from fer_edge.model.bundle import Manifest
+from fer_edge.model.manifest import Manifest
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
 from fer_edge.updates.latest import read_latest

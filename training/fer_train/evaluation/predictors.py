@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.errors import ConfigError, ModelError, reason
-from fer_edge.model.bundle import MANIFEST_FILE, find_bundle, load_bundle
+from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.interpreter import open_interpreter
+from fer_edge.model.manifest import MANIFEST_FILE
 from fer_edge.preprocess import MODEL_SIZE
 from fer_train.backend import load_keras
 from fer_train.data.datasets import LABELS, Scheme

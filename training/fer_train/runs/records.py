@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from fer_edge.errors import ConfigError, DataError, ModelError
-from fer_edge.model.bundle import MANIFEST_FILE, find_bundle
+from fer_edge.model.bundle import find_bundle
+from fer_edge.model.manifest import MANIFEST_FILE
 from fer_edge.validation import first_problem
 from fer_train.data.datasets import Scheme, parse_scheme
 from fer_train.recipes import Recipe
