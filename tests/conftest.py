@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -41,6 +41,32 @@ def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.02)
+
+
+def fill(pipe: int) -> None:
+    """Write to a pipe, by its writing end, until not one more byte fits: whoever writes next waits."""
+    own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(own, b" ")
+    os.close(own)
+
+
+def is_still(process: int) -> bool:
+    """Whether a process takes no processor time for half a second."""
+
+    def ticks() -> list[str]:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()[11:13]
+
+    before = ticks()
+    time.sleep(0.5)
+    return ticks() == before
+
+
+def listener(port: int) -> str | None:
+    """The inode of the socket that listens on an IPv4 port; None if there is none."""
+    rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return next((row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"), None)
 
 
 def let_others_in(folder: Path) -> None:

@@ -25,7 +25,10 @@ def server():
 def test_that_leaves_nothing(server):
     server.stdin.write("\\n")
     server.stdin.flush()
-    time.sleep(0.5)
+    for _ in range(200):
+        if subprocess.run(["pgrep", "-f", "^sleep 1001"], stdout=subprocess.DEVNULL).returncode == 0:
+            return
+        time.sleep(0.05)
 
 def test_that_leaves_a_process():
     subprocess.Popen(["sleep", "1002"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 from tests.camera import LoopbackCamera
-from tests.conftest import Run, wait_until
+from tests.conftest import Run, is_still, wait_until
 
 from fer_edge.sources.demo import DemoSource, scene_at
 
@@ -80,7 +80,7 @@ def test_a_read_that_hangs_is_abandoned(demo_video: Path, tmp_path: Path) -> Non
     before = lines(out)
     wait_until(lambda: lines(out) > before + 5)
     writer.send_signal(signal.SIGSTOP)
-    time.sleep(1)
+    wait_until(lambda: is_still(run.process.pid))
     assert run.end() == 0, "a reader that hangs keeps nobody from ending"
     writer.kill()
     writer.wait()

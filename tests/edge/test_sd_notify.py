@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
-from tests.conftest import Run, wait_until
+from tests.conftest import Run, fill, is_still, wait_until
 from tests.notify import Notifications
 
 from fer_edge.device.sd_notify import Notifier
@@ -101,14 +101,13 @@ def test_without_processed_frames_the_watchdog_starves(systemd: Notifications) -
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     process = start(systemd, "--source", "demo", "--json", "-", stdout=writing)
-    os.close(writing)
     wait_until(lambda: systemd.hears("READY=1"))
-    time.sleep(5)  # nobody reads: the pipe fills, and no frame is processed any more
-    systemd.hears("")
-    count = len(systemd.heard)
-    time.sleep(4)
-    systemd.hears("")
-    assert len(systemd.heard) == count
+    fill(writing)  # nobody reads, so that no further frame is processed
+    os.close(writing)
+    wait_until(lambda: is_still(process.pid))
+    count = systemd.count("WATCHDOG=1")
+    time.sleep(3)  # a timer would have fed it each second
+    assert systemd.count("WATCHDOG=1") == count
     assert process.poll() is None, "it waits, it has not ended"
     process.kill()
     process.communicate()

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
+from tests.conftest import listener, wait_until
 
 from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
@@ -150,15 +151,15 @@ class StreamServer:
     def __init__(self, video: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/cam.mjpg"
+            self._port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._port}/cam.mjpg"
         self._command = ["ffmpeg", "-v", "quiet", "-re", "-stream_loop", "-1", "-i", str(video)]
         self._command += ["-q:v", "5", "-f", "mpjpeg", "-listen", "1", self.url]
         self.start()
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
-        time.sleep(1)
+        wait_until(lambda: listener(self._port) is not None)  # to connect would take its only place
 
     def kill(self) -> None:
         self._process.kill()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import Run, wait_until
+from tests.conftest import Run, listener, wait_until
 from tests.pages import PASSWORD, TOKEN, answers, free_port, running
 
 from fer_edge.web.auth import hash_password
@@ -101,11 +101,10 @@ def test_floods_of_headers_are_refused(page: httpx.Client) -> None:
 
 
 def test_a_stalled_viewer_does_not_stop_the_others(page: httpx.Client) -> None:
-    with socket.create_connection(("127.0.0.1", page.base_url.port or 0)) as stalled:
-        stalled.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        time.sleep(3)
-        frames = page.get("/api/state").json()["frames"]
-        wait_until(lambda: page.get("/api/state").json()["frames"] > frames + 20)
+    with stalled_viewer(page) as stalled:
+        stalled.settimeout(90)
+        assert stalled.recv(1, socket.MSG_PEEK), "the stream has begun"
+        read_pictures(page, 20)
         wait_until(lambda: page.get("/snapshot.jpg").status_code == 200)
 
 
@@ -155,11 +154,22 @@ def stalled_viewer(page: httpx.Client) -> socket.socket:
     return connection
 
 
+def read_pictures(page: httpx.Client, count: int) -> None:
+    """View the stream until so many further pictures were sent."""
+    with page.stream("GET", "/stream.mjpg") as stream:
+        heads = 0
+        for part in stream.iter_raw():
+            heads += part.count(b"Content-Type: image/jpeg")
+            if heads >= count:
+                return
+    raise AssertionError("the stream ended")
+
+
 def test_viewers_that_read_nothing_cost_little_memory(page: httpx.Client) -> None:
     wait_until(lambda: page.get("/snapshot.jpg").status_code == 200)
     before = memory_mb(page)
     stalled = [stalled_viewer(page) for _ in range(40)]
-    time.sleep(10)  # a hundred pictures of some 50 kB
+    read_pictures(page, 60)  # of some 50 kB
     assert memory_mb(page) - before < 40 * 0.35, "64 kB, a picture and what goes with a connection, each"
     for connection in stalled:
         connection.close()
@@ -213,9 +223,7 @@ def test_the_password_of_a_camera_is_not_shown(tmp_path: Path) -> None:
 
 def memory_mb(client: httpx.Client) -> float:
     """Resident memory of the process that listens on the client's port."""
-    listening = f":{client.base_url.port:04X} 00000000:0000 0A"
-    rows = Path("/proc/net/tcp").read_text().splitlines()
-    inode = next(row.split()[9] for row in rows if listening in row)
+    inode = listener(client.base_url.port or 0)
     for folder in Path("/proc").glob("[0-9]*/fd"):
         with suppress(OSError):
             if any(link.is_symlink() and str(link.readlink()) == f"socket:[{inode}]" for link in folder.iterdir()):

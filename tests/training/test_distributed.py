@@ -6,11 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
 ON_JAX = os.environ | {"KERAS_BACKEND": "jax"}
@@ -58,9 +57,8 @@ def test_two_workers_learn_what_one_learns_also_after_a_kill(
     done = command("fer-train", "fit", *OPTIONS, *data, "--out", alone, env=ON_JAX, timeout=600)
     assert done.returncode == 0, done.stderr
     pair = [start(number, coordinator, *data, "--out", (together, unused)[number]) for number in (0, 1)]
-    while not list(together.glob("unfinished/epoch-*")):
-        time.sleep(0.02)
-        assert pair[0].poll() is None, pair[0].stderr and pair[0].stderr.read()
+    wait_until(lambda: bool(list(together.glob("unfinished/epoch-*"))) or pair[0].poll() is not None, seconds=300)
+    assert pair[0].poll() is None, pair[0].stderr and pair[0].stderr.read()
     for process in pair:
         process.kill()
         process.communicate()

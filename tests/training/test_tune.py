@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -68,10 +67,7 @@ def search(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     training = training_of(process.pid)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 60
-    while not gone(training):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: gone(training))
     done = subprocess.run([FER_TRAIN, *arguments], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return out, done.stderr
@@ -176,9 +172,8 @@ def test_ctrl_c_ends_it_with_what_there_is(command: Run, tiny_data: Path, tmp_pa
     arguments = options(tiny_data, out, "--set", "epochs=500")
     process = begin(arguments, out / "trial-000")
     training = training_of(process.pid)
-    while not (history := out / "trial-000" / "history.csv").is_file() or history.read_text().count("\n") < 3:
-        time.sleep(0.1)
-        assert process.poll() is None
+    history = out / "trial-000" / "history.csv"
+    wait_until(lambda: history.is_file() and history.read_text().count("\n") >= 3, seconds=300)
     again = command("fer-train", *arguments, timeout=300)
     assert again.returncode == 2
     assert "another search is running in it" in again.stderr
