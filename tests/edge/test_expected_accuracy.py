@@ -21,7 +21,7 @@ from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, read_expecte
 from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms, usable
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
-from fer_edge.monitoring.store import DAY, ModelIdentity, UsageStore
+from fer_edge.monitoring.store import DAY, ModelIdentity, UsageStore, read_rows
 from fer_edge.monitoring.usage import UsageRecorder
 
 MANIFEST = load_bundle(find_bundle("ferplus7")).manifest
@@ -94,13 +94,14 @@ def test_a_run_records_the_chance_of_each_face(tmp_path: Path, reference: Refere
     raw = Prediction(np.array([0.9, 0.1], np.float32), "happy", 0.9, crop)
     unsteady = Prediction(np.array([0.4, 0.6], np.float32), "sad", 0.6)
     face = TrackedFace(Track(1, FaceBox(0, 0, 50, 50), 1.0, 0.0), raw, unsteady)
-    with UsageRecorder(UsageStore(tmp_path / "usage.sqlite", IDENTITY), "the record", reference) as recorder:
+    path = tmp_path / "usage.sqlite"
+    with UsageRecorder(UsageStore(path, IDENTITY), "the record", reference) as recorder:
         recorder.emit(frame(0, 0.0, face))
-        counts = recorder._period.histograms["expected"]
-        chance = chance_right(reference.estimate, 0.9, crop_statistics(crop))
-        assert counts == {FEATURES["expected"].bin_of(chance): 1}
         assert recorder.expected_accuracy is None, "one face says nothing"
         assert recorder.note == ""
+    (row,) = read_rows(path)
+    chance = chance_right(reference.estimate, 0.9, crop_statistics(crop))
+    assert row.period.histograms["expected"] == {FEATURES["expected"].bin_of(chance): 1}
 
 
 def test_the_watch_reads_it_once_per_hour(tmp_path: Path, reference: Reference) -> None:

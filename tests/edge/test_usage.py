@@ -23,7 +23,8 @@ from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.stats import group_rows, parse_since
 from fer_edge.monitoring.store import DAY, HOUR, MAX_BYTES, MINUTE, ModelIdentity, UsageStore, read_rows
-from fer_edge.monitoring.usage import UsageRecorder, face_features
+from fer_edge.monitoring.usage import UsageRecorder
+from fer_edge.monitoring.usage_writer import face_features
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ModelIdentity("ferplus7", "1.0.0", "0" * 64)

@@ -100,16 +100,20 @@ class Sampler(Sink):
     def emit(self, result: FrameResult) -> None:
         """Choose an image of each face; a face that has left is offered as a sample."""
         now = result.frame.captured_at
-        for face in result.visible_faces:
-            if face.track.missed_s == 0 and face.raw.crop is not None:
-                visit = self._visits.setdefault(face.id, _Visit())
-                if now - visit.seen_at >= _INTERVAL:
-                    self._see(visit, face, face.raw.crop, now)
-        here = {face.id for face in result.faces}
-        for identity in self._visits.keys() - here:
-            self._worker.submit(self._keep, self._visits.pop(identity))
+        for face in result.faces:
+            visit = self._visits.get(face.track.id)
+            if visit is None or now - visit.seen_at >= _INTERVAL:
+                self._see(face, now)
+        if len(self._visits) > len(result.faces):
+            here = {face.id for face in result.faces}
+            for identity in self._visits.keys() - here:
+                self._worker.submit(self._keep, self._visits.pop(identity))
 
-    def _see(self, visit: _Visit, face: TrackedFace, crop: Image, now: float) -> None:
+    def _see(self, face: TrackedFace, now: float) -> None:
+        crop = face.raw.crop
+        if crop is None or face.track.missed_s > 0 or not face.track.visible:
+            return
+        visit = self._visits.setdefault(face.id, _Visit())
         visit.pictures, visit.seen_at = visit.pictures + 1, now
         if self._rng.random() * visit.pictures < 1:
             visit.crop, visit.face, visit.taken_at = crop.copy(), face, self._clock()

@@ -1,31 +1,22 @@
-"""Count what is seen, minute by minute, and write the counts without delaying frames."""
+"""Count what is seen, minute by minute, without delaying frames."""
 
 from __future__ import annotations
 
-import logging
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
-from fer_edge.device.thermal import read_heat
 from fer_edge.model.reference import Reference
-from fer_edge.monitoring.crop_statistics import crop_statistics
 from fer_edge.monitoring.drift import DriftReport
-from fer_edge.monitoring.drift_watch import DriftWatch
-from fer_edge.monitoring.expected_accuracy import FEATURE, ExpectedAccuracy, chance_right
+from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import MINUTE, UsageStore
+from fer_edge.monitoring.usage_writer import UsageWriter
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
-
-_log = logging.getLogger(__name__)
 
 # A face's features are sampled every so many seconds, since its images are similar.
 _SAMPLE_INTERVAL = 1.0
@@ -33,8 +24,8 @@ _SAMPLE_INTERVAL = 1.0
 _LONGEST_FRAME_S = 1.0
 # If the clock differs from the monotonic one by this many seconds, it was set.
 _CLOCK_STEP = 30.0
-# At most this many minutes wait while the disk is full or the file is locked. Then new ones are added to the last.
-_MOST_WAITING = 60
+# So many sampled faces are handed to the writer at once: waking it for each would take longer than measuring a face.
+_AT_ONCE = 16
 
 
 @dataclass(slots=True)
@@ -70,9 +61,9 @@ class UsageRecorder(Sink):
         self._store = store
         self._wall_clock = wall_clock
         self._clock = clock
-        self._estimate = reference.estimate if reference else None
-        self._writer = _Writer(self, store, reference)
+        self._writer = UsageWriter(self, store, reference)
         self._period = Period()
+        self._sampled: list[TrackedFace] = []
         self._anchor = wall_clock() - clock()
         self._start_minute()
         self._last_index = -1
@@ -112,8 +103,10 @@ class UsageRecorder(Sink):
 
     def emit(self, result: FrameResult) -> None:
         """Count one frame."""
-        self._turn_minute()
-        self._camera_is_back()
+        if self._clock() >= self._minute_ends_at:
+            self._turn_minute()
+        if self._lost_since is not None:
+            self._camera_is_back()
         period, frame = self._period, result.frame
         elapsed = frame.captured_at - self._last_at
         elapsed = min(elapsed, _LONGEST_FRAME_S) if elapsed > 0 else 0.0
@@ -131,7 +124,8 @@ class UsageRecorder(Sink):
 
     def waiting(self, _what: str) -> None:
         """Count the time without a camera."""
-        self._turn_minute()
+        if self._clock() >= self._minute_ends_at:
+            self._turn_minute()
         if self._lost_since is None:
             self._period.camera_losses += 1
             self._lost_since = self._clock()
@@ -148,21 +142,24 @@ class UsageRecorder(Sink):
             period.visits[label] += 1
         if face.track.missed_s == 0 and now - known.sampled_at >= _SAMPLE_INTERVAL:
             known.sampled_at = now
-            features = face_features(face)
-            if self._estimate and face.raw.crop is not None:
-                features[FEATURE] = chance_right(self._estimate, face.raw.confidence, features)
-            for name, value in features.items():
-                period.observe(name, value)
+            self._sampled.append(face)
+            if len(self._sampled) >= _AT_ONCE:
+                self._hand_over()
 
     def _start_minute(self) -> None:
         self._minute = int((self._clock() + self._anchor) // MINUTE) * MINUTE
         self._minute_ends_at = self._minute + MINUTE - self._anchor  # of the monotonic clock
 
     def _turn_minute(self) -> None:
-        if self._clock() >= self._minute_ends_at:
-            self._close_minute()
-            self._follow_clock()
-            self._start_minute()
+        self._close_minute()
+        self._follow_clock()
+        self._start_minute()
+
+    def _hand_over(self) -> None:
+        """Let the writer measure the sampled faces: here that would delay frames."""
+        if self._sampled:
+            self._writer.measure(self._period, self._sampled)
+            self._sampled = []
 
     def _follow_clock(self) -> None:
         """Use monotonic time within a run. If the clock was set, record that, and use the new time from then on."""
@@ -177,6 +174,7 @@ class UsageRecorder(Sink):
             self._period.camera_lost_s += now - self._lost_since
             self._lost_since = now
         if not self._period.is_empty:
+            self._hand_over()
             self._writer.put(self._minute, self._period)
         self._period = Period()
 
@@ -184,68 +182,3 @@ class UsageRecorder(Sink):
         if self._lost_since is not None:
             self._period.camera_lost_s += self._clock() - self._lost_since
             self._lost_since = None
-
-
-class _Writer(threading.Thread):
-    """Writes minutes in order; keeps them while that fails, and logs a failure once."""
-
-    def __init__(self, sink: Sink, store: UsageStore, reference: Reference | None) -> None:
-        super().__init__(name="usage record", daemon=True)
-        self._sink = sink
-        self._store = store
-        self._new: queue.Queue[tuple[int, Period] | None] = queue.Queue()
-        self._waiting: list[tuple[int, Period]] = []
-        self.drift = DriftWatch(store.path, reference)
-
-    def put(self, start: int, period: Period) -> None:
-        """Add one minute."""
-        self._new.put((start, period))
-
-    def finish(self) -> None:
-        """Write the waiting minutes if possible, and end."""
-        self._new.put(None)
-        self.join(timeout=10)
-
-    def run(self) -> None:
-        """Write until the end. What an earlier run recorded tells the drift at once."""
-        self.drift.update()
-        while (item := self._new.get()) is not None:
-            start, period = item
-            period.hottest = read_heat().celsius
-            if len(self._waiting) < _MOST_WAITING:
-                self._waiting.append((start, period))
-            else:
-                self._waiting[-1][1].add(period)
-            self._write()
-            self.drift.update()
-
-    def _write(self) -> None:
-        while self._waiting:
-            try:
-                self._store.append(*self._waiting[0])
-            except OSError as error:
-                if not self._sink.trouble:
-                    _log.error(
-                        "%s: cannot be written (%s). Counts are kept in memory meanwhile", self._sink.description, error
-                    )
-                self._sink.trouble = str(error)
-                return
-            del self._waiting[0]
-            if self._sink.trouble:
-                _log.warning("%s is written again", self._sink.description)
-            self._sink.trouble = ""
-
-
-def face_features(face: TrackedFace) -> dict[str, float]:
-    """The recorded features of a face that was seen in this frame; `monitoring.histograms` has the units."""
-    probabilities = face.smoothed.probabilities.astype(np.float64)
-    known = probabilities[probabilities > 0]
-    features = {
-        "confidence": face.confidence,
-        "entropy": float(-(known * np.log(known)).sum() / math.log(len(probabilities))),
-        "size": max(face.box.width, face.box.height),
-        "score": face.box.score,
-    }
-    if face.raw.crop is not None:
-        features |= crop_statistics(face.raw.crop)
-    return features
