@@ -1,45 +1,45 @@
 """Simulate a fleet: what an update costs each device and the servers, and how far a poisoned release comes.
 
-    python benchmarks/fleet.py --devices 10000 --plot docs/fleet.png --json results/fleet.json
+    python -m benchmarks.fleet --devices 10000 --plot docs/images/fleet.png --json results/fleet.json
+
+With `--folder FOLDER --minutes 25` it stops after 25 minutes, and goes on when it is run again.
 
 Each device reads the repository with the real updater (TUF's client and our fetcher), decides with the real rule, and
-downloads the archive. Trials are simulated: they pass, except those of the poisoned version. Devices look once per
-round, in random order; after each round the operator's `fer-fleet rollout --auto` has its turn. One nginx and one
-mosquitto answer, both on this machine, which does all the devices' work as well: times say nothing about real servers.
-It needs nginx and mosquitto (apt install nginx-light mosquitto).
+downloads the archive. It looks once in six hours, at a minute of its own, as `fer-edge-update.timer` lets it, and tells
+its state once per hour. Trials are simulated: they last 30 minutes and pass, except those of the poisoned version. At
+the beginning of each hour the operator's `fer-fleet rollout --auto` has its turn. One nginx and one mosquitto answer,
+both on this machine, which does the work of all devices as well: hours are simulated, and times of it say nothing about
+real servers; requests, bytes and the servers' processor time are measured. It needs nginx and mosquitto (apt install
+nginx-light mosquitto).
 """
 
 from __future__ import annotations
 
 import json
-import os
+import pickle
 import random
-import re
 import resource
 import shutil
-import socket
-import subprocess
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
+from benchmarks.fleet_devices import NAME, POISONED, Device, look_all, state_of, tell_all
+from benchmarks.fleet_plot import draw
+from benchmarks.fleet_servers import Server, memory_of_connections, mosquitto, nginx
 
-from fer_edge.config import MqttConfig, RunConfig
+from fer_edge.config import MqttConfig
 from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.updates.fleet_messages import DeviceState
-from fer_edge.updates.releases import Releases, decide
-from fer_edge.updates.updater import ModelUpdater, _download, _target
+from fer_edge.updates.releases import Releases
 from fer_fleet import edits, operations
 from fer_fleet.broker import read_messages
 from fer_fleet.creation import DEFAULT_SIGNERS, create
@@ -48,44 +48,95 @@ from fer_fleet.keys import Keys
 from fer_fleet.progress import next_step
 from fer_fleet.repository import DEFAULT_DAYS, Repository
 
-NAME = "ferplus7"
-POISONED = "0.4.0"
-TICKS = os.sysconf("SC_CLK_TCK")
+# The parts of the simulation: the first version for all, hours without news, a good version, a poisoned one.
+FIRST, NOTHING, GOOD = "0.2.0", "nothing new", "0.3.0"
+PARTS = (FIRST, NOTHING, GOOD, POISONED)
+# A device looks once in so many hours.
+ROUND_H = 6
+# Share of the trials, in per cent, that may fail.
+LIMIT = 5
 
 
 @dataclass
-class Device:
-    """A simulated device."""
+class Hour:
+    """What one hour of the fleet was.
 
-    id: str
-    installed: str | None = None
-    trials: dict[str, bool] = field(default_factory=dict)
+    Attributes:
+        part: the version that is released, or that nothing is.
+        percent: share of the devices that may take it.
+        said: what the operator's command said at the beginning.
+        looks: devices that looked.
+        running: devices that ran the version at the end.
+        tried: devices that had tried it.
+        requests: to the web server.
+        bytes: from the web server.
+        archives: requests for an archive.
+        nginx_cpu_s: processor time of nginx.
+        states_cpu_s: processor time of mosquitto for the states of all devices.
+        status_cpu_s: the same for the operator, who reads them all.
+    """
 
-
-@dataclass
-class Round:
-    """What one look of all devices cost."""
-
-    what: str
+    part: str
     percent: float
-    devices_on_new: int
-    downloads: int
-    requests: int
-    bytes: int
-    seconds: float
-    nginx_cpu_s: float
-    mosquitto_cpu_s: float
+    said: str
+    looks: int = 0
+    running: int = 0
+    tried: int = 0
+    requests: int = 0
+    bytes: int = 0
+    archives: int = 0
+    nginx_cpu_s: float = 0.0
+    states_cpu_s: float = 0.0
+    status_cpu_s: float = 0.0
+
+
+@dataclass
+class Simulation:
+    """The devices and what has happened."""
+
+    devices: list[Device]
+    began: datetime
+    part: str = FIRST
+    hours: list[Hour] = field(default_factory=list)
+
+    def of(self, part: str) -> list[Hour]:
+        """The hours of one part."""
+        return [hour for hour in self.hours if hour.part == part]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it runs."""
+
+    folder: Path
+    keys: Keys
+    web: Server
+    log: Path
+    broker: Server
+    pool: ProcessPoolExecutor
+    processes: int
+
+    def spread(self, work: Callable[[list[Device]], Any], devices: list[Device]) -> list[Any]:
+        """Let the processes share the devices, in random order."""
+        order = random.sample(devices, len(devices))
+        return list(self.pool.map(work, [order[start :: self.processes] for start in range(self.processes)]))
 
 
 def main(
     devices: Annotated[int, typer.Option(min=10)] = 1000,
     processes: Annotated[int, typer.Option(min=1)] = 2,
+    folder: Annotated[Path | None, typer.Option(help="Keep the simulation here, and continue it.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes; needs --folder.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json")] = None,
     plot: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     """Simulate and print."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
-        result = simulate(Path(folder), devices, processes)
+    end = time.monotonic() + 60 * minutes if minutes and folder else float("inf")
+    with _kept(folder) as place:
+        result = simulate(place, devices, processes, end)
+    if result is None:
+        typer.echo("stopped. Run it again to continue", err=True)
+        return
     text = json.dumps(result, indent=1)
     typer.echo(text)
     if json_path:
@@ -94,310 +145,165 @@ def main(
         draw(result, plot)
 
 
-def simulate(folder: Path, count: int, processes: int) -> dict[str, object]:
-    """Run all rounds."""
-    repo = folder / "repo"
-    create(repo, folder / "keys", "secret", DEFAULT_DAYS, DEFAULT_SIGNERS, datetime.now(UTC))
-    keys = Keys([folder / "keys"], lambda _: "secret")
-    fleet = [Device(f"{number:012x}") for number in range(count)]
-    rounds: list[Round] = []
-    with nginx(folder, repo) as (web, log), mosquitto(folder) as (broker, port), ProcessPoolExecutor(processes) as pool:
-
-        def look(what: str, percent: float, new: str) -> None:
-            rounds.append(one_round(folder, fleet, pool, processes, log, web, broker, port, (what, percent, new)))
-            typer.echo(f"{rounds[-1]}", err=True)
-
-        publish(folder, keys, "0.2.0", 100)
-        look("first contact", 100, "0.2.0")
-        look("nothing new", 100, "0.2.0")
-        good = release(folder, keys, port, "0.3.0", look, rounds)
-        poisoned = release(folder, keys, port, POISONED, look, rounds)
-        memory = {name: rss(pid) for name, pid in (("nginx", web[1]), ("mosquitto", broker))}
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        idle = idle_connections(broker, port, min(count, files - 500))
-        state_bytes = len(state_of(fleet[0]).model_dump_json())
-        return {
-            "devices": count,
-            "archive_bytes": next((repo / "targets" / "bundles").rglob("*.0.3.0.tar")).stat().st_size,
-            "state_bytes": state_bytes,
-            "rounds": [asdict(each) for each in rounds],
-            "kinds": {kind: dict(zip(("requests", "bytes"), pair, strict=True)) for kind, pair in kinds(log).items()},
-            "good": good,
-            "poisoned": {**poisoned, "devices_reached": sum(POISONED in device.trials for device in fleet)},
-            "memory_mb": memory,
-            "broker_idle": idle,
-        }
+def simulate(folder: Path, count: int, processes: int, end: float) -> dict[str, Any] | None:
+    """Go on with a simulation; None if the time was over before it was done."""
+    state = folder / "simulation.pickle"
+    if state.exists():
+        run: Simulation = pickle.loads(state.read_bytes())  # noqa: S301 - our own file
+    else:
+        create(folder / "repo", folder / "keys", "secret", DEFAULT_DAYS, DEFAULT_SIGNERS, datetime.now(UTC))
+        fleet = [Device(f"{number:012x}", random.randrange(60 * ROUND_H)) for number in range(count)]  # noqa: S311
+        run = Simulation(fleet, datetime.now(UTC))
+    keys, log = Keys([folder / "keys"], lambda _: "secret"), folder / "access.log"
+    with (
+        nginx(folder, folder / "repo", log) as web,
+        mosquitto(folder) as broker,
+        ProcessPoolExecutor(processes) as pool,
+    ):
+        place = Place(folder, keys, web, log, broker, pool, processes)
+        if run.hours:
+            tell(run, place)  # this broker knows nothing yet
+        while run.part:
+            one_hour(run, place)
+            typer.echo(f"hour {len(run.hours)}: {run.hours[-1]}", err=True)
+            state.write_bytes(pickle.dumps(run))
+            if time.monotonic() > end and run.part:
+                return None
+        return summary(run, place)
 
 
-def release(
-    folder: Path, keys: Keys, port: int, version: str, look: Callable[[str, float, str], None], rounds: list[Round]
-) -> dict[str, object]:
-    """Publish a version and let the automatic rollout go on until it is done or halts."""
-    publish(folder, keys, version, 0)
-    steps: list[str] = []
-    began = len(rounds)
-    while True:
-        rollout = edits.rollout_in(Repository(folder / "repo").releases, NAME, version, "stable")
-        states, _ = read_messages(MqttConfig(host="127.0.0.1", port=port), DeviceState)
-        step = next_step(NAME, "stable", rollout, list(states.values()), 5, datetime.now(UTC))
-        steps.append(step.reason)
-        typer.echo(step.reason, err=True)
-        edit: Callable[[Releases], Releases]
-        if step.halt is not None:
-            edit = partial(edits.halt, name=NAME, version=version, why=step.halt)
-            operations.change(folder / "repo", keys, edit, datetime.now(UTC))
-            break
-        if step.reason.startswith("done"):
-            break
-        if step.percent is not None:
-            edit = partial(edits.roll_out, name=NAME, version=version, channel="stable", percent=step.percent)
-            operations.change(folder / "repo", keys, edit, datetime.now(UTC))
-        look(version, step.percent or rollout.percent, version)
-    return {"steps": steps, "rounds": len(rounds) - began}
+def one_hour(run: Simulation, place: Place) -> None:
+    """Let the operator act, then a sixth of the devices look, then all tell their state."""
+    number, part = len(run.hours), run.part
+    before = run.of(part)
+    cpu = place.broker.cpu_s()
+    percent, said = (100.0, "") if part in {FIRST, NOTHING} else operate(run, place, first=not before)
+    if part == FIRST and not before:
+        publish(place, FIRST, 100)
+    hour = Hour(part, percent, said, status_cpu_s=round(place.broker.cpu_s() - cpu, 2))
+
+    looking = [device for device in run.devices if device.minute // 60 == number % ROUND_H]
+    read_from, cpu = place.log.stat().st_size, place.web.cpu_s()
+    work = partial(look_all, place.folder, f"http://127.0.0.1:{place.web.port}", number)
+    changed = {device.id: device for part_of in place.spread(work, looking) for device in part_of}
+    time.sleep(1.5)  # nginx writes its log once per second
+    hour.nginx_cpu_s = round(place.web.cpu_s() - cpu, 2)
+    run.devices = [changed.get(device.id, device) for device in run.devices]
+    with place.log.open() as file:
+        file.seek(read_from)
+        answers = [line.split() for line in file]
+    hour.looks, hour.requests = len(looking), len(answers)
+    hour.bytes = sum(int(answer[2]) for answer in answers)
+    hour.archives = sum(answer[0].endswith(".tar") for answer in answers)
+
+    for device in run.devices:
+        device.end_trial(60 * (number + 1))
+    hour.running = sum(device.installed == part for device in run.devices)
+    hour.tried = sum(device.has_tried(part) for device in run.devices)
+    run.hours.append(hour)
+    hour.states_cpu_s = tell(run, place)
+    if is_over(run, hour):
+        run.part = dict(zip(PARTS, [*PARTS[1:], ""], strict=True))[part]
 
 
-def publish(folder: Path, keys: Keys, version: str, percent: float) -> None:
+def is_over(run: Simulation, hour: Hour) -> bool:
+    """Whether a part is over: all have looked, all run the new version, or nobody runs what was halted."""
+    if hour.part in {FIRST, NOTHING}:
+        return len(run.of(hour.part)) == ROUND_H
+    if hour.said.startswith("halted"):
+        return hour.running == 0
+    return hour.said.startswith("done") and hour.running == len(run.devices)
+
+
+def operate(run: Simulation, place: Place, *, first: bool) -> tuple[float, str]:
+    """What `fer-fleet rollout --auto` does; returns the share and what it says."""
+    version = run.part
+    if first:
+        publish(place, version, 0)
+    rollout = edits.rollout_in(Repository(place.folder / "repo").releases, NAME, version, "stable")
+    if rollout.halted is not None:
+        return rollout.percent, f"halted: {rollout.halted}"
+    states, _ = read_messages(MqttConfig(host="127.0.0.1", port=place.broker.port), DeviceState)
+    step = next_step(NAME, "stable", rollout, list(states.values()), LIMIT, virtual(run))
+    edit: Callable[[Releases], Releases] | None = None
+    if step.halt is not None:
+        edit = partial(edits.halt, name=NAME, version=version, why=step.halt)
+    elif step.percent is not None:
+        edit = partial(edits.roll_out, name=NAME, version=version, channel="stable", percent=step.percent)
+    if edit:
+        operations.change(place.folder / "repo", place.keys, edit, datetime.now(UTC))
+    return step.percent or rollout.percent, step.reason
+
+
+def tell(run: Simulation, place: Place) -> float:
+    """Let all devices tell their state; returns the broker's processor time in seconds."""
+    cpu = place.broker.cpu_s()
+    place.spread(partial(tell_all, place.broker.port, virtual(run)), run.devices)
+    return round(place.broker.cpu_s() - cpu, 2)
+
+
+def virtual(run: Simulation) -> datetime:
+    """The present of the simulation."""
+    return run.began + timedelta(hours=len(run.hours))
+
+
+def publish(place: Place, version: str, percent: float) -> None:
     """Publish the shipped model under another version; its gate was passed before it shipped."""
-    bundle = folder / f"bundle-{version}"
+    bundle = place.folder / f"bundle-{version}"
+    shutil.rmtree(bundle, ignore_errors=True)
     shutil.copytree(find_bundle(NAME), bundle, ignore=shutil.ignore_patterns("*.keras", "*.png"))
     manifest = json.loads((bundle / "model.json").read_text())
     (bundle / "model.json").write_text(json.dumps({**manifest, "version": version}, indent=1))
     gated = Gated(load_bundle(bundle), None)
-    operations.publish(folder / "repo", keys, gated, "stable", percent, None, datetime.now(UTC))
+    operations.publish(place.folder / "repo", place.keys, gated, "stable", percent, None, datetime.now(UTC))
 
 
-def one_round(
-    folder: Path,
-    fleet: list[Device],
-    pool: ProcessPoolExecutor,
-    processes: int,
-    log: Path,
-    web: tuple[int, int],
-    broker: int,
-    port: int,
-    about: tuple[str, float, str],
-) -> Round:
-    """Let every device look once, in random order, and tell its state."""
-    what, percent, new = about
-    order = random.sample(fleet, len(fleet))
-    chunks = [order[start::processes] for start in range(processes)]
-    before, cpu = log.stat().st_size, (cpu_s(web[1]), cpu_s(broker))
-    began = time.monotonic()
-    work = partial(look_all, folder, web[0], port)
-    changed = [device for part in pool.map(work, chunks) for device in part]
-    seconds = time.monotonic() - began
-    by_id = {device.id: device for device in changed}
-    downloads = 0
-    for index, device in enumerate(fleet):
-        downloads += len(by_id[device.id].trials) - len(device.trials)
-        fleet[index] = by_id[device.id]
-    time.sleep(1.5)  # nginx writes its log once per second
-    with log.open() as file:
-        file.seek(before)
-        sizes = [int(line.split()[2]) for line in file]
-    return Round(
-        what,
-        percent,
-        sum(device.installed == new for device in fleet),
-        downloads,
-        len(sizes),
-        sum(sizes),
-        round(seconds, 1),
-        round(cpu_s(web[1]) - cpu[0], 2),
-        round(cpu_s(broker) - cpu[1], 2),
-    )
+def summary(run: Simulation, place: Place) -> dict[str, Any]:
+    """What is shown and drawn."""
+    count = len(run.devices)
+    good, poisoned = run.of(GOOD), run.of(POISONED)
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = min(count, open_files - 500)
+    return {
+        "devices": count,
+        "archive_bytes": next((place.folder / "repo" / "targets" / "bundles").rglob(f"*.{GOOD}.tar")).stat().st_size,
+        "state_bytes": len(state_of(run.devices[0], run.began).model_dump_json()),
+        "per_look": {name: per_look(run.of(name)) for name in PARTS},
+        "broker_ms_per_state": round(1000 * sum(hour.states_cpu_s for hour in run.hours) / (len(run.hours) * count), 4),
+        "hours_to_99_percent": next(
+            (index for index, hour in enumerate(good, 1) if hour.running >= 0.99 * count), None
+        ),
+        "poisoned_reached": max(hour.tried for hour in poisoned),
+        "poisoned_hours_to_halt": sum(not hour.said.startswith("halted") for hour in poisoned),
+        "poisoned_hours_until_all_are_back": len(poisoned),
+        "memory_mb": {"nginx": place.web.memory_mb(), "mosquitto": place.broker.memory_mb()},
+        "idle_connections": connections,
+        "kilobytes_per_idle_connection": memory_of_connections(place.broker, connections),
+        "hours": [asdict(hour) for hour in run.hours],
+    }
 
 
-def look_all(folder: Path, web_port: int, broker_port: int, devices: list[Device]) -> list[Device]:
-    """In a process of its own: each device looks, takes what is meant for it, tries it and tells its state."""
-    settings = {"url": f"http://127.0.0.1:{web_port}", "root": folder / "repo" / "metadata" / "1.root.json"}
-    updater = ModelUpdater(RunConfig.model_validate({"updates": settings}), state=folder)
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.max_inflight_messages_set(200)
-    client.connect("127.0.0.1", broker_port)
-    client.loop_start()
-    last = None
-    for device in devices:
-        look_once(updater, folder / "devices" / device.id, device)
-        topic = f"fer-edge/fleet/{device.id}/state"
-        last = client.publish(topic, state_of(device).model_dump_json(), qos=1, retain=True)
-    if last:
-        last.wait_for_publish(60)
-    client.disconnect()
-    client.loop_stop()
-    return devices
+def per_look(hours: list[Hour]) -> dict[str, float]:
+    """Means of one look."""
+    looks = sum(hour.looks for hour in hours)
+    return {
+        "looks": looks,
+        "requests": round(sum(hour.requests for hour in hours) / looks, 2),
+        "bytes": round(sum(hour.bytes for hour in hours) / looks),
+        "archives": round(sum(hour.archives for hour in hours) / looks, 3),
+        "nginx_cpu_ms": round(1000 * sum(hour.nginx_cpu_s for hour in hours) / looks, 3),
+    }
 
 
-def look_once(updater: ModelUpdater, state: Path, device: Device) -> None:
-    """The real updater's steps, up to the verified archive."""
-    updater._state = state
-    client = updater._client()
-    client.refresh()
-    releases = updater._read_releases(client)
-    decision = decide(
-        releases,
-        name=NAME,
-        channel="stable",
-        device_id=device.id,
-        installed_version=device.installed,
-        bad_versions=[version for version, passed in device.trials.items() if not passed],
-    )
-    if decision.version is None or decision.target is None:
+@contextmanager
+def _kept(folder: Path | None) -> Iterator[Path]:
+    """The given folder, or one that is removed afterwards."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.absolute()
         return
-    _download(client, _target(client, decision.target, 64_000_000)).unlink()
-    passed = decision.version != POISONED
-    device.trials[decision.version] = passed
-    if passed:
-        device.installed = decision.version
-
-
-def state_of(device: Device) -> DeviceState:
-    """What it tells."""
-    return DeviceState.model_validate(
-        {
-            "id": device.id,
-            "time": datetime.now(UTC).replace(microsecond=0),
-            "running": True,
-            "board": "Raspberry Pi 4 Model B Rev 1.4",
-            "software": "0.1.0",
-            "model": f"{NAME}@{device.installed}",
-            "channel": "stable",
-            "trials": [
-                {"model": f"{NAME}@{version}", "passed": passed, "reason": "" if passed else "reads faces less surely"}
-                for version, passed in list(device.trials.items())[-10:]
-            ],
-            "camera": True,
-            "fps": 14.8,
-            "drift": "ok",
-            "expected_accuracy": 79.3,
-            "decision": f"{NAME} {device.installed} is kept. Nothing newer is offered.",
-        }
-    )
-
-
-def kinds(log: Path) -> dict[str, tuple[int, int]]:
-    """Requests and bytes by kind of file, over all rounds."""
-    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for line in log.read_text().splitlines():
-        path, status, size = line.split()
-        kind = re.sub(r"^.*?([a-z]+)\.(json|tar)$", r"\1.\2", path) if status == "200" else status
-        kind = "archive" if path.endswith(".tar") else kind
-        found[kind][0] += 1
-        found[kind][1] += int(size)
-    return {kind: (pair[0], pair[1]) for kind, pair in sorted(found.items())}
-
-
-@contextmanager
-def nginx(folder: Path, repo: Path) -> Iterator[tuple[tuple[int, int], Path]]:
-    """A web server for the repository: its port and process, and its log."""
-    port, log = free_port(), folder / "access.log"
-    log.touch()
-    config = f"""
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log; user root;
-events {{ worker_connections 1024; }}
-http {{
-    log_format sizes '$uri $status $bytes_sent';
-    access_log {log} sizes buffer=64k flush=1s;
-    sendfile on;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{ listen 127.0.0.1:{port}; root {repo}; }}
-}}
-"""
-    (folder / "nginx.conf").write_text(config)
-    with server(["nginx", "-c", str(folder / "nginx.conf")], port) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield (port, int(children[0])), log
-
-
-@contextmanager
-def mosquitto(folder: Path) -> Iterator[tuple[int, int]]:
-    """A broker: its process and port."""
-    port = free_port()
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n")
-    with server(["mosquitto", "-c", str(folder / "mosquitto.conf")], port) as process:
-        yield process.pid, port
-
-
-@contextmanager
-def server(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end."""
-    program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        raise typer.BadParameter(f"no {command[0]}: sudo apt install nginx-light mosquitto")
-    process = subprocess.Popen([program, *command[1:]], stderr=subprocess.DEVNULL)  # noqa: S603
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def cpu_s(pid: int) -> float:
-    """Processor seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def rss(pid: int) -> float:
-    """Resident memory in MB."""
-    match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return round(int(match[1]) / 1000, 1) if match else 0.0
-
-
-def idle_connections(pid: int, port: int, count: int) -> dict[str, float]:
-    """What idle connections cost the broker: kilobytes of memory for each, and that all were accepted."""
-    before, sockets = rss(pid), []
-    try:
-        for number in range(count):
-            name = f"idle-{number:08d}".encode()
-            # CONNECT with a clean session and a keep-alive of 0 (MQTT 3.1.1, section 3.1).
-            body = b"\0\4MQTT\4\2\0\0" + len(name).to_bytes(2, "big") + name
-            connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-            sockets.append(connection)
-            connection.sendall(bytes([0x10, len(body)]) + body)
-            if connection.recv(4) != b"\x20\2\0\0":
-                raise OSError("the broker refuses a connection")
-        return {"connections": count, "kilobytes_each": round(1000 * (rss(pid) - before) / count, 2)}
-    finally:
-        for connection in sockets:
-            connection.close()
-
-
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw the share of devices that run, or tried, each version after each round."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    rounds, total = result["rounds"], result["devices"]
-    per_version: dict[str, list[float]] = defaultdict(list)
-    for each in rounds:
-        if each["what"] in {"0.3.0", POISONED}:
-            got = each["downloads"] if each["what"] == POISONED else each["devices_on_new"]
-            per_version[each["what"]].append(100 * got / total)
-    for version, shares in per_version.items():
-        label = "poisoned: devices that tried it" if version == POISONED else "good: devices that run it"
-        axes.plot(range(1, len(shares) + 1), shares, marker="o", label=label)
-    axes.set(xlabel="looks of each device after the release", ylabel="devices, %", ylim=(0, 105))
-    axes.set_xticks(range(1, 1 + max(map(len, per_version.values()))))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
 
 
 if __name__ == "__main__":

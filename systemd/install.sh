@@ -89,7 +89,7 @@ add_extras() { # a list, to those that are there
 }
 
 is_instance() { # edge/fer_edge/device/unit.py has the same rule
-    [[ $1 =~ ^[a-z0-9][a-z0-9_-]*$ ]] && [[ ! $1 =~ ^(config|default|mediapipe|models)$ ]]
+    [[ $1 =~ ^[a-z0-9][a-z0-9_-]*$ ]] && [[ ! $1 =~ ^(config|default|mediapipe|models|trials)$ ]]
 }
 
 install_all() {
@@ -97,8 +97,11 @@ install_all() {
     run install -m 644 "$HERE/sysusers.conf" -D "$SYSUSERS"
     run systemd-sysusers "$SYSUSERS"
     run install -d -m 750 -o fer-edge -g fer-edge "$STATE"
-    if [ "$state" != "$STATE" ]; then run install -d -m 750 -o fer-edge -g fer-edge "$state"; fi
-    run install -d -m 750 -o fer-edge-update -g fer-edge "$UPDATES" "$STATE/models"
+    run install -d -m 750 -o fer-edge-update -g fer-edge "$UPDATES"
+    if [ "$state" != "$STATE" ]; then make_folder fer-edge 750 "$state"; fi
+    make_folder fer-edge 750 "$STATE/trials"
+    make_folder fer-edge-update 750 "$STATE/models"
+    make_folder fer-edge-update 770 "$UPDATES/requests"
     install_program
     configure
     trust_root
@@ -110,10 +113,15 @@ install_all() {
     trap '' HUP INT TERM # a terminal that closes now must not leave a version that does not start
     switch_to "$new"
     run systemctl enable --quiet "$unit"
-    if [ -n "$root" ]; then run systemctl enable --quiet fer-edge-update.timer; fi
+    if [ -n "$root" ]; then run systemctl enable --quiet fer-edge-update.timer fer-edge-update.path; fi
     start || go_back
     forget_older
     say "installed. How it does: fer-edge service status"
+}
+
+make_folder() { # OWNER MODE FOLDER, in another user's folder: who may have put a link there, which these do not follow
+    if [ ! -e "$3" ] && [ ! -L "$3" ]; then run mkdir -m "$2" "$3"; fi
+    run chown --no-dereference "$1:fer-edge" "$3"
 }
 
 install_packages() {
@@ -165,7 +173,7 @@ install_program() {
     fi
     $dry_run || echo "$extras" >"$new/extras"
     run install -m 644 -D -t "$new/systemd" "$HERE/fer-edge.service" "$HERE/fer-edge@.service" \
-        "$HERE/fer-edge-update.service" "$HERE/fer-edge-update.timer"
+        "$HERE"/fer-edge-update.{service,timer,path}
     run install -m 755 -t "$new/systemd" "$HERE/pause.sh"
 }
 
@@ -220,7 +228,7 @@ switch_to() { # the folder of a version
     run ln -sfn "$1" "$PREFIX/next"
     run mv -T "$PREFIX/next" "$PREFIX/current"
     run ln -sfn "$PREFIX/current/bin/fer-edge" "$COMMAND"
-    for file in fer-edge.service fer-edge@.service fer-edge-update.service fer-edge-update.timer; do
+    for file in fer-edge.service fer-edge@.service fer-edge-update.{service,timer,path}; do
         if $dry_run || [ -e "$1/systemd/$file" ]; then run install -m 644 "$1/systemd/$file" "$UNITS/$file"; fi
     done
 }
@@ -237,7 +245,9 @@ start() { # all of them, and wait until they are ready
     local units
     mapfile -t units < <(enabled_units)
     run systemctl daemon-reload && run systemctl restart "${units[@]}" || return
-    if [ -L "$UNITS/timers.target.wants/fer-edge-update.timer" ]; then run systemctl start fer-edge-update.timer; fi
+    if [ -L "$UNITS/timers.target.wants/fer-edge-update.timer" ]; then
+        run systemctl start fer-edge-update.timer fer-edge-update.path
+    fi
 }
 
 go_back() {
@@ -276,7 +286,8 @@ remove() {
     local name
     for name in $(enabled_units); do stop_for_good "$name"; done
     if [ -e "$UNITS/fer-edge-update.timer" ]; then stop_for_good fer-edge-update.timer; fi
-    run rm -f "$UNITS/fer-edge.service" "$UNITS/fer-edge@.service" "$UNITS"/fer-edge-update.{service,timer} "$UNITS/fer-edge.service.d/backoff.conf"
+    if [ -e "$UNITS/fer-edge-update.path" ]; then stop_for_good fer-edge-update.path; fi
+    run rm -f "$UNITS/fer-edge.service" "$UNITS/fer-edge@.service" "$UNITS"/fer-edge-update.{service,timer,path} "$UNITS/fer-edge.service.d/backoff.conf"
     run rm -f "$SYSUSERS" "$COMMAND"
     run rm -rf "$PREFIX"
     if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi

@@ -7,6 +7,8 @@ from pathlib import Path
 
 # The service has its own folder, since its user has no home.
 SERVICE_DATA = Path("/var/lib/fer-edge")
+# Names the instance of the service that a process is; systemd/fer-edge@.service sets it.
+INSTANCE_VARIABLE = "FER_EDGE_INSTANCE"
 
 
 def user_data() -> Path:

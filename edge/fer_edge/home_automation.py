@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -10,21 +12,25 @@ from typing import get_args
 
 from fer_edge import __version__
 from fer_edge.config import MqttConfig, RunConfig, WebConfig
-from fer_edge.config.mqtt import INSTANCE_VARIABLE
+from fer_edge.data_folder import INSTANCE_VARIABLE
 from fer_edge.device.identity import board_name, device_id, fleet_id
 from fer_edge.device.thermal import read_heat
+from fer_edge.errors import FerError
 from fer_edge.model.manifest import Manifest
 from fer_edge.monitoring.drift import State
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.sinks import Sink
 from fer_edge.sinks.home_assistant import HomeAssistant, withdraw
-from fer_edge.sinks.home_assistant_discovery import Device
+from fer_edge.sinks.home_assistant_discovery import INSTALL, INSTALL_TOPIC, Device
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.sinks.mqtt_state import About, MqttState, Readings
 from fer_edge.updates.fleet_state import Facts, FleetState
 from fer_edge.updates.fleet_state import Readings as FleetReadings
 from fer_edge.updates.latest import read_latest
+from fer_edge.updates.request import is_requested, request_update
 from fer_edge.web.auth import is_loopback
+
+_log = logging.getLogger(__name__)
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
@@ -45,6 +51,8 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
         readings = Readings(_temperature, lambda: recorder.drift.state, lambda: _trusted_accuracy(recorder))
     if config.updates.url:
         readings = replace(readings, update=lambda: _update(model))
+    if config.updates.allow_start:
+        _listen_for_starts(mqtt, config.mqtt.topic, model)
     found: list[Sink] = [MqttState(mqtt, config.mqtt, about, readings)]
     if config.fleet.enabled:
         facts = Facts(
@@ -72,6 +80,7 @@ def home_automation(config: RunConfig, model: Manifest, sinks: Sequence[Sink]) -
             has_expressions=settings.expressions,
             has_snapshots=config.mqtt.snapshots,
             has_updates=config.updates.url is not None,
+            starts_updates=config.updates.allow_start,
             url=_page_address(config.web),
         )
         found.append(HomeAssistant(mqtt, settings.prefix, device))
@@ -109,7 +118,7 @@ def _trusted_accuracy(recorder: UsageRecorder) -> float | None:
     return 100 * expected.accuracy if expected and expected.trusted else None
 
 
-def _update(model: Manifest) -> dict[str, str]:
+def _update(model: Manifest) -> dict[str, str | bool]:
     """Return what Home Assistant shows of the model's updates (its MQTT update integration)."""
     latest = read_latest()
     known = latest if latest and latest.name == model.name else None
@@ -118,7 +127,23 @@ def _update(model: Manifest) -> dict[str, str]:
         "latest_version": known.latest if known else model.version,
         "title": f"Model {model.name}",
         "release_summary": known.reason[:255] if known else "Not looked yet.",
+        "in_progress": is_requested(),
     }
+
+
+def _listen_for_starts(mqtt: Mqtt, topic: str, model: Manifest) -> None:
+    """Ask the updater when Home Assistant says so, and show that it was asked."""
+
+    def start(payload: bytes) -> None:
+        if payload != INSTALL.encode():
+            return
+        try:
+            request_update()
+        except FerError as error:
+            _log.warning("an update was asked for over MQTT: %s", error)
+        mqtt.publish(f"{topic}/update", json.dumps(_update(model)))
+
+    mqtt.subscribe(f"{topic}/{INSTALL_TOPIC}", start)
 
 
 def _decision() -> str:

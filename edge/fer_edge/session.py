@@ -170,7 +170,13 @@ def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:
         from fer_edge.web.server import WebSink  # noqa: PLC0415 - only what is asked for is loaded
     except ImportError as error:
         raise MissingExtra("the web server", "web") from error
-    return WebSink(config.web, model.manifest, source.description, score=config.overlay.score)
+    return WebSink(
+        config.web,
+        model.manifest,
+        source.description,
+        score=config.overlay.score,
+        starts_updates=config.updates.allow_start,
+    )
 
 
 def _usage_recorder(path: Path, model: Bundle) -> UsageRecorder:

@@ -35,6 +35,11 @@ SENSOR = {
     "suggested_display_precision": {"type": "integer"},
 }
 BINARY_SENSOR = {"device_class": {"enum": ["occupancy", "connectivity", "problem"]}}
+UPDATE = {
+    "state_topic": {"type": "string"},
+    "command_topic": {"type": "string"},
+    "payload_install": {"type": "string"},
+}
 IMAGE = {"image_topic": {"type": "string"}, "content_type": {"const": "image/jpeg"}}
 
 
@@ -74,7 +79,7 @@ SCHEMA = {
                     entity("sensor", {**STATE, **SENSOR}, ["value_template"]),
                     entity("binary_sensor", {**STATE, **BINARY_SENSOR}, ["value_template", "expire_after"]),
                     entity("image", IMAGE, ["image_topic"]),
-                    entity("update", {"state_topic": {"type": "string"}}, ["state_topic"]),
+                    entity("update", UPDATE, ["state_topic"]),
                 ]
             },
         },

@@ -129,6 +129,30 @@ def test_updates_add_an_entity_with_the_installed_and_the_latest_version(broker:
         wait_until(lambda: listener.latest("/update")["latest_version"] == "0.1.0", 90)
 
 
+def test_home_assistant_starts_an_update_where_that_is_allowed(broker: Broker, listener: Listener) -> None:
+    asked = broker.folder / "look"
+    env = {"FER_EDGE_MODELS": str(broker.folder / "models"), "FER_EDGE_UPDATE_REQUEST": str(asked)}
+    updates = '[updates]\nurl = "https://models.invalid"\n'
+    with running(broker, f"{ON}{updates}", env=env):
+        message = announcement(listener)
+        assert "command_topic" not in message["components"]["update"]
+        wait_until(lambda: bool(listener.on("/update")))
+        topic = message["components"]["update"]["state_topic"]
+        listener.say(f"{topic}/install", "install")
+    with running(broker, f"{ON}{updates}allow_start = true\n", env=env):
+        wait_until(lambda: "command_topic" in announcement(listener)["components"]["update"])
+        message = announcement(listener)
+        jsonschema.validate(message, SCHEMA)
+        entity = message["components"]["update"]
+        assert not asked.exists(), "it was not allowed"
+        assert not listener.latest("/update")["in_progress"]
+        listener.say(entity["command_topic"], b"\xff")
+        listener.say(entity["command_topic"], entity["payload_install"])
+        wait_until(lambda: listener.latest("/update")["in_progress"])
+        assert asked.is_file()
+    assert "was asked for" not in (broker.folder / "errors.txt").read_text()
+
+
 def test_a_late_subscriber_gets_the_announcement_also_after_a_kill(broker: Broker) -> None:
     with running(broker, ON) as process:
         first = Listener(broker.port)

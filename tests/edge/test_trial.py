@@ -104,7 +104,7 @@ def test_a_good_model_passes_and_stays(state: Path, tmp_path: Path, caplog: pyte
     model = choose(make_bundle(tmp_path / "a", base="ferplus8"))
     trial = run_trial(minutes(3))
     assert trial.failure == ""
-    (verdict,) = TrialRecord.read(state / "trial.json").verdicts
+    (verdict,) = TrialRecord.read(state / "trials" / "default.json").verdicts
     assert (verdict.model, verdict.passed) == ("mine@2", True)
     assert verdict.reason == "3 minutes, 180 faces compared with ferplus7"
     assert "model mine@2 passed its trial" in caplog.text
@@ -148,7 +148,7 @@ def test_a_model_with_another_crop_is_judged_alone(
     choose(make_bundle(tmp_path / "wide", crop_margin=margin))
     trial = run_trial(minutes(1))
     assert "is judged alone, not compared with ferplus7: their crop_margin or colours differ" in caplog.text
-    verdict = TrialRecord.read(state / "trial.json").verdicts[-1]
+    verdict = TrialRecord.read(state / "trials" / "default.json").verdicts[-1]
     assert (trial.failure, verdict.passed) == ("", True)
     assert verdict.reason.endswith("faces seen, none compared")
     assert int(verdict.reason.split()[2]) >= 120
@@ -182,7 +182,7 @@ def test_nobody_in_view_is_no_proof(state: Path, tmp_path: Path) -> None:
     for trial, result in live(minutes(1), frames=100):
         trial.emit(replace(result, faces=()))
         assert trial.note
-    progress = TrialRecord.read(state / "trial.json").progress
+    progress = TrialRecord.read(state / "trials" / "default.json").progress
     assert progress is not None
     assert progress.seconds == pytest.approx(100, abs=1)
     assert (progress.faces, progress.boot) == (0, "")
@@ -226,7 +226,7 @@ def test_a_model_that_does_not_keep_up_with_the_camera_is_sent_back(state: Path,
             failure = trial.failure
             break
     assert "it allows 7.7 frames per second, and the model before " in failure
-    assert TrialRecord.read(state / "trial.json").verdicts[-1].passed is False
+    assert TrialRecord.read(state / "trials" / "default.json").verdicts[-1].passed is False
 
 
 def test_the_trial_goes_on_after_a_restart(state: Path, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_the_trial_goes_on_after_a_restart(state: Path, tmp_path: Path) -> None:
     for _ in range(2):
         for trial, result in live(minutes(10), frames=70):
             trial.emit(result)
-    progress = TrialRecord.read(state / "trial.json").progress
+    progress = TrialRecord.read(state / "trials" / "default.json").progress
     assert progress is not None
     assert progress.seconds == pytest.approx(140, abs=2)
     assert progress.deaths == 0
@@ -272,9 +272,9 @@ def test_a_death_in_another_boot_does_not_count(state: Path, tmp_path: Path) -> 
     assert switch is not None
     for _ in range(5):
         trial = Trial(RunConfig(), ModelId("mine", "2"), switch, ModelId("ferplus7"))
-        record = json.loads((state / "trial.json").read_text())
+        record = json.loads((state / "trials" / "default.json").read_text())
         record["progress"]["boot"] = "another"
-        (state / "trial.json").write_text(json.dumps(record))
+        (state / "trials" / "default.json").write_text(json.dumps(record))
     with trial:
         assert trial.failure == ""
 
@@ -292,7 +292,7 @@ def test_a_service_starts_again_with_the_model_that_was_chosen(state: Path, tmp_
     wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
     service.send_signal(signal.SIGTERM)
     service.communicate(timeout=180)
-    assert json.loads((state / "trial.json").read_text())["progress"]["deaths"] == 0
+    assert json.loads((state / "trials" / "default.json").read_text())["progress"]["deaths"] == 0
 
 
 def test_a_new_runtime_that_computes_something_else_ends_the_trial(state: Path, tmp_path: Path) -> None:
@@ -313,4 +313,4 @@ def test_no_trial_outside_of_the_service(
     choose(make_bundle(tmp_path / "a"))
     monkeypatch.delenv("NOTIFY_SOCKET")
     command("fer-edge", "run", "demo", "--max-frames", "5", env=dict(os.environ))
-    assert not (state / "trial.json").exists()
+    assert not (state / "trials" / "default.json").exists()

@@ -22,12 +22,14 @@ from fer_edge.cli.app import app
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import build
 from fer_edge.config import RunConfig
+from fer_edge.errors import FerError
 from fer_edge.model.bundle import current_bundle
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, Verdict
 from fer_edge.updates import fetcher
 from fer_edge.updates.install import install_bundle
 from fer_edge.updates.latest import read_latest
+from fer_edge.updates.request import is_requested, request_update
 from fer_edge.updates.trial import open_trial
 
 Update = Callable[..., Done]
@@ -155,7 +157,7 @@ def test_a_model_that_failed_its_trial_is_not_taken_again(update: Update, publis
     switch = Slots().in_effect()
     assert switch is not None
     verdict = Verdict(f"{NAME}@0.2.0", switch.serial, False, "it agrees on 3 %", time.time())
-    TrialRecord().ended(verdict).write(tmp_path / "device" / "trial.json")
+    TrialRecord().ended(verdict).write(tmp_path / "device" / "trials" / "default.json")
     assert version() == "0.1.0"
     done = update()
     assert "0.2.0 failed its trial on this device" in done.out
@@ -195,7 +197,7 @@ def test_nothing_goes_back_to_a_revoked_model(
     switch = Slots().in_effect()
     assert switch is not None
     verdict = Verdict(f"{NAME}@0.2.0", switch.serial, False, "it is slow", time.time())
-    TrialRecord().ended(verdict).write(tmp_path / "device" / "trial.json")
+    TrialRecord().ended(verdict).write(tmp_path / "device" / "trials" / "default.json")
     assert version() == "0.1.0"
 
 
@@ -460,6 +462,51 @@ def test_quiet_hours_are_for_the_timer(update: Update, published: Operator, conf
     assert update("--scheduled").code == 0
     assert version() == "0.2.0"
     del published
+
+
+def test_the_timer_only_looks_where_a_person_starts_updates(
+    update: Update, published: Operator, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del published
+    asked = tmp_path / "look"
+    monkeypatch.setenv("FER_EDGE_UPDATE_REQUEST", str(asked))
+    text = config.read_text()
+    config.write_text(text + "automatic = false\nallow_start = true\n")
+    looked = update("--scheduled")
+    assert "0.2.0 is meant for this device" in looked.out
+    assert version() == "0.1.0"
+    assert not is_requested()
+    request_update()
+    assert is_requested()
+    hour = time.localtime().tm_hour
+    quiet = f'quiet_hours = "{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"\n'
+    config.write_text(f"{text}automatic = false\nallow_start = true\n{quiet}")
+    assert update("--scheduled").code == 0
+    assert version() == "0.2.0", "somebody asked"
+    assert not is_requested()
+    assert "quiet hours" in update("--scheduled").out
+
+
+def test_requests_are_a_minute_apart_and_forgotten_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "models"))
+    with pytest.raises(FerError, match="only the service can start an update"):
+        request_update()
+    asked = tmp_path / "look"
+    monkeypatch.setenv("FER_EDGE_UPDATE_REQUEST", str(asked))
+    now = time.time()
+    for age, kept, waits in ((1, True, True), (50, True, True), (70, False, True), (1000, False, False)):
+        asked.touch()
+        os.utime(asked, (now - age, now - age))
+        before = asked.stat().st_mtime_ns
+        assert is_requested() is waits
+        request_update()
+        assert (asked.stat().st_mtime_ns == before) is kept, age
+        assert is_requested()
+    os.utime(asked, (now + 3600, now + 3600))
+    request_update()
+    assert asked.stat().st_mtime < now + 60, "the clock was set back"
 
 
 def test_only_the_version_in_use_and_the_one_before_are_kept(update: Update, published: Operator) -> None:

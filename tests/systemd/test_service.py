@@ -277,7 +277,16 @@ def test_a_signed_model_reaches_the_service_and_is_taken_back(
         said = machine.run("/src/systemd/install.sh", "--root", "/root/root.json")
         assert fingerprint(root.read_bytes()) in said
         assert machine.show("ActiveState", "fer-edge-update.timer") == "active"
+        (machine.root / "var/lib/fer-edge/samples").mkdir(exist_ok=True)
+        drop_in = machine.root / "etc/systemd/system/fer-edge-update.service.d/look.conf"
+        drop_in.parent.mkdir()
+        drop_in.write_text(
+            "[Service]\nExecStartPre=/bin/sh -c 'ls /var/lib/fer-edge > /var/lib/fer-edge-update/seen'\n"
+        )
+        machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "start", "fer-edge-update")
+        seen = (machine.root / "var/lib/fer-edge-update/seen").read_text().split()
+        assert seen == ["models", "trials"], "of what recognition keeps"
         models = machine.root / "var/lib/fer-edge/models"
         assert os.readlink(models / "current") == "ferplus7/0.2.0"  # noqa: PTH115
         assert machine.run("stat", "--format=%U:%G", f"/{models.relative_to(machine.root)}/current") == (
@@ -286,12 +295,35 @@ def test_a_signed_model_reaches_the_service_and_is_taken_back(
         machine.wait_for("StatusText", "model ferplus7@0.2.0 on trial")
         assert "is kept" in machine.run("fer-edge", "models", "update"), "root goes on as the updater's user"
         machine.run("systemctl", "start", "fer-edge-update")
+        operator.do("publish", operator.bundle("0.3.0", name="ferplus7"))
+        ask_over_mqtt(machine, tmp_path)
+        wait_until(lambda: os.readlink(models / "current") == "ferplus7/0.3.0")  # noqa: PTH115
+        machine.wait_for("StatusText", "model ferplus7@0.3.0 on trial")
     as_service = ("setpriv", "--reuid=fer-edge", "--regid=fer-edge", "--init-groups")
     refused = machine.run(*as_service, "touch", "/var/lib/fer-edge/models/x", check=False)
     assert "Permission denied" in refused
-    assert "ferplus7 is the current model" in machine.run("fer-edge", "models", "rollback")
+    assert "ferplus7@0.2.0 is the current model" in machine.run("fer-edge", "models", "rollback")
     machine.wait_for("StatusText", "FPS")
     wait_until(lambda: "on trial" not in machine.show("StatusText") and "FPS" in machine.show("StatusText"))
+
+
+def ask_over_mqtt(machine: Machine, folder: Path) -> None:
+    """Start an update as Home Assistant does: the service hears it, and asks the updater."""
+    if not shutil.which("mosquitto") or not shutil.which("mosquitto_pub"):
+        pytest.skip("no mosquitto: sudo apt install mosquitto mosquitto-clients")
+    broker = Broker(folder)
+    broker.start()
+    try:
+        config = machine.root / "etc/fer-edge/config.toml"
+        text = config.read_text() + f'allow_start = true\n[mqtt]\nhost = "127.0.0.1:{broker.port}"\ntopic = "camera"\n'
+        config.write_text(text)
+        machine.run("systemctl", "restart", "fer-edge")
+        machine.wait_for("StatusText", "FPS, 1 face")
+        say = ["mosquitto_pub", "-p", str(broker.port), "-t", "camera/update/install", "-m", "install"]
+        subprocess.run(say, check=True)
+        wait_until((machine.root / "var/lib/fer-edge-update/requests/look").is_file)
+    finally:
+        broker.stop()
 
 
 def test_an_ordinary_user_sees_the_table_and_how_to_see_the_rest(machine: Machine) -> None:

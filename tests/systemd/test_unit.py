@@ -34,10 +34,11 @@ def test_the_updater_is_hardened_too() -> None:
 
 
 def test_systemd_knows_every_key_of_the_updater(tmp_path: Path) -> None:
-    for path in (UPDATE, UPDATE.with_suffix(".timer")):
+    paths = [UPDATE, *(UPDATE.with_suffix(kind) for kind in (".timer", ".path"))]
+    for path in paths:
         text = re.sub("^ExecStart=.*$", "ExecStart=/bin/true", path.read_text(), flags=re.MULTILINE)
         (tmp_path / path.name).write_text(text)
-    done = analyze("verify", tmp_path / UPDATE.name, tmp_path / UPDATE.with_suffix(".timer").name)
+    done = analyze("verify", *(tmp_path / path.name for path in paths))
     assert "fer-edge-update" not in done.stderr, done.stderr
 
 
@@ -59,18 +60,38 @@ def test_a_root_file_is_installed_with_the_updater_and_its_timer(tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     assert f"+ install -m 644 -D {root} /etc/fer-edge/root.json" in done.stdout
-    assert "+ systemctl enable --quiet fer-edge-update.timer" in done.stdout
+    assert "+ systemctl enable --quiet fer-edge-update.timer fer-edge-update.path" in done.stdout
     assert ",updates]" in done.stdout
-    assert (
-        "+ install -d -m 750 -o fer-edge-update -g fer-edge /var/lib/fer-edge-update /var/lib/fer-edge/models"
-        in done.stdout
-    )
+    assert "+ mkdir -m 770 /var/lib/fer-edge-update/requests" in done.stdout
     for wrong in ("", "/nonexistent", str(FOLDER / "config.toml")):
         refused = subprocess.run(
             [FOLDER / "install.sh", "--dry-run", "--root", wrong], capture_output=True, text=True, check=False
         )
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
         assert "--root needs a repository's root.json" in refused.stderr
+
+
+def test_root_follows_no_link_that_a_service_put_into_its_folder(tmp_path: Path) -> None:
+    """As root: the script makes folders in those of the services' users."""
+    if os.geteuid() != 0:
+        pytest.skip("folders of another user are needed: run the tests as root")
+    victim, state = tmp_path / "victim", tmp_path / "state"
+    victim.mkdir(mode=0o700)
+    state.mkdir()
+    (state / "link").symlink_to(victim)
+    (state / "dangling").symlink_to(tmp_path / "nothing")
+    functions = re.search(r"^make_folder\(\) \{.*?^\}", (FOLDER / "install.sh").read_text(), re.DOTALL | re.MULTILINE)
+    assert functions is not None
+    script = tmp_path / "script"
+    calls = "\n".join(f'make_folder nobody 770 "{state}/{name}"' for name in ("link", "dangling", "new", "new"))
+    text = functions[0].replace("$1:fer-edge", "$1:nogroup")
+    script.write_text(f'set -euo pipefail\nrun() {{ "$@"; }}\n{text}\n{calls}\n')
+    done = subprocess.run(["bash", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (victim.stat().st_uid, victim.stat().st_mode & 0o777) == (0, 0o700)
+    assert not (tmp_path / "nothing").exists()
+    assert (state / "new").owner() == "nobody"
+    assert (state / "new").stat().st_mode & 0o777 == 0o770
 
 
 def test_the_page_opens_one_port_and_nothing_else(tmp_path: Path) -> None:
@@ -206,7 +227,8 @@ def test_an_instance_gets_its_files_and_the_network_where_that_is_asked_for() ->
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     drop_in = f"{FOLDER}/examples/network.conf"
     assert f"+ install -m 644 -D -t /etc/systemd/system/fer-edge@door.service.d {drop_in}" in lines
-    assert "+ install -d -m 750 -o fer-edge -g fer-edge /var/lib/fer-edge/door" in lines
+    made = lines.index("+ mkdir -m 750 /var/lib/fer-edge/door")
+    assert lines[made + 1] == "+ chown --no-dereference fer-edge:fer-edge /var/lib/fer-edge/door"
     assert any("service check --unit" in line and "--instance door" in line for line in lines)
     assert "+ systemctl enable --quiet fer-edge@door" in lines
     assert "+ systemctl enable --quiet fer-edge" not in lines

@@ -139,20 +139,23 @@ def update(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what there is.")] = False,
     scheduled: Annotated[
-        bool, typer.Option("--scheduled", help="Do nothing in updates.quiet_hours: for the timer.")
+        bool, typer.Option("--scheduled", help="For the timer: obey updates.quiet_hours and automatic.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Take a new model from a signed repository, if there is one that is meant for this device."""
     import time
 
+    from fer_edge.updates.request import is_requested
     from fer_edge.updates.updater import ModelUpdater, become_updater
 
     settings = _service_settings(config)
     now = time.localtime()
-    if scheduled and settings.updates.is_quiet(60 * now.tm_hour + now.tm_min):
+    on_its_own = scheduled and not is_requested()
+    if on_its_own and settings.updates.is_quiet(60 * now.tm_hour + now.tm_min):
         typer.echo(f"nothing is updated in the quiet hours, {settings.updates.quiet_hours}")
         return
+    check = check or (on_its_own and not settings.updates.automatic)
     become_updater()
     found = ModelUpdater(settings, source).update(check=check)
     typer.echo(found.reason)

@@ -13,9 +13,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from fer_edge.config.section import Section
-
-# Names the instance of the service that a process is; systemd/fer-edge@.service sets it.
-INSTANCE_VARIABLE = "FER_EDGE_INSTANCE"
+from fer_edge.data_folder import INSTANCE_VARIABLE
 
 
 def _default_topic() -> str:

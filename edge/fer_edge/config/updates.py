@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fer_edge.config.section import Section
 
@@ -33,6 +33,11 @@ class UpdatesConfig(Section):
     """A model is refused if it does not reach so many frames per second on this machine, on the built-in demo."""
     trial_minutes: float = Field(default=30, ge=0)
     """Minutes for which a new model is on trial: see docs/models.md. 0 for no trial."""
+    automatic: bool = True
+    """The timer installs what it finds. false: it only looks, and a person starts the update."""
+    allow_start: bool = False
+    """Let the live page and Home Assistant start an update, also in the quiet hours. Whoever may open the page or write
+    to the broker can then start one."""
 
     @field_validator("url")
     @classmethod
@@ -47,6 +52,12 @@ class UpdatesConfig(Section):
         if value is not None and not re.fullmatch(f"{_TIME}-{_TIME}", value):
             raise ValueError("expected HH:MM-HH:MM, as in 08:00-22:00")
         return value
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if self.allow_start and self.url is None:
+            raise ValueError("allow_start: url is not set, so there is nothing to update from")
+        return self
 
     def is_quiet(self, minute: int) -> bool:
         """Whether a minute of the day, 0 to 1439, lies in the quiet hours, which may go over midnight."""

@@ -1,4 +1,8 @@
-"""What the trials of new models found, in a file that the service writes and others read."""
+"""What the trials of new models found, in a file that the service writes and others read.
+
+Each instance of the service has its own, in a folder beside the installed models: the updater sees it, and sees nothing
+else of what the service keeps.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from fer_edge.data_folder import INSTANCE_VARIABLE
 from fer_edge.files import replace_file
 from fer_edge.model.slots import ModelId, models_folder
 
-_FILE = "trial.json"
+_FOLDER = "trials"
 # So many verdicts are kept.
 _MOST_VERDICTS = 50
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -99,17 +104,15 @@ class TrialRecord:
 
 
 def record_path() -> Path:
-    """The record of this process's service, or else the one beside the installed models."""
-    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]  # set by systemd
-    return Path(state or models_folder().parent, _FILE)
+    """The record of this process's instance of the service, or of the default one."""
+    return models_folder().parent / _FOLDER / f"{os.environ.get(INSTANCE_VARIABLE) or 'default'}.json"
 
 
 def failed_models(folder: Path | None = None) -> dict[str, str]:
     """The reasons of all failed trials by `NAME@VERSION`, from every instance of the service beside a models folder."""
-    beside = (folder or models_folder()).parent
     paths: Iterable[Path] = ()
     with suppress(OSError):
-        paths = [beside / _FILE, *sorted(beside.glob(f"*/{_FILE}"))]
+        paths = sorted(((folder or models_folder()).parent / _FOLDER).glob("*.json"))
     verdicts = [verdict for path in paths for verdict in TrialRecord.read(path).verdicts]
     return {verdict.model: verdict.reason for verdict in verdicts if not verdict.passed}
 

@@ -18,6 +18,9 @@ _EXPIRE_AFTER = round(4 * REFRESH_S)
 
 Entity = dict[str, Any]
 
+# What the update entity sends to start an update, and where, below the device's topic.
+INSTALL, INSTALL_TOPIC = "install", "update/install"
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -36,8 +39,9 @@ class Device:
     # True adds a binary sensor for each label.
     has_expressions: bool
     has_snapshots: bool
-    # True adds the update entity of the model, which only shows: the updater is another service.
+    # True adds the update entity of the model; the second lets it start the updater, which is another service.
     has_updates: bool
+    starts_updates: bool
     # This is the live page's address, if other machines can reach it.
     url: str | None = None
 
@@ -70,6 +74,8 @@ def discovery_payload(device: Device) -> dict[str, Any]:
             "state_topic": f"{device.topic}/update",
             **_while_online(device),
         }
+    if device.starts_updates:
+        entities["update"] |= {"command_topic": f"{device.topic}/{INSTALL_TOPIC}", "payload_install": INSTALL}
     unique = _unique(device.id)
     page = {"configuration_url": device.url} if device.url else {}
     return {

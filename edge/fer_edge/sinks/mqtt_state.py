@@ -52,7 +52,7 @@ class Readings:
     # The expected accuracy is in per cent, or None where it is unknown or not to be trusted.
     expected_accuracy: Callable[[], float | None] = lambda: None
     # What Home Assistant's `update` entity shows of the model, or None without updates.
-    update: Callable[[], dict[str, str] | None] = lambda: None
+    update: Callable[[], dict[str, str | bool] | None] = lambda: None
 
 
 class MqttState(Sink):
@@ -61,7 +61,8 @@ class MqttState(Sink):
     - `<topic>/state`: who is in view, the camera, the frame rate, the temperature, drift and expected accuracy, and
       whether there is a problem;
     - `<topic>/problem`: what the problem is;
-    - `<topic>/update`: installed and latest version of the model, where updates are configured;
+    - `<topic>/update`: installed and latest version of the model, where updates are configured, and whether a look for
+      a new one was asked for;
     - `<topic>/about`: model, versions and board;
     - `<topic>/snapshot`: the annotated picture as JPEG after a change while somebody is in view, where
       `mqtt.snapshots` allows it. It is not retained, so that the broker keeps no picture.

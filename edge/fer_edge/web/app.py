@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from fer_edge.errors import FerError
 from fer_edge.monitoring.prometheus import Metrics
+from fer_edge.updates.request import request_update
 from fer_edge.web.auth import Gate
 from fer_edge.web.files import static_file
 from fer_edge.web.guard import Guard, login_routes
@@ -57,6 +59,7 @@ def make_app(
             Route("/snapshot.jpg", answers.snapshot),
             Route("/api/state", answers.state),
             Route("/api/events", answers.events),
+            Route("/api/update", answers.update, methods=["POST"]),
             Route("/healthz", answers.healthz),
             Route("/metrics", answers.metrics),
         ],
@@ -135,6 +138,15 @@ class _Answers:
                 yield b"event: tick\ndata: " + self._state.as_json() + b"\n\n"
             await asyncio.sleep(_EVENT_POLL)
             waited += _EVENT_POLL
+
+    async def update(self, _request: Request) -> Response:
+        if not self._state.starts_updates:
+            return PlainTextResponse("the page starts no updates: updates.allow_start", 403)
+        try:
+            await run_in_threadpool(request_update)
+        except FerError as error:
+            return PlainTextResponse(str(error), 503)
+        return PlainTextResponse("asked for", 202)
 
     async def healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok") if self._state.is_well() else PlainTextResponse("no frames", 503)

@@ -24,7 +24,9 @@ _log = logging.getLogger(__name__)
 class WebSink(Sink):
     """Serves the live page during a run. A failure of the page never stops recognition."""
 
-    def __init__(self, config: WebConfig, model: Manifest, source: str, *, score: bool = False) -> None:
+    def __init__(
+        self, config: WebConfig, model: Manifest, source: str, *, score: bool = False, starts_updates: bool = False
+    ) -> None:
         """Prepare.
 
         Args:
@@ -32,13 +34,14 @@ class WebSink(Sink):
             model: the bundle's manifest.
             source: description of the source for people.
             score: whether labels show the detector's score.
+            starts_updates: whether viewers may start an update of the model.
 
         Raises:
             ConfigError: other machines can reach the address and there is no password, or the hash is malformed.
         """
         self.description = f"the page on {config.socket_path or f'port {config.address[1]}'}"
         self._config = config
-        self._state = LiveState(model, source)
+        self._state = LiveState(model, source, starts_updates=starts_updates)
         self._metrics = Metrics(model)
         self._encoder = None if config.picture == "none" else PictureEncoder(config.picture, config.fps, score=score)
         gate = Gate(reveal(config.password), reveal(config.token))

@@ -17,6 +17,7 @@ from fer_edge.model.manifest import Manifest
 from fer_edge.sinks import Sink
 from fer_edge.types import FrameResult, TrackedFace
 from fer_edge.updates.latest import read_latest
+from fer_edge.updates.request import is_requested
 from fer_edge.web.today import Today
 
 # The timeline covers this many seconds, in steps of this many seconds.
@@ -44,11 +45,12 @@ class _Step:
 class LiveState:
     """The newest state. All methods may be called from any thread."""
 
-    def __init__(self, model: Manifest, source: str) -> None:
+    def __init__(self, model: Manifest, source: str, *, starts_updates: bool = False) -> None:
         self._outputs: tuple[Sink, ...] = ()
         self._today = Today(())
         self._model = model
         self._source = source
+        self.starts_updates = starts_updates
         self._lock = threading.Lock()
         self._faces: tuple[TrackedFace, ...] = ()
         self._since: dict[int, float] = {}
@@ -106,6 +108,7 @@ class LiveState:
     def as_dict(self) -> dict[str, Any]:
         """The whole state as plain values; times are seconds."""
         celsius, latest = self._celsius(), self._latest_version()
+        updating = self.starts_updates and is_requested()
         with self._lock:
             span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
             stale = time.monotonic() - self._alive_at > 1.0
@@ -123,6 +126,8 @@ class LiveState:
                     "name": self._model.name,
                     "version": self._model.version,
                     "latest": latest,
+                    "can_update": self.starts_updates,
+                    "updating": updating,
                     "labels": list(self._model.labels),
                 },
                 "faces": [self._face(face) for face in self._faces],

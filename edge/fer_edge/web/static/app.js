@@ -100,7 +100,23 @@ function showDevice(state) {
   byId("device").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
 }
 
+const LOOKING = "looking for a new model";
+
+function showUpdate({ can_update: allowed, updating }) {
+  const [button, said] = byId("update").children;
+  byId("update").hidden = !allowed;
+  button.disabled = updating;
+  if (updating) said.textContent = LOOKING;
+  else if (said.textContent === LOOKING) said.textContent = "";
+}
+
+byId("update").firstElementChild.addEventListener("click", async () => {
+  const answer = await fetch("api/update", { method: "POST" });
+  byId("update").lastElementChild.textContent = answer.ok ? LOOKING : await answer.text();
+});
+
 function show(state) {
+  showUpdate(state.model);
   showFaces(state.faces);
   showTimeline(state.timeline);
   showDevice(state);
