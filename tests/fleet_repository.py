@@ -162,6 +162,8 @@ def serve(folder: Path) -> Iterator[Server]:
         server.port = http.server_address[1]
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
-        yield server
-        http.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()

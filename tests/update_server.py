@@ -95,6 +95,8 @@ def serve_updates(folder: Path) -> Iterator[UpdateServer]:
         server.port = http.server_address[1]
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
-        yield server
-        http.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()

@@ -1,11 +1,13 @@
 """A Debian machine with systemd as its first process, in a container without virtualisation."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,20 @@ def download_wheels(root: Path, folder: Path) -> Path:
     return folder
 
 
+def make_control_groups() -> list[Path]:
+    """A control group of its own in each hierarchy that systemd uses: else two machines would share `payload`.
+
+    With --keep-unit systemd-nspawn makes its groups in that of this process. What one machine kills or freezes would be
+    the other's as well.
+    """
+    roots = map(Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"))
+    name = f"fer-edge-test-{secrets.token_hex(4)}"
+    groups = [root / name for root in roots if (root / "cgroup.procs").is_file()]
+    for group in groups:
+        group.mkdir()
+    return groups
+
+
 class Machine:
     """Boot it, run commands in it, switch it off."""
 
@@ -62,8 +78,13 @@ class Machine:
         command += ["--register=no", "--keep-unit", "--kill-signal=SIGRTMIN+3"]
         command += [f"--bind-ro={PROJECT}:/src", f"--bind-ro={self._wheels}:/wheels", *options]
         self._console = (self.root.parent / "console").open("ab")
+        self._groups = make_control_groups()
+        enter = "".join(f"echo $$ >{group}/cgroup.procs; " for group in self._groups)
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._console, stderr=subprocess.STDOUT
+            ["sh", "-c", f'{enter}exec "$@"', "sh", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=self._console,
+            stderr=subprocess.STDOUT,
         )
         for _ in range(1200):
             if self._process.poll() is not None:
@@ -80,6 +101,10 @@ class Machine:
         self._process.terminate()
         self._process.wait(timeout=60)
         self._console.close()
+        for group in self._groups:
+            for path in (*sorted(group.rglob("*/"), reverse=True), group):
+                with suppress(OSError):  # files in there go with their folder
+                    path.rmdir()
 
     def run(self, *command: str, check: bool = True) -> str:
         """Return what a command in the machine wrote."""
