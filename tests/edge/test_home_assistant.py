@@ -389,6 +389,31 @@ def test_the_nearest_face_counts_until_another_is_clearly_nearer(broker: Broker,
         assert len(listener.on("test/state")[-1]) < 400
 
 
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_an_unchanged_state_comes_again_and_snapshots_are_far_apart(
+    broker: Broker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.sinks.mqtt_state.time", clock)
+    config = MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test", interval=1, snapshots=True)
+    with Mqtt(config) as mqtt, MqttState(mqtt, config, About("model", "1", "2", "board"), Readings()) as state:
+        wait_until(lambda: listener.on("test/availability") == [b"online"])
+        for seconds, label in ((0, "happy"), (29, "happy"), (31, "happy"), (36, "sad"), (39, "sad"), (41.5, "sad")):
+            clock.now = 100.0 + seconds
+            state.emit(result((1, label, 50)))
+    wait_until(lambda: listener.latest("test/state")["camera"] is False)
+    assert [told["expression"] for told in states(listener)] == ["happy", "happy", "sad", None]
+    assert len(listener.on("test/snapshot")) == 3, "at 0, 31 and 41.5 seconds"
+
+
 def test_home_assistant_without_a_broker_is_refused(command: Run, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(ON)

@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
+import pytest
 
-from fer_edge.preprocess import CropCalibration, crop_face
+from fer_edge.preprocess import CropCalibration, crop_face, resized, scaled
 from fer_edge.types import FaceBox
 
 
@@ -17,11 +18,48 @@ def test_colour_becomes_grey_with_the_usual_weights() -> None:
     assert set(np.unique(crop_face(frame, FaceBox(0, 0, 60, 60), CropCalibration()))) == {round(0.587 * 200)}
 
 
-def test_beyond_the_frame_the_border_is_repeated() -> None:
-    frame = np.tile(np.arange(0, 200, 2, dtype=np.uint8), (100, 1))
-    crop = crop_face(frame, FaceBox(-24, 30, 48, 48), CropCalibration())
-    assert (crop[:, :24] == frame[0, 0]).all()
-    assert np.array_equal(crop[:, 24:], frame[30:78, :24])
+def test_one_channel_and_transparency_are_read_too() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    box = FaceBox(0, 0, 48, 48)
+    for frame in (grey[:, :, None], np.dstack([grey, grey, grey, np.zeros_like(grey)])):
+        assert np.array_equal(crop_face(frame, box, CropCalibration()), grey)
+
+
+@pytest.mark.parametrize(("x", "y"), [(-24, 30), (76, 30), (30, -24), (30, 76), (-10, 90)])
+def test_beyond_the_frame_the_border_is_repeated(x: int, y: int) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (100, 100), np.uint8)
+    crop = crop_face(frame, FaceBox(x, y, 48, 48), CropCalibration())
+    rows, columns = (np.clip(np.arange(start, start + 48), 0, 99) for start in (y, x))
+    assert np.array_equal(crop, frame[np.ix_(rows, columns)])
+
+
+@pytest.mark.parametrize("in_colour", [False, True])
+def test_a_crop_has_the_size_that_the_model_wants(in_colour: bool) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    crop = crop_face(frame, FaceBox(10, 10, 64, 64), CropCalibration(), 64, in_colour=in_colour)
+    expected = frame[10:74, 10:74]
+    assert np.array_equal(crop, expected if in_colour else cv2.cvtColor(expected, cv2.COLOR_BGR2GRAY))
+
+
+def test_a_large_face_is_averaged_and_a_small_one_interpolated() -> None:
+    """Area averaging down, since single pixels of stripes would be black or white."""
+    stripes = np.tile(np.array([0, 255], np.uint8), (96, 48))
+    assert np.abs(crop_face(stripes, FaceBox(0, 0, 96, 96), CropCalibration()).astype(int) - 128).max() <= 1
+    edge = np.repeat(np.array([[0, 255]], np.uint8), 2, axis=0)
+    assert len(np.unique(crop_face(edge, FaceBox(0, 0, 2, 2), CropCalibration()))) > 10
+
+
+@pytest.mark.parametrize("size", [(20, 10), (30, 30), (45, 25), (1, 1)])
+def test_a_picture_for_a_search_keeps_its_places_and_light(size: tuple[int, int]) -> None:
+    grey = np.random.default_rng(0).integers(0, 50, (60, 90), np.uint8)
+    grey[:30, 45:] += 200
+    small = resized(grey, size)
+    assert small.shape == (size[1], size[0])
+    assert small.mean() == pytest.approx(grey.mean(), abs=12)
+    if min(size) > 1:
+        assert small[: size[1] // 3, -(size[0] // 3) :].min() > 200
+        assert small[-(size[1] // 3) :].max() < 60
+    assert scaled(grey, size[0] / 90).shape[1] == size[0]
 
 
 def test_a_box_wholly_outside_still_gives_a_crop() -> None:

@@ -62,9 +62,11 @@ class Minutes:
         return self.now
 
 
-def live(config: RunConfig, frames: int = 400, slower: float = 1.0) -> Iterator[tuple[Trial, FrameResult]]:
+def live(
+    config: RunConfig, frames: int = 400, slower: float = 1.0, clock: Minutes | None = None
+) -> Iterator[tuple[Trial, FrameResult]]:
     """A service's run on every sixth frame of the demo, with the trial of the model that was chosen last."""
-    clock, slots = Minutes(), Slots()
+    clock, slots = clock or Minutes(), Slots()
     switch, old = slots.in_effect(), next(iter(slots.earlier()), ModelId("ferplus7"))
     assert switch is not None
     with Trial(config, ModelId.parse(switch.model), switch, old, clock=clock) as trial, Pipeline(config) as pipeline:
@@ -212,6 +214,39 @@ def test_a_model_three_times_as_slow_is_told_from_one_that_is_as_fast() -> None:
     assert equal.speed_problem(own_ms, 1.0, 1e9) is None
 
 
+class AsSure(Classifier):
+    """As sure of every face as it is told."""
+
+    confidence = 1.0
+
+    def predict(self, crop: Image) -> Prediction:
+        return replace(super().predict(crop), confidence=self.confidence)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "faces", "problem"),
+    [
+        (0.33, 0.36, 120, "100% of its labels are uncertain, and 0% of the model's before"),
+        (0.36, 0.33, 120, None),
+        (0.60, 0.66, 120, "its expected accuracy is 60%, and 66% with the model before, on the same faces"),
+        (0.60, 0.66, 119, None),
+        (0.62, 0.66, 120, None),
+    ],
+)
+def test_a_model_that_is_less_sure_of_the_same_faces_is_worse(
+    new: float, old: float, faces: int, problem: str | None
+) -> None:
+    bundle = load_bundle(find_bundle("ferplus7-tiny"))
+    manifest = bundle.manifest.model_copy(update={"reference": None})
+    models = AsSure(bundle), AsSure(bundle)
+    models[0].confidence, models[1].confidence = new, old
+    comparison = Comparison((models[0], manifest), (models[1], manifest), 0.35)
+    composites = list(load_composites().values())
+    for index in range(faces):
+        comparison.add(composites[index % 7])
+    assert comparison.problem() == problem
+
+
 def test_a_model_that_does_not_keep_up_with_the_camera_is_sent_back(state: Path, tmp_path: Path) -> None:
     choose(make_bundle(tmp_path / "fast", "1"), "rollback")
     choose(make_bundle(tmp_path / "slow", base="ferplus7"))
@@ -238,6 +273,27 @@ def test_the_trial_goes_on_after_a_restart(state: Path, tmp_path: Path) -> None:
     assert progress is not None
     assert progress.seconds == pytest.approx(140, abs=2)
     assert progress.deaths == 0
+
+
+def test_the_time_of_the_comparison_is_not_the_models(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of 0.4 seconds, and half a second for each face that both models read."""
+    choose(make_bundle(tmp_path / "a"))
+    clock, add = Minutes(), Comparison.add
+
+    def add_slowly(comparison: Comparison, crop: Image) -> None:
+        add(comparison, crop)
+        clock.now += 0.5
+
+    monkeypatch.setattr(Comparison, "add", add_slowly)
+    for trial, result in live(minutes(10), frames=60, clock=clock):
+        clock.now -= 0.6
+        trial.emit(result)
+    progress = TrialRecord.read(state / "trial.json").progress
+    assert progress is not None
+    assert progress.faces > 15
+    assert progress.seconds == pytest.approx(0.4 * 61, abs=0.5)
 
 
 def start() -> subprocess.Popen[str]:

@@ -1,5 +1,6 @@
 """The live page over real HTTP: what it answers, and to whom."""
 
+import asyncio
 import json
 import re
 import time
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from starlette.responses import PlainTextResponse
 from tests.conftest import Run, wait_until
 from tests.pages import PASSWORD, TOKEN, running
 from tests.visitors import write_expected
@@ -23,6 +25,7 @@ from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.web.auth import Gate, hash_password
+from fer_edge.web.guard import Guard
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +221,44 @@ def test_a_session_outlives_a_restart_and_ends_with_a_new_password() -> None:
     assert same.lets_in(cookie, None)
     assert not other.lets_in(cookie, None)
     assert not same.lets_in(cookie.replace(cookie[0], "9", 1), None)
+
+
+def test_a_session_ends_after_a_month(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, now = Gate(hash_password("one"), None), time.time()
+    cookie = gate.new_session()
+    for days, is_let_in in ((29, True), (31, False)):
+        monkeypatch.setattr("fer_edge.web.auth.time.time", lambda days=days: now + 86400 * days)
+        assert gate.lets_in(cookie, None) == is_let_in
+
+
+def test_only_wrong_passwords_of_the_last_minute_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, now = Gate(hash_password("one"), None), 1000.0
+    monkeypatch.setattr("fer_edge.web.auth.time.monotonic", lambda: now)
+    for password in (*["wrong"] * 4, *["one"] * 5):
+        assert gate.check_password(password) == (password == "one")  # noqa: S105 - of a test
+        assert not gate.must_wait()
+        now += 10
+    gate.check_password("wrong")
+    assert not gate.must_wait(), "the first was 90 seconds ago"
+    for _ in range(4):
+        gate.check_password("wrong")
+    assert gate.must_wait()
+    now += 61
+    assert not gate.must_wait()
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz"])
+def test_only_this_machine_gets_the_metrics_without_a_token(path: str) -> None:
+    guard = Guard(PlainTextResponse("there it is"), Gate(hash_password("one"), TOKEN), lambda _: True)
+
+    async def ask(address: str, headers: dict[str, str]) -> int:
+        transport = httpx.ASGITransport(guard, client=(address, 50000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+            return (await client.get(path, headers=headers)).status_code
+
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    codes = [asyncio.run(ask(address, given)) for address in ("127.0.0.1", "192.0.2.7") for given in ({}, token)]
+    assert codes == [200, 200, 401, 200]
 
 
 @pytest.mark.parametrize("picture", ["none", "boxes", "blurred"])

@@ -118,6 +118,29 @@ def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
     del published
 
 
+class Clock:
+    """A clock that only sleeping moves."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_download_keeps_to_its_limit(
+    update: Update, published: Operator, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text() + "rate_limit = 200\n")
+    clock = Clock()
+    monkeypatch.setattr(fetcher, "time", clock)
+    assert update().code == 0
+    (archive,) = (published.repo / "targets" / "bundles").rglob("*.tar")
+    assert clock.now == pytest.approx(archive.stat().st_size / 200_000, rel=0.1)
+
+
 def test_a_look_that_failed_is_shown(update: Update, published: Operator, web: UpdateServer) -> None:
     update()
     before = read_latest()
