@@ -89,7 +89,7 @@ add_extras() { # a list, to those that are there
 }
 
 is_instance() { # edge/fer_edge/device/unit.py has the same rule
-    [[ $1 =~ ^[a-z0-9][a-z0-9_-]*$ ]] && [[ ! $1 =~ ^(config|default|mediapipe|models|trials)$ ]]
+    [[ $1 =~ ^[a-z0-9][a-z0-9_-]*$ ]] && [[ ! $1 =~ ^(config|default|mediapipe|models|trials|web)$ ]]
 }
 
 install_all() {

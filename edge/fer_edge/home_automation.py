@@ -105,7 +105,7 @@ def _default_name() -> str:
 
 def _page_address(config: WebConfig) -> str | None:
     """Return the live page's address for other machines, or None if they cannot reach it."""
-    if config.listen is None or is_loopback(config.address[0]):
+    if config.listen is None or config.is_socket or is_loopback(config.address[0]):
         return None
     host, port = config.address
     name = config.hosts[0] if config.hosts else socket.gethostname() if host in _EVERYWHERE else host

@@ -52,7 +52,7 @@ def read_image(path: Path, *, grey: bool = False) -> Image | None:
 
 def decode_image(content: bytes, name: str, *, grey: bool = False) -> Image | None:
     """Return the image in the content of the file `name`, as `read_image` does."""
-    if is_animated(content[:32]):
+    if is_animated(content):
         _log.warning("%s: is animated; only its first picture is read", name)
     try:
         if kind_of(content[:32]) == "heif" and (found := _read_heif(content, grey=grey)) is not None:

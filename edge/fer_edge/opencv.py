@@ -56,6 +56,18 @@ def readable_name(path: Path) -> Iterator[str]:
 
 
 @contextmanager
+def file_in_memory(content: bytes) -> Iterator[str]:
+    """Give a name by which OpenCV can open content that is in no file. Raises OSError."""
+    descriptor = os.memfd_create("content")
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def writable_name(path: Path) -> Iterator[str]:
     """The same for a file that OpenCV is to make, which needs its suffix. Raises OSError."""
     if _is_utf8(path):

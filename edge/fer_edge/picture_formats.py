@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 # Names of image files usually end with one of these.
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".pgm", ".ppm"}
+    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".pgm", ".ppm"}
 )
 # The format follows from this many first bytes.
 _HEAD = 32
@@ -70,7 +70,7 @@ def _is_film(path: Path) -> bool:
 
 
 def kind_of(head: bytes) -> str | None:
-    """The format from a file's first 32 bytes: `jpeg`, `png`, `webp`, `tiff`, `bmp`, `heif` or `pnm`."""
+    """The format from a file's first 32 bytes: `jpeg`, `png`, `webp`, `tiff`, `bmp`, `heif`, `jp2` or `pnm`."""
     checks = {
         "jpeg": head.startswith(b"\xff\xd8\xff"),
         "png": head.startswith(b"\x89PNG\r\n\x1a\n"),
@@ -78,14 +78,33 @@ def kind_of(head: bytes) -> str | None:
         "tiff": head[:4] in {b"II*\0", b"MM\0*"},
         "bmp": head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS,
         "heif": head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS,
-        "pnm": re.match(rb"P[1-6]\s", head) is not None,
+        "jp2": head.startswith((b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
+        "pnm": re.match(rb"P[1-7]\s", head) is not None,
     }
     return next((kind for kind, is_it in checks.items() if is_it), None)
 
 
-def is_animated(head: bytes) -> bool:
-    """Whether a file's first 32 bytes say that it is an animated WebP image (RFC 9649, 2.7.1)."""
-    return kind_of(head) == "webp" and head[12:16] == b"VP8X" and bool(int.from_bytes(head[20:21]) & 0x02)
+def is_animated(content: bytes) -> bool:
+    """Whether a file is an animated WebP (RFC 9649, 2.7.1) or PNG image (PNG, third edition, 11.3.6)."""
+    kind = kind_of(content[:_HEAD])
+    if kind == "png":
+        return content.find(b"acTL", 0, content.find(b"IDAT")) > 0
+    return kind == "webp" and content[12:16] == b"VP8X" and bool(int.from_bytes(content[20:21]) & 0x02)
+
+
+def why_unsuited(path: Path) -> str:
+    """What a file is that holds pictures, but is no image or video file; empty for others."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return ""
+    count = int.from_bytes(head[4:6], "little")
+    if head[:4] in {b"\0\0\1\0", b"\0\0\2\0"} and int.from_bytes(head[18:22], "little") == 6 + 16 * count:
+        return "is an icon of several sizes. Save the largest one as PNG"
+    names = {b"%PDF-": "PDF", b"8BPS": "Photoshop", b"PK\3\4": "ZIP or office"}
+    name = next((name for mark, name in names.items() if head.startswith(mark)), "")
+    return f"is a {name} file. Save its pictures as PNG or JPEG" if name else ""
 
 
 def orientation(content: bytes) -> int:

@@ -149,10 +149,11 @@ def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:
         monitors.append(_usage_recorder(config.usage.path, model))
     if config.samples.path:
         monitors.append(Sampler(config.samples, f"{model.manifest.name}@{model.manifest.version}"))
-    if config.prometheus.textfile:
-        monitors.append(Metrics(model.manifest, config.prometheus.textfile))
-    if config.web.listen:
-        monitors.append(_web_sink(config, model, source))
+    if config.prometheus.textfile or config.web.listen:
+        metrics = Metrics(model.manifest, config.prometheus.textfile)
+        monitors.append(metrics)
+        if config.web.listen:
+            monitors.append(_web_sink(config, model, source, metrics))
     return monitors
 
 
@@ -165,7 +166,7 @@ def _home_automation(config: RunConfig, model: Bundle, source: Source, sinks: Se
     return home_automation(config, model.manifest, sinks)
 
 
-def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:
+def _web_sink(config: RunConfig, model: Bundle, source: Source, metrics: Metrics) -> Sink:
     try:
         from fer_edge.web.server import WebSink  # noqa: PLC0415 - only what is asked for is loaded
     except ImportError as error:
@@ -174,6 +175,7 @@ def _web_sink(config: RunConfig, model: Bundle, source: Source) -> Sink:
         config.web,
         model.manifest,
         source.description,
+        metrics,
         score=config.overlay.score,
         starts_updates=config.updates.allow_start,
     )

@@ -282,7 +282,8 @@ def test_an_instance_and_a_chosen_topic_are_separate_devices(broker: Broker, lis
     device = announcement(listener)["device"]
     assert device["name"].endswith(" door")
     assert device["configuration_url"] == "http://kitchen.example:0", "others can reach the page"
-    with running(broker, ON, mqtt="topic = 'home/door'"):
+    socket = f'[web]\nlisten = "unix:{broker.folder}/web.sock"\n'  # no address that a browser could open
+    with running(broker, f"{ON}{socket}", mqtt="topic = 'home/door'"):
         wait_until(lambda: len(devices()) == 2)
     assert f"homeassistant/device/fer_edge_{device_id()}/config" not in devices()
 

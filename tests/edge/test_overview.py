@@ -129,7 +129,17 @@ def test_cameras_come_and_go(page: httpx.Client, folder: Path) -> None:
 def test_a_socket_without_a_service_needs_a_path(command: Run, tmp_path: Path) -> None:
     done = command("fer-edge", "run", "demo", "--web", "unix", cwd=tmp_path)
     assert done.returncode == 2
-    assert "unix:PATH" in done.stderr
+    assert "Give unix:PATH" in done.stderr
+
+
+def test_the_page_of_all_cameras_may_be_on_a_socket_too(folder: Path) -> None:
+    path = folder / "all.sock"
+    with (
+        started("web", "--listen", f"unix:{path}", "--folder", folder),
+        httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://localhost", timeout=20) as client,
+    ):
+        wait_until(lambda: answers(client))
+        assert set(names(client)) >= {"front", "back"}
 
 
 def test_others_need_a_password(command: Run, tmp_path: Path) -> None:

@@ -115,17 +115,21 @@ def test_tiff_is_turned_once(value: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["photo.jfif", "photo", "photo.mp4", "photo.JPG.bak", "2024"])
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".ppm"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".ppm", ".pam", ".jp2"])
 def test_a_picture_is_known_by_its_content(suffix: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_bytes(encoded(suffix, sample()))
-    assert picture_kind(path) == {".jpg": "jpeg", ".ppm": "pnm"}.get(suffix, suffix[1:])
+    image = np.kron(sample(), np.ones((4, 4, 1), np.uint8))  # smaller ones cannot be written as JPEG 2000
+    path.write_bytes(encoded(suffix, image))
+    assert picture_kind(path) == {".jpg": "jpeg", ".ppm": "pnm", ".pam": "pnm"}.get(suffix, suffix[1:])
     assert pictures_in(tmp_path) == [path]
+    read = read_image(path)
+    assert read is not None
+    assert np.abs(read.astype(int) - image).mean() < 8
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"BM", b"BMW is a car", b"P6, a plan", b"P7\n", b"GIF89a", b"RIFF\0\0\0\0AVI ", b"\0\0\0\x20ftypisom"],
+    [b"", b"BM", b"BMW is a car", b"P6, a plan", b"P8\n", b"GIF89a", b"RIFF\0\0\0\0AVI ", b"\0\0\0\x20ftypisom"],
 )
 def test_other_files_are_no_pictures(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file.jpg").write_bytes(content)
@@ -182,7 +186,7 @@ class TestFilms:
         count, code, said = self.frames(path)
         assert (count, code) == (20, 0), said
 
-    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.ts"])
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.ts", "a.wmv", "a.flv", "a.ogv"])
     def test_ordinary_files_raise_no_alarm(self, name: str, tmp_path: Path) -> None:
         path = tmp_path / name
         video = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=2")
@@ -214,8 +218,10 @@ class TestFilms:
         ("name", "said"),
         [
             ("a.mp4", "had {} frames where its header says 200: the others cannot be read"),
-            ("a.mkv", "had {} frames: the file is damaged, and others cannot be read"),
-            ("a.webm", "had {} frames: the file is damaged, and others cannot be read"),
+            *(
+                (f"a.{kind}", "had {} frames: the file is damaged, and others cannot be read")
+                for kind in ("mkv", "webm", "ts", "m2ts", "ogv", "wmv", "flv")
+            ),
         ],
     )
     def test_a_damaged_middle_is_passed_over_and_said(self, name: str, said: str, tmp_path: Path) -> None:
@@ -346,16 +352,84 @@ def test_a_folder_may_be_called_demo(command: Run, tmp_path: Path) -> None:
     assert "the source of that name" not in done.stderr
 
 
-def test_of_an_animated_picture_the_first_one_is_read_and_that_is_said(command: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["webp", "png"])
+def test_of_an_animated_picture_the_first_one_is_read_and_that_is_said(command: Run, kind: str, tmp_path: Path) -> None:
     animation = cv2.Animation()
     animation.frames = [sample(), 255 - sample()]
     animation.durations = [100, 100]
-    cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
-    done = command("fer-edge", "run", tmp_path / "a.webp")
+    cv2.imwriteanimation(str(tmp_path / f"a.{kind}"), animation)
+    done = command("fer-edge", "run", tmp_path / f"a.{kind}")
     assert done.returncode == 0, done.stderr
-    assert "a.webp: is animated; only its first picture is read" in done.stderr
-    (tmp_path / "b.webp").write_bytes(encoded(".webp", sample()))
-    assert "is animated" not in command("fer-edge", "run", tmp_path / "b.webp").stderr
+    assert f"a.{kind}: is animated; only its first picture is read" in done.stderr
+    (tmp_path / f"b.{kind}").write_bytes(encoded(f".{kind}", sample()))
+    assert "is animated" not in command("fer-edge", "run", tmp_path / f"b.{kind}").stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"%PDF-1.4\n" + encoded(".jpg", sample()), "is a PDF file. Save its pictures as PNG or JPEG"),
+        (b"PK\3\4" + encoded(".jpg", sample()), "is a ZIP or office file"),
+        (b"8BPS\0\1" + bytes(20) + encoded(".jpg", sample()), "is a Photoshop file"),
+        (
+            struct.pack("<HHHBBBBHHII", 0, 1, 1, 30, 20, 0, 0, 1, 24, 100, 22) + encoded(".png", sample()),
+            "is an icon of several sizes. Save the largest one as PNG",
+        ),
+    ],
+)
+def test_what_only_contains_pictures_is_refused(command: Run, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    done = command("fer-edge", "run", tmp_path / "file")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {tmp_path / 'file'}: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_video_without_a_frame_is_an_error(command: Run, tmp_path: Path) -> None:
+    """As of a recording that ended at once."""
+    path = tmp_path / "a.avi"
+    cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48)).release()
+    done = command("fer-edge", "run", path)
+    assert done.returncode == 3
+    assert f"{path}: no frame of it can be read" in done.stderr
+
+
+def write_gif(path: Path, delays: tuple[int | None, ...], *, end: bytes = b";") -> None:
+    """A GIF of one grey pixel per picture, as the specification's appendix F encodes it; None: without a delay."""
+    content = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes((0, 0, 0, 128, 128, 128))
+    for delay in delays:
+        if delay is not None:
+            content += b"\x21\xf9\x04\0" + struct.pack("<H", delay) + b"\0\0"
+        content += b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\0"
+    path.write_bytes(content + end)
+
+
+@pytest.mark.parametrize(
+    ("delays", "times"),
+    [
+        ((None,), [0]),
+        ((None, None), [0, 0.1]),
+        ((None, None, None), [0, 0.1, 0.2]),
+        ((50, None, 50), [0, 0.5, 0.6]),
+        ((20, 20), [0, 0.2]),
+    ],
+)
+@pytest.mark.parametrize("end", [b";", b""])
+def test_every_picture_of_a_gif_is_a_frame(
+    delays: tuple[int | None, ...], times: list[float], end: bytes, tmp_path: Path
+) -> None:
+    write_gif(tmp_path / "a.gif", delays, end=end)
+    with open_source(str(tmp_path / "a.gif")) as source:
+        assert [round(frame.captured_at, 2) for frame in source] == times
+
+
+def test_a_gif_that_was_cut_is_an_error(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    write_gif(path, (10, 10, 10), end=b"")
+    path.write_bytes(path.read_bytes()[:-3])
+    done = command("fer-edge", "run", path)
+    assert done.returncode == 3
+    assert "the file is truncated" in done.stderr
 
 
 def test_a_name_that_the_terminal_cannot_show_is_no_fault(command: Run, tmp_path: Path) -> None:

@@ -223,6 +223,19 @@ def test_node_exporter_reads_the_text_file(tmp_path: Path) -> None:
     assert found["fer_edge_source_up"] == 0, "the run is over"
 
 
+def test_page_and_text_file_give_the_same_metrics_of_one_output(tmp_path: Path) -> None:
+    """Also while the file cannot be written, which both would tell if it could."""
+    text = tmp_path / "folder" / "fer.prom"
+    with running(tmp_path, f'[prometheus]\ntextfile = "{text}"\n', end=2) as client:
+        wait_until(lambda: 'fer_edge_sink_up{sink="the metrics"} 0.0' in client.get("/metrics").text)
+        frames = samples(client.get("/metrics").text)['fer_edge_frames_total{result="processed"}']
+        wait_until(lambda: samples(client.get("/metrics").text)['fer_edge_frames_total{result="processed"}'] > frames)
+        text.parent.mkdir()
+        wait_until(text.is_file)
+        written = samples(text.read_text())['fer_edge_frames_total{result="processed"}']
+        assert frames <= written <= samples(client.get("/metrics").text)['fer_edge_frames_total{result="processed"}']
+
+
 def test_metrics_go_to_a_text_file_without_a_port_and_without_other_programs(tmp_path: Path) -> None:
     config, text = tmp_path / "config.toml", tmp_path / "fer.prom"
     config.write_text(f'[prometheus]\ntextfile = "{text}"\n')

@@ -25,6 +25,7 @@ def write(folder: Path, text: str) -> Path:
         ('[mqtt]\nhost = "no-such-host.invalid"', "mqtt.host no-such-host.invalid"),
         ('source = "rtsp://me:secret@10.0.0.3/live"', "source 10.0.0.3"),
         ('source = "http://localhost:8090/cam"', ""),
+        ('[web]\nlisten = "unix"', ""),  # in a runtime folder that the checking process has not
     ],
 )
 def test_a_connection_to_another_machine_needs_the_drop_in(
@@ -79,7 +80,7 @@ def test_outputs_must_be_writable_and_a_source_readable(command: Run, tmp_path: 
 
 
 def test_an_instance_has_a_name_that_fits_files_and_topics(command: Run) -> None:
-    for name in ("Door", "config", "a/b", "-x", "a.b"):
+    for name in ("Door", "config", "web", "a/b", "-x", "a.b"):
         done = command("fer-edge", "service", "check", f"--instance={name}")
         assert done.returncode == 2
         assert "is no name of an instance" in done.stderr

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -98,6 +99,39 @@ def test_a_whole_film_ends_and_a_cut_one_is_an_error(
         for _ in source:
             count += 1
     assert 5 < count < 60
+
+
+def test_an_index_that_the_server_cannot_send_is_named(command: Run, tmp_path: Path, site: str) -> None:
+    """The pictures come first, and a server without ranges must send them all before the index."""
+    write_film(tmp_path / "film.mp4", "mp4v", frames=400)
+    done = command("fer-edge", "run", f"{site}/film.mp4")
+    assert done.returncode == 3
+    assert "its index (moov) is at its end, and this server sends no parts of files" in done.stderr
+    with_index_first(tmp_path / "film.mp4")
+    done = command("fer-edge", "run", f"{site}/film.mp4", "--json", "-")
+    assert (len(done.stdout.splitlines()), done.returncode) == (400, 0), done.stderr
+
+
+def test_an_index_that_does_not_arrive_in_time_is_named(command: Run, tmp_path: Path) -> None:
+    """As of a film so large that its index is minutes away."""
+    content = write_film(tmp_path / "film.mp4", "mp4v", frames=400).read_bytes()
+
+    class Slow(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with suppress(ConnectionError):
+                self.wfile.write(content[:100_000])
+                self.connection.settimeout(30)
+                self.rfile.read()  # until the client gives up
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = command("fer-edge", "run", f"http://127.0.0.1:{server.server_port}/film.mp4")
+        server.shutdown()
+    assert done.returncode == 3
+    assert "its index (moov) is at its end, and this server sends no parts of files" in done.stderr
 
 
 def test_sound_that_is_longer_than_the_picture_is_no_loss_at_a_url(command: Run, tmp_path: Path, site: str) -> None:

@@ -41,7 +41,7 @@ def download_wheels(root: Path, folder: Path) -> Path:
     python = next(path.name.removeprefix("python") for path in (root / "usr/bin").glob("python3.[0-9]*"))
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    wanted = [*project["project"]["dependencies"], *extras["mqtt"], *extras["updates"]]
+    wanted = [*project["project"]["dependencies"], *extras["mqtt"], *extras["updates"], *extras["web"]]
     wanted += project["build-system"]["requires"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
     command += ["--only-binary=:all:", "--python-version", python, *wanted]

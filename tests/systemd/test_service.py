@@ -6,13 +6,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.broker import Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import wait_until
 from tests.fleet_repository import PASSPHRASE, Operator
+from tests.pages import answers, free_port
 from tests.systemd.machine import PROJECT, Machine, download_wheels, prepare_root
 from tests.update_server import serve_updates
 
@@ -369,6 +372,45 @@ def test_an_instance_runs_beside_the_service_with_a_password_from_systemd(machin
     assert machine.show("ActiveState", "fer-edge@door") == "inactive"
     assert machine.show("ActiveState") == "active"
     assert "fer-edge@door" not in machine.run("fer-edge", "service", "status")
+
+
+def test_the_page_of_all_cameras_runs_as_its_unit_says(machine: Machine) -> None:
+    """By the steps in the unit's head, with two instances of the template and another port."""
+    port = free_port()
+    machine.run("/src/systemd/install.sh", "--instance", "front", "--extras", "web")
+    config = machine.root / "etc/fer-edge/front.toml"
+    text = config.read_text().replace('source = "auto"', 'source = "demo"')
+    config.write_text(text.replace('#listen = "8080"', 'listen = "unix"'))
+    back = Path(shutil.copy(config, config.with_name("back.toml")))
+    shutil.copystat(config, back)
+    os.chown(back, config.stat().st_uid, config.stat().st_gid)
+    back.write_text(config.read_text().replace("/var/lib/fer-edge/front/", "/var/lib/fer-edge/back/"))
+    machine.run("fer-edge", "service", "check", "--instance", "front")
+    machine.run("systemctl", "restart", "fer-edge@front", "fer-edge@back")
+    for name in ("front", "back"):
+        machine.wait_for("StatusText", "FPS, 1 face", unit=f"fer-edge@{name}")
+    (config.parent / "web.toml").write_text(f'[web]\nlisten = "{port}"\n')
+    units = machine.root / "etc/systemd/system"
+    unit = (PROJECT / "systemd/examples/fer-edge-web.service").read_text()
+    (units / "fer-edge-web.service").write_text(unit.replace("tcp:8080", f"tcp:{port}"))
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "--now", "fer-edge-web")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as page:
+        wait_until(lambda: answers(page))
+        found = {one["name"]: one["state"]["source"] for one in page.get("/api/instances").json()["instances"]}
+        assert found == {"front": "the built-in demo", "back": "the built-in demo"}
+        assert "fer-edge" in page.get("/").text
+        for name in found:
+            wait_until(partial(shows_picture, page, name))
+    assert machine.show("NRestarts", "fer-edge-web") == "0"
+    machine.run("systemctl", "disable", "--now", "fer-edge-web")
+    assert machine.show("Result", "fer-edge-web") == "success"
+    for name in ("front", "back"):
+        machine.run("/src/systemd/install.sh", "--uninstall", "--instance", name)
+
+
+def shows_picture(page: httpx.Client, instance: str) -> bool:
+    return page.get(f"/instances/{instance}/snapshot.jpg").content[:2] == b"\xff\xd8"
 
 
 def test_it_stops_cleanly_and_stays_stopped(machine: Machine) -> None:

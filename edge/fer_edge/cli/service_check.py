@@ -58,7 +58,7 @@ def missing_drop_ins(config: RunConfig, sandbox: Sandbox) -> Iterator[str]:
     """Yield a line for each connection that the unit forbids, with the drop-in that allows it."""
     hosts = [("mqtt.host", config.mqtt.host)]
     if "://" in config.source:
-        hosts.append(("source", urlsplit(config.source).hostname))
+        hosts.append(("source", urlsplit(config.source).hostname or "0.0.0.0"))  # noqa: S104 - received from anywhere
     for key, host in hosts:
         if host and sandbox.forbids(host):
             yield (
@@ -66,7 +66,7 @@ def missing_drop_ins(config: RunConfig, sandbox: Sandbox) -> Iterator[str]:
                 f"Fix: {sandbox.unit.install} --allow-network, which installs network.conf"
             )
     listen = config.web.listen
-    if listen and not listen.startswith("unix") and _is_for_others(config) and sandbox.forbids("192.168.0.1"):
+    if listen and not config.web.is_socket and _is_for_others(config) and sandbox.forbids("192.168.0.1"):
         yield f"web.listen {listen}: other machines may not reach the service. Fix: systemd/examples/web.conf"
 
 

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from fer_edge.config.section import Section
+from fer_edge.errors import ConfigError
 
 # The Unix socket of an instance's live page, in its runtime folder.
 SOCKET_NAME = "web.sock"
@@ -44,6 +45,11 @@ class WebConfig(Section):
     """Private key of the certificate (PEM)."""
 
     @property
+    def is_socket(self) -> bool:
+        """Whether it is a Unix socket that is listened on, and no port."""
+        return self.listen is not None and self.listen.partition(":")[0] == "unix"
+
+    @property
     def address(self) -> tuple[str, int]:
         """Host and port; not for a Unix socket."""
         host, _, port = (self.listen or "").rpartition(":")
@@ -51,27 +57,30 @@ class WebConfig(Section):
 
     @property
     def url(self) -> str:
-        """What to type into a browser."""
+        """What to type into a browser; of a Unix socket its name."""
+        if self.is_socket:
+            return f"unix:{self.socket_path}"
         host, port = self.address
         shown = {"127.0.0.1": "localhost", "0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104
         return f"{'https' if self.certificate else 'http'}://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
     @property
     def socket_path(self) -> Path | None:
-        """The Unix socket that is listened on, if any."""
-        scheme, _, path = (self.listen or "").partition(":")
-        if scheme != "unix":
+        """The Unix socket that is listened on, if any. Raises ConfigError outside a service, for `unix` without a path.
+
+        That is no mistake in the configuration, which is also read by programs that check it for the service.
+        """
+        if not self.is_socket:
             return None
+        path = (self.listen or "").partition(":")[2]
+        if not path and not _runtime_folder():
+            raise ConfigError("web.listen: unix is for the service, whose runtime folder systemd names. Give unix:PATH")
         return Path(path or f"{_runtime_folder()}/{SOCKET_NAME}")
 
     @field_validator("listen")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
-        if value is None or value.startswith("unix:"):
-            return value
-        if value == "unix":
-            if not _runtime_folder():
-                raise ValueError("unix is for the service, whose runtime folder systemd names. Here give unix:PATH")
+        if value is None or value.partition(":")[0] == "unix":
             return value
         if not (value.rpartition(":")[2].isdecimal() and int(value.rpartition(":")[2]) < 65536):
             raise ValueError("expected [HOST:]PORT, as in 8080 or 0.0.0.0:8080")

@@ -18,7 +18,7 @@ from fer_edge.errors import ConfigError
 # Names of instances are part of unit names, files and MQTT topics. Some are reserved; systemd/install.sh has this rule
 # too.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_TAKEN = {"config", "default", "mediapipe", "models", "trials"}
+_TAKEN = {"config", "default", "mediapipe", "models", "trials", "web"}
 
 # Units and drop-ins are read from these folders, the one that overrides all others last (systemd.unit(5)).
 _FOLDERS = ("/usr/lib/systemd/system", "/run/systemd/system", "/etc/systemd/system")

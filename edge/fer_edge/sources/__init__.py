@@ -10,7 +10,8 @@ from typing import Protocol, Self
 
 from fer_edge.config import NAMED_SOURCES, RunConfig
 from fer_edge.errors import ConfigError, SourceError, closest
-from fer_edge.picture_formats import is_picture
+from fer_edge.picture_formats import is_picture, why_unsuited
+from fer_edge.terminal import without_password
 from fer_edge.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ def _choose(config: RunConfig, name: str, paced: bool, observer: Observer | None
         return _auto(config, paced, observer)
     if name.partition(":")[0] == "picamera2":
         return _picamera2(config, name, observer)
+    if name.startswith("ftp://"):
+        raise SourceError(f"{without_password(name)}: ftp:// is not read directly. Download the file first: wget URL")
     if name.startswith(("http://", "https://")):
         return _http(config, name, observer)
     if "://" in name or _is_camera(name):
@@ -118,6 +121,8 @@ def _files(config: RunConfig, path: Path) -> Source:
         raise SourceError(f"source '{path}' is no file, folder, camera number or URL. {fix}")
     if path.is_dir() or is_picture(path):
         return _images(path, config.recursive)
+    if path.is_file() and (why := why_unsuited(path)):
+        raise SourceError(f"{path}: {why}")
     return _video(path, config.source_fps)
 
 

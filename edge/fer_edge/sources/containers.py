@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from fer_edge.sources import matroska
+from fer_edge.sources import gif, matroska
 
 _LARGEST_MOOV = 64 * 2**20  # bytes; a film of many hours has a few megabytes
 # The header of an FLV file is within this many bytes.
@@ -35,7 +35,7 @@ class Header:
     Attributes:
         counts_frames: whether this kind of file holds the exact number of its frames.
         is_cut: whether the file is shorter than its header says.
-        lacks_end: whether it has no mark of its end, which an Ogg file has.
+        lacks_end: whether it has no mark of its end, which an Ogg file has, or ends within a picture, for a GIF file.
         is_matroska: whether it is a Matroska or WebM file.
         seconds: duration of the video track of an MP4, QuickTime, Matroska or WebM file; None for others, or if it is
             missing.
@@ -69,6 +69,8 @@ def read_header(file: BinaryIO, size: int) -> Header:
         )
     if head[:4] == b"OggS":
         return Header(lacks_end=_lacks_last_page(file, size))
+    if head.startswith(gif.MARKS):
+        return Header(lacks_end=_gif_is_cut(file, size))
     is_avi = (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
     whole: float = int.from_bytes(head[4:8], "little") + 8 if is_avi else 0
     whole = _flv_size(file) if head[:3] == b"FLV" else _asf_size(file) if head == _ASF else whole
@@ -148,6 +150,13 @@ def _asf_size(file: BinaryIO) -> int:
     if place < 0 or place + 92 > len(head) or head[place + 88] & 1:
         return 0
     return int.from_bytes(head[place + 40 : place + 48], "little")
+
+
+def _gif_is_cut(file: BinaryIO, size: int) -> bool:
+    """Whether a GIF file ends within a picture; False where only the file's beginning is there."""
+    file.seek(0)
+    content = file.read(gif.LARGEST + 1)
+    return size == len(content) <= gif.LARGEST and gif.is_cut(content)
 
 
 def _lacks_last_page(file: BinaryIO, size: int) -> bool:

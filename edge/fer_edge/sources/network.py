@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,7 @@ from urllib.request import Request, urlopen
 import cv2
 
 from fer_edge.config import RunConfig
+from fer_edge.errors import SourceError
 from fer_edge.images import decode_image
 from fer_edge.picture_formats import is_motion_jpeg, kind_of
 from fer_edge.sources import Observer, Source
@@ -30,15 +32,27 @@ _HEAD = 1 << 16
 _LARGEST_PICTURE = 64 * 2**20
 # These media types may have a length and yet no end: a playlist is rewritten.
 _ENDLESS = ("multipart/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
+_INDEX_OUT_OF_REACH = (
+    "its index (moov) is at its end, and this server sends no parts of files. Download it first, or move the index: "
+    "ffmpeg -i IN.mp4 -c copy -movflags +faststart OUT.mp4"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A server's answer about a file; `size` is in bytes, None if unknown."""
+    """A server's answer about a file.
+
+    Attributes:
+        size: in bytes; None if unknown.
+        content_type: media type, in lower case.
+        head: beginning of the file.
+        has_ranges: whether the server sends a part of a file where it is asked for one.
+    """
 
     size: int | None
     content_type: str
     head: bytes
+    has_ranges: bool
 
 
 class NetworkVideo(VideoSource):
@@ -75,15 +89,23 @@ class NetworkVideo(VideoSource):
     def _open(self) -> cv2.VideoCapture:
         return self._opened
 
+    def _why_no_frame(self) -> str:
+        return f": {_INDEX_OUT_OF_REACH}" if _index_is_out_of_reach(self._answer) else ""
+
 
 def open_url(config: RunConfig, url: str, observer: Observer | None) -> Source:
     """Open an http URL: something with a duration or a length is a file, anything else a camera.
 
     It is opened only once, since some cameras serve one viewer. If it cannot be opened, it counts as a camera, for
     which the program can wait.
+
+    Raises:
+        SourceError: it is an MP4 file that cannot be read over HTTP from this server.
     """
     capture = open_stream(url)
     if not capture.isOpened():
+        if _index_is_out_of_reach(_ask(url, "GET")):
+            raise SourceError(f"{without_password(url)} cannot be opened: {_INDEX_OUT_OF_REACH}")
         return CameraSource(url, config.camera, observer)
     has_duration = capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
     answer = None if has_duration else _ask(url, "HEAD")
@@ -98,9 +120,21 @@ def _ask(url: str, method: Literal["HEAD", "GET"]) -> _Answer | None:
     """Ask a server about a file, and with GET for its beginning; None if it does not answer like a file server."""
     try:
         with urlopen(_request(url, method), timeout=_TIMEOUT_S) as response:  # noqa: S310 - http or https alone
-            return _Answer(_size(response), response.headers.get("Content-Type", "").lower(), response.read(_HEAD))
+            return _Answer(
+                _size(response),
+                response.headers.get("Content-Type", "").lower(),
+                response.read(_HEAD),
+                response.status == HTTPStatus.PARTIAL_CONTENT,
+            )
     except (OSError, HTTPException, ValueError):
         return None
+
+
+def _index_is_out_of_reach(answer: _Answer | None) -> bool:
+    """Whether it is an MP4 file with its index behind the pictures, and the server sends whole files alone."""
+    if answer is None or answer.size is None or answer.has_ranges:
+        return False
+    return read_header(io.BytesIO(answer.head), answer.size).lacks_index
 
 
 def _picture(url: str, answer: _Answer | None) -> Image | None:

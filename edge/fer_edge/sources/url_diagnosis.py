@@ -14,25 +14,22 @@ from fer_edge.errors import reason
 from fer_edge.terminal import without_password
 
 _TIMEOUT_S = 3.0
-_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
-# FFmpeg knows these protocols too; they have no server to ask.
-_OTHERS = {
-    "ftp",
-    "mms",
-    "mmsh",
-    "mmst",
-    "rtmpe",
-    "rtmps",
-    "rtmpt",
-    "rtp",
-    "sctp",
-    "srt",
-    "srtp",
-    "tcp",
-    "tls",
-    "udp",
-    "unix",
+# Servers of these protocols are asked why they deliver nothing.
+_ASKED = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+# To these only a connection is tried. None: the URL must name the port.
+_CONNECTED = {
+    "rtmp": 1935,
+    "rtmpe": 1935,
+    "rtmps": 443,
+    "rtmpt": 80,
+    "mmsh": 80,
+    "mmst": 1755,
+    "tcp": None,
+    "tls": None,
 }
+# What these receive is sent without being asked for.
+_RECEIVED = {"udp", "rtp", "srtp"}
+_KINDS = "rtsp, http, https, rtmp, tcp, udp, rtp"
 
 
 def why_url_fails(url: str) -> str:
@@ -42,21 +39,39 @@ def why_url_fails(url: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         return f"it is no URL ({error})"
-    usual_port = _PORTS.get(parts.scheme.lower())
-    if not usual_port:
-        known = parts.scheme.lower() in _OTHERS
-        return (
-            ""
-            if known
-            else f"{parts.scheme}:// is no kind of stream that is known. Kinds: rtsp, http, https, rtmp, udp"
-        )
-    if not host:
-        return "the URL names no host"
+    scheme = parts.scheme.lower()
+    if scheme in _RECEIVED:
+        return _why_nothing_arrives(port)
+    if scheme not in _ASKED and scheme not in _CONNECTED:
+        return f"{scheme}:// is no kind of stream that is known. Kinds: {_KINDS}"
+    port = port or _ASKED.get(scheme) or _CONNECTED.get(scheme)
+    return _ask_server(parts, host, port) if host and port else f"the URL names no {'port' if host else 'host'}"
+
+
+def _ask_server(parts: SplitResult, host: str, port: int) -> str:
     try:
-        with socket.create_connection((host, port or usual_port), _TIMEOUT_S) as connection:
+        with socket.create_connection((host, port), _TIMEOUT_S) as connection:
+            if parts.scheme.lower() in _CONNECTED:
+                return (
+                    f"{host} answers on port {port}, but not with a video. Is the URL right, and does the camera send?"
+                )
             return _why_not_served(parts, connection)
     except OSError as error:
-        return _why_not_connected(error, host, port or usual_port)
+        return _why_not_connected(error, host, port)
+
+
+def _why_nothing_arrives(port: int | None) -> str:
+    if not port:
+        return "the URL names no port"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            return f"port {port} cannot be used ({reason(error)})"
+    return (
+        f"no video arrives on port {port}. Does the camera send to this machine and this port, and does the firewall "
+        "let it in?"
+    )
 
 
 def _why_not_connected(error: OSError, host: str, port: int) -> str:

@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import ConfigError, SourceError, reason
-from fer_edge.opencv import readable_name
+from fer_edge.opencv import file_in_memory, readable_name
 from fer_edge.sources.containers import Header, read_header
+from fer_edge.sources.damage import is_damaged
+from fer_edge.sources.gif import read_gif, with_delays
 from fer_edge.sources.matroska import count_pictures
 from fer_edge.types import Frame, Image
 
@@ -104,7 +106,8 @@ class VideoSource:
 
     def _open(self) -> cv2.VideoCapture:
         try:
-            with readable_name(self._path) as name:
+            gif = read_gif(self._path)
+            with file_in_memory(with_delays(gif)) if gif else readable_name(self._path) as name:
                 return cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         except OSError as error:
             raise SourceError(f"{self.description}: cannot be read ({reason(error)})") from error
@@ -115,6 +118,9 @@ class VideoSource:
         if header.lacks_index:
             return "it has no index (moov): its recording was not finished, or its end is missing"
         return "truncated, or of an unknown format"
+
+    def _why_no_frame(self) -> str:
+        return ""
 
     def _rate(self) -> float:
         """Frames per second: the file's own, or the given or usual rate if it has no times."""
@@ -162,17 +168,22 @@ class VideoSource:
 
         MP4, QuickTime and AVI files hold the number of their frames. For MP4 and QuickTime it includes frames that an
         edit list hides: the track is shorter than all frames then. The pictures of Matroska and WebM files are counted,
-        if there is a reason. For other files OpenCV multiplies the duration of the longest stream, which may be sound,
-        by the rate; then a difference is only logged.
+        and transport streams, Ogg, FLV and WMV files are searched for damage, if there is a reason. For other files
+        OpenCV multiplies the duration of the longest stream, which may be sound, by the rate; then a difference is only
+        logged.
         """
         header, estimate = self._header, self.frames or 0
         if header.lacks_end or (header.is_cut and not (self.frames and read >= self.frames)):
             raise SourceError(f"{self.description}: ended after {read} frames: the file is truncated")
+        if not read:
+            raise SourceError(f"{self.description}: no frame of it can be read{self._why_no_frame()}")
         if header.is_matroska and self._path.is_file():
             if self._has_gaps or read < estimate - 1:
                 self._compare_with_blocks(read)
         elif header.seconds and header.counts_frames:
             self._compare(read, int(min(estimate, header.seconds * self.fps)))
+        elif (self._has_gaps or read < estimate - 1) and self._is_damaged():
+            raise SourceError(self._others_are_lost(read))
         elif read < min(_ENOUGH * estimate, estimate - 1):
             if seconds + 1 / self.fps >= _ENOUGH * (header.seconds or estimate / self.fps):
                 return
@@ -188,8 +199,17 @@ class VideoSource:
         except OSError as error:
             raise SourceError(f"{self.description}: cannot be read ({reason(error)})") from error
         if count is None:
-            raise SourceError(f"{self.description}: had {read} frames: the file is damaged, and others cannot be read")
+            raise SourceError(self._others_are_lost(read))
         self._compare(read, count)
+
+    def _is_damaged(self) -> bool:
+        try:
+            return self._path.is_file() and is_damaged(self._path)
+        except OSError as error:
+            raise SourceError(f"{self.description}: cannot be read ({reason(error)})") from error
+
+    def _others_are_lost(self, read: int) -> str:
+        return f"{self.description}: had {read} frames: the file is damaged, and others cannot be read"
 
     def _compare(self, read: int, there: int) -> None:
         """Log, or raise SourceError, if fewer frames were read than are in the file."""

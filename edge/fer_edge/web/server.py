@@ -25,7 +25,14 @@ class WebSink(Sink):
     """Serves the live page during a run. A failure of the page never stops recognition."""
 
     def __init__(
-        self, config: WebConfig, model: Manifest, source: str, *, score: bool = False, starts_updates: bool = False
+        self,
+        config: WebConfig,
+        model: Manifest,
+        source: str,
+        metrics: Metrics,
+        *,
+        score: bool = False,
+        starts_updates: bool = False,
     ) -> None:
         """Prepare.
 
@@ -33,6 +40,7 @@ class WebSink(Sink):
             config: address, password and kind of image.
             model: the bundle's manifest.
             source: description of the source for people.
+            metrics: what the page serves at /metrics; a sink of the run, which counts its frames.
             score: whether labels show the detector's score.
             starts_updates: whether viewers may start an update of the model.
 
@@ -42,13 +50,12 @@ class WebSink(Sink):
         self.description = f"the page on {config.socket_path or f'port {config.address[1]}'}"
         self._config = config
         self._state = LiveState(model, source, starts_updates=starts_updates)
-        self._metrics = Metrics(model)
         self._encoder = None if config.picture == "none" else PictureEncoder(config.picture, config.fps, score=score)
         gate = Gate(reveal(config.password), reveal(config.token))
         app = make_app(
             self._state,
             self._encoder,
-            self._metrics,
+            metrics,
             gate,
             is_known_host(config),
             secure=config.certificate is not None,
@@ -80,19 +87,16 @@ class WebSink(Sink):
     def watch(self, outputs: Sequence[Sink]) -> None:
         """Show the state of these outputs."""
         self._state.watch(outputs)
-        self._metrics.watch(outputs)
 
     def emit(self, result: FrameResult) -> None:
         """Take one result."""
         self._state.update(result)
-        self._metrics.emit(result)
         if self._encoder:
             self._encoder.put(result)
 
     def waiting(self, what: str) -> None:
         """The camera is lost."""
         self._state.wait(what)
-        self._metrics.waiting(what)
 
     def remark(self, what: str) -> None:
         """Something is wrong with the frames."""

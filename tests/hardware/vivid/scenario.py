@@ -86,7 +86,8 @@ def control(name: str) -> None:
 
 def second_program() -> None:
     done = run("fer-edge", "run", "--source", "/dev/video0", "--max-frames", "3")
-    expect(f"a second program is refused: {done.stderr}", done.returncode == 3)
+    told = "/dev/video0 is in use by another program: fer-edge, process " in done.stderr
+    expect(f"a second program is refused: {done.stderr}", done.returncode == 3 and told)
     row("a second program wants it", done.stderr.splitlines()[-1], f"exit {done.returncode}")
 
 
