@@ -4,13 +4,15 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from fer_edge import FaceBox, Frame, Track
 from fer_edge.assets.composites import load_composites
+from fer_edge.errors import ModelError
 from fer_edge.model.bundle import load_bundle
-from fer_edge.model.classifier import Classifier
+from fer_edge.model.classifier import Classifier, only_tensor
 from fer_edge.preprocess import CropCalibration, crop_face
 
 
@@ -53,3 +55,41 @@ def test_a_model_that_was_trained_with_a_margin_reads_one(bundle_dir: Path, tmp_
         read = classifier.classify(frame, (Track(1, box, 0.0, 0.0),))[1]
         assert read.crop is not None
         assert np.array_equal(read.crop, crop_face(image, box, CropCalibration(scale, 0.05, -0.05)))
+
+
+def test_a_face_of_any_size_is_fitted(bundle_dir: Path) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (96, 96), np.uint8)
+    fitted = Classifier(load_bundle(bundle_dir)).fit(face)
+    assert np.array_equal(fitted, cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA))
+
+
+def test_a_tensor_that_cannot_be_used_is_named() -> None:
+    good = {"shape": np.array([1, 48, 48, 1]), "dtype": np.int8}
+    assert only_tensor([good], (1, 48, 48, 1), "input") is good
+    for details, said in (
+        ([], "the model has 0 inputs, expected one"),
+        ([good, good], "the model has 2 inputs, expected one"),
+        (
+            [good | {"shape": [1, 9, 9, 1]}],
+            "the model's input has shape (1, 9, 9, 1), but model.json says (1, 48, 48, 1)",
+        ),
+        ([good | {"dtype": np.float16}], "the model's input is float16, expected int8, uint8 or float32"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            only_tensor(details, (1, 48, 48, 1), "input")
+        assert str(caught.value) == said
+
+
+def test_a_prior_that_the_bundle_does_not_have_is_said(
+    bundle_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = Path(shutil.copytree(bundle_dir, tmp_path / "copy"))
+    manifest = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(json.dumps(manifest | {"prior": None, "reference": None}))
+    face = next(iter(load_composites().values()))
+    answers = [Classifier(load_bundle(copy), prior=power).probabilities(face) for power in (0.0, 1.0)]
+    assert np.array_equal(*answers)
+    assert answers[0].dtype == np.float32
+    assert caplog.messages == [
+        f"{copy}: model.json has no prior, so [classifier] prior does nothing. Add it with fer-quantize --add-prior"
+    ]

@@ -39,6 +39,7 @@ class Gate(Sink):
 def test_a_file_loses_nothing_and_all_is_written_before_the_end() -> None:
     gate = Gate()
     with QueuedSink(gate, live=False) as queued:
+        assert queued.description == gate.description
         threading.Timer(0.2, gate.opened.set).start()
         for index in range(100):
             queued.emit(result(index))

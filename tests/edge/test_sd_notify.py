@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -218,6 +219,24 @@ def test_waiting_for_a_camera_feeds_the_watchdog_and_counts_no_frames(systemd: N
     systemd.count("")
     waiting = "READY=1\nWATCHDOG=1\nSTATUS=waiting for the camera\n"
     assert systemd.heard[:-1] == [waiting, waiting, "READY=1\nWATCHDOG=1\nSTATUS=0.5 FPS, 0 faces,\n"]
+
+
+def test_a_systemd_that_does_not_read_stops_nothing(systemd: Notifications, clock: Clock) -> None:
+    with Notifier(systemd.address) as notifier:
+
+        def tell_much() -> None:
+            for _ in range(2000):
+                clock.now += 2
+                notifier.emit(seen(0))
+
+        thread = threading.Thread(target=tell_much, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert systemd.count("0 faces") < 2000, "what did not fit is lost"
+        clock.now += 2
+        notifier.emit(seen(1))
+        assert systemd.hears("1 face")
 
 
 def test_each_hour_the_journal_gets_one_line(

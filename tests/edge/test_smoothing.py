@@ -49,6 +49,7 @@ def test_two_faces_are_smoothed_independently() -> None:
     for index in range(5):
         faces = smoother.update([track(1), track(2)], {1: HAPPY, 2: SAD}, index / 30)
     assert [face.smoothed.label for face in faces] == ["happy", "sad"]
+    assert [face.track for face in faces] == [track(1), track(2)]
 
 
 def test_a_face_that_is_not_seen_keeps_what_was_read() -> None:

@@ -39,19 +39,19 @@ def test_a_hot_board_scans_less_until_it_has_cooled_and_both_are_logged_once(
             set_zone(tmp_path, celsius)
             paces.append(governor.pace(100.0 * step))
     assert paces == [1.0, *[pytest.approx(1 / 3)] * 4, 1.0, 1.0], "it holds for three minutes after 78 °C"
-    assert [record.message.split(" (")[0] for record in caplog.records] == [
-        "the board is hot",
-        "the board has recovered",
+    assert caplog.messages == [
+        "the board is hot (82 °C): whole scans are done a third as often",
+        "the board has recovered (70 °C): whole scans are done as often as before",
     ]
 
 
 def test_the_board_is_not_asked_for_every_frame(tmp_path: Path) -> None:
     governor = Governor(tmp_path)
     set_zone(tmp_path, 60)
-    assert governor.pace(0.0) == 1.0
+    assert governor.pace(1000.0) == 1.0
     set_zone(tmp_path, 90)
-    assert governor.pace(5.0) == 1.0
-    assert governor.pace(10.0) < 1.0
+    assert governor.pace(1009.9) == 1.0
+    assert governor.pace(1010.0) < 1.0
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,26 @@ def test_the_kernel_tells_where_no_program_may_be_asked(tmp_path: Path, monkeypa
     firmware.mkdir(parents=True)
     (firmware / "get_throttled").write_text("50005\n")
     assert read_heat(tmp_path, tmp_path) == Heat(None, 0x50005)
+    (firmware / "get_throttled").write_text("broken\n")
+    assert read_heat(tmp_path, tmp_path) == Heat(None, 0), "the program is asked instead"
 
 
-@pytest.mark.parametrize("answer", ["VCHI initialization failed", ""])
+@pytest.mark.parametrize("answer", ["VCHI initialization failed", "", 'throttled=0x5"; exit "1'])
 def test_a_firmware_that_does_not_answer_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     set_firmware(tmp_path, answer, monkeypatch)
     assert read_heat(tmp_path) == Heat(None, None)
     assert Governor(tmp_path).pace(0.0) == 1.0
+
+
+def test_a_throttled_board_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_firmware(tmp_path, "throttled=0x4", monkeypatch)
+    Governor(tmp_path).pace(0.0)
+    (message,) = caplog.messages
+    assert message.startswith("the board is throttled (temperature unknown, throttled=0x4): ")
 
 
 def test_a_weak_power_supply_is_named_and_logged_once(
