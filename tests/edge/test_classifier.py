@@ -87,9 +87,9 @@ def test_a_prior_that_the_bundle_does_not_have_is_said(
     manifest = json.loads((copy / "model.json").read_text())
     (copy / "model.json").write_text(json.dumps(manifest | {"prior": None, "reference": None}))
     face = next(iter(load_composites().values()))
-    answers = [Classifier(load_bundle(copy), prior=power).probabilities(face) for power in (0.0, 1.0)]
-    assert np.array_equal(*answers)
-    assert answers[0].dtype == np.float32
+    plain, divided = (Classifier(load_bundle(copy), prior=power).probabilities(face) for power in (0.0, 1.0))
+    assert np.array_equal(plain, divided)
+    assert plain.dtype == np.float32
     assert caplog.messages == [
         f"{copy}: model.json has no prior, so [classifier] prior does nothing. Add it with fer-quantize --add-prior"
     ]

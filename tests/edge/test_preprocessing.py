@@ -10,7 +10,8 @@ from fer_edge.model.preprocessing import Preprocessing, input_table, real_output
 def test_the_input_of_a_float_model_is_level_less_mean_over_scale_per_channel() -> None:
     wanted = Preprocessing(mean=(100, 50, 0), scale=(2, 4, 255))
     table = input_table(wanted, 3, np.float32, (0.0, 0))
-    assert (table.shape, table.dtype) == ((256, 3), np.float32)
+    assert table.shape == (256, 3)
+    assert table.dtype == np.float32
     assert table[[0, 110, 255]] == pytest.approx(np.array([[-50, -12.5, 0], [5, 15, 110 / 255], [77.5, 51.25, 1]]))
 
 
