@@ -26,6 +26,7 @@ def write(folder: Path, text: str) -> Path:
         ('source = "rtsp://me:secret@10.0.0.3/live"', "source 10.0.0.3"),
         ('source = "http://localhost:8090/cam"', ""),
         ('[web]\nlisten = "unix"', ""),  # in a runtime folder that the checking process has not
+        ('source = "udp://:5000"', "source 0.0.0.0"),  # whoever sends it
     ],
 )
 def test_a_connection_to_another_machine_needs_the_drop_in(
@@ -52,7 +53,46 @@ def test_the_drop_ins_allow_what_they_say(tmp_path: Path) -> None:
         assert [host for host in (*allowed, *forbidden) if sandbox.forbids(host)] == forbidden
 
 
-@pytest.mark.parametrize("key", ["model", "json", "record", "mqtt.cafile", "detector.cascade"])
+@pytest.mark.parametrize(
+    ("text", "drop_in", "said"),
+    [
+        ('[web]\nlisten = "8080"', "web.conf", ""),
+        ('[web]\nlisten = "9000"', "", ""),
+        ('[web]\nlisten = "9000"', "web.conf", "web.listen 9000: the unit does not allow this port"),
+        ('display = "hdmi"', "", "display hdmi: the service may not use the screen. Fix: systemd/examples/hdmi.conf"),
+        ('display = "hdmi"', "hdmi.conf", ""),
+    ],
+)
+def test_a_port_and_a_screen_need_their_drop_ins(
+    command: Run, tmp_path: Path, text: str, drop_in: str, said: str
+) -> None:
+    unit = tmp_path / "fer-edge.service"
+    unit.write_text(UNIT.read_text() + ((SYSTEMD / "examples" / drop_in).read_text() if drop_in else ""))
+    done = command("fer-edge", "service", "check", "--unit", unit, "--config", write(tmp_path, text))
+    assert done.returncode == (1 if said else 0), done.stderr
+    assert said in done.stderr
+
+
+def test_ranges_and_families_of_ports_are_understood(tmp_path: Path) -> None:
+    from fer_edge.device.unit import Sandbox, Unit
+
+    for rules, allowed in (
+        ("", []),
+        ("tcp:8000-8100", [8000, 8100]),
+        ("ipv4:tcp:443", [443]),
+        ("udp:8000", []),
+        ("tcp", [1, 65535]),
+        ("9000 tcp:8000", [8000, 9000]),
+        ("any", [1]),
+    ):
+        (tmp_path / "unit").write_text(f"[Service]\nSocketBindDeny=any\nSocketBindAllow={rules}\n")
+        sandbox = Sandbox(Unit(), tmp_path / "unit")
+        assert not any(sandbox.forbids_port(port) for port in allowed), rules
+        refused = [] if rules in {"tcp", "any"} else [7999, 8101]
+        assert all(sandbox.forbids_port(port) for port in refused), rules
+
+
+@pytest.mark.parametrize("key", ["model", "json", "csv", "record", "mqtt.cafile", "detector.cascade"])
 def test_a_file_in_a_folder_that_the_service_does_not_see_is_refused(command: Run, tmp_path: Path, key: str) -> None:
     section, _, name = key.rpartition(".")
     host = 'host = "localhost"\n' if section == "mqtt" else ""
@@ -69,6 +109,16 @@ def test_outputs_must_be_writable_and_a_source_readable(command: Run, tmp_path: 
     for text, named in (
         ('source = "demo"\njson = "/nonexistent/faces.jsonl"', "json /nonexistent/faces.jsonl: cannot be written"),
         ('source = "/nonexistent/clip.mp4"', "source /nonexistent/clip.mp4: cannot be read"),
+        (
+            '[prometheus]\ntextfile = "/nonexistent/x.prom"',
+            "cannot be written here. Fix: systemd/examples/prometheus.conf",
+        ),
+        ('[web]\nlisten = "0.0.0.0:8080"', "so it needs a password"),
+        ('[web]\nlisten = "8080"\npassword = "plain"', "fer-edge web password"),
+        (
+            '[web]\nlisten = "8080"\ncertificate = "/nonexistent/c"\nkey = "/nonexistent/k"',
+            "web.certificate: cannot be",
+        ),
     ):
         done = command("fer-edge", "service", "check", "--here", "--config", write(tmp_path, text))
         assert done.returncode == 2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fer_edge.config import NAMED_SOURCES, RunConfig
+from fer_edge.config import NAMED_SOURCES, RunConfig, WebConfig
 from fer_edge.device.unit import Sandbox
 from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.opencv import require_opencv
@@ -20,23 +20,33 @@ def check_here(config: RunConfig) -> None:
         FerError: something that a run needs is missing.
     """
     require_opencv()
+    from fer_edge.monitoring.prometheus import Metrics
     from fer_edge.pipeline import Pipeline
     from fer_edge.sinks import make_sinks
 
     make_sinks(config, fps=30)
     if config.web.listen:
-        try:
-            from fer_edge.web import server  # noqa: F401 - whether it can be
-        except ImportError as error:
-            raise MissingExtra("the web server", "web") from error
-    with Pipeline(config):
-        pass
+        _check_page(config.web)
+    with Pipeline(config) as pipeline:
+        if config.web.listen or config.prometheus.textfile:
+            Metrics(pipeline.model.manifest)
     for key, path in _outputs(config):
         if not os.access(path if os.access(path, os.F_OK) else path.parent, os.W_OK):
-            raise ConfigError(f"{key} {path}: cannot be written here. The service may write under /var/lib/fer-edge")
+            fix = "The service may write under /var/lib/fer-edge"
+            if key == "prometheus.textfile":
+                fix = "Fix: systemd/examples/prometheus.conf"
+            raise ConfigError(f"{key} {path}: cannot be written here. {fix}")
     source = _source_file(config)
     if source and not os.access(source, os.R_OK):
         raise ConfigError(f"source {source}: cannot be read here")
+
+
+def _check_page(config: WebConfig) -> None:
+    try:
+        from fer_edge.web.http_server import check_server
+    except ImportError as error:
+        raise MissingExtra("the web server", "web") from error
+    check_server(config)
 
 
 def refuse_hidden(config: RunConfig, sandbox: Sandbox) -> None:
@@ -55,7 +65,7 @@ def refuse_hidden(config: RunConfig, sandbox: Sandbox) -> None:
 
 
 def missing_drop_ins(config: RunConfig, sandbox: Sandbox) -> Iterator[str]:
-    """Yield a line for each connection that the unit forbids, with the drop-in that allows it."""
+    """Yield a line for each connection, port or screen that the unit forbids, with the drop-in that allows it."""
     hosts = [("mqtt.host", config.mqtt.host)]
     if "://" in config.source:
         hosts.append(("source", urlsplit(config.source).hostname or "0.0.0.0"))  # noqa: S104 - received from anywhere
@@ -66,8 +76,13 @@ def missing_drop_ins(config: RunConfig, sandbox: Sandbox) -> Iterator[str]:
                 f"Fix: {sandbox.unit.install} --allow-network, which installs network.conf"
             )
     listen = config.web.listen
-    if listen and not config.web.is_socket and _is_for_others(config) and sandbox.forbids("192.168.0.1"):
-        yield f"web.listen {listen}: other machines may not reach the service. Fix: systemd/examples/web.conf"
+    if listen and not config.web.is_socket:
+        if _is_for_others(config) and sandbox.forbids("192.168.0.1"):
+            yield f"web.listen {listen}: other machines may not reach the service. Fix: systemd/examples/web.conf"
+        elif sandbox.forbids_port(config.web.address[1]):
+            yield f"web.listen {listen}: the unit does not allow this port. Fix: change SocketBindAllow= in web.conf"
+    if config.display == "hdmi" and not sandbox.has_console:
+        yield "display hdmi: the service may not use the screen. Fix: systemd/examples/hdmi.conf"
 
 
 def _is_for_others(config: RunConfig) -> bool:
@@ -78,12 +93,14 @@ def _is_for_others(config: RunConfig) -> bool:
 def _outputs(config: RunConfig) -> Iterator[tuple[str, Path]]:
     paths = {
         "json": None if config.json_path == "-" else config.json_path,
+        "csv": None if config.csv_path == "-" else config.csv_path,
         "record": config.record,
         "plot": config.plot,
         "usage.path": config.usage.path,
         "screen.pictures": config.screen.pictures,
         "samples.path": config.samples.path,
         "prometheus.textfile": config.prometheus.textfile,
+        "web.listen": (config.web.listen or "").partition(":")[2] if config.web.is_socket else None,
     }
     for key, path in paths.items():
         if path:

@@ -94,6 +94,19 @@ class Sandbox:
             for address in addresses
         )
 
+    def forbids_port(self, port: int) -> bool:
+        """Return whether the unit may not listen on a TCP port."""
+        allowed: list[str] = []
+        for name, value in self.settings:
+            if name == "SocketBindAllow":
+                allowed = [*allowed, *value.split()] if value else []
+        return self._last("SocketBindDeny") == "any" and not any(_covers(rule, port) for rule in allowed)
+
+    @property
+    def has_console(self) -> bool:
+        """Return whether the unit draws on a console."""
+        return bool(self._last("TTYPath"))
+
     def hides(self, path: Path) -> bool:
         """Return whether the sandbox replaces the folder that holds this path by another one."""
         hidden: tuple[Path, ...] = ()
@@ -174,6 +187,15 @@ def _expand(value: str, unit: Unit) -> str:
     """Replace the specifiers that the units use (systemd.unit(5))."""
     known = {"%i": unit.instance, "%n": unit.name, "%%": "%"}
     return re.sub(r"%[in%]", lambda found: known[found[0]], value)
+
+
+def _covers(rule: str, port: int) -> bool:
+    """Return whether a rule such as `ipv4:tcp:8000-8100` is about a TCP port (SocketBindAllow= in systemd)."""
+    parts = rule.split(":")
+    first, _, last = parts[-1].partition("-")
+    if not first.isdecimal():
+        return "udp" not in parts  # any, or all ports of a family
+    return "udp" not in parts and int(first) <= port <= int(last or first)
 
 
 def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

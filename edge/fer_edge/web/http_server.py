@@ -14,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fer_edge.config import WebConfig
+from fer_edge.config import WebConfig, reveal
 from fer_edge.errors import ConfigError, reason
-from fer_edge.web.auth import is_loopback
+from fer_edge.web.auth import Gate, is_loopback
 
 _log = logging.getLogger(__name__)
 
@@ -82,12 +83,16 @@ class HttpServer:
         """Listen. Raises ConfigError if the port or the certificate cannot be used."""
         if not _is_local(self._config) and self._config.certificate is None:
             _log.warning("the page on %s is not encrypted: set web.certificate and web.key", self._config.listen)
+        self.load()
+        self._socket = self._listening_socket()
+        self._thread.start()
+
+    def load(self) -> None:
+        """Read the certificate. Raises ConfigError if it cannot be used."""
         try:
             self._server.config.load()
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"web.certificate: cannot be used ({reason(error)})") from error
-        self._socket = self._listening_socket()
-        self._thread.start()
 
     def close(self) -> None:
         """End the current responses, and close the port."""
@@ -123,6 +128,16 @@ class HttpServer:
             self._on_failure(str(error))
 
 
+def check_server(config: WebConfig) -> None:
+    """Check the configuration of a page as far as that is possible without its port.
+
+    Raises:
+        ConfigError: the password is missing or malformed, or the certificate cannot be used.
+    """
+    Gate(reveal(config.password), reveal(config.token))
+    HttpServer(config, Starlette(), lambda _why: None).load()
+
+
 def is_known_host(config: WebConfig) -> Callable[[str], bool]:
     """Return a function that checks host names. On a Unix socket, which no browser can reach, all are allowed."""
     if config.socket_path:
@@ -132,7 +147,7 @@ def is_known_host(config: WebConfig) -> Callable[[str], bool]:
 
 
 def _is_local(config: WebConfig) -> bool:
-    return config.socket_path is not None or is_loopback(config.address[0])
+    return config.is_socket or is_loopback(config.address[0])
 
 
 def _remove_stale(path: Path) -> None:
