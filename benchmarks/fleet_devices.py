@@ -10,10 +10,9 @@ from pathlib import Path
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from fer_edge.config import RunConfig
 from fer_edge.updates.fleet_messages import PREFIX, DeviceState
 from fer_edge.updates.releases import decide
-from fer_edge.updates.updater import ModelUpdater, _download, _target
+from fer_edge.updates.repository import RepositoryClient
 
 NAME = "ferplus7"
 # Its trial fails on each device.
@@ -58,21 +57,18 @@ class Device:
 
 def look_all(folder: Path, url: str, hour: int, devices: Sequence[Device]) -> list[Device]:
     """Let devices look for a new model, in a process of its own; returns them as they are then."""
-    settings = {"url": url, "root": folder / "repo" / "metadata" / "1.root.json"}
-    updater = ModelUpdater(RunConfig.model_validate({"updates": settings}), state=folder)
+    root = (folder / "repo" / "metadata" / "1.root.json").read_bytes()
     for device in devices:
-        _look(updater, folder / "devices" / device.id, device, 60 * hour + device.minute % 60)
+        client = RepositoryClient(f"{url}/", root, folder / "devices" / device.id)
+        _look(client, device, 60 * hour + device.minute % 60)
     return list(devices)
 
 
-def _look(updater: ModelUpdater, state: Path, device: Device, now: int) -> None:
+def _look(client: RepositoryClient, device: Device, now: int) -> None:
     """The real updater's steps, up to the verified archive."""
     device.end_trial(now)
-    updater._state = state
-    client = updater._client()
-    client.refresh()
     decision = decide(
-        updater._read_releases(client),
+        client.releases(),
         name=NAME,
         channel="stable",
         device_id=device.id,
@@ -81,7 +77,7 @@ def _look(updater: ModelUpdater, state: Path, device: Device, now: int) -> None:
     )
     if decision.version is None or decision.target is None:
         return
-    _download(client, _target(client, decision.target, 64_000_000)).unlink()
+    client.download(decision.target, 64_000_000).unlink()
     device.before, device.installed = device.installed, decision.version
     device.trial_ends = now + _TRIAL_MINUTES
 

@@ -20,12 +20,11 @@ def draw(result: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
 
     axes[0].step(range(len(good)), [hour["percent"] for hour in good], where="post", color="0.6", label="may take it")
-    axes[0].plot(range(1, len(good) + 1), [100 * hour["running"] / total for hour in good], marker=".", label="run it")
+    axes[0].plot([0, *(100 * hour["running"] / total for hour in good)], marker=".", label="run it")
     axes[0].set(title="A good version", xlabel="hours since its publication", ylabel="devices, %", ylim=(0, 105))
 
-    times = range(1, len(poisoned) + 1)
-    axes[1].plot(times, [hour["tried"] for hour in poisoned], marker=".", color="C3", label="have tried it")
-    axes[1].plot(times, [hour["running"] for hour in poisoned], marker=".", color="C1", label="run it")
+    axes[1].plot([0, *(hour["tried"] for hour in poisoned)], marker=".", color="C3", label="have tried it")
+    axes[1].plot([0, *(hour["running"] for hour in poisoned)], marker=".", color="C1", label="run it")
     halted = [index for index, hour in enumerate(poisoned) if hour["said"].startswith("halted")]
     if halted:
         axes[1].axvline(halted[0], color="0.6", linestyle="--", label="halted")

@@ -39,7 +39,7 @@ class Server:
 @contextmanager
 def nginx(folder: Path, served: Path, log: Path) -> Iterator[Server]:
     """A web server for a folder, which logs path, status and bytes of each answer once per second."""
-    port = _free_port()
+    port = free_port()
     log.touch()
     config = f"""
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log; user root;
@@ -60,10 +60,10 @@ http {{
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[Server]:
-    """A broker that lets everybody in."""
-    port = _free_port()
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n")
+def mosquitto(folder: Path, settings: str = "allow_anonymous true", port: int = 0) -> Iterator[Server]:
+    """A broker that lets everybody in, or has other settings."""
+    port = port or free_port()
+    (folder / "mosquitto.conf").write_text(f"user root\nlistener {port} 127.0.0.1\n{settings}\n")
     with _running(["mosquitto", "-c", str(folder / "mosquitto.conf")], port) as process:
         yield Server(process.pid, port)
 
@@ -106,7 +106,7 @@ def _running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

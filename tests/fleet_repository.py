@@ -12,11 +12,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import MetaFile
 from tuf.ngclient import Updater
 
 from fer_edge.model.bundle import find_bundle, sha256
 from fer_edge.updates.releases import Releases, parse_releases
 from fer_fleet.cli.app import run
+from fer_fleet.keys import Keys
+from fer_fleet.repository import Repository, sign
 
 PASSPHRASE = "correct horse"  # noqa: S105
 
@@ -110,6 +113,23 @@ class Device:
         """The versions of the releases that it has on its own disk."""
         content = (self.folder / "releases.json").read_bytes()
         return tuple(release.version for model in parse_releases(content).models.values() for release in model.releases)
+
+
+def offer_targets(version: int, repository: Repository, keys: Keys) -> dict[str, bytes]:
+    """A newer snapshot and timestamp, signed with the online keys, that name this version of the targets."""
+    snapshot, timestamp = repository.snapshot, repository.timestamp
+    assert snapshot is not None
+    assert timestamp is not None
+    snapshot.signed.meta["targets.json"] = MetaFile(version)
+    snapshot.signed.version += 1
+    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
+    timestamp.signed.version += 1
+    signed = sign(snapshot.signed, "snapshot", [repository.role("snapshot")], keys)
+    stamp = sign(timestamp.signed, "timestamp", [repository.role("timestamp")], keys)
+    return {
+        f"metadata/{snapshot.signed.version}.snapshot.json": signed.to_bytes(),
+        "metadata/timestamp.json": stamp.to_bytes(),
+    }
 
 
 @dataclass

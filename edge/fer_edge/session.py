@@ -28,7 +28,8 @@ from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.pictures import PictureTable
 from fer_edge.sinks.terminal import ChangeLog, LiveLine
 from fer_edge.sources import Source, open_source
-from fer_edge.updates.trial import Trial, open_trial
+from fer_edge.updates.restarts import count_restarts
+from fer_edge.updates.trial import Trial, is_tried, open_trial
 from fer_edge.updates.watch import ModelWatch, warn_if_revoked
 
 _log = logging.getLogger(__name__)
@@ -135,9 +136,11 @@ class Session:
 def _enter_trial(config: RunConfig, stack: ExitStack) -> Trial | None:
     """The trial of the model that the run is about to open; None if there is none, or it has just failed."""
     trial = open_trial(config)
-    if trial:
-        stack.enter_context(trial)
-    return trial if trial and not trial.failure else None
+    if trial and not stack.enter_context(trial).failure:
+        return trial
+    if is_tried(config):
+        stack.enter_context(count_restarts())
+    return None
 
 
 def _monitors(config: RunConfig, model: Bundle, source: Source) -> list[Sink]:

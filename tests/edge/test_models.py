@@ -23,6 +23,7 @@ from fer_edge.cli.console import run_app
 from fer_edge.cli.general import build
 from fer_edge.model.bundle import current_bundle, find_bundle
 from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import TrialRecord, Verdict, record_path
 from fer_edge.updates import prune
 from fer_edge.updates.install import install_bundle
 
@@ -171,6 +172,22 @@ def test_rollback_without_an_earlier_model_uses_the_default_one(models: Models, 
     assert "there is no earlier model" in done.stderr
     models("install", make(tmp_path / "a"), "--use")
     assert models("rollback").stdout.startswith("ferplus7 is the current model")
+
+
+def test_rollback_passes_over_what_cannot_be_used(models: Models, folder: Path, tmp_path: Path) -> None:
+    for version in "1234":
+        with Slots().lock():
+            install_bundle(make(tmp_path / version, version), Slots(), probe=no_probe)
+            Slots().use(ModelId("mine", version), "use")
+    (folder / "mine" / "3" / "model.tflite").write_bytes(b"damaged")
+    verdict = Verdict("mine@2", Slots().history()[1].serial, False, "useless", 0.0)
+    TrialRecord().ended(verdict).write(record_path())
+    assert models("rollback").stdout.startswith("mine@1 is the current model; before: mine@4")
+    with Slots().lock():
+        Slots().revoke({"mine@4": "poisoned", "ferplus7@0.1.0": "poisoned"})
+    done = models("rollback")
+    assert (done.returncode, "there is no earlier model" in done.stderr) == (4, True), done.stdout
+    assert current_bundle().manifest.version == "1"
 
 
 def test_a_version_never_changes(models: Models, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from fer_edge.config import RunConfig
 from fer_edge.model.bundle import current_bundle, find_bundle, load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.slots import ModelId, Slots
-from fer_edge.model.trial_record import TrialRecord, failed_models
+from fer_edge.model.trial_record import Progress, TrialRecord, failed_models
 from fer_edge.pipeline import Pipeline
 from fer_edge.sinks import StopRun
 from fer_edge.sources.demo import DemoSource
@@ -320,6 +320,47 @@ def test_a_model_with_which_the_service_dies_twice_is_sent_back(state: Path, tmp
     assert systemd.hears("the process ended 2 times without closing")
     assert failed_models(state / "models") == {"mine@2": "the process ended 2 times without closing"}
     assert current_bundle().manifest.version == "1"
+
+
+@pytest.mark.parametrize(("deaths", "fails"), [(4, False), (5, True)])
+def test_a_new_model_may_die_as_often_as_the_one_before(
+    state: Path, tmp_path: Path, deaths: int, fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = choose(make_bundle(tmp_path / "a"))
+    switch = Slots().in_effect()
+    assert switch is not None
+    usual = Progress("ferplus7", 0, deaths=6, lived=3600)  # three in half an hour
+    progress = Progress("mine@2", switch.serial, deaths=deaths, lived=1800)
+    TrialRecord(progress=progress, usual=usual).write(state / "trials" / "default.json")
+    with Trial(RunConfig(), model, switch, ModelId("ferplus7")) as trial:
+        assert bool(trial.failure) is fails
+    expected = "the process ended 5 times without closing, and would have 3.0 times with the model before"
+    assert (expected in caplog.text) is fails
+    with Trial(RunConfig(), model, switch, ModelId("ferplus8")) as trial:
+        assert trial.failure or fails, "another model before it tells nothing"
+
+
+def test_the_deaths_of_the_model_in_use_are_counted(state: Path, tmp_path: Path) -> None:
+    systemd = Notifications(tmp_path)
+    for kind in (signal.SIGKILL, signal.SIGTERM):
+        systemd.heard.clear()
+        service = start()
+        wait_until(lambda: systemd.hears("FPS"))
+        service.send_signal(kind)
+        service.communicate(timeout=180)
+    usual = TrialRecord.read(state / "trials" / "default.json").usual
+    assert usual is not None
+    assert (usual.model, usual.deaths, usual.boot) == ("ferplus7", 1, "")
+    assert 1 < usual.lived < 600
+    choose(make_bundle(tmp_path / "a"))
+    service = start()
+    wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
+    service.send_signal(signal.SIGTERM)
+    service.communicate(timeout=180)
+    record = TrialRecord.read(state / "trials" / "default.json")
+    assert record.usual == usual, "the trial has a count of its own"
+    assert record.progress is not None
+    assert (record.progress.deaths, record.progress.lived > 0) == (0, True)
 
 
 def test_a_death_in_another_boot_does_not_count(state: Path, tmp_path: Path) -> None:

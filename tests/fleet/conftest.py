@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tests.fleet_repository import PASSPHRASE, Device, Operator, Server, serve
 
+from fer_fleet.keys import Keys
+
 
 @pytest.fixture
 def operator(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Operator:
@@ -19,6 +21,11 @@ def operator(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 def server(operator: Operator) -> Iterator[Server]:
     with serve(operator.repo) as server:
         yield server
+
+
+@pytest.fixture
+def keys(operator: Operator) -> Keys:
+    return Keys([operator.keys], lambda _: PASSPHRASE)
 
 
 @pytest.fixture

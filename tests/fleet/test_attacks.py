@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.fleet_repository import PASSPHRASE, Device, Operator, Server
+from tests.fleet_repository import PASSPHRASE, Device, Operator, Server, offer_targets
 from tuf.api.exceptions import (
     BadVersionNumberError,
     DownloadLengthMismatchError,
@@ -17,7 +17,7 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import Metadata, MetaFile, Root
+from tuf.api.metadata import Metadata, Root
 
 from fer_edge.errors import ConfigError
 from fer_edge.updates.releases import RELEASES_TARGET
@@ -25,15 +25,10 @@ from fer_fleet import operations
 from fer_fleet.cli.options import now
 from fer_fleet.creation import DEFAULT_SIGNERS, Signers, create
 from fer_fleet.keys import Keys
-from fer_fleet.repository import DEFAULT_DAYS, Repository, sign
+from fer_fleet.repository import DEFAULT_DAYS, Repository
 from fer_fleet.rotation import rotate
 
 MODEL = "ferplus7-tiny"
-
-
-@pytest.fixture
-def keys(operator: Operator) -> Keys:
-    return Keys([operator.keys], lambda _: PASSPHRASE)
 
 
 @pytest.fixture
@@ -53,21 +48,6 @@ def refuses(device: Device, error: type[Exception] | tuple[type[Exception], ...]
     with pytest.raises(error):
         device.update()
     assert device.knows() == known
-
-
-def offer_targets(version: int, repository: Repository, server: Server, keys: Keys) -> None:
-    """Serve a newer snapshot and timestamp, signed with the online keys, that name this version of the targets."""
-    snapshot, timestamp = repository.snapshot, repository.timestamp
-    assert snapshot is not None
-    assert timestamp is not None
-    snapshot.signed.meta["targets.json"] = MetaFile(version)
-    snapshot.signed.version += 1
-    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-    timestamp.signed.version += 1
-    signed = sign(snapshot.signed, "snapshot", [repository.role("snapshot")], keys)
-    stamp = sign(timestamp.signed, "timestamp", [repository.role("timestamp")], keys)
-    server.instead[f"metadata/{snapshot.signed.version}.snapshot.json"] = signed.to_bytes()
-    server.instead["metadata/timestamp.json"] = stamp.to_bytes()
 
 
 # Changed files
@@ -145,7 +125,7 @@ def test_an_older_releases_file_under_a_newer_name(published: Operator, device: 
 def test_a_snapshot_that_mixes_two_releases(published: Operator, device: Device, server: Server, keys: Keys) -> None:
     """Whoever has the online keys alone can offer a newer snapshot with older targets, and no device follows."""
     device.update()
-    offer_targets(2, Repository(published.repo), server, keys)
+    server.instead |= offer_targets(2, Repository(published.repo), keys)
     refuses(device, BadVersionNumberError, ("0.1.0", "0.2.0"))
 
 
@@ -158,7 +138,7 @@ def test_the_online_keys_alone_publish_nothing(published: Operator, device: Devi
     for signer in keys.signers("snapshot", repository.role("snapshot")):
         forged.sign(signer)
     server.instead[f"metadata/{targets.version}.targets.json"] = forged.to_bytes()
-    offer_targets(targets.version, repository, server, keys)
+    server.instead |= offer_targets(targets.version, repository, keys)
     refuses(device, UnsignedMetadataError, ("0.1.0", "0.2.0"))
 
 
@@ -263,19 +243,7 @@ def test_a_revoked_key_signs_nothing_any_more(published: Operator, device: Devic
     forged.sign(stolen)
     (published.repo / "metadata" / f"{targets.version}.targets.json").write_bytes(forged.to_bytes())
     assert "is not signed by enough keys of targets" in published.run("refresh").err  # nor does the operator sign it
-    snapshot, timestamp = after.snapshot, after.timestamp
-    assert snapshot is not None
-    assert timestamp is not None
-    snapshot.signed.meta["targets.json"] = MetaFile(targets.version)
-    snapshot.signed.version += 1
-    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
-    timestamp.signed.version += 1
-    server.instead[f"metadata/{snapshot.signed.version}.snapshot.json"] = sign(
-        snapshot.signed, "snapshot", [after.role("snapshot")], keys
-    ).to_bytes()
-    server.instead["metadata/timestamp.json"] = sign(
-        timestamp.signed, "timestamp", [after.role("timestamp")], keys
-    ).to_bytes()
+    server.instead |= offer_targets(targets.version, after, keys)
     refuses(device, UnsignedMetadataError, ("0.1.0", "0.2.0"))
 
 

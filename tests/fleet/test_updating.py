@@ -1,5 +1,6 @@
 """`fer-edge models update` against a repository that `fer-fleet` made: what a device takes, and what it refuses."""
 
+import copy
 import logging
 import os
 import shutil
@@ -7,16 +8,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import Signer
 from tests.bundles import edit_manifest, make_bundle, no_probe
 from tests.conftest import Run
-from tests.fleet_repository import Done, Operator
+from tests.fleet_repository import PASSPHRASE, Done, Operator, offer_targets
 from tests.update_server import UpdateServer, serve_updates
+from tuf.api.metadata import Metadata
 
 from fer_edge.cli.app import app
 from fer_edge.cli.console import run_app
@@ -31,6 +34,11 @@ from fer_edge.updates.install import install_bundle
 from fer_edge.updates.latest import read_latest
 from fer_edge.updates.request import is_requested, request_update
 from fer_edge.updates.trial import open_trial
+from fer_fleet import operations
+from fer_fleet.creation import DEFAULT_SIGNERS, create
+from fer_fleet.keys import Keys
+from fer_fleet.repository import DEFAULT_DAYS, Repository
+from fer_fleet.rotation import rotate
 
 Update = Callable[..., Done]
 NAME = "ferplus7-tiny"
@@ -281,7 +289,7 @@ def test_stale_metadata_is_refused_and_a_wrong_clock_is_said(
 
     from tuf.ngclient._internal import trusted_metadata_set
 
-    from fer_edge.updates import updater
+    from fer_edge.updates import repository, updater
 
     def clock(days: int) -> None:
         class Clock(datetime):
@@ -292,7 +300,8 @@ def test_stale_metadata_is_refused_and_a_wrong_clock_is_said(
 
         fake = type("module", (), {"datetime": Clock, "timezone": dt.timezone})
         monkeypatch.setattr(trusted_metadata_set, "datetime", fake)
-        monkeypatch.setattr(updater, "datetime", Clock)
+        for module in (updater, repository):
+            monkeypatch.setattr(module, "datetime", Clock)
 
     clock(days=30)
     done = update()
@@ -303,6 +312,73 @@ def test_stale_metadata_is_refused_and_a_wrong_clock_is_said(
     clock(days=0)
     assert update().code == 0
     del published
+
+
+def put(repo: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (repo / name).write_bytes(content)
+
+
+def forge(repository: Repository, role: str, signers: Iterable[Signer], repo: Path) -> int:
+    """Write a newer version of a role's metadata with these signatures; returns its version."""
+    root, targets = Metadata(repository.root.signed), Metadata(repository.targets.signed)
+    forged = copy.deepcopy(root if role == "root" else targets)
+    forged.signed.version += 1
+    for signer in signers:
+        forged.sign(signer, append=True)
+    put(repo, {f"metadata/{forged.signed.version}.{role}.json": forged.to_bytes()})
+    return forged.signed.version
+
+
+def test_parts_of_two_releases_are_refused(update: Update, operator: Operator, keys: Keys) -> None:
+    operator.do("publish", operator.bundle("0.1.0"))
+    update()
+    operator.do("publish", operator.bundle("0.2.0"), "--percent", 0)
+    assert update().code == 0
+    put(operator.repo, offer_targets(2, Repository(operator.repo), keys))
+    refused(update(), "offers older files than it did before")
+
+
+def test_a_root_key_below_the_threshold_is_refused(update: Update, published: Operator, keys: Keys) -> None:
+    repository = Repository(published.repo)
+    forge(repository, "root", keys.signers("root", repository.role("root"))[:1], published.repo)
+    refused(update(), "is not to be trusted (root was signed by 1/2 keys)")
+
+
+def test_a_revoked_key_is_refused(update: Update, operator: Operator, keys: Keys) -> None:
+    before = Repository(operator.repo)
+    stolen = keys.signers("targets", before.role("targets"))
+    operator.do("rotate", "targets")
+    operator.do("publish", operator.bundle("0.1.0"))
+    assert update().code == 0
+    after = Repository(operator.repo)
+    version = forge(after, "targets", stolen, operator.repo)
+    put(operator.repo, offer_targets(version, after, keys))
+    refused(update(), "is not to be trusted (targets was signed by 0/1 keys)")
+
+
+def test_a_chain_of_roots_is_followed_over_years_and_not_over_a_gap(
+    update: Update, operator: Operator, tmp_path: Path, web: UpdateServer
+) -> None:
+    """The device was off for years: three roots expired, and the newest alone has to be valid."""
+    folder, key_folder = tmp_path / "old", tmp_path / "old.keys"
+    secret = Keys([key_folder], lambda _: PASSPHRASE)
+    moment, year = datetime.now(UTC), timedelta(days=365)
+    create(folder, key_folder, PASSPHRASE, DEFAULT_DAYS, DEFAULT_SIGNERS, moment - 5 * year)
+    web.folder = folder
+    shutil.copy(folder / "metadata" / "1.root.json", tmp_path / "root.json")
+    for ago in (4, 3, 2):
+        rotate(folder, ["root"], [], secret, PASSPHRASE, moment - ago * year)
+    operations.refresh(folder, secret, moment)
+    refused(update(), "its signatures have expired")
+    shutil.rmtree(tmp_path / "device" / "updates")  # what it has seen, it need not see again
+    rotate(folder, ["root"], [], secret, PASSPHRASE, moment)
+    operator.do("publish", operator.bundle("0.2.0"), "--repo", folder, "--keys", key_folder)
+    third = (folder / "metadata" / "3.root.json").rename(tmp_path / "third")
+    refused(update(), "its signatures have expired")
+    third.rename(folder / "metadata" / "3.root.json")
+    assert update().code == 0
+    assert version() == "0.2.0"
 
 
 def test_a_revoked_release_of_a_wrong_clock_stops_no_update(

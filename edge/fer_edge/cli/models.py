@@ -114,16 +114,14 @@ def use_model(
 def roll_back(config: ConfigOption = None) -> None:
     """Use the model that was in use before the current one."""
     from fer_edge.errors import ModelError
-    from fer_edge.model.bundle import DEFAULT_MODEL, current_choices
-    from fer_edge.model.slots import ModelId, Slots
+    from fer_edge.model.bundle import model_before
+    from fer_edge.model.slots import Slots
     from fer_edge.model.trial_record import TrialRecord, record_path
 
     slots = Slots()
     with slots.lock():
-        current = slots.current()
-        choices = [model for model in current_choices(slots, TrialRecord.read(record_path())) if model != current]
-        earlier = next(iter(choices), ModelId(DEFAULT_MODEL))
-        if current is None or earlier == current:
+        earlier = model_before(slots, TrialRecord.read(record_path()))
+        if slots.current() is None or earlier is None:
             raise ModelError("there is no earlier model. All models: fer-edge models list")
         _switch(slots, earlier, "rollback", _service_settings(config))
 

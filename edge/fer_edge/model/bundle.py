@@ -103,6 +103,21 @@ def current_choices(slots: Slots, record: TrialRecord) -> Iterator[ModelId]:
             yield model
 
 
+def model_before(slots: Slots, record: TrialRecord) -> ModelId | None:
+    """The model to go back to from the current one; None if there is none.
+
+    It was in use before, the latest first, or is the default one. It did not fail a trial, was not revoked, and can be
+    read.
+    """
+    current = slots.current()
+    for model in [*current_choices(slots, record), ModelId(DEFAULT_MODEL)]:
+        if model != current and not revocation(model, slots):
+            with suppress(ModelError):
+                load_bundle(find_bundle(str(model)))
+                return model
+    return None
+
+
 def revocation(model: ModelId, slots: Slots) -> str | None:
     """Why a model must not run any more; None if it may. A shipped one has the version in its description."""
     revoked = slots.revoked()

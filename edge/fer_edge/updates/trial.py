@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from fer_edge.config import RunConfig
-from fer_edge.errors import FerError, ModelError, reason
+from fer_edge.errors import ModelError, reason
 from fer_edge.model.bundle import (
     CURRENT_MODEL,
     DEFAULT_MODEL,
@@ -34,10 +34,12 @@ from fer_edge.sinks import Sink, StopRun
 from fer_edge.types import FrameResult
 from fer_edge.updates.alone import Alone
 from fer_edge.updates.comparison import LEAST_FACES, Comparison
+from fer_edge.updates.restarts import ORDERLY
 
 _log = logging.getLogger(__name__)
 
-# A trial fails when the process ended so often without closing: by a crash, the watchdog or for lack of memory.
+# The process may end so often without closing (by a crash, the watchdog or for lack of memory), and as often as it
+# would have with the model before.
 _MOST_DEATHS = 1
 # A face is compared every so many seconds, since its images are similar. More than so many faces tell nothing new.
 _COMPARE_INTERVAL, _MOST_FACES = 1.0, 600
@@ -90,15 +92,16 @@ class Trial(Sink):
         self._save()
 
     def __enter__(self) -> Self:
-        if self._progress.deaths > _MOST_DEATHS:
-            self._fail(f"the process ended {self._progress.deaths} times without closing")
+        deaths, usual = self._progress.deaths, self._record.usual_deaths(self.old, self._progress.lived)
+        if deaths > _MOST_DEATHS + usual:
+            compared = f", and would have {usual:.1f} times with the model before" if usual else ""
+            self._fail(f"the process ended {deaths} times without closing{compared}")
         return self
 
     def __exit__(self, kind: object, _error: BaseException | None, _traceback: object, /) -> None:
         """Write that the run was closed, unless an error of the program ended it, which counts as a death."""
-        known = (FerError, StopRun, KeyboardInterrupt)
-        if not self._over and (kind is None or (isinstance(kind, type) and issubclass(kind, known))):
-            self._record = replace(self._record, progress=replace(self._progress, boot=""))
+        if not self._over and (kind is None or (isinstance(kind, type) and issubclass(kind, ORDERLY))):
+            self._record = replace(self._record, progress=self._progress.closed())
             self._save()
 
     @property
@@ -233,9 +236,14 @@ class Trial(Sink):
             self.trouble = ""
 
 
+def is_tried(config: RunConfig) -> bool:
+    """Whether this process is a service that tries the models that are chosen."""
+    return "NOTIFY_SOCKET" in os.environ and config.model == CURRENT_MODEL and config.updates.trial_minutes > 0
+
+
 def open_trial(config: RunConfig) -> Trial | None:
     """Return the trial of the current model; None if it is on none, or this process is no service."""
-    if "NOTIFY_SOCKET" not in os.environ or config.model != CURRENT_MODEL or not config.updates.trial_minutes:
+    if not is_tried(config):
         return None
     slots, record = Slots(), TrialRecord.read(record_path())
     switch = slots.in_effect()

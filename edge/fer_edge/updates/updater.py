@@ -8,7 +8,6 @@ person would: checked on this machine, and on trial.
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import pwd
 import time
@@ -16,27 +15,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fer_edge.config import RunConfig
 from fer_edge.config.updates import require_url
 from fer_edge.device.identity import fleet_id
-from fer_edge.errors import ConfigError, FerError, MissingExtra, ModelError, reason
-from fer_edge.model.bundle import DEFAULT_MODEL, current_choices, revocation
+from fer_edge.errors import ConfigError, FerError, ModelError, reason
+from fer_edge.model.bundle import DEFAULT_MODEL, current_choices, model_before, revocation
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, failed_models, record_path
-from fer_edge.updates.fetcher import FetchError, open_fetcher, remove_partial
 from fer_edge.updates.install import Requirements, install_bundle, manifest_of
 from fer_edge.updates.latest import Latest, read_latest, write_latest
 from fer_edge.updates.prune import prune
-from fer_edge.updates.releases import RELEASES_TARGET, Decision, Releases, decide, parse_releases
-
-if TYPE_CHECKING:
-    from tuf.api.metadata import TargetFile
-    from tuf.ngclient import Updater
+from fer_edge.updates.releases import Decision, Releases, decide
+from fer_edge.updates.repository import RepositoryClient, explained
 
 SERVICE_STATE = Path("/var/lib/fer-edge-update")
-_LARGEST_BUNDLE, _LARGEST_RELEASES = 64_000_000, 4_000_000
+_LARGEST_BUNDLE = 64_000_000
 # A clock may be wrong by so much before it is said.
 _CLOCK_ERROR = timedelta(days=1)
 
@@ -54,12 +48,7 @@ class ModelUpdater:
 
         Raises:
             ConfigError: there is no repository, or no root file.
-            MissingExtra: tuf is not installed.
         """
-        try:
-            import tuf  # noqa: F401, PLC0415 - an optional package
-        except ImportError as error:
-            raise MissingExtra("the updater", "updates") from error
         settings = config.updates
         url = source or settings.url
         if url is None:
@@ -83,7 +72,7 @@ class ModelUpdater:
         """
         with self._lock():
             try:
-                with _explained(self._url):
+                with explained(self._url):
                     found = self._look(check)
             except FerError as error:
                 self._write_failure(error)
@@ -92,9 +81,9 @@ class ModelUpdater:
             return found
 
     def _look(self, check: bool) -> Latest:
-        client = self._client()
-        client.refresh()
-        releases = self._read_releases(client)
+        rate = self._config.updates.rate_limit
+        client = RepositoryClient(self._url, self._root, self._state, 1000 * rate if rate else None)
+        releases = client.releases()
         _refuse_wrong_clock(releases)
         running = self._running()
         decision = self._decide(releases, running)
@@ -108,28 +97,6 @@ class ModelUpdater:
         latest = before.latest if before and before.name == running.name else running.version
         failed = Latest(running.name, running.version, latest, f"The last look failed: {error}", time.time())
         write_latest(failed, self._slots.folder)
-
-    def _client(self) -> Updater:
-        from tuf.ngclient import Updater  # noqa: PLC0415 - an optional package
-
-        for library in ("tuf", "securesystemslib"):  # they warn of single signatures, where others suffice
-            logging.getLogger(library).setLevel(logging.ERROR)
-        rate = self._config.updates.rate_limit
-        metadata, cache = self._state / "metadata", self._state / "downloads"
-        for folder in (metadata, cache):
-            folder.mkdir(parents=True, exist_ok=True)
-        return Updater(
-            str(metadata),
-            f"{self._url}metadata/",
-            str(cache),
-            f"{self._url}targets/",
-            open_fetcher(cache, 1000 * rate if rate else None),
-            bootstrap=self._root,
-        )
-
-    def _read_releases(self, client: Updater) -> Releases:
-        path = _download(client, _target(client, RELEASES_TARGET, _LARGEST_RELEASES))
-        return parse_releases(path.read_bytes())
 
     def _running(self) -> ModelId:
         """Name and version of the model in use, also of a shipped one."""
@@ -150,7 +117,7 @@ class ModelUpdater:
             bad_versions=[model.version for model in failed if model.name == running.name],
         )
 
-    def _follow(self, decision: Decision, running: ModelId, client: Updater, releases: Releases) -> ModelId:
+    def _follow(self, decision: Decision, running: ModelId, client: RepositoryClient, releases: Releases) -> ModelId:
         """Do what was decided; returns the model that is in use then."""
         self._remember_revoked(releases)
         current = self._slots.current()
@@ -164,10 +131,10 @@ class ModelUpdater:
                 self._go_back(running)
             raise
 
-    def _take(self, model: ModelId, target: str, client: Updater) -> ModelId:
+    def _take(self, model: ModelId, target: str, client: RepositoryClient) -> ModelId:
         archive = None
         if not self._slots.has(model):
-            archive = _download(client, _target(client, target, _LARGEST_BUNDLE))
+            archive = client.download(target, _LARGEST_BUNDLE)
         with self._slots.lock():
             if archive:
                 updates = self._config.updates
@@ -179,7 +146,7 @@ class ModelUpdater:
             self._slots.use(model, "update")
             with suppress(FerError):  # the update itself is done, and there is another time
                 prune(self._slots)
-        remove_partial(self._state / "downloads")
+        client.remove_partial()
         return model
 
     def _remember_revoked(self, releases: Releases) -> None:
@@ -196,14 +163,12 @@ class ModelUpdater:
 
     def _go_back(self, running: ModelId) -> ModelId:
         """Use the model before a revoked one, if there is one that is not revoked."""
-        record = TrialRecord.read(record_path())
-        for choice in [*current_choices(self._slots, record), ModelId(DEFAULT_MODEL)]:
-            manifest = manifest_of(str(choice))
-            if manifest and not revocation(choice, self._slots):
-                with self._slots.lock():
-                    self._slots.use(choice, "rollback")
-                return ModelId(manifest.name, manifest.version)
-        raise ModelError(f"{running} is revoked, and there is no other model. Install one: fer-edge models install")
+        earlier = model_before(self._slots, TrialRecord.read(record_path()))
+        if earlier is None:
+            raise ModelError(f"{running} is revoked, and there is no other model. Install one: fer-edge models install")
+        with self._slots.lock():
+            self._slots.use(earlier, "rollback")
+        return self._running()
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -246,19 +211,6 @@ def _read_root(path: Path) -> bytes:
         ) from error
 
 
-def _target(client: Updater, name: str, largest: int) -> TargetFile:
-    found = client.get_targetinfo(name)
-    if found is None:
-        raise FerError(f"the repository has no {name}. Tell whoever signs the models")
-    if found.length > largest:
-        raise FerError(f"{name}: {found.length / 1e6:.0f} MB, and {largest // 1_000_000} are the most. Not fetched")
-    return found
-
-
-def _download(client: Updater, target: TargetFile) -> Path:
-    return Path(client.find_cached_target(target) or client.download_target(target))
-
-
 def _refuse_wrong_clock(releases: Releases) -> None:
     """A clock before the newest release is wrong, and then expired metadata would look valid."""
     known = [release for model in releases.models.values() for release in model.releases]
@@ -270,30 +222,3 @@ def _refuse_wrong_clock(releases: Releases) -> None:
             f"the clock says {now:%Y-%m-%d}, before the newest release ({newest:%Y-%m-%d}): it is wrong. "
             "Nothing is updated until it is set"
         )
-
-
-@contextmanager
-def _explained(url: str) -> Iterator[None]:
-    """Say in one line what tuf found."""
-    from tuf.api import exceptions as tuf  # noqa: PLC0415 - an optional package
-
-    try:
-        yield
-    except tuf.ExpiredMetadataError as error:
-        raise FerError(
-            f"{url}: its signatures have expired ({error}); the clock here says {datetime.now(UTC):%Y-%m-%d}. Either "
-            "it is wrong, or the repository was not refreshed, or somebody holds back newer files"
-        ) from error
-    except tuf.DownloadLengthMismatchError as error:
-        raise FerError(f"{url}: sends more than was signed ({error}). Nothing was changed") from error
-    except tuf.DownloadHTTPError as error:
-        raise FerError(f"{error}. Check updates.url") from error
-    except tuf.DownloadError as error:
-        cause = error.__cause__
-        raise FerError(str(cause if isinstance(cause, FetchError) else error)) from error
-    except tuf.BadVersionNumberError as error:
-        raise FerError(f"{url}: offers older files than it did before ({error}). Nothing was changed") from error
-    except tuf.RepositoryError as error:
-        raise FerError(f"{url}: is not to be trusted ({error or type(error).__name__}). Nothing was changed") from error
-    except OSError as error:
-        raise FerError(f"the update cannot be stored ({reason(error)}). Free some space") from error
