@@ -55,6 +55,7 @@ class Operator:
 
     def say(self, text: str) -> None:
         """Write to the transcript."""
+        text = text.replace(f"{self.folder}/", "")
         print(text, flush=True)  # noqa: T201 - what it is for
         self.lines.append(text)
 
@@ -115,8 +116,8 @@ def main(output: Annotated[Path | None, typer.Option(help="Write the transcript 
         failed = next(name for name, each in operator.states().items() if not each["trials"][-1]["passed"])
         log = machines[failed].run("journalctl", "--unit=fer-edge", "--output=cat", "--no-pager", "--grep=model ")
         operator.say(_indented("\n".join(log.splitlines()[-4:])))
-    if output:
-        output.write_text("\n".join(operator.lines) + "\n")
+        if output:
+            output.write_text("\n".join(operator.lines) + "\n")
 
 
 def good_release(operator: Operator, machines: dict[str, Machine]) -> None:
@@ -214,6 +215,7 @@ def booted(operator: Operator, url: str) -> Iterator[dict[str, Machine]]:
     said = first.run("/src/systemd/install.sh", "--allow-network", "--no-fetch", "--root", "/root/root.json")
     size = first.run("du", "-s", "--dereference-args", "--block-size=1000000", "/opt/fer-edge/current").split()[0]
     first.power_off()
+    said = "\n".join(line for line in said.splitlines() if line.startswith("fer-edge: "))
     operator.say(f"{_indented(said)}\n\nThe installation took {time.monotonic() - began:.0f} s, and {size} MB.\n")
     machines = {}
     for name in DEVICES:
