@@ -33,8 +33,9 @@ from fer_train.data.datasets import load_dataset, parse_scheme
 # Sides of a drawn face in pixels.
 SIZES = (24, 32, 40, 48, 64, 100, 150, 300)
 USUAL = 100
-SCALES = (0.94, 0.97, 1.0, 1.03, 1.06, 1.1, 1.15)
-SHIFTS = (-0.02, 0.01, 0.04)
+# Differences from the detector's own crop calibration.
+SCALES = (-0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12)
+SHIFTS = (-0.06, -0.03, 0.0, 0.03, 0.06)
 FILTERS = {
     "area down, linear up": None,
     "linear": cv2.INTER_LINEAR,
@@ -58,6 +59,8 @@ class Drawn:
 def main(
     data: Annotated[Path, typer.Argument(envvar="FER_DATA")],
     count: Annotated[int, typer.Option(help="Faces, the first of PublicTest.")] = 1000,
+    name: Annotated[str, typer.Option("--detector", help="haar or mediapipe.")] = "haar",
+    grid_only: Annotated[bool, typer.Option("--grid", help="Only the table of transforms.")] = False,
 ) -> None:
     """Measure and print."""
     cv2.setNumThreads(1)
@@ -65,11 +68,13 @@ def main(
     images = list(faces.images[:count].reshape(-1, MODEL_SIZE, MODEL_SIZE))
     classes = faces.classes[:count]
     classifier = Classifier(load_bundle(find_bundle("ferplus7")))
-    detector = open_detector(DetectorConfig())
+    detector = open_detector(DetectorConfig.model_validate({"name": name}))
     right = np.mean([_is_right(classifier, image, truth) for image, truth in zip(images, classes, strict=True)])
     Console().print(f"{len(images)} faces; the data set's own crops: {right:.1%} right")
     usual = _draw_all(detector, images, USUAL)
-    report_transforms(usual, classes, classifier)
+    report_transforms(usual, classes, classifier, detector.crop_calibration)
+    if grid_only:
+        return
     by_size = {side: usual if side == USUAL else _draw_all(detector, images, side) for side in SIZES}
     report_filters(by_size, classes, classifier)
     report_frames("face, pixels", {f"{side}": drawn for side, drawn in by_size.items()}, classes, classifier, detector)
@@ -79,16 +84,20 @@ def main(
     report_frames("light", dark, classes, classifier, detector)
 
 
-def report_transforms(drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier) -> None:
+def report_transforms(
+    drawn: Sequence[Drawn], classes: npt.NDArray[np.int64], classifier: Classifier, own: CropCalibration
+) -> None:
     """Print the accuracy by the box's scale and shift."""
     table = Table(title=f"transform of the detector's box, faces of {USUAL} pixels: accuracy")
     table.add_column("scale")
     for shift in SHIFTS:
-        table.add_column(f"down by {shift:+.2f}", justify="right")
-    for scale in SCALES:
-        cells = [_accuracy(drawn, classes, classifier, CropCalibration(scale, 0, shift))[0] for shift in SHIFTS]
-        table.add_row(f"{scale:.2f}", *(f"{cell:.1%}" for cell in cells))
+        table.add_column(f"down by {own.dy + shift:+.2f}", justify="right")
+    for more in SCALES:
+        crops = [CropCalibration(own.scale + more, own.dx, own.dy + shift) for shift in SHIFTS]
+        cells = [_accuracy(drawn, classes, classifier, crop) for crop in crops]
+        table.add_row(f"{own.scale + more:.2f}", *(f"{found:.1%}" for found, _ in cells))
     Console().print(table)
+    Console().print(f"true crop of the same faces: {cells[0][1]:.1%}")
 
 
 def report_filters(

@@ -115,7 +115,7 @@ def _following(image: Image, box: FaceBox, labels: tuple[str, ...], prediction: 
 class _Certain:
     """A detector that costs nothing, so that what is left is the loop's own."""
 
-    credible, certain = 0.0, 0.0
+    certain, variants = 0.0, 1
     crop_calibration = CropCalibration()
 
     def __init__(self, box: FaceBox) -> None:
@@ -129,6 +129,9 @@ class _Certain:
 
     def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:  # noqa: ARG002
         return [self._box]
+
+    def confirm(self, image: Image, box: FaceBox) -> FaceBox | None:  # noqa: ARG002
+        return self._box
 
     def close(self) -> None:
         """Nothing is held."""

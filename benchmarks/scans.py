@@ -1,9 +1,9 @@
-"""Measure one fast scan of a frame in different light: faces found, wrong boxes, CPU time.
+"""Measure fast scans of a frame in different light: faces found, wrong boxes, CPU time.
 
     python -m benchmarks.scans DATA
 
-The tracker accepts boxes that a region search in the same frame confirms, and shows certain ones at once. Both are
-counted too.
+The tracker accepts boxes that the detector confirms in the same frame, and shows certain ones at once. Both are
+counted too. Scans take turns, as in a video.
 
 Faces of FER2013's PublicTest, 52 to 240 pixels large, are drawn over a textured wall, darkened, with a sensor's noise
 of two grey levels.
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_edge.config import DetectorConfig
-from fer_edge.detectors import Detector, open_detector
+from fer_edge.detectors import open_detector
 from fer_edge.geometry import iou, overlap
 from fer_edge.types import FaceBox, Image
 from fer_train.data.datasets import load_dataset
@@ -31,9 +31,8 @@ from fer_train.data.datasets import load_dataset
 LIGHTS = (1.0, 1 / 4, 1 / 8, 1 / 16)
 SMALLEST, LARGEST = 52, 240
 NOISE = 2.0
-# As the tracker has them.
-REACH, SAME = 1.5, 0.5
-HEADINGS = ("light", "found / boxes elsewhere a scan", "credible", "at once", "processor time of the scan, ms")
+SAME = 0.5
+HEADINGS = ("light", "found / boxes elsewhere a scan", "confirmed", "at once", "processor time of the scan, ms")
 
 
 @dataclass
@@ -60,7 +59,7 @@ def main(data: Annotated[Path, typer.Argument(envvar="FER_DATA")], count: int = 
         table.add_column(heading, justify="right")
     for light in LIGHTS:
         rng = np.random.default_rng(1)
-        tallies = {kind: Tally() for kind in ("scanned", "credible", "certain")}
+        tallies = {kind: Tally() for kind in ("scanned", "confirmed", "certain")}
         spent = 0.0
         for face in faces:
             image, truth = _drawn(wall, face, light, rng)
@@ -68,20 +67,14 @@ def main(data: Annotated[Path, typer.Argument(envvar="FER_DATA")], count: int = 
             parts = range(len(detector.regions(image.shape[1], image.shape[0])))
             boxes = [box for part in parts for box in detector.detect(image, part)]
             spent += time.process_time() - start
-            scores = [box.score + _looked(detector, image, box) for box in boxes]
-            credible = [box for box, score in zip(boxes, scores, strict=True) if score >= detector.credible]
-            certain = [box for box, score in zip(boxes, scores, strict=True) if score >= detector.certain]
-            for kind, believed in (("scanned", boxes), ("credible", credible), ("certain", certain)):
+            looked = [(box, detector.confirm(image, box)) for box in boxes]
+            confirmed = [box for box, again in looked if again]
+            certain = [box for box, again in looked if again and box.score + again.score >= detector.certain]
+            for kind, believed in (("scanned", boxes), ("confirmed", confirmed), ("certain", certain)):
                 tallies[kind].count([detector.crop_calibration.apply(box) for box in believed], truth)
         cells = (f"{100 * tally.found / count:.0f} % / {tally.others / count:.3f}" for tally in tallies.values())
         table.add_row(f"{light:g}", *cells, f"{1000 * spent / count:.1f}")
     Console(width=120).print(table)
-
-
-def _looked(detector: Detector, image: Image, box: FaceBox) -> float:
-    """The score of a region search where a scan found a face; -1 if it finds none."""
-    looked = detector.detect_near(image, box, REACH)
-    return max((other.score for other in looked if overlap(box, other) > SAME), default=-1.0)
 
 
 def _wall() -> Image:

@@ -38,6 +38,12 @@ def distinct(boxes: Iterable[FaceBox], max_overlap: float) -> list[FaceBox]:
     return kept
 
 
+def best_at(place: FaceBox, boxes: Iterable[FaceBox], min_overlap: float = 0.5) -> FaceBox | None:
+    """The box of the highest score whose `overlap` with a place is more than `min_overlap`; None if there is none."""
+    there = (box for box in boxes if overlap(place, box) > min_overlap)
+    return max(there, key=lambda box: box.score, default=None)
+
+
 def _is_part_of(inner: FaceBox, outer: FaceBox) -> bool:
     """Whether a box is a part of the face of a larger box around it: much smaller, and not of a much higher score."""
     is_inside = overlap(inner, outer) >= _INSIDE

@@ -53,7 +53,7 @@ class TimedDetector:
 
     def __init__(self, detector: Detector, stopwatch: Stopwatch) -> None:
         self.crop_calibration = detector.crop_calibration
-        self.credible, self.certain = detector.credible, detector.certain
+        self.certain, self.variants = detector.certain, detector.variants
         self._detector = detector
         self._stopwatch = stopwatch
 
@@ -70,6 +70,11 @@ class TimedDetector:
         """Call the detector."""
         with self._stopwatch:
             return self._detector.detect_near(image, expected, reach)
+
+    def confirm(self, image: Image, box: FaceBox) -> FaceBox | None:
+        """Call the detector."""
+        with self._stopwatch:
+            return self._detector.confirm(image, box)
 
     def close(self) -> None:
         """Call the detector."""

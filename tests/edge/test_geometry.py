@@ -1,6 +1,6 @@
 import pytest
 
-from fer_edge.geometry import clip, distinct, expand, iou, overlap, square
+from fer_edge.geometry import best_at, clip, distinct, expand, iou, overlap, square
 from fer_edge.types import FaceBox
 
 
@@ -19,6 +19,13 @@ def test_a_box_outside_the_frame_keeps_no_area() -> None:
     assert clip(FaceBox(-30, 5, 20, 20), 100, 100).width == 0
     inside = clip(FaceBox(90, -5, 20, 20), 100, 100)
     assert (inside.x, inside.y, inside.width, inside.height) == (90, 0, 10, 15)
+
+
+def test_the_best_box_at_a_place_is_the_one_of_the_highest_score_there() -> None:
+    place = FaceBox(0, 0, 10, 10)
+    there, better, elsewhere = FaceBox(0, 0, 10, 9, 0.5), FaceBox(3, 0, 10, 10, 0.6), FaceBox(6, 0, 10, 10, 0.9)
+    assert best_at(place, [there, better, elsewhere]) == better
+    assert best_at(place, [elsewhere]) is None
 
 
 def test_square_and_expand_keep_the_centre() -> None:

@@ -17,10 +17,10 @@ class Detector(Protocol):
     crop_calibration: CropCalibration
     """The transform from its boxes to the crop that the model was trained on."""
 
-    credible: float
-    """Smallest sum of the scores of a scan and a region search at one place that makes a face."""
     certain: float
-    """Smallest such sum that leaves no doubt, so that the face is shown at once."""
+    """Smallest sum of the scores of a scan and of `confirm` that leaves no doubt, so that the face is shown at once."""
+    variants: int
+    """Number of whole scans in a row that differ, so that one finds faces that another misses."""
 
     def regions(self, width: int, height: int) -> Sequence[FaceBox]:
         """The parts of a whole scan, of about equal cost: the rectangle of each in a frame of this size.
@@ -46,6 +46,10 @@ class Detector(Protocol):
             expected: the expected box.
             reach: side of the region in multiples of the box. A larger one also allows a larger difference of size.
         """
+        ...
+
+    def confirm(self, image: Image, box: FaceBox) -> FaceBox | None:
+        """Search again where a scan found a new face. Returns its box, or None if it is probably something else."""
         ...
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fer_edge.geometry import clip, expand
+from fer_edge.geometry import best_at, clip, expand
 from fer_edge.preprocess import CropCalibration
 from fer_edge.types import FaceBox, Image
 
@@ -15,12 +15,12 @@ class BaseDetector(ABC):
     """Builds a `Detector` from only one method, `find_faces`.
 
     A scan is one call of `find_faces` with the whole frame. A region search is one call with a cut-out of it.
-    Boxes with a score below `credible` are dropped. Boxes with a score of `certain` or more are shown at once.
+    A new face is confirmed by a region search; if the sum of both scores is at least `certain`, it is shown at once.
     """
 
     crop_calibration = CropCalibration()
-    credible = 0.0
     certain = 0.9
+    variants = 1
 
     @abstractmethod
     def find_faces(self, image: Image) -> list[FaceBox]:
@@ -42,6 +42,10 @@ class BaseDetector(ABC):
         if part.size == 0:
             return []
         return [replace(box, x=box.x + left, y=box.y + top) for box in self.find_faces(part)]
+
+    def confirm(self, image: Image, box: FaceBox) -> FaceBox | None:
+        """Do a region search where a scan found a face, and return the best box there."""
+        return best_at(box, self.detect_near(image, box))
 
     def close(self) -> None:  # noqa: B027 - few detectors hold anything
         """Release what the detector holds. Nothing by default."""

@@ -15,7 +15,7 @@ from fer_edge.detectors.blazeface import BlazeFace
 from fer_edge.detectors.mediapipe_files import FULL_RANGE, SHORT_RANGE, find_models
 from fer_edge.detectors.tiles import tiles, whole_in
 from fer_edge.errors import ConfigError, ModelError, reason
-from fer_edge.geometry import clip, distinct, expand
+from fer_edge.geometry import best_at, clip, distinct, expand
 from fer_edge.preprocess import CropCalibration
 from fer_edge.types import FaceBox, Image
 
@@ -28,6 +28,10 @@ _FINE_TILES = ((1 / 4, 1 / 16), (2 / 11, 1 / 22))
 _FINE_SCORE = 0.7
 # A face needs the first score in a scan, as in MediaPipe, and the second where a face is expected.
 _SCORE, _NEAR_SCORE = 0.6, 0.5
+# The region search that confirms a new face covers this multiple of its box.
+_CONFIRM_REACH = 1.5
+# A new face needs this sum of the scores of a scan and a region search.
+_CREDIBLE = 1.2
 # A region search covers this many times the requested region, since the network needs the surroundings.
 _CONTEXT = 3.3
 # A still image gets a border of this fraction of its sides, for faces that fill it.
@@ -43,7 +47,8 @@ class MediaPipeDetector:
     region searches and finds faces that fill a still image.
     """
 
-    credible, certain = 1.2, 1.4
+    certain = 1.4
+    variants = 1
     crop_calibration = CropCalibration(scale=1.16, dx=0.0, dy=-0.09)
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -82,6 +87,11 @@ class MediaPipeDetector:
         if min(region.width, region.height) < 1:
             return []
         return self._short.find(image, region, self._near_score)
+
+    def confirm(self, image: Image, box: FaceBox) -> FaceBox | None:
+        """Do a region search where a scan found a face."""
+        best = best_at(box, self.detect_near(image, box, _CONFIRM_REACH))
+        return best if best and box.score + best.score >= _CREDIBLE else None
 
     def _search(self, image: Image, region: FaceBox, min_score: float) -> list[FaceBox]:
         height, width = image.shape[:2]

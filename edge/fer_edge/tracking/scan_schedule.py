@@ -18,8 +18,10 @@ EARLY = 0.005
 _FIRST_TILES = 1 / 30
 # At a low frame rate, at most this many tiles are searched per frame.
 _MOST_TILES = 3
-# They wait this many times longer once all of them showed nobody new.
-_SLOWER = 2.0
+# They wait this many times longer once all of them showed nobody new. So do whole scans after so many without a face.
+_SLOWER, _IN_VAIN = 2.0, 3
+# At the start and after a cut, scans that differ begin this many seconds after one another.
+_FIRST_SCANS = 0.1
 
 
 class ScanSchedule:
@@ -38,8 +40,10 @@ class ScanSchedule:
         self._last_frame = -math.inf
         self._searched: dict[int, float] = {}
         self._tiles_due = 0.0
-        # Tiles searched since one of them showed somebody new.
-        self._without_news = 0
+        # Tiles searched since one of them showed somebody new, and whole scans since somebody was known.
+        self._without_news = self._in_vain = 0
+        # Whole scans since the start or the last cut.
+        self._scans = 0
         self._size = (0, 0)
         self.is_complete = False
         """Whether the latest frame completed a scan of the whole frame."""
@@ -51,14 +55,14 @@ class ScanSchedule:
         """Whether the latest frame shows another scene than the previous one."""
         return self._motion.is_cut
 
-    def scan(self, detector: Detector, frame: Frame, seen: Sequence[FaceBox], *, everybody: bool) -> list[FaceBox]:
+    def scan(self, detector: Detector, frame: Frame, seen: Sequence[FaceBox], *, known: int) -> list[FaceBox]:
         """Do the scans that are due in this frame. A still image is searched fully.
 
         Args:
             detector: the detector.
             frame: the frame.
             seen: boxes of the tracked faces that are in sight.
-            everybody: whether at least one face is tracked and none is lost, so that only new faces are searched.
+            known: number of faces, including those that are lost or not confirmed yet.
         """
         if frame.still:
             return scan(detector, frame)
@@ -67,14 +71,17 @@ class ScanSchedule:
         if self.is_cut:
             self._began = self._last_frame = -math.inf
             self._searched, self._parts_left, self._without_news = {}, [], 0
+            self._scans = self._in_vain = 0
         since, self._last_frame = now - self._last_frame, now
         height, width = frame.image.shape[:2]
         if (width, height) != self._size:
             self._take_size(detector, width, height)
-        due = self._due_parts(now, since, everybody=everybody)
+        everybody = 0 < known == len(seen)  # only new faces are searched
+        due = self._due_parts(now, since, detector.variants, self._interval(known, everybody=everybody), everybody)
         self.is_complete = bool(due) and not self._parts_left
         due = due or self._due_tiles(now, since)  # never both, so that no frame is late
         found = [box for part in due for box in scan(detector, frame, part)]
+        self._in_vain = 0 if known else self._in_vain + self.is_complete
         if any(part in self._tiles for part in due):
             is_news = any(all(overlap(box, face) <= SAME_FACE for face in seen) for box in found)
             self._without_news = 0 if is_news else self._without_news + len(due)
@@ -88,18 +95,27 @@ class ScanSchedule:
         self._whole = [part for part, region in regions.items() if region == everything]
         self._tiles = {part: region for part, region in regions.items() if region != everything}
 
-    def _due_parts(self, now: float, since: float, *, everybody: bool) -> list[int]:
-        if not self._parts_left and self._is_due(now, everybody=everybody):
+    def _interval(self, known: int, *, everybody: bool) -> float:
+        """Seconds between whole scans."""
+        if everybody:
+            return self._config.scan_interval
+        in_vain = not known and self._in_vain >= _IN_VAIN
+        return (_SLOWER if in_vain else 1.0) * self._config.idle_scan_interval
+
+    def _due_parts(self, now: float, since: float, variants: int, interval: float, everybody: bool) -> list[int]:
+        if not self._parts_left and self._is_due(now, variants, interval, everybody):
             self._began, self._parts_left = now, self._whole
+            self._scans += 1
         count = len(self._parts_left)
         if since < self._config.scan_spread:
             count = min(math.ceil(len(self._whole) * since / self._config.scan_spread - 1e-6), count)
         due, self._parts_left = self._parts_left[:count], self._parts_left[count:]
         return due
 
-    def _is_due(self, now: float, *, everybody: bool) -> bool:
+    def _is_due(self, now: float, variants: int, interval: float, everybody: bool) -> bool:
         pause = (now - self._began + EARLY) * self.pace
-        interval = self._config.scan_interval if everybody else self._config.idle_scan_interval
+        if self._scans < variants:
+            return pause >= min(_FIRST_SCANS, interval)
         if pause < interval:
             return False
         return pause >= self._config.still_scan_interval or self._motion.has_moved(

@@ -138,7 +138,7 @@ class Tracker:
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
         seen = [face for face in self._known if face.id and face.is_in_sight]
         places = [face.expected(frame.captured_at) for face in seen]
-        return self._schedule.scan(detector, frame, places, everybody=bool(seen) and len(seen) == len(self._known))
+        return self._schedule.scan(detector, frame, places, known=len(self._known))
 
     def _match(self, frame: Frame, found: list[FaceBox], recognised: list[FaceBox]) -> list[FaceBox]:
         """Assign the boxes to the tracked faces; return the remaining boxes."""
@@ -181,7 +181,7 @@ class Tracker:
         )
 
     def _add(self, detector: Detector, frame: Frame, boxes: list[FaceBox]) -> None:
-        """Add new faces that a region search in the same frame confirms."""
+        """Add new faces that the detector confirms in the same frame."""
         places = [face.expected(frame.captured_at) for face in self._known if face.is_in_sight]
         for box in boxes:
             if any(overlap(place, box) > SAME_FACE for place in places):
@@ -189,10 +189,8 @@ class Tracker:
             if frame.still:  # it was searched fully, and there is no later frame to confirm it
                 self._known.append(new_face(frame, box, certain=True))
                 continue
-            looked = detector.detect_near(frame.image, box, _REACH)
-            same = [other for other in looked if overlap(box, other) > SAME_FACE]
-            best = max(same, key=lambda other: other.score, default=None)
-            if best and box.score + best.score >= detector.credible:
+            best = detector.confirm(frame.image, box)
+            if best:
                 self._known.append(new_face(frame, best, certain=box.score + best.score >= detector.certain))
 
     def _confirm(self) -> None:
