@@ -155,7 +155,8 @@ def _draw(detector: Detector, image: Image, side: int, corrupt: Corrupt, rng: np
     frame = corrupt(np.asarray(cv2.copyMakeBorder(face, edge, edge, edge, edge, cv2.BORDER_REFLECT_101), np.uint8))
     x, y = edge + rng.normal(0, 0.04 * side, 2)
     width = side * rng.normal(1, 0.04)
-    found = detector.detect_near(frame, FaceBox(x, y, width, width), 1.5)
+    colour = np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
+    found = detector.detect_near(colour, FaceBox(x, y, width, width), 1.5)
     best = max(found, key=lambda box: box.score, default=None)
     return Drawn(frame, FaceBox(edge, edge, side, side), best)
 

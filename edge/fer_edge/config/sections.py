@@ -87,7 +87,8 @@ class TrackerConfig(Section):
     scan_interval: float = Field(default=1.0, gt=0)
     """Seconds between whole scans while faces are tracked."""
     idle_scan_interval: float = Field(default=0.25, gt=0)
-    """Seconds between whole scans while nobody is there, or somebody was lost."""
+    """Seconds between whole scans while nobody is there, or somebody was lost. Twice as long once three scans found
+    nobody."""
     still_scan_interval: float = Field(default=2.0, gt=0)
     """Seconds between whole scans while only the tracked faces move in the frame."""
     scan_spread: float = Field(default=0.1, ge=0)
