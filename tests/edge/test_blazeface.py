@@ -128,6 +128,22 @@ def test_of_a_tile_what_an_inner_edge_cuts_and_what_is_large_is_left_to_others()
     assert found == [inside, beyond_the_picture]
 
 
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (100, 0), (200, 0), (0, 100), (0, 200), (100, 100), (200, 200)])
+def test_a_face_may_reach_beyond_the_picture_and_beyond_no_inner_edge(left: int, top: int) -> None:
+    """Of tiles of 200x200 in a picture of 400x400."""
+    tile = FaceBox(left, top, 200, 200)
+    for x, y, is_outer in (
+        (left - 5, top + 80, left == 0),
+        (left + 165, top + 80, left == 200),
+        (left + 80, top - 5, top == 0),
+        (left + 80, top + 165, top == 200),
+        (left, top, True),
+        (left + 160, top + 160, True),
+    ):
+        face = FaceBox(x, y, 40, 40)
+        assert whole_in(tile, [face], 400, 400) == ([face] if is_outer else []), (x, y)
+
+
 def test_another_model_is_refused() -> None:
     with pytest.raises(ModelError, match="is not one of MediaPipe's face detection models"):
         BlazeFace((find_bundle(DEFAULT_MODEL) / "model.tflite").read_bytes())

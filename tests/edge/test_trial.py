@@ -31,6 +31,7 @@ from fer_edge.updates.install import install_bundle
 from fer_edge.updates.trial import Trial, open_trial
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
+FACE = load_composites()["happy"]
 
 
 @pytest.fixture
@@ -214,13 +215,21 @@ def test_a_model_three_times_as_slow_is_told_from_one_that_is_as_fast() -> None:
     assert equal.speed_problem(own_ms, 1.0, 1e9) is None
 
 
-class AsSure(Classifier):
-    """As sure of every face as it is told."""
+class AsTold(Classifier):
+    """Reads in every face what it is told, and is as sure of it as it is told."""
 
-    confidence = 1.0
+    label, confidence = "happy", 1.0
 
     def predict(self, crop: Image) -> Prediction:
-        return replace(super().predict(crop), confidence=self.confidence)
+        return replace(super().predict(crop), label=self.label, confidence=self.confidence)
+
+
+def told_models() -> tuple[AsTold, AsTold, Comparison]:
+    """Two models, the new one first, and their comparison; nothing estimates their accuracy but their confidence."""
+    bundle = load_bundle(find_bundle("ferplus7-tiny"))
+    manifest = bundle.manifest.model_copy(update={"reference": None})
+    new, old = AsTold(bundle), AsTold(bundle)
+    return new, old, Comparison((new, manifest), (old, manifest), 0.35)
 
 
 @pytest.mark.parametrize(
@@ -236,15 +245,25 @@ class AsSure(Classifier):
 def test_a_model_that_is_less_sure_of_the_same_faces_is_worse(
     new: float, old: float, faces: int, problem: str | None
 ) -> None:
-    bundle = load_bundle(find_bundle("ferplus7-tiny"))
-    manifest = bundle.manifest.model_copy(update={"reference": None})
-    models = AsSure(bundle), AsSure(bundle)
-    models[0].confidence, models[1].confidence = new, old
-    comparison = Comparison((models[0], manifest), (models[1], manifest), 0.35)
-    composites = list(load_composites().values())
-    for index in range(faces):
-        comparison.add(composites[index % 7])
+    newer, older, comparison = told_models()
+    newer.confidence, older.confidence = new, old
+    for _ in range(faces):
+        comparison.add(FACE)
     assert comparison.problem() == problem
+
+
+@pytest.mark.parametrize(
+    ("confidence", "agreeing", "agreed"), [(0.9, 85, None), (0.9, 83, "69%"), (0.6, 49, None), (0.6, 47, "39%")]
+)
+def test_two_models_that_believe_to_be_good_must_agree(confidence: float, agreeing: int, agreed: str | None) -> None:
+    """Right on 0.9 of the faces each, they agree on 0.8; less by 0.1 is allowed, and never less than 0.4."""
+    new, old, comparison = told_models()
+    new.confidence = old.confidence = confidence
+    for index in range(120):
+        new.label = "happy" if index < agreeing else "sad"
+        comparison.add(FACE)
+    told = f"it agrees with the model before on {agreed} of the faces, too few for two good models"
+    assert comparison.problem() == (told if agreed else None)
 
 
 def test_a_model_that_does_not_keep_up_with_the_camera_is_sent_back(state: Path, tmp_path: Path) -> None:
