@@ -1,0 +1,115 @@
+"""Put a sample of mutmut's faults into modules, each against the quickest tests that reach its function.
+
+    make mutants ARGS='fer_edge.geometry.x_iou__mutmut_1'       # makes the faults, and learns which tests reach what
+    .venv-dev/bin/python tools/sample_mutants.py fer_edge.geometry fer_edge.tracking.tracker --every 8
+
+One fault takes half a second, where mutmut, which runs all tests that reach it, takes many. What survives here may be
+noticed by a slower test: ask mutmut about it by its name. Results are kept in .mutation/sample.jsonl, so that an
+interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+MUTATION = Path(__file__).resolve().parents[1] / ".mutation"
+MUTANTS = MUTATION / "mutants"
+LOG = MUTATION / "sample.jsonl"
+ARGUMENTS = ["--rootdir=.", "-q", "--tb=no", "--hypothesis-profile=mutants", "-m", "not slow"]
+ARGUMENTS += [word for plugin in ("schemathesis", "cacheprovider", "xdist") for word in ("-p", f"no:{plugin}")]
+# The tests of a fault take this many seconds together, as measured without faults; and each some more to begin.
+BUDGET, START = 4.0, 0.05
+# A fault whose tests take more seconds, of the processor or in all, is noticed: it never ends.
+PROCESSOR_S, ALL_S = 40, 60
+
+
+def faults_of(module: str, every: int) -> list[str]:
+    """The names of a module's faults, or of each so many-th."""
+    path = MUTANTS / "src" / f"{module.replace('.', '/')}.py.meta"
+    return list(json.loads(path.read_text())["exit_code_by_key"])[::every]
+
+
+def quickest(tests: list[str], seconds: Mapping[str, float]) -> Iterator[str]:
+    """The quickest tests first, as many as fit into the budget, at least one."""
+    spent = 0.0
+    for test in sorted(tests, key=lambda test: seconds.get(test, 0.0)):
+        spent += START + seconds.get(test, 0.0)
+        if spent <= BUDGET or spent == START + seconds.get(test, 0.0):
+            yield test
+
+
+def try_fault(fault: str, tests: list[str]) -> str:
+    """Run tests with a fault in a process of its own, which has all modules loaded."""
+    if not tests:
+        return "no tests"
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        os.environ["MUTANT_UNDER_TEST"] = fault
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S + 5))
+        os._exit(int(pytest.main([*ARGUMENTS, "-x", *tests])))
+    end = time.monotonic() + ALL_S
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+        time.sleep(0.02)
+    code = os.waitstatus_to_exitcode(ended[1])
+    return "survived" if code == 0 else "noticed" if code > 0 else "never ended"
+
+
+def table(results: Mapping[str, str]) -> Iterator[str]:
+    """Rows of Markdown: module, tried, noticed, survived, share."""
+    modules: dict[str, Counter[str]] = {}
+    for fault, result in results.items():
+        modules.setdefault(fault.partition(".x")[0], Counter())[result] += 1
+    yield "| module | tried | noticed | survived | without a test | noticed, % |\n|---|---|---|---|---|---|"
+    for module, counts in modules.items():
+        noticed = counts["noticed"] + counts["never ended"]
+        share = 100 * noticed / counts.total()
+        yield (
+            f"| `{module}` | {counts.total()} | {noticed} | {counts['survived']} | {counts['no tests']} | {share:.0f} |"
+        )
+
+
+def main() -> None:
+    """Try the faults that were not tried before, and print all results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", metavar="MODULE")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="try each N-th fault (default: all)")
+    arguments = parser.parse_args()
+    lines = LOG.read_text().splitlines() if LOG.exists() else []
+    results = {name: result for line in lines for name, result in json.loads(line).items()}
+    stats = json.loads((MUTANTS / "mutmut-stats.json").read_text())
+    reached, seconds = stats["tests_by_mangled_function_name"], stats["duration_by_test"]
+    faults = [fault for module in arguments.modules for fault in faults_of(module, arguments.every)]
+    tests = {fault: list(quickest(reached.get(fault.partition("__mutmut_")[0], []), seconds)) for fault in faults}
+    os.chdir(MUTANTS)
+    sys.path[:0] = [str(MUTANTS / "src"), str(MUTANTS)]
+    os.environ["MUTANT_UNDER_TEST"] = ""
+    files = {test.partition("::")[0] for names in tests.values() for test in names}
+    pytest.main([*ARGUMENTS, "--collect-only", "-qq", *sorted(files)])  # loads what the processes of the faults need
+    for fault in faults:
+        if fault not in results:
+            results[fault] = try_fault(fault, tests[fault])
+            with LOG.open("a") as log:
+                log.write(json.dumps({fault: results[fault]}) + "\n")
+            sys.stdout.write(f"{results[fault]}: {fault}\n")
+    sys.stdout.write("\n".join(table(results)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
