@@ -186,7 +186,9 @@ class TestFilms:
         count, code, said = self.frames(path)
         assert (count, code) == (20, 0), said
 
-    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.ts", "a.wmv", "a.flv", "a.ogv"])
+    @pytest.mark.parametrize(
+        "name", ["a.mp4", "a.mkv", "a.avi", "a.webm", "a.mov", "a.ts", "a.mpg", "a.wmv", "a.flv", "a.ogv"]
+    )
     def test_ordinary_files_raise_no_alarm(self, name: str, tmp_path: Path) -> None:
         path = tmp_path / name
         video = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=2")
@@ -220,7 +222,7 @@ class TestFilms:
             ("a.mp4", "had {} frames where its header says 200: the others cannot be read"),
             *(
                 (f"a.{kind}", "had {} frames: the file is damaged, and others cannot be read")
-                for kind in ("mkv", "webm", "ts", "m2ts", "ogv", "wmv", "flv")
+                for kind in ("mkv", "webm", "ts", "m2ts", "mpg", "vob", "ogv", "wmv", "flv")
             ),
         ],
     )

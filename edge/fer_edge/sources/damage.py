@@ -1,7 +1,7 @@
 """Find damage in the structure of video files that hold no number of frames, so that missing ones can be told.
 
-MPEG transport streams (ISO/IEC 13818-1, 2.4.3), Ogg (RFC 3533, 6), FLV (Adobe's specification, version 10.1, annex E),
-WMV (Microsoft's Advanced Systems Format, revision 01.20.06, 3.2, 5).
+MPEG transport and program streams (ISO/IEC 13818-1, 2.4.3 and 2.5.3), Ogg (RFC 3533, 6), FLV (Adobe's specification,
+version 10.1, annex E), WMV (Microsoft's Advanced Systems Format, revision 01.20.06, 3.2, 5).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _Bytes = NDArray[np.uint8]
 # a time before each, broadcasters a checksum after it.
 _TS_SYNC, _TS_PACKETS = 0x47, ((188, 0), (192, 4), (204, 0))
 _TS_FILLER = 0x1FFF
+_PS_PACK, _PS_END, _PS_FIRST_PACKET = 0xBA, 0xB9, 0xBB
 # Ogg's checksum is that of zlib with the order of the bits reversed.
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _FLV_KINDS = {8, 9, 18}
@@ -44,6 +45,8 @@ def is_damaged(path: Path) -> bool:
         return _flv_is_damaged(content)
     if head == _ASF:
         return _asf_is_damaged(content)
+    if head.startswith(bytes((0, 0, 1, _PS_PACK))):
+        return _ps_is_damaged(content)
     for size, start in _TS_PACKETS:
         marks = content[start : start + 3 * size : size]
         if len(marks) == 3 and (marks == _TS_SYNC).all():
@@ -67,6 +70,21 @@ def _ts_is_damaged(content: _Bytes, size: int) -> bool:
         steps = (counters[1:] - counters[:-1]) & 0x0F  # 0: a packet that was sent twice
         if ((steps > 1) & ~begins[1:]).any():
             return True
+    return False
+
+
+def _ps_is_damaged(content: _Bytes) -> bool:
+    """Whether a pack or packet does not begin where the one before ends."""
+    place = 0
+    while place + 14 <= len(content):
+        head = bytes(content[place : place + 14])
+        code = head[3]
+        if head[:3] != b"\0\0\1" or code < _PS_END:
+            return True
+        if code == _PS_PACK:
+            place += 14 + (head[13] & 7) if head[4] & 0xC0 else 12  # MPEG-2, or MPEG-1
+        else:
+            place += 6 + int.from_bytes(head[4:6], "big") if code >= _PS_FIRST_PACKET else 4
     return False
 
 

@@ -168,7 +168,7 @@ class VideoSource:
 
         MP4, QuickTime and AVI files hold the number of their frames. For MP4 and QuickTime it includes frames that an
         edit list hides: the track is shorter than all frames then. The pictures of Matroska and WebM files are counted,
-        and transport streams, Ogg, FLV and WMV files are searched for damage, if there is a reason. For other files
+        and MPEG streams, Ogg, FLV and WMV files are searched for damage, if there is a reason. For other files
         OpenCV multiplies the duration of the longest stream, which may be sound, by the rate; then a difference is only
         logged.
         """
