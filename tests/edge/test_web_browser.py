@@ -55,6 +55,23 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
+def test_the_button_asks_for_a_model_update(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tmp_path / "look"
+    monkeypatch.setenv("FER_EDGE_UPDATE_REQUEST", str(asked))
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "models"))
+    updates = '[updates]\nurl = "https://models.invalid"\nallow_start = true\n'
+    with running(tmp_path, updates) as page, new_tab(browser) as tab:
+        tab.goto(str(page.base_url))
+        tab.click("#update button")
+        until(tab, "document.querySelector('#update span').textContent === 'looking for a new model'")
+        assert asked.is_file()
+        until(tab, "document.querySelector('#update button').disabled")
+        latest = Latest("ferplus7", "0.1.0", "0.1.0", "Nothing newer.", time.time() + 1)
+        write_latest(latest, tmp_path / "models")
+        until(tab, "!document.querySelector('#update button').disabled")
+        until(tab, "document.querySelector('#update span').textContent === ''")
+
+
 def test_the_page_in_a_browser(browser: Any, page: httpx.Client, folder: Path, tmp_path: Path) -> None:
     with new_tab(browser, viewport={"width": 1100, "height": 850}) as tab:
         look_at_the_page(tab, page, folder, tmp_path)
