@@ -3,12 +3,7 @@
 import json
 import shutil
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -130,60 +125,3 @@ def offer_targets(version: int, repository: Repository, keys: Keys) -> dict[str,
         f"metadata/{snapshot.signed.version}.snapshot.json": signed.to_bytes(),
         "metadata/timestamp.json": stamp.to_bytes(),
     }
-
-
-@dataclass
-class Server:
-    """A web server for a folder. It answers some paths with other bytes, or with bytes that never end."""
-
-    folder: Path
-    port: int = 0
-    instead: dict[str, bytes] = field(default_factory=dict)
-    endless: set[str] = field(default_factory=set)
-    sent: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    def __init__(self, *args: object, serves: Server) -> None:
-        self.serves = serves
-        super().__init__(*args, directory=str(serves.folder))  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        path = self.path.lstrip("/")
-        if path in self.serves.endless:
-            self.send_response(200)
-            self.end_headers()
-            with suppress(OSError):  # until the client has had enough
-                while True:
-                    self.wfile.write(b"{" * 65536)
-                    self.serves.sent += 65536
-        elif path in self.serves.instead:
-            content = self.serves.instead[path]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-        else:
-            super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    """Serve a folder on loopback."""
-    server = Server(folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, serves=server)) as http:
-        server.port = http.server_address[1]
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            http.shutdown()
-            thread.join()

@@ -22,7 +22,9 @@ class UpdateServer:
         cut: ends after so many bytes of the answer, once.
         other: is answered with other bytes of the same length.
         slow: sends a byte now and then.
+        instead: what is sent for whole paths instead of their files.
         asked: the requests, with the range that was asked for.
+        sent: so many endless bytes.
     """
 
     folder: Path
@@ -32,7 +34,9 @@ class UpdateServer:
     cut: dict[str, int] = field(default_factory=dict)
     other: str = "\0"
     slow: str = "\0"
+    instead: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    sent: int = 0
 
     @property
     def url(self) -> str:
@@ -52,29 +56,37 @@ class _Handler(BaseHTTPRequestHandler):
         serves, path = self.serves, self.path
         given = self.headers.get("Range", "")
         serves.asked.append((path, given))
-        file = serves.folder / path.lstrip("/")
+        file, instead = serves.folder / path.lstrip("/"), serves.instead.get(path.lstrip("/"))
         if serves.redirect in path:
             self.send_response(302)
             self.send_header("Location", "http://elsewhere.invalid/")
             self.end_headers()
             return
-        if not file.is_file():
+        if serves.endless in path:
+            self._send_without_end()
+            return
+        if instead is None and not file.is_file():
             self.send_error(404)
             return
-        content = file.read_bytes()
+        content = file.read_bytes() if instead is None else instead
         if serves.other in path:
             content = bytes(byte ^ 1 for byte in content)
         start = int(re.sub(r"\D", "", given) or 0)
         self.send_response(206 if start else 200)
-        if serves.endless not in path:
-            self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         with suppress(OSError):
             self._send(path, content[start:])
 
+    def _send_without_end(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):  # until the client has had enough
+            while True:
+                self.wfile.write(b"{" * 65536)
+                self.serves.sent += 65536
+
     def _send(self, path: str, content: bytes) -> None:
-        while self.serves.endless in path:
-            self.wfile.write(b"x" * 65536)
         if self.serves.slow in path:
             for byte in content:
                 self.wfile.write(bytes([byte]))

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fleet_repository import PASSPHRASE, Device, Operator, Server, serve
+from tests.fleet_repository import PASSPHRASE, Device, Operator
+from tests.update_server import UpdateServer, serve_updates
 
 from fer_fleet.keys import Keys
 
@@ -18,8 +19,8 @@ def operator(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 
 @pytest.fixture
-def server(operator: Operator) -> Iterator[Server]:
-    with serve(operator.repo) as server:
+def server(operator: Operator) -> Iterator[UpdateServer]:
+    with serve_updates(operator.repo) as server:
         yield server
 
 
@@ -29,5 +30,5 @@ def keys(operator: Operator) -> Keys:
 
 
 @pytest.fixture
-def device(operator: Operator, server: Server, tmp_path: Path) -> Device:
+def device(operator: Operator, server: UpdateServer, tmp_path: Path) -> Device:
     return Device(tmp_path / "device", server.url, (operator.repo / "metadata" / "1.root.json").read_bytes())

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.fleet_repository import PASSPHRASE, Device, Operator, Server, offer_targets
+from tests.fleet_repository import PASSPHRASE, Device, Operator, offer_targets
+from tests.update_server import UpdateServer
 from tuf.api.exceptions import (
     BadVersionNumberError,
     DownloadLengthMismatchError,
@@ -116,20 +117,24 @@ def test_an_older_repository_is_offered_again(operator: Operator, device: Device
     refuses(device, BadVersionNumberError, ("0.1.0", "0.2.0"))
 
 
-def test_an_older_releases_file_under_a_newer_name(published: Operator, device: Device, server: Server) -> None:
+def test_an_older_releases_file_under_a_newer_name(published: Operator, device: Device, server: UpdateServer) -> None:
     old, new = (newest(published.repo, "targets").with_name(f"{version}.targets.json") for version in (2, 3))
     server.instead[f"metadata/{new.name}"] = old.read_bytes()
     refuses(device, BadVersionNumberError, ("0.1.0",))
 
 
-def test_a_snapshot_that_mixes_two_releases(published: Operator, device: Device, server: Server, keys: Keys) -> None:
+def test_a_snapshot_that_mixes_two_releases(
+    published: Operator, device: Device, server: UpdateServer, keys: Keys
+) -> None:
     """Whoever has the online keys alone can offer a newer snapshot with older targets, and no device follows."""
     device.update()
     server.instead |= offer_targets(2, Repository(published.repo), keys)
     refuses(device, BadVersionNumberError, ("0.1.0", "0.2.0"))
 
 
-def test_the_online_keys_alone_publish_nothing(published: Operator, device: Device, server: Server, keys: Keys) -> None:
+def test_the_online_keys_alone_publish_nothing(
+    published: Operator, device: Device, server: UpdateServer, keys: Keys
+) -> None:
     device.update()
     repository = Repository(published.repo)
     targets = copy.deepcopy(repository.targets.signed)
@@ -142,7 +147,7 @@ def test_the_online_keys_alone_publish_nothing(published: Operator, device: Devi
     refuses(device, UnsignedMetadataError, ("0.1.0", "0.2.0"))
 
 
-def test_a_repository_that_stands_still_for_weeks(tmp_path: Path, server: Server) -> None:
+def test_a_repository_that_stands_still_for_weeks(tmp_path: Path, server: UpdateServer) -> None:
     """A freeze: somebody keeps answering with what was true once. The timestamp expires after seven days."""
     for days, fresh in ((6, True), (8, False)):
         folder = tmp_path / f"frozen-{days}"
@@ -158,18 +163,18 @@ def test_a_repository_that_stands_still_for_weeks(tmp_path: Path, server: Server
                 device.client().refresh()
 
 
-def test_endless_data(published: Operator, device: Device, server: Server) -> None:
+def test_endless_data(published: Operator, device: Device, server: UpdateServer) -> None:
     for role, limit in (("timestamp", 16384), (f"{newest(published.repo, 'targets').name[0]}.targets", 5_000_000)):
-        server.endless, server.sent = {f"metadata/{role}.json"}, 0
+        server.endless, server.sent = f"metadata/{role}.json", 0
         refuses(device, DownloadLengthMismatchError, ("0.1.0",))
         assert server.sent < limit + 20_000_000  # what was on its way when the client had enough
 
 
 @pytest.mark.usefixtures("published")
-def test_an_endless_model(device: Device, server: Server) -> None:
+def test_an_endless_model(device: Device, server: UpdateServer) -> None:
     described = device.client().get_targetinfo(f"bundles/{MODEL}/0.2.0.tar")
     assert described is not None
-    server.endless.add(f"targets/bundles/{MODEL}/{described.hashes['sha256']}.0.2.0.tar")
+    server.endless = f"targets/bundles/{MODEL}/{described.hashes['sha256']}.0.2.0.tar"
     with pytest.raises(DownloadLengthMismatchError):
         device.client().download_target(described)
 
@@ -212,7 +217,7 @@ def test_one_signature_twice_is_below_the_threshold(operator: Operator, device: 
 
 
 def test_two_targets_keys_where_two_have_to_sign(
-    operator: Operator, device: Device, tmp_path: Path, server: Server
+    operator: Operator, device: Device, tmp_path: Path, server: UpdateServer
 ) -> None:
     signers = {**DEFAULT_SIGNERS, "targets": Signers(2, 2)}
     folder, key_folder = tmp_path / "strict", tmp_path / "strict.keys"
@@ -231,7 +236,9 @@ def test_two_targets_keys_where_two_have_to_sign(
     assert device.update().models[MODEL].releases[0].version == "0.1.0"
 
 
-def test_a_revoked_key_signs_nothing_any_more(published: Operator, device: Device, server: Server, keys: Keys) -> None:
+def test_a_revoked_key_signs_nothing_any_more(
+    published: Operator, device: Device, server: UpdateServer, keys: Keys
+) -> None:
     before = Repository(published.repo)
     stolen = keys.signers("targets", before.role("targets"))[0]
     published.do("rotate", "targets")
@@ -306,7 +313,7 @@ def test_a_device_follows_three_rotations_of_root(operator: Operator, device: De
     assert newest(operator.repo, "root").name == "4.root.json"
 
 
-def test_a_device_follows_roots_that_expired_years_ago(tmp_path: Path, server: Server, device: Device) -> None:
+def test_a_device_follows_roots_that_expired_years_ago(tmp_path: Path, server: UpdateServer, device: Device) -> None:
     """A device that was off for three years: only the newest root has to be valid."""
     folder, key_folder, ask = tmp_path / "old", tmp_path / "old.keys", lambda _: PASSPHRASE
     years = timedelta(days=365)

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from securesystemslib.signer import Signer
 from tests.bundles import edit_manifest, make_bundle, no_probe
 from tests.conftest import Run
 from tests.fleet_repository import PASSPHRASE, Done, Operator, offer_targets
-from tests.update_server import UpdateServer, serve_updates
+from tests.update_server import UpdateServer
 from tuf.api.metadata import Metadata
 
 from fer_edge.cli.app import app
@@ -45,17 +45,11 @@ NAME = "ferplus7-tiny"
 
 
 @pytest.fixture
-def web(operator: Operator) -> Iterator[UpdateServer]:
-    with serve_updates(operator.repo) as server:
-        yield server
-
-
-@pytest.fixture
-def config(operator: Operator, web: UpdateServer, tmp_path: Path) -> Path:
+def config(operator: Operator, server: UpdateServer, tmp_path: Path) -> Path:
     """The configuration of a device that trusts the repository's first root."""
     shutil.copy(operator.repo / "metadata" / "1.root.json", tmp_path / "root.json")
     path = tmp_path / "config.toml"
-    path.write_text(f'[updates]\nurl = "{web.url}"\nroot = "{tmp_path}/root.json"\nchannel = "beta"\n')
+    path.write_text(f'[updates]\nurl = "{server.url}"\nroot = "{tmp_path}/root.json"\nchannel = "beta"\n')
     return path
 
 
@@ -99,7 +93,7 @@ def version() -> str:
 
 
 def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
-    update: Update, published: Operator, web: UpdateServer
+    update: Update, published: Operator, server: UpdateServer
 ) -> None:
     done = update("--check")
     assert (done.code, done.out) == (
@@ -107,7 +101,7 @@ def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
         f"{NAME} 0.2.0 is meant for this device.\nInstall it: fer-edge models update\n",
     )
     assert version() == "0.1.0"
-    assert not web.requests("/bundles/")
+    assert not server.requests("/bundles/")
 
     done = update()
     assert done.code == 0, done.err
@@ -122,7 +116,7 @@ def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
 
     done = update()
     assert "Nothing newer is offered" in done.out
-    assert len(web.requests("/bundles/")) == 1
+    assert len(server.requests("/bundles/")) == 1
     del published
 
 
@@ -149,10 +143,10 @@ def test_a_download_keeps_to_its_limit(
     assert clock.now == pytest.approx(archive.stat().st_size / 200_000, rel=0.1)
 
 
-def test_a_look_that_failed_is_shown(update: Update, published: Operator, web: UpdateServer) -> None:
+def test_a_look_that_failed_is_shown(update: Update, published: Operator, server: UpdateServer) -> None:
     update()
     before = read_latest()
-    web.redirect = "timestamp.json"
+    server.redirect = "timestamp.json"
     done = update()
     latest = read_latest()
     assert before is not None
@@ -233,12 +227,12 @@ def test_nothing_goes_back_to_a_revoked_model(
 
 
 def test_a_revoked_model_ends_although_the_new_one_cannot_be_fetched(
-    update: Update, published: Operator, web: UpdateServer
+    update: Update, published: Operator, server: UpdateServer
 ) -> None:
     update()
     published.do("publish", published.bundle("0.3.0"))
     published.do("revoke", "0.2.0", "--reason", "poisoned")
-    web.other = "0.3.0"
+    server.other = "0.3.0"
     refused(update(), "is not to be trusted")
 
 
@@ -267,10 +261,10 @@ def test_another_root_is_not_trusted(update: Update, published: Operator, config
     del config
 
 
-def test_a_changed_model_is_refused(update: Update, published: Operator, web: UpdateServer) -> None:
-    web.other = "/bundles/"
+def test_a_changed_model_is_refused(update: Update, published: Operator, server: UpdateServer) -> None:
+    server.other = "/bundles/"
     refused(update(), "is not to be trusted")
-    web.other = "\0"
+    server.other = "\0"
     assert update().code == 0
     assert version() == "0.2.0"
     del published
@@ -358,14 +352,14 @@ def test_a_revoked_key_is_refused(update: Update, operator: Operator, keys: Keys
 
 
 def test_a_chain_of_roots_is_followed_over_years_and_not_over_a_gap(
-    update: Update, operator: Operator, tmp_path: Path, web: UpdateServer
+    update: Update, operator: Operator, tmp_path: Path, server: UpdateServer
 ) -> None:
     """The device was off for years: three roots expired, and the newest alone has to be valid."""
     folder, key_folder = tmp_path / "old", tmp_path / "old.keys"
     secret = Keys([key_folder], lambda _: PASSPHRASE)
     moment, year = datetime.now(UTC), timedelta(days=365)
     create(folder, key_folder, PASSPHRASE, DEFAULT_DAYS, DEFAULT_SIGNERS, moment - 5 * year)
-    web.folder = folder
+    server.folder = folder
     shutil.copy(folder / "metadata" / "1.root.json", tmp_path / "root.json")
     for ago in (4, 3, 2):
         rotate(folder, ["root"], [], secret, PASSPHRASE, moment - ago * year)
@@ -393,50 +387,50 @@ def test_a_revoked_release_of_a_wrong_clock_stops_no_update(
     assert version() == "0.2.0"
 
 
-def test_a_cut_download_goes_on_where_it_ended(update: Update, published: Operator, web: UpdateServer) -> None:
-    web.cut["/bundles/"] = 100_000
+def test_a_cut_download_goes_on_where_it_ended(update: Update, published: Operator, server: UpdateServer) -> None:
+    server.cut["/bundles/"] = 100_000
     refused(update(), "was cut after 100000 of ")
     assert update().code == 0
-    assert web.requests("/bundles/") == ["", "bytes=100000-"]
+    assert server.requests("/bundles/") == ["", "bytes=100000-"]
     assert version() == "0.2.0"
     del published
 
 
 def test_a_cut_download_that_goes_on_with_other_bytes_is_refused(
-    update: Update, published: Operator, web: UpdateServer
+    update: Update, published: Operator, server: UpdateServer
 ) -> None:
-    web.cut["/bundles/"] = 100_000
+    server.cut["/bundles/"] = 100_000
     refused(update(), "was cut after 100000 of ")
-    web.other = "/bundles/"
+    server.other = "/bundles/"
     refused(update(), "is not to be trusted")
-    web.other = "\0"
+    server.other = "\0"
     assert update().code == 0
-    assert web.requests("/bundles/") == ["", "bytes=100000-", ""]
+    assert server.requests("/bundles/") == ["", "bytes=100000-", ""]
     del published
 
 
 @pytest.mark.parametrize("part", ["timestamp.json", ".releases.json", "/bundles/"])
 def test_endless_data_are_refused(
-    update: Update, published: Operator, web: UpdateServer, part: str, tmp_path: Path
+    update: Update, published: Operator, server: UpdateServer, part: str, tmp_path: Path
 ) -> None:
-    web.endless = part
+    server.endless = part
     refused(update(), "than was signed")
     assert sum(path.stat().st_size for path in (tmp_path / "device").rglob("*") if path.is_file()) < 1_000_000
     del published
 
 
 @pytest.mark.parametrize("part", ["timestamp.json", "/bundles/"])
-def test_a_redirect_is_refused(update: Update, published: Operator, web: UpdateServer, part: str) -> None:
-    web.redirect = part
+def test_a_redirect_is_refused(update: Update, published: Operator, server: UpdateServer, part: str) -> None:
+    server.redirect = part
     refused(update(), "redirects are not followed")
     del published
 
 
 def test_a_slow_server_is_left(
-    update: Update, published: Operator, web: UpdateServer, monkeypatch: pytest.MonkeyPatch
+    update: Update, published: Operator, server: UpdateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetcher, "_PATIENCE_S", 1.0)
-    web.slow = "timestamp.json"
+    server.slow = "timestamp.json"
     refused(update(), "bytes per second. Try again later")
     del published
 
@@ -511,7 +505,7 @@ def test_other_labels_are_refused(update: Update, operator: Operator, tmp_path: 
 
 
 def test_a_model_that_is_too_slow_here_is_refused_and_not_fetched_again(
-    update: Update, published: Operator, web: UpdateServer, config: Path
+    update: Update, published: Operator, server: UpdateServer, config: Path
 ) -> None:
     text = config.read_text()
     config.write_text(text + "min_fps = 100000\n")
@@ -519,7 +513,7 @@ def test_a_model_that_is_too_slow_here_is_refused_and_not_fetched_again(
     refused(update(), "updates.min_fps is 100000")
     config.write_text(text)
     assert update().code == 0
-    assert len(web.requests("/bundles/")) == 1
+    assert len(server.requests("/bundles/")) == 1
     del published
 
 

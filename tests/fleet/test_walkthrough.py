@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.broker import Broker
 from tests.conftest import Run
-from tests.fleet_repository import Operator, Server
+from tests.fleet_repository import Operator
+from tests.update_server import UpdateServer
 
 from fer_edge.updates.releases import position
 
@@ -18,7 +19,12 @@ DEVICES = ("kitchen", "hall", "shed")
 
 @pytest.mark.slow
 def test_from_an_empty_folder_to_three_updated_devices(
-    operator: Operator, server: Server, broker: Broker, command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    operator: Operator,
+    server: UpdateServer,
+    broker: Broker,
+    command: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     first = [name for name in DEVICES if position(name, MODEL, "0.2.0") < 33]
     address = f"127.0.0.1:{broker.port}"
