@@ -125,10 +125,10 @@ make_folder() { # OWNER MODE FOLDER, in another user's folder: who may have put 
 }
 
 install_packages() {
-    local packages=(python3-venv) missing=() package
+    local packages=(python3-venv libgl1 libglib2.0-0) missing=() package
     if has_picamera2; then packages+=(python3-picamera2); fi
     # SDL loads these where there is no desktop.
-    case ,$extras, in *,display,*) packages+=(libgl1 libegl1 libgbm1 libgles2) ;; esac
+    case ,$extras, in *,display,*) packages+=(libegl1 libgbm1 libgles2) ;; esac
     for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
     [ ${#missing[@]} -gt 0 ] || return 0
     export DEBIAN_FRONTEND=noninteractive
@@ -139,8 +139,10 @@ install_packages() {
     run apt-get install -qq -y --no-install-recommends "${missing[@]}"
 }
 
-is_installed() {
-    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+is_installed() { # Trixie's libglib2.0-0t64 stands for libglib2.0-0
+    local states
+    states=$(dpkg-query --show --showformat='${db:Status-Status}\n' "$1" "$1t64" 2>/dev/null) || true
+    grep -qx installed <<<"$states"
 }
 
 has_picamera2() { # Raspberry Pi OS has it as a package; so has nobody else that this is for

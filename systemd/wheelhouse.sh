@@ -5,7 +5,7 @@
 #
 # Copy this checkout and DIR to the device, then: sudo systemd/install.sh --wheelhouse DIR
 # --machine and --python are those of the device: aarch64 or x86_64; 3.11 on Bookworm, 3.13 on Trixie.
-# This machine's, unless given. Debian's package python3-venv is not included.
+# This machine's, unless given. Debian's packages are not included: python3-venv libgl1 libglib2.0-0.
 set -euo pipefail
 
 PROJECT=$(dirname "$(cd "$(dirname "$0")" && pwd)")

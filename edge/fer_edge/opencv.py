@@ -22,10 +22,10 @@ def require_opencv() -> str:
         import cv2  # noqa: PLC0415 - to catch what its import raises
     except ImportError as error:
         library = re.match(r"(\S+\.so[.\d]*): cannot open shared object", str(error))
-        if library:  # opencv-python wants libXCB, libGL or libglib: the same packages install them all
+        if library:  # libXCB, libGL or libglib: the same packages install them all
             raise MissingDependency(f"OpenCV needs {library[1]}. Fix: sudo apt install libgl1 libglib2.0-0") from error
         raise MissingDependency(
-            f"OpenCV cannot be imported ({error}). Fix: pip install 'opencv-python-headless>=4.11,<5'"
+            f"OpenCV cannot be imported ({error}). Fix: pip install 'opencv-python>=4.11,<5'"
         ) from error
     return cv2.__version__
 

@@ -207,7 +207,7 @@ def test_an_opencv_without_cascades(tmp_path: Path) -> None:
         cwd=tmp_path,
         check=False,
     )
-    check(done, 2, "has no Haar cascades", "pip install 'opencv-python-headless>=4.11,<5'")
+    check(done, 2, "has no Haar cascades", "pip install 'opencv-python>=4.11,<5'")
 
 
 def test_debug_shows_the_traceback(command: Run) -> None:

@@ -98,7 +98,7 @@ def test_tflite_runtime_gives_the_same_labels(bundle_dir: Path, faces: Path, ref
         pytest.skip("tflite-runtime has no wheel for Python 3.12 and later")
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    packages = ["tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless>=4.11,<5", "pydantic", "rich", "typer"]
+    packages = ["tflite-runtime==2.14.0", "numpy<2", "opencv-python>=4.11,<5", "pydantic", "rich", "typer"]
     installed = [
         subprocess.run([environment / "bin" / "pip", "install", "--quiet", *what], capture_output=True, check=False)
         for what in (packages, ["--no-deps", str(ROOT)])

@@ -31,7 +31,7 @@ def find_cascade(name: str, configured: Path | None = None) -> Path:
         return configured
     if not hasattr(cv2, "CascadeClassifier"):
         raise MissingDependency(
-            f"OpenCV {cv2.__version__} has no Haar cascades. Fix: pip install 'opencv-python-headless>=4.11,<5'"
+            f"OpenCV {cv2.__version__} has no Haar cascades. Fix: pip install 'opencv-python>=4.11,<5'"
         )
     own = getattr(getattr(cv2, "data", None), "haarcascades", None)
     for folder in (own, _DEBIAN):
