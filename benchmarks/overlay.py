@@ -43,7 +43,7 @@ def main(
     cv2.setNumThreads(1)
     draws: dict[str, Draw] = {"old": _draw_of(revision), "new": draw}
     with Pipeline(RunConfig()) as pipeline:
-        result = pipeline.process(Frame(_scene(), still=True))
+        result = pipeline.process(Frame(scene(), still=True))
     for size in SIZES:
         scaled = np.asarray(cv2.resize(result.frame.image, size), np.uint8)
         spent: dict[str, list[float]] = {name: [] for name in draws}
@@ -72,7 +72,8 @@ def _draw_of(revision: str) -> Draw:
     return function
 
 
-def _scene() -> Image:
+def scene() -> Image:
+    """Three composite faces on a grey wall, shape (480, 640, 3), BGR."""
     image = np.full((480, 640), 120, np.uint8)
     composites = load_composites()
     for label, left, top, side in FACES:
