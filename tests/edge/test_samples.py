@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -59,6 +60,13 @@ def test_one_sample_per_visit_with_what_the_model_said(tmp_path: Path) -> None:
     assert (folder.picture(second.id) == 200).all()
     assert folder.seen() == {first.day: {"happy high": 1, "sad low": 1}}
     assert not folder.foreign_files()
+
+
+def test_a_sample_tells_what_the_model_said_of_it_and_what_was_shown(tmp_path: Path) -> None:
+    one = face(1, "sad", 0.4)
+    run_visits(tmp_path / "samples", [replace(one, smoothed=replace(one.smoothed, label="happy", confidence=0.8))])
+    (sample,) = SampleFolder(tmp_path / "samples").samples()
+    assert (sample.label, sample.confidence, sample.shown) == ("sad", 0.4, "happy")
 
 
 def test_the_picture_is_any_of_the_visit_not_its_first(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from fer_edge.config import RunConfig
 from fer_edge.errors import FerError
 from fer_edge.model.bundle import current_bundle
 from fer_edge.model.slots import ModelId, Slots
-from fer_edge.model.trial_record import TrialRecord, Verdict
+from fer_edge.model.trial_record import TrialRecord, Verdict, failed_models
 from fer_edge.updates import fetcher
 from fer_edge.updates.install import install_bundle
 from fer_edge.updates.latest import read_latest
@@ -190,6 +190,17 @@ def test_a_model_that_failed_its_trial_is_not_taken_again(update: Update, publis
     published.do("publish", published.bundle("0.3.0"))
     assert update().code == 0
     assert version() == "0.3.0"
+
+
+def test_the_failure_of_another_model_with_that_version_is_none_of_this_one(
+    update: Update, published: Operator, tmp_path: Path
+) -> None:
+    verdict = Verdict("other@0.2.0", 1, False, "it agrees on 3 %", time.time())
+    TrialRecord().ended(verdict).write(tmp_path / "device" / "trials" / "default.json")
+    assert "other@0.2.0" in failed_models(Slots().folder)
+    assert update().code == 0
+    assert version() == "0.2.0"
+    del published
 
 
 def test_a_revoked_model_gives_way_to_the_one_before(update: Update, published: Operator) -> None:

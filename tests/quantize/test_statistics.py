@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from fer_edge.errors import DataError
-from fer_edge.model.prior import reweight
+from fer_edge.model.prior import DEFAULT_POWER, prior_weights, reweight
 from fer_quantize.representative import representative_rows
 from fer_quantize.statistics import paired_drop
-from fer_quantize.temperature_scaling import best_temperature, cross_fitted
-from fer_train.data.datasets import LabelledFaces, load_dataset
+from fer_quantize.temperature_scaling import best_temperature, calibrate, cross_fitted
+from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
 from fer_train.evaluation.metrics import accuracy_interval, calibration_error
+from fer_train.keras_models import predict
 from fer_train.training.losses import soften
 
 
@@ -41,6 +43,16 @@ def test_no_change_is_no_drop() -> None:
     assert drop.interval == pytest.approx((-16.3, 16.3), abs=0.1)
 
 
+def test_the_interval_of_few_faces_is_shifted_towards_no_drop() -> None:
+    """Three of ten are lost: (3 +- 1.96 sqrt(3 + 1 - 3^2 / 12)) / 12, in percent."""
+    right = np.ones(10, bool)
+    drop = paired_drop(right, np.arange(10) >= 3)
+    assert (drop.lost, drop.gained) == (3, 0)
+    assert drop.drop == pytest.approx(30)
+    assert drop.interval == pytest.approx((-4.45, 54.45), abs=0.05)
+    assert drop.p_value == pytest.approx(0.25)
+
+
 def test_calibration_error_of_a_model_that_is_too_sure() -> None:
     probabilities = np.tile(np.array([0.9, 0.1], np.float32), (100, 1))
     classes = (np.arange(100) >= 60).astype(np.int64)
@@ -66,6 +78,57 @@ def test_the_temperature_suits_what_the_prior_leaves() -> None:
     classes = np.array([rng.choice(7, p=row / row.sum()) for row in truth.astype(np.float64)])
     assert best_temperature(said, classes, weights) == pytest.approx(1.6, abs=0.1)
     assert calibration_error(cross_fitted(said, classes, weights), classes) < 0.03
+
+
+def sure_model(activation: str = "softmax") -> keras.Model:
+    """A model of two layers whose answers are much too sure of what is nearly chance."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((48, 48, 1))
+    small = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(inputs)))
+    initial = keras.initializers.RandomNormal(stddev=1.5)
+    return keras.Model(inputs, keras.layers.Dense(7, activation=activation, kernel_initializer=initial)(small))
+
+
+def random_faces(count: int) -> LabelledFaces:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 48, 48), np.uint8)
+    targets = np.eye(7, dtype=np.float32)[rng.integers(0, 7, count)]
+    return LabelledFaces(images, targets, np.arange(count), "fer2013", Path("made.csv"), "validation")
+
+
+PRIOR = dict(zip(LABELS["fer2013"], (0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05), strict=True))
+
+
+def test_a_model_is_calibrated_in_place_for_what_the_prior_leaves() -> None:
+    model, faces, weights = sure_model(), random_faces(300), prior_weights(PRIOR, DEFAULT_POWER)
+    before = predict(model, faces.images)
+    found = calibrate(model, faces, PRIOR)
+    assert found is not None
+    assert found.temperature == round(best_temperature(before, faces.classes, weights), 4)
+    assert found.temperature > 1.5
+    assert predict(model, faces.images) == pytest.approx(soften(before, found.temperature), abs=1e-3)
+    assert (found.split, found.images, found.prior) == ("validation", 300, DEFAULT_POWER)
+    assert found.ece_before == round(calibration_error(reweight(before, weights), faces.classes), 4)
+    assert found.ece == round(calibration_error(cross_fitted(before, faces.classes, weights), faces.classes), 4)
+    assert found.ece < found.ece_before
+
+
+@pytest.mark.parametrize(
+    ("activation", "count", "said"),
+    [
+        ("softmax", 199, "the model is not calibrated: 199 faces are too few (at least 200)"),
+        ("sigmoid", 300, "the model is not calibrated: its last layer is not a dense layer with softmax"),
+    ],
+)
+def test_a_model_that_cannot_be_calibrated_stays_as_it_is(
+    caplog: pytest.LogCaptureFixture, activation: str, count: int, said: str
+) -> None:
+    model, faces = sure_model(activation), random_faces(count)
+    before = [weight.copy() for weight in model.get_weights()]
+    with caplog.at_level("INFO"):
+        assert calibrate(model, faces, PRIOR) is None
+    assert caplog.messages == [said]
+    assert all(map(np.array_equal, before, model.get_weights()))
 
 
 @pytest.fixture
