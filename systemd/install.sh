@@ -44,7 +44,8 @@ main() {
             --allow-network) allow_network=true ;;
             --instance)
                 instance=${2:-}
-                is_instance "$instance" || fail "--instance needs a name of a-z, 0-9, - and _ such as door, not '$instance'"
+                is_instance "$instance" || fail "--instance needs a name of a-z, 0-9, - and _ such as door, and" \
+                    "none of config, default, mediapipe, models, trials, web; not '$instance'"
                 shift
                 ;;
             --wheelhouse)

@@ -127,7 +127,10 @@ def service_check(
     if sandbox and can_run_units():
         code = sandbox.run(*_inside(unit, file))
         if code:
-            tell("checked as the service would run: as the user fer-edge, who must be able to read what is named")
+            tell(
+                "checked as the service would run: as the user fer-edge, who must be able to read what is named. "
+                "Packages are added with sudo systemd/install.sh --extras NAME"
+            )
             raise typer.Exit(code)
         how = f"as {unit.name} would run"
     else:

@@ -65,7 +65,10 @@ class Unit:
 def unit_of(instance: str | None) -> Unit:
     """Return the unit of an instance. Raises ConfigError if the name is not allowed."""
     if instance and (not _NAME.fullmatch(instance) or instance in _TAKEN):
-        raise ConfigError(f"{instance!r} is no name of an instance: use a-z, 0-9, - and _, as in door")
+        raise ConfigError(
+            f"{instance!r} is no name of an instance: use a-z, 0-9, - and _, as in door, and none of "
+            f"{', '.join(sorted(_TAKEN))}"
+        )
     return Unit(instance or "")
 
 
