@@ -61,6 +61,13 @@ def test_a_step_between_two_frames_does_not_throw_it_far() -> None:
     assert face.expected(face.last_seen + 1) == face.box
 
 
+def test_a_face_that_comes_nearer_does_not_move() -> None:
+    face = new_face(FRAME, FaceBox(300, 200, 60, 60), certain=False)
+    for index in range(1, 31):
+        face.see(FaceBox(300 - index, 200 - 2 * index, 60 + 2 * index, 60 + 4 * index), 5 + index / 30)
+    assert face.speed == pytest.approx((0, 0), abs=1e-6)
+
+
 def test_its_score_is_a_mean_over_the_latest_searches() -> None:
     face = moving(0, 0)
     face.judge(0.0)
