@@ -118,7 +118,7 @@ def test_a_model_without_a_record_wants_its_labels_named(
         (("ferplus9", "DATA"), 4, "model 'ferplus9' is neither a folder nor a shipped model"),
         (("TMP", "DATA"), 4, "model.json: missing"),
         (("TMP/run", "DATA"), 2, "run: its training is not finished. Repeat its command with --resume"),
-        (("ferplus7", "TMP/folders"), 2, "folders and lists have only one class per image. Choose --labels fer2013"),
+        (("ferplus7", "TMP/folders"), 2, "folders: no images in the validation split"),
         (("ferplus7", "TMP/fer2013.csv"), 2, "fer2013new.csv: missing. The ferplus7 and ferplus8 labels are FER+'s"),
         (("ferplus7", "DATA", "--labels", "fer2013", "--votes", "majority"), 2, "fer2013 labels come from no votes"),
         (("TMP/none.tflite", "DATA"), 4, "none.tflite: cannot be read (No such file or directory)"),
@@ -141,6 +141,19 @@ def test_what_cannot_be_judged_is_one_line(
     assert done.returncode == code, done.stderr
     assert telling in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["ferplus7", "ferplus8"])
+def test_folders_of_images_have_the_labels_of_any_model(command: Run, tmp_path: Path, name: str) -> None:
+    for label, face in load_composites().items():
+        (tmp_path / "validation" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "validation" / label / "face.png"), face)
+    done = command("fer-train", "evaluate", name, tmp_path)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("Accuracy ")]
+    assert "on 7 faces of" in line
+    assert f"{name} labels" in line
+    assert float(line.split()[1].rstrip("%")) > 80
 
 
 def test_models_that_do_not_fit_are_refused(command: Run, tiny_data: Path, tmp_path: Path) -> None:

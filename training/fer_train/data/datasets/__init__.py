@@ -7,8 +7,11 @@ train; `data.holdout` loads it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from fer_edge.errors import ConfigError, DataError
 from fer_train.data.datasets.archives import refuse_archive
@@ -40,7 +43,8 @@ def load_dataset(data: Path, split: Split, scheme: Scheme = "fer2013", votes: Vo
         data: FER2013's CSV, a folder that holds `fer2013.csv`, a folder of `<split>/<class>/<image>`, a CSV of
             `path,label[,split]`, or a data set of Hugging Face.
         split: the split.
-        scheme: the label set. FER+ labels need `fer2013new.csv` beside the CSV.
+        scheme: the label set. FER+ labels need `fer2013new.csv` beside the CSV; images with one class each have it in
+            any label set.
         votes: how FER+'s votes become targets; see `ferplus.targets`. The FER+ paper evaluates `ferplus8` with
             `majority`.
 
@@ -61,7 +65,8 @@ def load_schemes(
     if isinstance(kind, Path):
         loaded = read_csv(kind, split, schemes, votes)
     else:
-        loaded = {scheme: kind.read(_require_one_class(data, scheme), split) for scheme in schemes}
+        read = kind.read(data, split)
+        loaded = {scheme: _with_labels_of(scheme, read) for scheme in schemes}
     for faces in loaded.values():
         if not len(faces):
             unreadable = f": none of the {len(faces.skipped)} can be read" if faces.skipped else ""
@@ -109,10 +114,7 @@ def _kind_of(data: Path) -> _Kind | Path:
     return _LIST if is_list(data) else data
 
 
-def _require_one_class(data: Path, scheme: Scheme) -> Path:
-    if scheme != "fer2013":
-        raise DataError(
-            f"{data}: {scheme} labels need fer2013.csv and fer2013new.csv; folders and lists have only one class per "
-            "image. Choose --labels fer2013"
-        )
-    return data
+def _with_labels_of(scheme: Scheme, faces: LabelledFaces) -> LabelledFaces:
+    """Faces with one class each, as those of another label set: FER2013's classes are the first of each."""
+    missing = len(LABELS[scheme]) - faces.targets.shape[1]
+    return replace(faces, scheme=scheme, targets=np.pad(faces.targets, ((0, 0), (0, missing))))
