@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from fer_edge.errors import ModelError
 from fer_edge.model.bundle import Bundle, find_bundle, load_bundle
@@ -20,7 +19,7 @@ from fer_quantize.inputs import Origin
 from fer_quantize.representative import representative_rows
 from fer_quantize.training_prior import training_prior
 from fer_quantize.workflow import convert_model
-from fer_train.data.datasets import LABELS, LabelledFaces, Scheme, load_dataset
+from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
 from fer_train.data.duplicates import without_duplicates
 from fer_train.keras_models import load_model
 from fer_train.recipes import Recipe, load_recipe
@@ -31,6 +30,8 @@ from fer_train.training.replay import with_replay
 
 # Accuracy in percentage points that may be lost on the validation split of the old data.
 MAX_LOSS = 0.5
+# Without that split, a gain counts as chance if its p-value is not below this.
+_SIGNIFICANT = 0.05
 # Faces that set the int8 ranges.
 _REPRESENTATIVE = 500
 
@@ -97,7 +98,7 @@ def read_material(samples: Path, model: str, data: Path | None) -> Material:
     scheme = find_scheme(folder, None, parent.manifest.training)
     if LABELS[scheme] != parent.manifest.labels:
         raise ModelError(f"{folder}: its labels are not those of {scheme}")
-    learnt, held_out = (_samples(load_dataset(samples, split), scheme) for split in ("train", "validation"))
+    learnt, held_out = (load_dataset(samples, split, scheme) for split in ("train", "validation"))
     return Material(
         parent=parent,
         start=start,
@@ -143,10 +144,11 @@ def refresh(
 
 
 def recipe_for(material: Material, seed: int = 0) -> Recipe:
-    """The recipe `refresh` for the network and labels of the parent."""
+    """The recipe `refresh`, or without old faces `photographs`, for the network and labels of the parent."""
     recorded = material.parent.manifest.training.get("recipe")
     architecture = recorded.get("architecture", "edge") if isinstance(recorded, dict) else "edge"
-    return load_recipe("refresh", architecture=architecture, labels=material.samples.scheme, seed=seed)
+    name = "refresh" if material.old else "photographs"
+    return load_recipe(name, architecture=architecture, labels=material.samples.scheme, seed=seed)
 
 
 def _convert(
@@ -185,18 +187,17 @@ def refusal(on_samples: Rival, on_validation: Rival | None = None) -> str | None
     """
     if on_samples.loss.drop >= 0:
         return "it is not better on the held-out samples"
+    if on_validation is None and on_samples.loss.p_value >= _SIGNIFICANT:
+        return (
+            f"its gain of {-on_samples.loss.drop:.1f} percentage points on the held-out samples may be chance (McNemar "
+            f"p {on_samples.loss.p_value:.2g}), and without --data nothing else says that it is better"
+        )
     if on_validation and on_validation.loss.drop > MAX_LOSS:
         return (
             f"it loses {on_validation.loss.drop:.2f} percentage points on the validation split, more than the "
             f"{MAX_LOSS:g} allowed"
         )
     return None
-
-
-def _samples(faces: LabelledFaces, scheme: Scheme) -> LabelledFaces:
-    """The faces with the labels of the parent: those of the folders, in the same order, are its first ones."""
-    missing = len(LABELS[scheme]) - faces.targets.shape[1]
-    return replace(faces, scheme=scheme, targets=np.pad(faces.targets, ((0, 0), (0, missing))))
 
 
 def _described(material: Material) -> dict[str, Any]:

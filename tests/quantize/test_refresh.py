@@ -140,19 +140,20 @@ def test_samples_that_cannot_be_read_are_one_line(command: Run, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("samples", "validation", "refused"),
+    ("samples", "p_value", "validation", "refused"),
     [
-        (-2.0, 0.4, None),
-        (-2.0, None, None),
-        (0.0, -1.0, "not better on the held-out samples"),
-        (3.0, None, "not better on the held-out samples"),
-        (-2.0, 0.6, "loses 0.60 percentage points on the validation split, more than the 0.5 allowed"),
+        (-2.0, 0.6, 0.4, None),
+        (-2.0, 0.04, None, None),
+        (-2.0, 0.06, None, "its gain of 2.0 percentage points on the held-out samples may be chance (McNemar p 0.06)"),
+        (0.0, 1.0, -1.0, "not better on the held-out samples"),
+        (3.0, 0.01, None, "not better on the held-out samples"),
+        (-2.0, 0.01, 0.6, "loses 0.60 percentage points on the validation split, more than the 0.5 allowed"),
     ],
 )
-def test_the_gate(samples: float, validation: float | None, refused: str | None) -> None:
+def test_the_gate(samples: float, p_value: float, validation: float | None, refused: str | None) -> None:
     """Losses in percentage points, of the new model against the old one."""
     rivals = [
-        Rival("old", 0.8, PairedDrop(loss, (loss, loss), 0, 0, 1.0))
+        Rival("old", 0.8, PairedDrop(loss, (loss, loss), 0, 0, p_value))
         for loss in (samples, validation)
         if loss is not None
     ]
