@@ -4,7 +4,7 @@
     python -m benchmarks.own_faces_data --data DATA --out photos.npz --folders FOLDER
 
 PublicTest as one bad camera would show it: small, dark, noisy, blurred, tilted; found again by the detector and cropped
-as on the device. The shipped models were not trained on these faces. About two minutes. With --folders, also
+as on the device. The shipped models were not trained on these faces. About five minutes. With --folders, also
 FOLDER/photographs with 15 photographs per class of one half, for the commands of the README, and FOLDER/held with the
 crops of the other half, to evaluate on.
 """
