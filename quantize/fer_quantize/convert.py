@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from fer_edge.model.interpreter import open_interpreter
 from fer_edge.silence import quiet
 from fer_quantize.child_process import ChildProcess
 from fer_quantize.elu import with_int8_elu
+from fer_train.model_input import model_input
 
 Mode = Literal["int8", "int16x8", "float16", "dynamic", "float32"]
 MODES: tuple[Mode, ...] = ("int8", "int16x8", "float16", "dynamic", "float32")
@@ -73,7 +74,7 @@ def convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mod
     only.
 
     Args:
-        model: input (N, H, W, 1) of grey levels 0..255, output (N, C) of probabilities.
+        model: input (N, H, W, 1 or 3) of levels 0..255, output (N, C) of probabilities.
         representative: faces that set the ranges, shape (N, H, W), uint8; not used by the last three modes.
         mode: the mode.
 
@@ -108,7 +109,7 @@ def _convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mo
     if mode == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if mode in {"int8", "int16x8"}:
-        converter.representative_dataset = lambda: samples(representative)
+        converter.representative_dataset = lambda: samples(representative, model.input_shape[1:])
     if mode == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
@@ -123,12 +124,13 @@ def _convert(model: keras.Model, representative: npt.NDArray[np.uint8], mode: Mo
         raise ModelError(_reason(error)) from error
 
 
-def samples(representative: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
-    """Yield the model's inputs, shape (1, H, W, 1): one face with the full range of grey levels, then the faces."""
-    full_range = representative[0].copy()
+def samples(representative: npt.NDArray[np.uint8], shape: Sequence[int]) -> Iterator[list[npt.NDArray[np.float32]]]:
+    """Yield inputs of a model, shape (1, *shape): one face with the full range of grey levels, then the faces."""
+    faces = model_input(representative, shape)
+    full_range = faces[0].copy()
     full_range.flat[:2] = 0, 255
-    for image in (full_range, *representative):
-        yield [image[None, :, :, None].astype(np.float32)]
+    for image in (full_range, *faces):
+        yield [image[None].astype(np.float32)]
 
 
 def refuse_float(content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import keras
@@ -15,11 +16,17 @@ def with_int8_elu(model: keras.Model) -> keras.Model:
     ELU (Clevert et al., arXiv:1511.07289) is max(x, 0) + alpha (exp(min(x, 0)) - 1). Negation and minimum are written
     as products and ReLU, since the converter leaves the negation in float and gives the minimum a wrong range.
     """
-    if not any(_is_elu(layer) for layer in model.layers):
+    if not any(map(_is_elu, _layers(model))):
         return model
-    rewritten = keras.models.clone_model(model, clone_function=_rewrite)
+    rewritten = keras.models.clone_model(model, clone_function=_rewrite, recursive=True)
     rewritten.set_weights(model.get_weights())
     return rewritten
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Its layers, and those of models in it."""
+    for layer in model.layers:
+        yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)
 
 
 def _is_elu(layer: keras.layers.Layer) -> bool:

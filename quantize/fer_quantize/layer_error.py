@@ -44,7 +44,7 @@ def layer_errors(
     before, after = (Trace(convert(plain, representative, mode)) for mode in ("float32", "int8"))
     signal = np.zeros(len(before.operations))
     noise = np.zeros(len(before.operations))
-    for (sample,) in samples(faces):
+    for (sample,) in samples(faces, model.input_shape[1:]):
         pairs = zip(before.outputs(sample), after.outputs(sample), strict=True)
         for index, (exact, coarse) in enumerate(pairs):
             signal[index] += float(np.mean(exact**2))
@@ -111,7 +111,7 @@ class Trace:
         return str(self._tensors[operation["outputs"][0]]["name"])
 
     def outputs(self, sample: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
-        """Run on one input, shape (1, H, W, 1) of grey levels; return each operation's output, dequantized."""
+        """Run on one input, shape (1, H, W, C) of grey levels; return each operation's output, dequantized."""
         feed(self._interpreter, sample[0, :, :, 0].astype(np.uint8))
         self._interpreter.invoke()
         return [self._real(operation["outputs"][0]) for operation in self.operations]

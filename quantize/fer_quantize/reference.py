@@ -179,7 +179,7 @@ def _read(
     level: float,
     fitted: bool,
 ) -> _Read:
-    shares = np.array([classifier.probabilities(crop) for crop in crops], np.float64)
+    shares = np.array([classifier.probabilities(classifier.fit(crop)) for crop in crops], np.float64)
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1) / np.log(shares.shape[1])
     statistics = [crop_statistics(crop) for crop in crops]
     return _Read(corruption, level, fitted, shares.max(1), entropy, shares.argmax(1) == classes, statistics)

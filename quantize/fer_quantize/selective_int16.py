@@ -43,12 +43,19 @@ def to_mixed(model: keras.Model, representative: npt.NDArray[np.uint8], int16_la
             hint = f"Did you mean {meant}?" if meant else "--layers lists them"
             raise ModelError(f"no layer '{layer}' in the converted model. {hint}")
     with quiet():
-        mixed = _quantize(content, trace, representative, [names[layer] for layer in int16_layers])
+        mixed = _quantize(
+            content,
+            trace,
+            list(samples(representative, model.input_shape[1:])),
+            [names[layer] for layer in int16_layers],
+        )
     refuse_float(mixed)
     return mixed
 
 
-def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8], plain_names: Sequence[str]) -> bytes:
+def _quantize(
+    content: bytes, trace: Trace, inputs: Sequence[list[npt.NDArray[np.float32]]], plain_names: Sequence[str]
+) -> bytes:
     from ai_edge_quantizer import qtyping, quantizer  # noqa: PLC0415 - slow to load, and rarely needed
 
     every = qtyping.TFLOperationName.ALL_SUPPORTED
@@ -56,14 +63,14 @@ def _quantize(content: bytes, trace: Trace, representative: npt.NDArray[np.uint8
     aeq.add_static_config(".*", every, activation_num_bits=8, weight_num_bits=8)
     for layer in plain_names:
         aeq.add_static_config(rf"/{layer}(_\d+)?/", every, activation_num_bits=16, weight_num_bits=8)
-    ranges = aeq.calibrate({"serving_default": [{"grey": sample} for (sample,) in samples(representative[:1])]})
-    return bytes(aeq.quantize(_widest(ranges, trace, representative)).quantized_model)
+    ranges = aeq.calibrate({"serving_default": [{"grey": sample} for (sample,) in inputs[:2]]})
+    return bytes(aeq.quantize(_widest(ranges, trace, inputs)).quantized_model)
 
 
-def _widest(ranges: dict[str, Any], trace: Trace, representative: npt.NDArray[np.uint8]) -> dict[str, Any]:
+def _widest(ranges: dict[str, Any], trace: Trace, inputs: Sequence[list[npt.NDArray[np.float32]]]) -> dict[str, Any]:
     """Replace the tool's ranges, running means that clip extremes, by the smallest and largest values seen."""
     seen: dict[str, tuple[float, float]] = {}
-    for (sample,) in samples(representative):
+    for (sample,) in inputs:
         for name, values in trace.activations(sample).items():
             low, high = seen.get(name, (np.inf, -np.inf))
             seen[name] = min(low, float(values.min())), max(high, float(values.max()))

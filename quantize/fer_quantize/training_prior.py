@@ -10,6 +10,7 @@ from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_quantize.manifest_writer import write_manifest
 from fer_train.data.datasets import LabelledFaces, load_dataset
 from fer_train.data.holdout import load_fold
+from fer_train.foreign import foreign_colour
 from fer_train.runs.records import find_scheme, holds_out
 from fer_train.training.batches import class_frequencies
 
@@ -18,12 +19,13 @@ def training_prior(training: dict[str, Any], train: LabelledFaces) -> dict[str, 
     """Fraction of each label in the training data, in the order of the labels.
 
     Args:
-        training: the training record. If that training balanced the classes, all fractions are equal.
+        training: the training record. If that training balanced the classes, or the model was made elsewhere, all
+            fractions are equal.
         train: the training split.
     """
     recipe = training.get("recipe")
     imbalance = recipe.get("imbalance", "none") if isinstance(recipe, dict) else "none"
-    if imbalance != "none":
+    if imbalance != "none" or foreign_colour(training):
         return dict.fromkeys(train.labels, 1 / len(train.labels))
     return {
         label: round(float(share), 4)

@@ -16,6 +16,7 @@ from fer_edge.model.bundle import MODEL_FILE, Bundle, find_bundle, load_bundle, 
 from fer_edge.model.bundle_writer import refuse_foreign, write_bundle
 from fer_edge.model.golden import GOLDEN_FILE, make_golden
 from fer_edge.model.manifest import SCHEMA_VERSION, Calibration, Manifest, Parent, Quantization
+from fer_edge.model.preprocessing import Preprocessing
 from fer_quantize.check import Comparison, compare
 from fer_quantize.convert import refuse_float, to_int8
 from fer_quantize.gate import Limits, Outcome, cautions, compare_with, gate_failure
@@ -28,6 +29,7 @@ from fer_quantize.temperature_scaling import calibrate
 from fer_train.architectures import count_macs
 from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
 from fer_train.data.duplicates import without_duplicates
+from fer_train.foreign import foreign_colour
 from fer_train.keras_models import load_model
 from fer_train.runs.records import KERAS_FILE, find_keras_file, find_scheme
 
@@ -147,6 +149,8 @@ def _judge(
 def _licence(origin: Origin) -> str:
     """The licence of the training data. Only FER2013's is known here."""
     data = origin.representative
+    if foreign_colour(origin.training):
+        return "unknown: the model was made elsewhere"
     if not data.files:
         return _FER2013_LICENCE
     started = " and of the model that it was initialised from" if origin.training.get("init") else ""
@@ -189,6 +193,7 @@ def _manifest(
         parent=_as_parent(origin.parent) if origin.parent else None,
         labels=origin.representative.labels,
         input_shape=origin.model.input_shape[1:],
+        preprocessing=Preprocessing(colour=foreign_colour(origin.training) or "grey"),
         crop_margin=0.0,
         files={},
         macs=count_macs(origin.model),

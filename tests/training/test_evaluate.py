@@ -118,7 +118,7 @@ def test_a_model_without_a_record_wants_its_labels_named(
         (("ferplus9", "DATA"), 4, "model 'ferplus9' is neither a folder nor a shipped model"),
         (("TMP", "DATA"), 4, "model.json: missing"),
         (("TMP/run", "DATA"), 2, "run: its training is not finished. Repeat its command with --resume"),
-        (("ferplus7", "TMP/folders"), 2, "folders: no images in the validation split"),
+        (("ferplus7", "TMP/folders"), 2, "folders: no folder for the validation split"),
         (("ferplus7", "TMP/fer2013.csv"), 2, "fer2013new.csv: missing. The ferplus7 and ferplus8 labels are FER+'s"),
         (("ferplus7", "DATA", "--labels", "fer2013", "--votes", "majority"), 2, "fer2013 labels come from no votes"),
         (("TMP/none.tflite", "DATA"), 4, "none.tflite: cannot be read (No such file or directory)"),

@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 
 from fer_edge.errors import MissingExtra, ModelError
-from fer_edge.preprocess import MODEL_SIZE
 from fer_edge.silence import quiet
 from fer_train.files import make_folder, write_whole
 
@@ -17,9 +16,6 @@ H5_FILE = "model.h5"
 ARCHITECTURE_FILE = "architecture.json"
 ONNX_FILE = "model.onnx"
 WEIGHTS_FILE = "model.weights.h5"
-
-# Any number of faces.
-_GREY = keras.InputSpec(shape=(None, MODEL_SIZE, MODEL_SIZE, 1), dtype="float32", name="grey")
 
 
 def export_h5(model: keras.Model, folder: Path) -> None:
@@ -47,7 +43,8 @@ def export_h5(model: keras.Model, folder: Path) -> None:
 def export_onnx(model: keras.Model, folder: Path) -> Path:
     """Write a model as `model.onnx`, by Keras' own export, which calls tf2onnx.
 
-    Input: grey levels 0..255, float32, shape (N, 48, 48, 1). Output: probabilities, shape (N, C).
+    Input: levels 0..255, float32, shape (N, 48, 48, 1), or that of a model from elsewhere. Output: probabilities, shape
+    (N, C).
 
     Args:
         model: a float32 model; Keras must run on TensorFlow.
@@ -64,11 +61,12 @@ def export_onnx(model: keras.Model, folder: Path) -> Path:
     if not find_spec("tf2onnx"):
         raise MissingExtra("tf2onnx", "onnx")
     make_folder(folder)
+    levels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="grey")  # any number of faces
     with tempfile.TemporaryDirectory() as aside:
         path = Path(aside) / ONNX_FILE
         try:
             with quiet():
-                model.export(path, format="onnx", verbose=False, input_signature=[_GREY])
+                model.export(path, format="onnx", verbose=False, input_signature=[levels])
         except (ValueError, RuntimeError, TypeError) as error:
             raise ModelError(f"cannot be converted to ONNX ({str(error).splitlines()[0][:160]})") from error
         write_whole(folder / ONNX_FILE, path.read_bytes())

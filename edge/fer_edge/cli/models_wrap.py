@@ -66,10 +66,10 @@ def wrap_model(
     from fer_edge.model.wrap import Wish, wrap
 
     wish = Wish(
-        labels=_labels(labels),
+        labels=parse_labels(labels),
         colour=colour.value if colour else None,
-        mean=_numbers("--mean", mean),
-        scale=_numbers("--scale", scale),
+        mean=parse_numbers("--mean", mean) if mean else None,
+        scale=parse_numbers("--scale", scale) if scale else None,
         outputs=outputs.value if outputs else None,
         crop_margin=crop_margin,
         licence=licence,
@@ -91,7 +91,8 @@ def wrap_model(
     typer.echo(f"Next: fer-edge run --model {folder}")
 
 
-def _labels(text: str) -> tuple[str, ...]:
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Class names of a list with commas, or of a text file. Raises ConfigError."""
     if "," not in text:
         try:
             text = ",".join(Path(text).read_text(encoding="utf-8-sig").splitlines())
@@ -100,9 +101,8 @@ def _labels(text: str) -> tuple[str, ...]:
     return tuple(label.strip() for label in text.strip().strip(",").split(","))
 
 
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
+def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+    """One number, or several with commas. Raises ConfigError, which names the option."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -13,6 +13,9 @@ from fer_edge.types import Probabilities
 Colour = Literal["grey", "rgb", "bgr"]
 Outputs = Literal["probabilities", "logits"]
 
+# Probabilities may differ from a sum of one by this much.
+_ROUNDING = 0.03
+
 
 class Preprocessing(BaseModel):
     """From a crop to the model's input, and from its output to probabilities. The defaults are those of our models."""
@@ -62,6 +65,13 @@ def real_outputs(outputs: npt.NDArray[Any], quantization: tuple[float, int]) -> 
     scale, zero_point = quantization
     values = outputs.astype(np.float32)
     return np.asarray((values - zero_point) * scale if scale else values, np.float32)
+
+
+def kind_of_outputs(values: npt.NDArray[np.float32]) -> Outputs | None:
+    """What a model's outputs for some faces are, shape (N, C); None if that cannot be told."""
+    if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
+        return "logits"
+    return "probabilities" if np.allclose(values.sum(axis=1), 1, atol=_ROUNDING) else None
 
 
 def to_probabilities(values: npt.NDArray[np.float32], outputs: Outputs) -> Probabilities:

@@ -19,15 +19,13 @@ from fer_edge.model.classifier import DTYPES, Classifier
 from fer_edge.model.golden import GOLDEN_FILE, make_golden
 from fer_edge.model.interpreter import Interpreter, open_interpreter
 from fer_edge.model.manifest import SCHEMA_VERSION, Manifest
-from fer_edge.model.preprocessing import Colour, Outputs, real_outputs
+from fer_edge.model.preprocessing import Colour, Outputs, kind_of_outputs, real_outputs
 from fer_edge.validation import first_problem
 
 # Width and height of a model's input, in pixels.
 _SMALLEST, _LARGEST = 32, 224
 # Ranges of real inputs that are usual, as mean and scale of grey levels: 0..255, 0..1 and -1..1.
 _USUAL = ((0.0, 1.0), (0.0, 255.0), (127.5, 127.5))
-# Probabilities may differ from a sum of one by this much.
-_ROUNDING = 0.03
 # Names of classes are compared by these many letters, so that anger is angry, and happiness is happy.
 _STEM = 3
 
@@ -206,10 +204,8 @@ def _find_outputs(path: Path, bundle: Bundle, interpreter: Interpreter) -> Outpu
     values: npt.NDArray[np.float32] = real_outputs(raw, quantization)
     if not np.isfinite(values).all():
         raise ModelError(f"{path}: its outputs are not finite. Check --mean and --scale")
-    if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
-        return "logits"
-    if np.allclose(values.sum(axis=1), 1, atol=_ROUNDING):
-        return "probabilities"
+    if kind := kind_of_outputs(values):
+        return kind
     raise ConfigError(
         f"{path}: its outputs for a face sum to {values[0].sum():.2f}: give --outputs probabilities if they only need "
         "to be scaled, or --outputs logits if they need a softmax"

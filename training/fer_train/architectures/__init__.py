@@ -79,4 +79,6 @@ def count_macs(model: keras.Model) -> int:
             total += height * width * channels * layer.kernel.shape[0] * layer.kernel.shape[1]
         elif isinstance(layer, layers.Dense):
             total += layer.kernel.shape[0] * layer.kernel.shape[1]
+        elif isinstance(layer, keras.Model):
+            total += count_macs(layer)
     return int(total)

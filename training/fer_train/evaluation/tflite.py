@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fer_edge.model.interpreter import Interpreter
+from fer_train.model_input import model_input
 
 
 def feed(interpreter: Interpreter, face: npt.NDArray[np.uint8]) -> None:
-    """Set the input to a face of shape (H, W). A quantized input must have scale 1: grey levels."""
+    """Set the input to a face of shape (H, W), scaled to it. A quantized input must have scale 1: grey levels."""
     entry = interpreter.get_input_details()[0]
-    levels = face[None, :, :, None].astype(np.int32) + entry["quantization"][1]
+    levels = model_input(face[None], entry["shape"][1:]).astype(np.int32) + entry["quantization"][1]
     interpreter.set_tensor(entry["index"], levels.astype(entry["dtype"]))
 
 

@@ -70,6 +70,8 @@ class TeacherEnsemble:
             trunk: keras.Model | None = None
             for number, (path, scheme) in enumerate(_usable(teachers, schemes)):
                 model = _load(path, scheme)
+                if model.input_shape[1:] != inputs.shape[1:]:
+                    raise ModelError(f"{path}: its input is {model.input_shape[1:]}. Give --set teaching=fixed")
                 if not _ends_in_a_head(model):
                     found.setdefault(scheme, []).append(_renamed(model, f"teacher{number}")(inputs))
                     continue
