@@ -155,6 +155,10 @@ def container_file(folder: Path) -> Path:
         (".avi", "MJPG"),
         (".flv", "FLV1"),
         (".wmv", "WMV2"),
+        (".ts", "mp4v"),
+        (".m2ts", "mp4v"),
+        (".vob", "mpg2"),
+        (".ogg", "VP80"),
     ]
     suffix, codec = random.choice(films)  # noqa: S311
     path = folder / f"film{random.choice([suffix, '', '.jpg'])}"  # noqa: S311
