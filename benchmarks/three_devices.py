@@ -213,7 +213,7 @@ def booted(operator: Operator, url: str) -> Iterator[dict[str, Machine]]:
     first = Machine(root, wheels)
     first.boot()
     said = first.run("/src/systemd/install.sh", "--allow-network", "--no-fetch", "--root", "/root/root.json")
-    size = first.run("du", "-s", "--dereference-args", "--block-size=1000000", "/opt/fer-edge/current").split()[0]
+    size = first.run("du", "-s", "--dereference-args", "--block-size=1M", "/opt/fer-edge/current").split()[0]
     first.power_off()
     said = "\n".join(line for line in said.splitlines() if line.startswith("fer-edge: "))
     operator.say(f"{_indented(said)}\n\nThe installation took {time.monotonic() - began:.0f} s, and {size} MB.\n")

@@ -280,7 +280,7 @@ def test_a_signed_model_reaches_the_service_and_is_taken_back(
         said = machine.run("/src/systemd/install.sh", "--root", "/root/root.json")
         assert fingerprint(root.read_bytes()) in said
         assert machine.show("ActiveState", "fer-edge-update.timer") == "active"
-        size = machine.run("du", "-s", "--dereference-args", "--block-size=1000000", "/opt/fer-edge/current").split()[0]
+        size = machine.run("du", "-s", "--dereference-args", "--block-size=1M", "/opt/fer-edge/current").split()[0]
         assert 200 < int(size) < 430, "what docs/service.md promises"
         (machine.root / "var/lib/fer-edge/samples").mkdir(exist_ok=True)
         drop_in = machine.root / "etc/systemd/system/fer-edge-update.service.d/look.conf"
