@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -126,6 +127,26 @@ def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
         screen.press("q")
         with pytest.raises(StopRun):
             emit_until(display, result, lambda: False)
+
+
+def test_who_ends_the_run_while_a_frame_is_handed_over_has_ended_it(screen: Screen, result: FrameResult) -> None:
+    class SlowImage:
+        """An image that is copied so slowly that the user ends the run meanwhile."""
+
+        def __array__(self, *_: object, **__: object) -> Image:
+            screen.press("q")
+            assert waited_for(lambda: not window_runs())
+            return result.frame.image
+
+    slow = replace(result, frame=replace(result.frame, image=cast("Image", SlowImage())))
+    with Display("window", ScreenConfig()) as display:
+        assert emit_until(display, result, screen.shows_something)
+        with pytest.raises(StopRun):
+            emit_until(display, slow, lambda: False)
+
+
+def window_runs() -> bool:
+    return subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "sinks.window"], check=False).returncode == 0
 
 
 @pytest.fixture

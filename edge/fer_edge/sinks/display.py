@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing.connection import Pipe
@@ -73,6 +74,8 @@ class Display(Sink):
             if self._is_ready():
                 self._hand_over(result)
         except (EOFError, OSError):
+            if self._was_ended():
+                raise StopRun from None
             self._lose("it went away")
 
     def _start(self) -> None:
@@ -107,6 +110,14 @@ class Display(Sink):
             _log.warning("the screen is back")
             self.trouble = ""
         return ready
+
+    def _was_ended(self) -> bool:
+        """Whether the user ended the run just before the window's process went away."""
+        with suppress(EOFError, OSError):
+            while self._pipe.poll(0):
+                if self._pipe.recv() == "end":
+                    return True
+        return False
 
     def _hand_over(self, result: FrameResult) -> None:
         image = np.ascontiguousarray(result.frame.image)
