@@ -216,7 +216,7 @@ def booted(operator: Operator, url: str) -> Iterator[dict[str, Machine]]:
     size = first.run("du", "-s", "--dereference-args", "--block-size=1M", "/opt/fer-edge/current").split()[0]
     first.power_off()
     said = "\n".join(line for line in said.splitlines() if line.startswith("fer-edge: "))
-    operator.say(f"{_indented(said)}\n\nThe installation took {time.monotonic() - began:.0f} s, and {size} MB.\n")
+    operator.say(f"{_indented(said)}\n\nThe installation took {time.monotonic() - began:.0f} s, and {size} MiB.\n")
     machines = {}
     for name in DEVICES:
         place = folder / name / "root"
