@@ -21,6 +21,8 @@ import pytest
 from tests.broker import Broker
 from tests.conftest import wait_until
 
+from fer_edge.updates.latest import Latest, write_latest
+
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
 INTEGRATION = Path(__file__).parents[2] / "integrations/home_assistant"
 FOLDER = "var/tmp/fer-edge-test"
@@ -187,6 +189,7 @@ def test_a_real_home_assistant(home: HomeAssistant, broker: Broker, tmp_path: Pa
     is_unavailable_after_a_kill_and_comes_back(home, broker)
     if CHROMIUM:
         dashboard_shows_it(home, broker, tmp_path)
+    a_newer_model_is_shown(home, broker, tmp_path)
     what_is_switched_off_is_removed(home, broker)
     no_complaint_is_logged(home)
 
@@ -246,6 +249,18 @@ def is_unavailable_after_a_kill_and_comes_back(home: HomeAssistant, broker: Brok
         wait_until(lambda: home.value("sensor.expression") not in NOTHING)
         tell("Home Assistant has restarted and knows the expression again", began)
     wait_until(lambda: home.values() == {UNAVAILABLE})
+
+
+def a_newer_model_is_shown(home: HomeAssistant, broker: Broker, tmp_path: Path) -> None:
+    write_latest(Latest("ferplus7", "0.1.0", "0.2.0", "It is meant for this device.", time.time()), tmp_path)
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_EDGE_MODELS", str(tmp_path))
+        with running(broker, f'{EVERYTHING}\n[updates]\nurl = "https://models.example.org"', SNAPSHOTS):
+            wait_until(lambda: home.value("update.model_update") == "on")
+            about = home.states()["update.model_update"]["attributes"]
+            assert (about["installed_version"], about["latest_version"]) == ("0.1.0", "0.2.0")
+            tell("a newer model is shown", began)
 
 
 def dashboard_shows_it(home: HomeAssistant, broker: Broker, tmp_path: Path) -> None:
