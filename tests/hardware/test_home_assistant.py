@@ -187,9 +187,9 @@ def test_a_real_home_assistant(home: HomeAssistant, broker: Broker, tmp_path: Pa
     appears_and_follows_the_demo(home, broker)
     automation_sees_a_smile(home, broker)
     is_unavailable_after_a_kill_and_comes_back(home, broker)
+    a_newer_model_is_shown(home, broker, tmp_path)
     if CHROMIUM:
         dashboard_shows_it(home, broker, tmp_path)
-    a_newer_model_is_shown(home, broker, tmp_path)
     what_is_switched_off_is_removed(home, broker)
     no_complaint_is_logged(home)
 

@@ -12,7 +12,8 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get install -qq -y --no-install-recommends gcc libc6-dev libffi-dev python3-dev
 python3 -m venv /opt/hass
 /opt/hass/bin/pip install --quiet homeassistant==2026.2.3
-# What the parts that the test switches on ask for; Home Assistant would install it while it starts.
+# What the parts that the test switches on ask for; Home Assistant would install it while it starts. The description of
+# an update entity needs assist_pipeline, or the browser waits for it for ever.
 /opt/hass/bin/python - <<'FIND' >/opt/hass/requirements.txt
 import json
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import homeassistant.components
 
 components = Path(homeassistant.components.__path__[0])
-wanted, seen = ["automation", "config", "frontend", "history", "image", "mqtt", "person"], set()
+wanted, seen = ["assist_pipeline", "automation", "config", "frontend", "history", "image", "mqtt", "person"], set()
 while wanted:
     name = wanted.pop()
     if name not in seen:
