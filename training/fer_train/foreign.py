@@ -17,6 +17,7 @@ from fer_edge.errors import ConfigError, ModelError
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_edge.model.bundle import sha256
 from fer_edge.model.preprocessing import Colour, Outputs, kind_of_outputs
+from fer_edge.model.wrap import input_colour
 from fer_train.data.datasets import LABELS, Scheme
 from fer_train.data.datasets.class_names import LEFT_OUT, find_classes
 from fer_train.files import make_folder, require_new_folder, write_whole
@@ -88,9 +89,7 @@ def adapt(path: Path, out: Path, description: Description) -> Adapted:
             raise ConfigError(f"{option}: the model has {channels} channels. Give one number, or one per channel")
     if min(description.scale) <= 0:
         raise ConfigError("--scale: must be greater than 0")
-    colour = description.colour or ("grey" if channels == 1 else "rgb")
-    if colour != "grey" and channels == 1:
-        raise ConfigError(f"--input {colour}: the model's input has one channel. Give --input grey, or leave it out")
+    colour = input_colour(description.colour, channels)
     scheme, order = _order(path, description.labels, foreign.output_shape[1])
     levels = keras.Input((*foreign.input_shape[1:3], 1 if colour == "grey" else 3), name="levels")
     raw = foreign(_prepared(levels, channels, description))

@@ -27,21 +27,25 @@ class OutputKind(Enum):
     LOGITS = "logits"
 
 
+LabelsOption = Annotated[
+    str, typer.Option(metavar="A,B,...", help="The classes in the order of the outputs, or a file with one per line.")
+]
+ColourOption = Annotated[
+    InputColour | None,
+    typer.Option("--input", metavar="NAME", help=default("grey, rgb or bgr.", "grey with one channel, rgb with three")),
+]
+OutputsOption = Annotated[
+    OutputKind | None, typer.Option(metavar="NAME", help=default("probabilities or logits.", "found out"))
+]
+
+
 def wrap_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="Float or int8, one face in, one row out.")],
-    labels: Annotated[
-        str,
-        typer.Option(metavar="A,B,...", help="The classes in the order of the outputs, or a file with one per line."),
-    ],
+    labels: LabelsOption,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help=default("Folder of the bundle to write.", "MODEL"))
     ] = None,
-    colour: Annotated[
-        InputColour | None,
-        typer.Option(
-            "--input", metavar="NAME", help=default("grey, rgb or bgr.", "grey with one channel, rgb with three")
-        ),
-    ] = None,
+    colour: ColourOption = None,
     mean: Annotated[
         str | None,
         typer.Option(metavar="X[,X,X]", help="The model sees (level - mean) / scale, with levels from 0 to 255."),
@@ -50,9 +54,7 @@ def wrap_model(
         str | None,
         typer.Option(metavar="X[,X,X]", help="A float model needs it: 1, 255, or for -1 to 1 127.5 with --mean 127.5."),
     ] = None,
-    outputs: Annotated[
-        OutputKind | None, typer.Option(metavar="NAME", help=default("probabilities or logits.", "found out"))
-    ] = None,
+    outputs: OutputsOption = None,
     crop_margin: Annotated[
         float,
         typer.Option(min=0, max=1.9, metavar="X", help="Margin around the face, as a fraction of the crop's width."),
@@ -85,10 +87,15 @@ def wrap_model(
         f"(level - {_text(seen.mean)}) / {_text(seen.scale)}; {seen.outputs} of {len(manifest.labels)} classes"
     )
     if wrapped.known:
-        typer.echo(f"{wrapped.same} of {wrapped.known} composite faces get their own label")
-        if 2 * wrapped.same < wrapped.known:
-            typer.echo("That is few: check the order of --labels, and --mean and --scale")
+        tell_agreement(wrapped.same, wrapped.known)
     typer.echo(f"Next: fer-edge run --model {folder}")
+
+
+def tell_agreement(same: int, known: int) -> None:
+    """Print how many of the composite faces get their own label, and what to check if they are few."""
+    typer.echo(f"{same} of {known} composite faces get their own label")
+    if 2 * same < known:
+        typer.echo("That is few: check the order of --labels, and --mean and --scale")
 
 
 def parse_labels(text: str) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def wrap(path: Path, out: Path, wish: Wish) -> Wrapped:
         _require_outputs(interpreter, wish.labels)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    colour = _colour(wish.colour, shape[2])
+    colour = input_colour(wish.colour, shape[2])
     mean, scale = _range(wish, entry)
     bundle = _bundle(out, content, wish, shape, {"colour": colour, "mean": mean, "scale": scale, "outputs": "logits"})
     outputs = wish.outputs or _find_outputs(path, bundle, interpreter)
@@ -146,7 +146,8 @@ def _require_dtype(entry: dict[str, Any], what: str) -> None:
         raise ModelError(f"its {what} is {np.dtype(entry['dtype'])}. Expected float32, int8 or uint8")
 
 
-def _colour(asked: Colour | None, channels: int) -> Colour:
+def input_colour(asked: Colour | None, channels: int) -> Colour:
+    """The colour of the crops for a model with so many channels. Raises ConfigError if what was asked does not fit."""
     if asked in {"rgb", "bgr"} and channels == 1:
         raise ConfigError(f"--input {asked}: the model's input has one channel. Give --input grey, or leave it out")
     return asked or ("grey" if channels == 1 else "rgb")
