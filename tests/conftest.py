@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,11 +70,13 @@ def listener(port: int) -> str | None:
     return next((row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"), None)
 
 
-def let_others_in(folder: Path) -> None:
-    """Let other users into a test's folder, and through pytest's own above it."""
-    for part in (folder, *folder.parents):
-        if part.stat().st_mode & 0o005 != 0o005:
-            part.chmod(0o755)
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that other users may enter; each start of pytest shuts them out of the folder above `tmp_path`."""
+    with tempfile.TemporaryDirectory(prefix="fer-edge-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @contextmanager

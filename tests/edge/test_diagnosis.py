@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.conftest import Run, as_nobody, let_others_in
+from tests.conftest import Run, as_nobody
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.device_diagnosis import why_device_fails
@@ -192,15 +192,14 @@ def test_each_fault_of_a_device_has_its_message(command: Run, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="no device can be made: run the tests as root")
-def test_no_permission_names_the_group_and_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    device = tmp_path / "video0"
+def test_no_permission_names_the_group_and_the_command(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = open_path / "video0"
     try:
         os.mknod(device, stat.S_IFCHR | 0o660, os.makedev(81, 0))
     except PermissionError:
         pytest.skip("no device can be made here")
     device.chmod(0o660)
     os.chown(device, 0, grp.getgrnam("video").gr_gid)
-    let_others_in(tmp_path)
     monkeypatch.setenv("LOGNAME", "ada")
     with as_nobody():
         found = why_device_fails(device)
@@ -210,11 +209,10 @@ def test_no_permission_names_the_group_and_the_command(tmp_path: Path, monkeypat
     )
 
 
-def test_a_video_without_permission_or_content_is_reported(command: Run, tmp_path: Path) -> None:
-    clip = tmp_path / "clip.mkv"
+def test_a_video_without_permission_or_content_is_reported(command: Run, open_path: Path) -> None:
+    clip = open_path / "clip.mkv"
     clip.touch()
     assert "is not a readable video (it is empty)" in command("fer-edge", "run", clip).stderr
     clip.chmod(0)
-    let_others_in(tmp_path)
     with as_nobody(), pytest.raises(SourceError, match=r"cannot be read \(Permission denied\)"), VideoSource(clip):
         pass

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.conftest import Run, let_others_in
+from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.config import load_config
@@ -139,13 +139,12 @@ def test_closed_standard_streams_stop_nothing(tmp_path: Path) -> None:
     assert "2 frames" in done.stderr
 
 
-def test_a_folder_that_an_ordinary_user_may_not_read(tmp_path: Path) -> None:
+def test_a_folder_that_an_ordinary_user_may_not_read(open_path: Path) -> None:
     if not shutil.which("setpriv") or os.geteuid() != 0:
         pytest.skip("no other user can be played: run the tests as root, and sudo apt install util-linux")
-    folder = tmp_path / "closed"
+    folder = open_path / "closed"
     folder.mkdir(mode=0o700)
     cv2.imwrite(str(folder / "x.png"), load_composites()["happy"])
-    let_others_in(tmp_path)
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     program = Path(sys.executable).with_name("fer-edge")
     for source, telling in ((folder, "cannot be listed (Permission denied)"), (folder / "x.png", "x.png")):

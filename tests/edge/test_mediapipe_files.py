@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.conftest import Run, let_others_in
+from tests.conftest import Run
 
 from fer_edge.detectors.mediapipe_files import (
     FULL_RANGE,
@@ -75,14 +75,13 @@ def test_old_files_are_replaced(make_wheel: MakeWheel, tmp_path: Path) -> None:
     assert (tmp_path / SHORT_RANGE).read_bytes() == MODELS[SHORT_RANGE]
 
 
-def test_root_follows_no_link_that_the_service_put_into_its_folder(make_wheel: MakeWheel, tmp_path: Path) -> None:
+def test_root_follows_no_link_that_the_service_put_into_its_folder(make_wheel: MakeWheel, open_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("folders of another user are needed: run the tests as root")
     package = make_wheel(MODELS)
-    private, state = tmp_path / "private", tmp_path / "state"
+    private, state = open_path / "private", open_path / "state"
     private.mkdir(mode=0o700)
     state.mkdir()
-    let_others_in(state)
     (state / "link").symlink_to(private)
     for path in (state, state / "link"):
         os.chown(path, 65534, 65534, follow_symlinks=False)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from tests.bundles import make_bundle, pack
-from tests.conftest import let_others_in
 
 from fer_edge.model.bundle import current_bundle
 from fer_edge.model.slots import ModelId, Slots
@@ -21,11 +20,10 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of another user
 
 
 @pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of models, which another user owns."""
-    folder = tmp_path / "models"
+    folder = open_path / "models"
     folder.mkdir()
-    let_others_in(folder)
     os.chown(folder, NOBODY, NOBODY)
     monkeypatch.setenv("FER_EDGE_MODELS", str(folder))
     return folder

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import Run, as_nobody, let_others_in, wait_until
+from tests.conftest import Run, as_nobody, wait_until
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.errors import ConfigError
@@ -235,8 +235,8 @@ def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
         path.unlink()
 
 
-def test_a_write_cut_by_a_loss_of_power_is_taken_back(tmp_path: Path) -> None:
-    path, cut = tmp_path / "usage.sqlite", tmp_path / "cut" / "usage.sqlite"
+def test_a_write_cut_by_a_loss_of_power_is_taken_back(open_path: Path) -> None:
+    path, cut = open_path / "usage.sqlite", open_path / "cut" / "usage.sqlite"
     with UsageStore(path, MODEL) as store:
         for minute in range(5):
             store.append(MONDAY + 60 * minute, busy_period())
@@ -249,7 +249,6 @@ def test_a_write_cut_by_a_loss_of_power_is_taken_back(tmp_path: Path) -> None:
             shutil.copy(path.with_name(name), cut.with_name(name))
         database.rollback()
     assert cut.read_bytes() != path.read_bytes()
-    let_others_in(cut.parent)
     cut.chmod(0o444)
     with as_nobody(), pytest.raises(ConfigError, match="use sudo once"):
         read_rows(cut)

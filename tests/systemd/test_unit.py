@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.conftest import let_others_in
 
 from fer_edge.config import load_config
 
@@ -158,11 +157,10 @@ def test_the_configuration_that_is_installed_is_a_good_one() -> None:
     assert config.json_lines.append
 
 
-def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
+def test_an_ordinary_user_is_refused_and_may_look(open_path: Path) -> None:
     if not shutil.which("setpriv") or not shutil.which("apt-get"):
         pytest.skip("no setpriv or no apt-get: sudo apt install util-linux, on Debian")
-    script = Path(shutil.copytree(FOLDER, tmp_path / "systemd")) / "install.sh"
-    let_others_in(tmp_path)
+    script = Path(shutil.copytree(FOLDER, open_path / "systemd")) / "install.sh"
     user = (
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if Path("/proc/self").owner() == "root" else []
     )
@@ -173,7 +171,7 @@ def test_an_ordinary_user_is_refused_and_may_look(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "+ systemctl enable --quiet fer-edge" in shown.stdout
     instances = (["--instance"], ["--instance", "Door"], ["--instance", "config"], ["--instance", "../x"])
-    wheelhouses = (["--wheelhouse"], ["--wheelhouse", "/nonexistent"], ["--wheelhouse", str(tmp_path)])
+    wheelhouses = (["--wheelhouse"], ["--wheelhouse", "/nonexistent"], ["--wheelhouse", str(open_path)])
     for wrong in (
         ["--frce"],
         ["--extras", "--dry-run"],
