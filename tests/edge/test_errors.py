@@ -1,6 +1,7 @@
 """Bad input: one line, the documented exit code, nothing half-written."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -266,12 +267,40 @@ def test_a_broker_by_name_address_or_url(given: str, host: str, port: int, tls: 
         "broker?x",
         "a..b",
         "a" * 64,
+        "192.168.1.300",
+        "[::1]:",
+        "bro\nker",
     ],
 )
 def test_what_is_no_broker_is_refused(given: str) -> None:
     with pytest.raises(ConfigError, match="mqtt") as refused:
         load_config(None, {"mqtt.host": given})
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "fix"),
+    [
+        ("mqtts://me:secret@broker", "mqtt.username and mqtt.password_file"),
+        ("mqtts://me:sec/ret@broker:8883/topic", "mqtt.username and mqtt.password_file"),
+        ("mqtts://me:secret://x@[::1]", "mqtt.username and mqtt.password_file"),
+        ("me:secret@broker:1883", "mqtt.username and mqtt.password_file"),
+        ("mqtts://me:secret:8883", "more than one colon"),
+        ("mqtt://broker:1883?password=secret", "nothing may follow"),
+        ("mqtt://broker/topic", "A topic belongs in mqtt.topic"),
+        ("mqtt:broker", "mqtt://NAME"),
+        ("mqtts//broker:8883", "mqtts://NAME"),
+        ("tcp://broker:1883", "tcp:// is no broker. Give mqtt://NAME"),
+        ("ssl://broker:8883", "Give mqtts://NAME"),
+        ("wss://broker/mqtt", "WebSockets are not spoken"),
+        ("mqtt://:1883", "the name is missing"),
+        ("::1:1883", "as in [::1]:1883"),
+    ],
+)
+def test_the_mistake_in_a_brokers_url_is_named_with_its_fix_and_no_password(given: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(fix)) as refused:
+        load_config(None, {"mqtt.host": given})
+    assert "sec" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

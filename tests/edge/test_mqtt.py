@@ -197,7 +197,7 @@ def test_a_login_needs_a_password_which_may_come_from_a_file_or_systemd(broker: 
         assert stranger.said().count("MQTT broker") == 1
         assert stranger.said().count(": retrying") == 1
         assert "is lost" not in stranger.said()
-    (tmp_path / "mqtt-password").write_text("s3cret \n")
+    (tmp_path / "mqtt-password").write_bytes(b"\xef\xbb\xbfs3cret \r\n")  # as editors on Windows save it
     friend = Running(tmp_path, where, 'username = "fer"', f'password_file = "{tmp_path / "mqtt-password"}"')
     wait_until(lambda: retained(broker, "s3cret ") == "online")
     friend.end()

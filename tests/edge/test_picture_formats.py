@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from tests.conftest import Run
+from tests.gif import write_gif
 
 from fer_edge import RunConfig, open_source
+from fer_edge.errors import SourceError
 from fer_edge.images import pictures_in, read_image
 from fer_edge.picture_formats import orientation, picture_kind
 from fer_edge.types import Image
@@ -238,6 +240,19 @@ class TestFilms:
         assert code == 3
         assert said.format(count) in log
 
+    def test_a_file_that_is_emptied_while_it_is_read_is_an_error(self, tmp_path: Path) -> None:
+        """As by a recorder that begins anew. A pause in it makes the program search for damage at the end."""
+        path = tmp_path / "a.ts"
+        video = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2")
+        self.ffmpeg(*video, "-vf", "setpts='(N+20*gt(N,9))/10/TB'", "-fps_mode", "vfr", path)
+        with (
+            open_source(RunConfig(source=str(path))) as source,
+            pytest.raises(SourceError, match=r"a\.ts: cannot be read \(it was emptied meanwhile\)"),
+        ):
+            for frame in source:
+                if frame.index == 19:
+                    path.write_bytes(b"")
+
     @pytest.mark.parametrize(("bad", "code"), [(20, 3), (4, 0)])
     def test_frames_that_cannot_be_decoded_are_counted(self, bad: int, code: int, tmp_path: Path) -> None:
         """The file's structure is whole; a few such frames are only logged."""
@@ -394,16 +409,6 @@ def test_a_video_without_a_frame_is_an_error(command: Run, tmp_path: Path) -> No
     done = command("fer-edge", "run", path)
     assert done.returncode == 3
     assert f"{path}: no frame of it can be read" in done.stderr
-
-
-def write_gif(path: Path, delays: tuple[int | None, ...], *, end: bytes = b";") -> None:
-    """A GIF of one grey pixel per picture, as the specification's appendix F encodes it; None: without a delay."""
-    content = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes((0, 0, 0, 128, 128, 128))
-    for delay in delays:
-        if delay is not None:
-            content += b"\x21\xf9\x04\0" + struct.pack("<H", delay) + b"\0\0"
-        content += b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\0"
-    path.write_bytes(content + end)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.conftest import Run
+from tests.gif import write_gif
 
 from fer_edge import RunConfig, open_source
 from fer_edge.errors import SourceError
@@ -35,6 +36,27 @@ def site(tmp_path: Path) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(tmp_path))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
+def served(content: bytes, *, has_length: bool = True, breaks_after: int | None = None) -> Iterator[str]:
+    """The URL of a file; `breaks_after` so many bytes the connection is closed."""
+
+    class Answer(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if has_length:
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content[:breaks_after])
+
+        do_HEAD = do_GET  # noqa: N815 - as the server wants it
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/a"
         server.shutdown()
 
 
@@ -251,3 +273,25 @@ def test_a_password_is_not_printed_with_a_url_of_two_lines(command: Run) -> None
     assert done.returncode == 3
     assert "127.0.0.1" in done.stderr
     assert "ret@" not in done.stderr
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_every_picture_of_a_gif_at_a_url_is_a_frame(command: Run, has_length: bool, tmp_path: Path) -> None:
+    write_gif(tmp_path / "a.gif", (None, None, None))
+    with served((tmp_path / "a.gif").read_bytes(), has_length=has_length) as url:
+        done = command("fer-edge", "run", url, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert [round(json.loads(line)["elapsed_s"], 2) for line in done.stdout.splitlines()] == [0, 0.1, 0.2]
+
+
+def test_a_gif_that_was_cut_is_an_error_at_a_url_too(command: Run, tmp_path: Path) -> None:
+    write_gif(tmp_path / "a.gif", (None, None, None))
+    content = (tmp_path / "a.gif").read_bytes()
+    with served(content[:-4]) as url:
+        done = command("fer-edge", "run", url)
+    assert done.returncode == 3
+    assert "the file is truncated" in done.stderr
+    with served(content, breaks_after=len(content) - 20) as url:
+        done = command("fer-edge", "run", url)
+    assert done.returncode == 3
+    assert "could not be downloaded whole" in done.stderr

@@ -15,6 +15,18 @@ from pydantic import Field, SecretStr, model_validator
 from fer_edge.config.section import Section
 from fer_edge.data_folder import INSTANCE_VARIABLE
 
+# What stands for MQTT in the URLs of other programs.
+_FIXES = {
+    **dict.fromkeys(("tcp", "mqtt+tcp"), "mqtt://NAME"),
+    **dict.fromkeys(("ssl", "tls", "mqtt+ssl", "mqtt+tls"), "mqtts://NAME"),
+    **dict.fromkeys(
+        ("ws", "wss"), "the broker's port for MQTT itself, as in mqtt://NAME:1883: WebSockets are not spoken"
+    ),
+}
+_LOGIN = "user and password do not belong in the URL: move them to mqtt.username and mqtt.password_file"
+# The ends of an address without brackets that are meant as a port.
+_PORTS = (":1883", ":8883")
+
 
 def _default_topic() -> str:
     """The default topic, one per device and instance, so that two never overwrite each other."""
@@ -109,31 +121,57 @@ def _address(given: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of a name, HOST:PORT or a URL; an IPv6 address may stand in brackets.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none of these. The message never shows what may be a password.
     """
     scheme, separator, address = given.strip().rpartition("://")
-    if separator and scheme.lower() not in {"mqtt", "mqtts"}:
-        raise ValueError(f"host: {scheme}:// is no broker. Give a name, or mqtt://NAME")
+    scheme = scheme.lower()
+    if "@" in given:
+        raise ValueError(f"host: {_LOGIN}")
+    if not separator and (found := re.match(r"(mqtts?)(:/?|//)(?=[^/\d])", address, re.IGNORECASE)):
+        raise ValueError(f"host: after {found[1]} comes ://, as in {found[1]}://NAME")
+    if separator and scheme not in {"mqtt", "mqtts"}:
+        raise ValueError(f"host: {scheme}:// is no broker. Give {_FIXES.get(scheme, 'a name, or mqtt://NAME')}")
     address = address.removesuffix("/")
-    if "/" in address or "@" in address:
-        raise ValueError("host: a broker has no path; user and password have keys of their own")
+    if re.search(r"[/?#]", address):
+        raise ValueError("host: after the host and the port nothing may follow. A topic belongs in mqtt.topic")
+    host, port = _split(address)
+    if not _is_host(host):
+        raise ValueError(f"host: {host!r} is no name and no address" if host else "host: the name is missing")
+    return scheme, host, int(port) if port else None
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Host, without brackets, and port, which may be empty. Raises ValueError."""
+    if _is_address(address):
+        if address.endswith(_PORTS):
+            raise ValueError(
+                f"host: is {address} an address and its port? Put the address in brackets, as in [::1]:1883"
+            )
+        return address, ""
     host, colon, port = address.rpartition(":")
-    if not colon or (":" in host and not host.endswith("]")):  # a name, or a bare IPv6 address
-        host, port = address, ""
-    elif not (port.isascii() and port.isdecimal()):
-        raise ValueError(f"host: the port {port!r} is no number")
+    if address.endswith("]") or not colon:
+        host, port, colon = address, "", ""
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1].replace("%25", "%")  # the scope of an address in a URL (RFC 6874)
-    if not _is_host(host):
-        raise ValueError(f"host: {host!r} is no name and no address")
-    return scheme.lower(), host, int(port) if port else None
+    elif ":" in host:
+        raise ValueError("host: with more than one colon it must be an IPv6 address, in brackets if a port follows")
+    if colon and not (port.isascii() and port.isdecimal()):
+        raise ValueError(f"host: the port {port!r} is no number")
+    return host, port
 
 
-def _is_host(host: str) -> bool:
+def _is_address(host: str) -> bool:
     with suppress(ValueError):
         ipaddress.ip_address(host)
         return True
+    return False
+
+
+def _is_host(host: str) -> bool:
+    if _is_address(host):
+        return True
     with suppress(UnicodeError):
         labels = host.encode("idna").decode().removesuffix(".")
-        return re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", labels) is not None
+        # A name does not end in a number (RFC 3696, 2): that is an address with a mistake.
+        return re.fullmatch(r"([A-Za-z0-9_-]+\.)*(?!\d+$)[A-Za-z0-9_-]+", labels) is not None
     return False

@@ -209,7 +209,7 @@ def _password(config: MqttConfig) -> str | None:
     if config.password_file is None:
         return None
     try:
-        password = config.password_file.read_text(encoding="utf-8").removesuffix("\n")
+        password = config.password_file.read_text(encoding="utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"mqtt.password_file {config.password_file}: cannot be read ({reason(error)})") from error
     if not password:

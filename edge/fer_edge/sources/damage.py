@@ -37,7 +37,10 @@ def is_damaged(path: Path) -> bool:
 
     The whole file is read, or the header of each part. Raises OSError.
     """
-    content = np.memmap(path, np.uint8, "r")
+    try:
+        content = np.memmap(path, np.uint8, "r")
+    except ValueError as error:
+        raise OSError("it was emptied meanwhile") from error
     head = bytes(content[:16])
     if head.startswith(b"OggS"):
         return _ogg_is_damaged(content)

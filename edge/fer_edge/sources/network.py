@@ -17,10 +17,13 @@ import cv2
 from fer_edge.config import RunConfig
 from fer_edge.errors import SourceError
 from fer_edge.images import decode_image
+from fer_edge.opencv import file_in_memory
 from fer_edge.picture_formats import is_motion_jpeg, kind_of
 from fer_edge.sources import Observer, Source
 from fer_edge.sources.camera import CameraSource, open_stream
 from fer_edge.sources.containers import Header, read_header
+from fer_edge.sources.gif import LARGEST as _LARGEST_GIF
+from fer_edge.sources.gif import with_delays
 from fer_edge.sources.video import VideoSource
 from fer_edge.terminal import without_password
 from fer_edge.types import Frame, Image
@@ -28,6 +31,8 @@ from fer_edge.types import Frame, Image
 _TIMEOUT_S = 2.0
 # A container's header is within this many bytes.
 _HEAD = 1 << 16
+# FFmpeg's name of the codec, as OpenCV returns it.
+_GIF = int.from_bytes(b"gif ", "little")
 # Larger images are not downloaded.
 _LARGEST_PICTURE = 64 * 2**20
 # These media types may have a length and yet no end: a playlist is rewritten.
@@ -100,9 +105,13 @@ def open_url(config: RunConfig, url: str, observer: Observer | None) -> Source:
     which the program can wait.
 
     Raises:
-        SourceError: it is an MP4 file that cannot be read over HTTP from this server.
+        SourceError: it is an MP4 file that cannot be read over HTTP from this server, or a GIF file that cannot be
+            downloaded.
     """
     capture = open_stream(url)
+    if capture.isOpened() and int(capture.get(cv2.CAP_PROP_FOURCC)) == _GIF:
+        capture.release()
+        return _gif(config, url)
     if not capture.isOpened():
         if _index_is_out_of_reach(_ask(url, "GET")):
             raise SourceError(f"{without_password(url)} cannot be opened: {_INDEX_OUT_OF_REACH}")
@@ -141,12 +150,33 @@ def _picture(url: str, answer: _Answer | None) -> Image | None:
     """Download an image, which is recognised by its content and turned upright; None for anything else."""
     if answer is None or not kind_of(answer.head[:32]) or (answer.size or 0) > _LARGEST_PICTURE:
         return None
+    content = _download(url, _LARGEST_PICTURE)
+    return None if content is None or is_motion_jpeg(content) else decode_image(content, without_password(url))
+
+
+def _gif(config: RunConfig, url: str) -> Source:
+    """Download a GIF file, since FFmpeg shows the pictures that have no delay only if they are given one."""
+    content = _download(url, _LARGEST_GIF)
+    if content is None:
+        raise SourceError(
+            f"{without_password(url)}: this GIF file could not be downloaded whole: the connection broke, or it is "
+            f"larger than {_LARGEST_GIF >> 20} MB"
+        )
+    with file_in_memory(with_delays(content)) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    answer = _Answer(len(content), "image/gif", content, has_ranges=False)
+    return NetworkVideo(url, capture, answer, config.source_fps, None)
+
+
+def _download(url: str, largest: int) -> bytes | None:
+    """Return a file; None if it is larger than so many bytes, or does not arrive whole."""
     try:
         with urlopen(_request(url, "GET", whole=True), timeout=_TIMEOUT_S) as response:  # noqa: S310 - http alone
-            content = response.read(_LARGEST_PICTURE)
+            content = bytes(response.read(largest + 1))
+            is_whole = len(content) <= largest and len(content) >= (_size(response) or 0)
     except (OSError, HTTPException, ValueError):
         return None
-    return None if is_motion_jpeg(content) else decode_image(content, without_password(url))
+    return content if is_whole else None
 
 
 def _request(url: str, method: str, *, whole: bool = False) -> Request:
