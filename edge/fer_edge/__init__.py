@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 # 134 megapixels.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
 # OpenCV's own messages are switched off, since ours say what cannot be opened or read.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # OpenCV takes a video for finished after this many packets of other streams. Its default, 4096, is 90 seconds of sound.
 os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", str(2**24))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fer_edge.errors import SourceError
-from fer_edge.picture_formats import is_animated, is_picture, kind_of, orientation
+from fer_edge.picture_formats import heif_transformation, is_animated, is_picture, kind_of, orientation, picture_kind
 from fer_edge.types import Frame, Image
 
 _log = logging.getLogger(__name__)
@@ -72,8 +72,15 @@ def has_heif() -> bool:
     return find_spec("pillow_heif") is not None
 
 
+def why_undecodable(kind: str | None) -> str:
+    """Why an image cannot be read, and how to fix it, by its format as `picture_kind` names it."""
+    if kind == "heif" and not has_heif():
+        return "HEIC and AVIF need the package pillow-heif. Fix: pip install '.[heif]'"
+    return "is not a readable image"
+
+
 def _read_heif(content: bytes, *, grey: bool) -> Image | None:
-    """Read a HEIC or AVIF image; the library turns it upright. None if it is damaged or the library is missing."""
+    """Read a HEIC or AVIF image; None if it is damaged or the library is missing, or has no decoder for AVIF."""
     if not has_heif():
         return None
     from pillow_heif import open_heif  # noqa: PLC0415 - few need it
@@ -82,9 +89,15 @@ def _read_heif(content: bytes, *, grey: bool) -> Image | None:
         picture = np.asarray(open_heif(content, convert_hdr_to_8bit=True, bgr_mode=True), np.uint8)
     except (ValueError, RuntimeError, EOFError, OSError):
         return None
-    if grey:
-        return np.asarray(cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2GRAY), np.uint8)
-    return np.ascontiguousarray(picture[:, :, :3])
+    # The library applies what the file says about its orientation, but not EXIF data.
+    turn = 1 if heif_transformation(content) else orientation(content)
+    if picture.ndim == 2:
+        picture = picture[:, :, np.newaxis]
+    if picture.shape[2] < 3:  # grey, perhaps with transparency
+        image = picture[:, :, 0] if grey else cv2.cvtColor(picture[:, :, 0], cv2.COLOR_GRAY2BGR)
+    else:
+        image = cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2GRAY) if grey else picture[:, :, :3]
+    return _upright(np.ascontiguousarray(image, np.uint8), turn)
 
 
 def _upright(image: Image, orientation: int) -> Image:
@@ -97,7 +110,8 @@ def load_frame(path: str | Path) -> Frame:
     """Read one image as a still frame: shape (H, W, 3), BGR, uint8. Raises SourceError if it cannot be read."""
     image = read_image(Path(path))
     if image is None:
-        raise SourceError(f"{path}: {'is not a readable image' if Path(path).exists() else 'no such file'}")
+        why = why_undecodable(picture_kind(Path(path))) if Path(path).exists() else "no such file"
+        raise SourceError(f"{path}: {why}")
     return Frame(image, still=True, name=Path(path).name)
 
 

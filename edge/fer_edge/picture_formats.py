@@ -23,6 +23,8 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif")
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 # This is the number of the orientation tag (EXIF 2.32, 4.6.4). Its values 1 to 8 are all rotations and mirrorings.
 _ORIENTATION = 0x0112
+# Orientations of what is rotated anticlockwise by 0 to 3 quarters, and then mirrored.
+_ROTATED, _ROTATED_THEN_LEFT_RIGHT, _ROTATED_THEN_UPSIDE_DOWN = (1, 8, 3, 6), (2, 7, 4, 5), (4, 5, 2, 7)
 _JPEG_APP1, _JPEG_SCAN = 0xE1, 0xDA
 
 
@@ -108,12 +110,41 @@ def why_unsuited(path: Path) -> str:
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG or WebP file, 1 to 8; 1 (upright) if it has none."""
+    """The orientation of a JPEG, PNG, WebP, HEIC or AVIF file as EXIF counts it, 1 to 8; 1 (upright) if it has none."""
+    if kind_of(content[:_HEAD]) == "heif" and (found := heif_transformation(content)):
+        return found
     for blob in _exif_blobs(content):
         found = _orientation_in(blob)
         if found:
             return found
     return 1
+
+
+def heif_transformation(content: bytes) -> int | None:
+    """What a HEIC or AVIF file itself says about its orientation, as EXIF would count it; None if it says nothing.
+
+    It is rotated first, then mirrored (ISO/IEC 23008-12, 6.5.10 and 6.5.12). Where a file says it, EXIF data, which
+    most cameras store too, do not count.
+    """
+    meta = _heif_meta(content)
+    rotation, mirror = (re.search(name + rb"(.)", meta, re.DOTALL) for name in (b"irot", b"imir"))
+    if rotation is None and mirror is None:
+        return None
+    quarters = rotation[1][0] & 3 if rotation else 0
+    if mirror is None:
+        return _ROTATED[quarters]
+    return (_ROTATED_THEN_LEFT_RIGHT if mirror[1][0] & 1 else _ROTATED_THEN_UPSIDE_DOWN)[quarters]
+
+
+def _heif_meta(content: bytes) -> bytes:
+    place = 0
+    while place + 8 <= len(content):
+        size = int.from_bytes(content[place : place + 4], "big")
+        size = int.from_bytes(content[place + 8 : place + 16], "big") if size == 1 else size or len(content)
+        if content[place + 4 : place + 8] == b"meta":
+            return content[place : place + size]
+        place += max(size, 8)
+    return b""
 
 
 def _exif_blobs(content: bytes) -> Iterator[bytes]:
@@ -126,6 +157,9 @@ def _exif_blobs(content: bytes) -> Iterator[bytes]:
     elif kind == "webp":
         for blob in _chunks(content, 12, b"EXIF", "little", trailer=0, name_first=True):
             yield blob.removeprefix(b"Exif\0\0")
+    elif kind == "heif":
+        for found in re.finditer(rb"II\*\0|MM\0\*", content):
+            yield content[found.start() :]
 
 
 def _jpeg_exif(content: bytes) -> Iterator[bytes]:

@@ -114,6 +114,16 @@ def test_a_picture_too_large_for_opencv(command: Run, tmp_path: Path) -> None:
         check(command("fer-edge", "run", "--source", tmp_path / name), 3, f"{name}: is not a readable image")
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tif", ".webp", ".ppm"])
+def test_a_picture_that_was_cut_is_one_line(command: Run, suffix: str, tmp_path: Path) -> None:
+    """OpenCV would add lines of its own."""
+    content = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8))[1].tobytes()
+    path = tmp_path / f"cut{suffix}"
+    path.write_bytes(content[: len(content) // 2])
+    done = command("fer-edge", "run", path)
+    assert (done.returncode, done.stderr) == (3, f"error: {path}: is not a readable image\n")
+
+
 def test_a_picture_with_a_part_that_claims_gigabytes(tmp_path: Path) -> None:
     content = bytearray(cv2.imencode(".png", load_composites()["happy"])[1].tobytes())
     data = content.index(b"IDAT")

@@ -86,6 +86,41 @@ def test_every_way_to_hold_a_camera_gives_an_upright_picture(
     assert grey.shape == upright.shape[:2]
 
 
+@pytest.mark.parametrize("value", range(1, 9))
+@pytest.mark.parametrize("suffix", [".heic", ".avif"])
+def test_heic_and_avif_are_turned_upright_as_their_boxes_or_exif_data_say(
+    suffix: str, value: int, tmp_path: Path
+) -> None:
+    """Pillow writes boxes about rotation and mirroring into AVIF, and pillow-heif EXIF data alone into HEIC."""
+    pillow = pytest.importorskip("PIL.Image")
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    upright = np.kron(sample(), np.ones((8, 8, 1), np.uint8))
+    exif = pillow.Exif()
+    exif[0x0112] = value
+    path = tmp_path / f"photo{suffix}"
+    pillow.fromarray(stored(upright, value)).save(path, quality=90, exif=exif)
+    read, grey = read_image(path), read_image(path, grey=True)
+    assert read is not None
+    assert grey is not None
+    assert read.shape == upright.shape
+    assert np.abs(read.astype(int) - upright).mean() < 8
+    assert np.abs(grey.astype(int) - upright[:, :, 0]).mean() < 8
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_heic_may_be_grey_or_transparent(mode: str, tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    upright = np.kron(sample(), np.ones((8, 8, 1), np.uint8))
+    path = tmp_path / "photo"
+    pillow.fromarray(upright).convert(mode).save(path, format="HEIF", quality=90)
+    read, grey = read_image(path), read_image(path, grey=True)
+    assert read is not None
+    assert grey is not None
+    assert np.abs(read.astype(int) - upright).mean() < 8
+    assert np.abs(grey.astype(int) - upright[:, :, 0]).mean() < 8
+
+
 def tiff(grey: Image, value: int) -> bytes:
     """The smallest TIFF 6.0 file there is, with an orientation."""
     height, width = grey.shape

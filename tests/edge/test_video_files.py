@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,12 +41,16 @@ def site(tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def served(content: bytes, *, has_length: bool = True, breaks_after: int | None = None) -> Iterator[str]:
-    """The URL of a file; `breaks_after` so many bytes the connection is closed."""
+def served(
+    content: bytes, *, kind: str = "", has_length: bool = True, breaks_after: int | None = None
+) -> Iterator[str]:
+    """The URL of a file of a media type; `breaks_after` so many bytes the connection is closed."""
 
     class Answer(Files):
         def do_GET(self) -> None:
             self.send_response(200)
+            if kind:
+                self.send_header("Content-Type", kind)
             if has_length:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -197,6 +202,34 @@ def test_a_picture_at_a_url_is_a_picture(command: Run, tmp_path: Path, site: str
     assert done.returncode == 0, done.stderr
     assert "│ photo.jpg " in done.stdout
     assert "1 frame in" in done.stderr
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp", ".ppm"])
+def test_a_picture_at_a_url_is_read_or_refused_as_one(suffix: str, has_length: bool, command: Run) -> None:
+    """FFmpeg reads some of them in part, and others not at all."""
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    content = cv2.imencode(suffix, noise)[1].tobytes()
+    with served(content, kind="image/x", has_length=has_length) as url, open_source(url) as source:
+        assert [frame.image.shape for frame in source] == [(200, 300, 3)]
+        assert source.stills
+    with served(content[: len(content) // 2], kind="image/x", has_length=has_length) as url:
+        done = command("fer-edge", "run", url)
+    assert done.returncode == 3
+    assert done.stderr == f"error: {url}: is not a readable image\n"
+
+
+@pytest.mark.parametrize("at_url", [True, False])
+def test_a_heic_picture_without_its_package_is_no_film(at_url: bool, tmp_path: Path) -> None:
+    """FFmpeg would show one tile of it."""
+    content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+    (tmp_path / "photo").write_bytes(content)
+    program = "import sys; sys.modules['pillow_heif'] = None; from fer_edge.__main__ import run; run()"
+    with served(content) as url:
+        words = [sys.executable, "-c", program, "run", url if at_url else str(tmp_path / "photo")]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "HEIC and AVIF need the package pillow-heif. Fix: pip install '.[heif]'" in done.stderr
 
 
 @pytest.fixture

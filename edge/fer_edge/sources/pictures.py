@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from fer_edge.errors import SourceError, reason
-from fer_edge.images import files_in, has_heif, pictures_in, read_image
+from fer_edge.images import files_in, pictures_in, read_image, why_undecodable
 from fer_edge.picture_formats import picture_kind
 from fer_edge.types import Frame
 
@@ -97,6 +97,4 @@ def _why_unreadable(file: Path) -> str:
             pass
     except OSError as error:
         return f"cannot be read ({reason(error)})"
-    if picture_kind(file) == "heif" and not has_heif():
-        return "HEIC and AVIF need the package pillow-heif. Fix: pip install '.[heif]'"
-    return "is not a readable image"
+    return why_undecodable(picture_kind(file))
