@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -124,29 +124,28 @@ def samples(probabilities: npt.NDArray[np.float32], faces: LabelledFaces, seed: 
     """A sheet of random faces: one row per true class, correct predictions on the left, wrong ones on the right."""
     rng = np.random.default_rng(seed)
     predicted = probabilities.argmax(axis=1)
-    rows = len(faces.labels)
+    rows, side = len(faces.labels), faces.images.shape[1]
+    cell = np.array([1.28, 1.16]) * side  # height and width in pixels of the faces; the text has the rest of the height
     figure = Figure(figsize=(9.6, 0.4 + 1.2 * rows), layout="constrained")
-    halves = figure.subfigures(1, 2, squeeze=False, wspace=0.04)[0]
-    for half, right, mark, colour in ((halves[0], True, "✓", BLUE), (halves[1], False, "✗", ORANGE)):
+    for axes, right, mark, colour in zip(figure.subplots(1, 2), (True, False), "✓✗", (BLUE, ORANGE), strict=True):
         title = f"{mark} {'correct' if right else 'wrong'} (row: true class; below the face: prediction)"
-        half.suptitle(title, color=colour, fontsize=9)
-        for true, line in enumerate(half.subplots(rows, _SAMPLES)):
+        axes.set_title(title, color=colour, fontsize=9)
+        height, width = (cell * (rows, _SAMPLES)).astype(int)
+        sheet = np.full((height, width, 3), 255, np.uint8)
+        for true in range(rows):
             fitting = np.flatnonzero((faces.classes == true) & ((predicted == true) == right))
-            line[0].set_ylabel(faces.labels[true], fontsize=9)
-            for axes in line:
-                axes.set(xticks=(), yticks=(), box_aspect=1)
-                axes.set_xlabel(" ", fontsize=8, labelpad=3)  # gives empty places the height of the others
-                axes.spines[:].set_visible(False)
-            for axes, index in zip(line, rng.permutation(fitting)[:_SAMPLES], strict=False):
-                _face(axes, faces.images[index], colour)
-                name = faces.labels[predicted[index]]
-                axes.set_xlabel(f"{mark} {name} {probabilities[index].max():.0%}", color=colour)
+            for column, index in enumerate(rng.permutation(fitting)[:_SAMPLES]):
+                top, left = (cell * (true, column)).astype(int) + 1
+                sheet[top - 1 : top + side + 1, left - 1 : left + side + 1] = 255 * np.array(to_rgb(colour))
+                sheet[top : top + side, left : left + side] = faces.images[index][..., None]
+                text = f"{mark} {faces.labels[predicted[index]]} {probabilities[index].max():.0%}"
+                axes.text(left + side / 2, top + 1.04 * side, text, color=colour, fontsize=8, ha="center", va="top")
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_xticks(())
+        axes.set_yticks(cell[0] * np.arange(rows) + side / 2, faces.labels, fontsize=9, rotation=90, va="center")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
     return as_png(figure)
-
-
-def _face(axes: Axes, image: npt.NDArray[np.uint8], colour: str) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.spines[:].set(visible=True, color=colour, linewidth=2)
 
 
 def _number(text: str) -> float:

@@ -33,6 +33,7 @@ from fer_train.training.callbacks import (
 from fer_train.training.distillation import TeacherEnsemble, describe, soft_labels
 from fer_train.training.distributed import SINGLE_PROCESS, Coordinator, Shard, assert_same_config, shutdown
 from fer_train.training.losses import add_heads, losses, soft, soften
+from fer_train.training.optimizer import create_variables, make_optimizer
 from fer_train.training.precision import Precision
 from fer_train.training.start import Gain, Weights, blend, keep_start_if_no_better, weights_of
 from fer_train.training.torch_kernels import fuse_layers
@@ -111,10 +112,12 @@ def fit(
         claim(out, record)
     batches = Batches(examples, recipe, shard, ask)
     model.compile(
-        optimizer=_optimizer(recipe, len(batches), model),
+        optimizer=make_optimizer(recipe, len(batches), model),
         steps_per_execution=steps_per_execution,
         **losses(recipe, examples.targets, taught),
     )
+    if not coordinator:
+        create_variables(model, watched.validation())
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
     is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
     model.fit(
@@ -200,38 +203,6 @@ def _callbacks(
     best = [KeepBest(out / UNFINISHED / _BEST, history, ema, writes=shard.writes)] if recipe.keep == "best" else []
     checkpoint = [Checkpoint(out / UNFINISHED)] if shard.writes else []
     return [*([ema] if ema else []), StartEpoch(batches), *watching, history, *best, *checkpoint]
-
-
-def _optimizer(recipe: Recipe, steps: int, model: keras.Model) -> keras.optimizers.Optimizer:
-    options: dict[str, Any] = {
-        "learning_rate": _rate(recipe, steps),
-        "weight_decay": recipe.weight_decay or None,
-        "use_ema": recipe.ema > 0,
-        "global_clipnorm": recipe.clip_norm or None,
-        "ema_momentum": max(min(recipe.ema, 1 - 5 / (recipe.epochs * steps)), 0.0),
-    }
-    optimizer: keras.optimizers.Optimizer
-    if recipe.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **options)
-    else:
-        optimizer = keras.optimizers.Adam(**options)
-    if recipe.weight_decay:
-        optimizer.exclude_from_weight_decay(
-            var_list=[weight for weight in model.trainable_variables if len(weight.shape) == 1]
-        )
-    return optimizer
-
-
-def _rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    if recipe.schedule != "cosine":
-        return recipe.learning_rate
-    warmup = round(recipe.warmup_epochs * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=recipe.learning_rate if not warmup else recipe.learning_rate / warmup,
-        decay_steps=max(recipe.epochs * steps - warmup, 1),
-        warmup_target=recipe.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
 
 
 def _finish(
