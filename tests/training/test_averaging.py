@@ -19,7 +19,7 @@ RECIPE = ("--recipe", "adam-50", "--labels", "ferplus7", "--set", "also={ferplus
 
 @pytest.mark.slow
 def test_two_trainings_become_one_model_with_all_heads(command: Run, tiny_data: Path, tmp_path: Path) -> None:
-    shared = ("--data", tiny_data, *RECIPE, "--architecture", "mini-xception")
+    shared = ("--data", tiny_data, *RECIPE, "--architecture", "edge-tiny")
     first, second, mean = tmp_path / "first", tmp_path / "second", tmp_path / "mean"
     done = command("fer-train", "fit", *shared, "--out", first, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ def faces(tiny_data: Path) -> LabelledFaces:
 def teacher(folder: Path, scheme: str, seed: int, trunk: keras.Model | None = None) -> keras.Model:
     """Save an untrained model as a training would."""
     keras.utils.set_random_seed(seed)
-    model = build("mini-xception", len(LABELS[scheme]))  # type: ignore[index]
+    model = build("cnn-small", len(LABELS[scheme]))  # type: ignore[index]
     for layer, other in zip(model.layers[:-1], trunk.layers if trunk else model.layers, strict=False):
         layer.set_weights(other.get_weights())
     folder.mkdir(parents=True)
