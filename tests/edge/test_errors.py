@@ -230,8 +230,16 @@ def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> 
     path = tmp_path / "config.toml"
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert load_config(path, {}).source == "demo"
-    path.write_bytes(text.encode("utf-16"))
-    with pytest.raises(ConfigError, match="is not UTF-8"):
+    for encoding in ("utf-16", "utf-16-le", "utf-32"):
+        path.write_bytes(text.encode(encoding))
+        with pytest.raises(ConfigError, match="is not UTF-8"):
+            load_config(path, {})
+
+
+def test_a_configuration_that_is_nested_without_end_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("a = " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(ConfigError, match="is not TOML"):
         load_config(path, {})
 
 
@@ -244,7 +252,7 @@ def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> 
         ("MQTTS://broker/", "broker", 8883, True),
         ("mqtts://broker:9000", "broker", 9000, True),
         ("::1", "::1", 1883, False),
-        ("[fe80::1]:1884", "fe80::1", 1884, False),
+        ("[2001:db8::1]:1884", "2001:db8::1", 1884, False),
         ("[::1]", "::1", 1883, False),
         ("mqtts://[2001:db8::7]", "2001:db8::7", 8883, True),
         ("fe80::1%eth0", "fe80::1%eth0", 1883, False),
@@ -305,6 +313,7 @@ def test_what_is_no_broker_is_refused(given: str) -> None:
         ("wss://broker/mqtt", "WebSockets are not spoken"),
         ("mqtt://:1883", "the name is missing"),
         ("::1:1883", "as in [::1]:1883"),
+        ("[fe80::1]:1883", "needs the interface that leads to it, as in fe80::1%eth0"),
     ],
 )
 def test_the_mistake_in_a_brokers_url_is_named_with_its_fix_and_no_password(given: str, fix: str) -> None:

@@ -280,6 +280,23 @@ def test_an_unknown_and_a_refusing_broker_have_different_messages(tmp_path: Path
         assert process.said().count("cannot be reached") == 1
 
 
+def test_a_broker_that_speaks_no_tls_is_told(tmp_path: Path, broker: Broker) -> None:
+    plain = Running(tmp_path, f'host = "mqtts://127.0.0.1:{broker.port}"')
+    plain.wait_for("cannot be reached: no TLS")
+    plain.wait_for("check mqtt.port and mqtt.tls: retrying")
+    plain.end()
+
+
+@pytest.mark.slow  # a broker may be silent for 20 seconds
+def test_what_accepts_a_connection_and_says_nothing_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        silent = Running(tmp_path, f'host = "127.0.0.1:{port}"')
+        wait_until(lambda: "retrying" in silent.said(), 120)
+        assert f"MQTT broker 127.0.0.1: does not answer on port {port}, is it a broker?: retrying" in silent.said()
+        silent.end()
+
+
 @pytest.mark.parametrize("key", ["cafile", "password_file"])
 def test_a_file_that_cannot_be_used_is_one_line(command: Run, tmp_path: Path, key: str) -> None:
     config = tmp_path / "config.toml"

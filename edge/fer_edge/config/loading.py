@@ -82,13 +82,18 @@ def _undecodable(values: Mapping[str, Any]) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises ConfigError."""
+    not_utf8 = ConfigError(f"{path}: is not UTF-8. Save it as UTF-8 in your editor")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8. Save it as UTF-8 in your editor") from error
+        raise not_utf8 from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({reason(error)})") from error
-    except tomllib.TOMLDecodeError as error:
+    if "\0" in text:  # UTF-16 without a mark
+        raise not_utf8
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
 
 

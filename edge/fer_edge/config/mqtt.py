@@ -135,6 +135,8 @@ def _address(given: str) -> tuple[str, str, int | None]:
     if re.search(r"[/?#]", address):
         raise ValueError("host: after the host and the port nothing may follow. A topic belongs in mqtt.topic")
     host, port = _split(address)
+    if _is_link_local(host):
+        raise ValueError(f"host: {host} needs the interface that leads to it, as in {host}%eth0")
     if not _is_host(host):
         raise ValueError(f"host: {host!r} is no name and no address" if host else "host: the name is missing")
     return scheme, host, int(port) if port else None
@@ -158,6 +160,14 @@ def _split(address: str) -> tuple[str, str]:
     if colon and not (port.isascii() and port.isdecimal()):
         raise ValueError(f"host: the port {port!r} is no number")
     return host, port
+
+
+def _is_link_local(host: str) -> bool:
+    """Whether it is an address of each network that is attached to this machine, and names none (RFC 4007, 6)."""
+    if not _is_address(host) or ":" not in host:
+        return False
+    address = ipaddress.IPv6Address(host)
+    return address.is_link_local and address.scope_id is None
 
 
 def _is_address(host: str) -> bool:

@@ -21,6 +21,10 @@ _log = logging.getLogger(__name__)
 
 # These CONNACK return codes (MQTT 3.1.1, section 3.2.2.3, in paho-mqtt's words) mean a wrong user or password.
 _UNAUTHORISED = {"Bad user name or password", "Not authorized"}
+# A broker that says nothing for so long is lost. It is asked for a sign of life as often.
+_KEEPALIVE_S = 20
+# This is paho-mqtt's name for that.
+_SILENT = "Keep alive timeout"
 # These are OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _OTHER_NAME = {62, 64}
 
@@ -73,7 +77,7 @@ class MqttConnection(Sink):
 
     def __enter__(self) -> Self:
         try:
-            self._client.connect_async(self._host, self._config.port)
+            self._client.connect_async(self._host, self._config.port, keepalive=_KEEPALIVE_S)
         except ValueError as error:
             raise ConfigError(f"mqtt.host: {self._host!r}: {error}") from error
         self._client.loop_start()
@@ -174,6 +178,8 @@ class MqttConnection(Sink):
             return
         if self._answered:
             self._set_trouble("is lost")
+        elif str(code) == _SILENT:
+            self._set_trouble(f"does not answer on port {self._config.port}, is it a broker?")
         else:
             wants = "a client certificate (mqtt.certificate)" if self._config.tls else "TLS (mqtt.tls)"
             self._set_trouble(f"ends the connection at once, it is no broker or wants {wants}")
@@ -227,7 +233,7 @@ def _why(error: BaseException | None, config: MqttConfig) -> str:
         other_name = error.verify_code in _OTHER_NAME
         fix = "ask for it by the name in its certificate" if other_name else "set mqtt.cafile"
         why = f"its certificate is not trusted ({error.verify_message}), {fix}"
-    elif isinstance(error, ssl.SSLError):
+    elif isinstance(error, ssl.SSLError) or (config.tls and isinstance(error, ConnectionResetError)):
         why = f"no TLS ({reason(error)}), check mqtt.port and mqtt.tls"
     elif isinstance(error, TimeoutError):
         why = f"does not answer on port {config.port}"
