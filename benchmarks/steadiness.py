@@ -150,10 +150,11 @@ def _camera(count: int, noise: float, flicker: float, shake: float) -> Iterator[
     rng = np.random.default_rng(0)
     with DemoSource(paced=False) as demo:
         for frame in _first(demo, count):
-            yield Frame(_disturb(frame.image, rng, noise, flicker, shake), frame.captured_at, frame.index)
+            yield Frame(disturb(frame.image, rng, noise, flicker, shake), frame.captured_at, frame.index)
 
 
-def _disturb(image: Image, rng: np.random.Generator, noise: float, flicker: float, shake: float) -> Image:
+def disturb(image: Image, rng: np.random.Generator, noise: float, flicker: float, shake: float) -> Image:
+    """Noise in grey levels, a change of the light as a part, and a camera that is off by some pixels."""
     moved = np.array([[1, 0, rng.normal(0, shake)], [0, 1, rng.normal(0, shake)]], np.float32)
     shaken = cv2.warpAffine(image, moved, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
     light = 1 + flicker * math.sin(rng.uniform(0, 2 * math.pi))

@@ -1,8 +1,5 @@
 """The face recognition network as a start: its weights are checked, and computed as the published network does."""
 
-import hashlib
-import io
-import json
 import os
 import tarfile
 from dataclasses import replace
@@ -12,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tests.conftest import Run
+from tests.face_api import BLOCKS, MANIFEST, WEIGHTS, archive_of, stored
 from tests.update_server import serve_updates
 
 from fer_edge.assets.composites import load_composites
@@ -30,46 +28,11 @@ from fer_train.pretrained.face_recognition import (  # noqa: E402
     measure_batch_norms,
     write_start,
 )
-from fer_train.pretrained.npm import NpmPackage  # noqa: E402
 from fer_train.pretrained.quantized_weights import read_weights  # noqa: E402
 from fer_train.training.transfer import initialise  # noqa: E402
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
-
-MANIFEST, WEIGHTS = "model/face_recognition_model-weights_manifest.json", "model/face_recognition_model.bin"
-# The published network, block by block: those that halve the side, and their channels in multiples of the first's.
-BLOCKS = {"32_1": 1, "32_2": 1, "32_3": 1, "64_down": 2, "64_1": 2, "64_2": 2, "64_3": 2}
-BLOCKS |= {"128_down": 4, "128_1": 4, "128_2": 4, "256_down": 8, "256_1": 8, "256_2": 8, "256_down_out": 8}
-
-
-def stored(width: int) -> dict[str, bytes]:
-    """Random weights in the published format, as the two files of the package."""
-    rng = np.random.default_rng(0)
-    weights, content = [], b""
-
-    def store(name: str, shape: tuple[int, ...], low: float, high: float) -> None:
-        nonlocal content
-        quantization = {"dtype": "uint8", "scale": (high - low) / 255, "min": low}
-        weights.append({"name": name, "shape": shape, "dtype": "float32", "quantization": quantization})
-        content += rng.integers(0, 256, shape).astype(np.uint8).tobytes()
-
-    def store_convolution(name: str, size: int, channels: int, filters: int) -> None:
-        bound = (8 / (size * size * channels)) ** 0.5
-        store(f"{name}/conv/filters", (size, size, channels, filters), -bound, bound)
-        store(f"{name}/conv/bias", (filters,), -0.2, 0.1)
-        store(f"{name}/scale/weights", (filters,), 0.5, 1.4)
-        store(f"{name}/scale/biases", (filters,), -0.3, 0.2)
-
-    store_convolution("conv32_down", 7, 3, width)
-    channels = width
-    for block, factor in BLOCKS.items():
-        store_convolution(f"conv{block}/conv1", 3, channels, factor * width)
-        store_convolution(f"conv{block}/conv2", 3, factor * width, factor * width)
-        channels = factor * width
-    weights.append({"name": "fc", "shape": (3, 2), "dtype": "float32"})
-    content += np.arange(6, dtype="<f4").tobytes()
-    return {MANIFEST: json.dumps([{"weights": weights, "paths": ["x.bin"]}]).encode(), WEIGHTS: content}
 
 
 def reference(weights: dict[str, npt.NDArray[np.float32]], faces: Bytes) -> Floats:
@@ -118,18 +81,6 @@ def composites() -> Bytes:
     return np.array(list(load_composites().values()), np.uint8)
 
 
-def archive_of(files: dict[str, bytes], folder: Path) -> tuple[Path, NpmPackage]:
-    """An archive as npm makes them, and what is expected of it."""
-    path = folder / "face-api-1.7.15.tgz"
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"package/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return path, replace(FACE_API, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), files=hashes)
-
-
 @pytest.fixture(scope="module")
 def small() -> keras.Model:
     model = face_resnet(7, width=2)
@@ -164,7 +115,7 @@ def test_measured_batch_norms_change_nothing_and_normalise_these_faces(small: ke
 
 
 def test_a_start_has_the_weights_the_licence_and_a_head_that_no_training_takes(tmp_path: Path) -> None:
-    archive, package = archive_of(stored(32) | {"LICENSE": b"MIT License"}, tmp_path)
+    archive, package = archive_of(stored(32) | {"LICENSE": b"MIT License"}, tmp_path, FACE_API)
     out = tmp_path / "start"
     write_start(archive.read_bytes(), "face-api", composites(), out, package)
     assert (out / "LICENSE").read_text() == "MIT License"
@@ -196,7 +147,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("what", ["archive", "file"])
 def test_what_is_not_expected_is_refused_whole(tmp_path: Path, what: str) -> None:
-    archive, package = archive_of(stored(2) | {"LICENSE": b"MIT"}, tmp_path)
+    archive, package = archive_of(stored(2) | {"LICENSE": b"MIT"}, tmp_path, FACE_API)
     wrong = (
         replace(package, sha256="0" * 64)
         if what == "archive"
@@ -213,7 +164,7 @@ def test_the_command_asks_the_registry_and_refuses_what_others_made(
     options = ("resnet29-face", "--data", tiny_data, "--out", tmp_path / "start")
     served = tmp_path / "@vladmandic" / "face-api" / "-"
     served.mkdir(parents=True)
-    archive_of({"LICENSE": b"MIT"}, served)
+    archive_of({"LICENSE": b"MIT"}, served, FACE_API)
     with serve_updates(tmp_path) as server:
         other = command("fer-train", "fetch", *options, "--registry", server.url + "/")
         absent = command("fer-train", "fetch", *options, env={**os.environ, "NPM_CONFIG_REGISTRY": f"{server.url}/no"})
