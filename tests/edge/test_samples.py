@@ -16,14 +16,17 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 from tests.samples import DAY, NOON, make_folder
+from tests.visitors import month, write_hours
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.config import SamplesConfig
 from fer_edge.errors import ConfigError
+from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
 from fer_edge.monitoring.measured_accuracy import by_month, measure, wilson
 from fer_edge.monitoring.reservoir import BalancedReservoir
 from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.samples import LABELS_FILE, SEEN_FILE, SampleFolder
+from fer_edge.monitoring.store import HOUR, ModelIdentity
 from fer_train.data.datasets import load_dataset
 
 MODEL = "ferplus7@0.1.0"
@@ -376,6 +379,28 @@ def test_accuracy_beside_the_model_card(command: Run, tmp_path: Path) -> None:
         command("fer-edge", "samples", "accuracy", "--folder", folder.folder, "--json", cwd=tmp_path).stdout
     )
     assert plain["recall"]["happy"]["value"] == 1
+
+
+def test_accuracy_beside_the_expected_one_of_those_days(command: Run, tmp_path: Path) -> None:
+    manifest = load_bundle(find_bundle("ferplus7")).manifest
+    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 12, model=f"ferplus7@{manifest.version}")
+    for sample in samples:
+        folder.set_label(sample, "happy")
+    hours = month(seed=1, days=3)  # the samples are of the first two days
+    for index, hour in enumerate(hours):
+        hour.histograms["expected"] = Counter({16 if index < 48 else 4: hour.histograms["confidence"].total()})
+    identity = ModelIdentity(manifest.name, manifest.version, manifest.files[MODEL_FILE])
+    write_hours(tmp_path / "usage.sqlite", hours, identity, NOON - 12 * HOUR)
+    config = tmp_path / "config.toml"
+    config.write_text(f'[samples]\npath = "{folder.folder}"\n[usage]\npath = "{tmp_path}/usage.sqlite"\n')
+    shown = command("fer-edge", "samples", "accuracy", "--config", config, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    (row,) = [line for line in shown.stdout.splitlines() if "expected accuracy, without labels" in line]
+    assert "82.5" in row
+    (tmp_path / "usage.sqlite").write_text("no record")
+    without = command("fer-edge", "samples", "accuracy", "--config", config, cwd=tmp_path)
+    assert without.returncode == 0, without.stderr
+    assert "expected accuracy" not in without.stdout
 
 
 def test_commands_without_samples(command: Run, tmp_path: Path) -> None:

@@ -216,6 +216,29 @@ def test_what_cannot_be_written_to_a_full_disk_is_written_later(small_disk: Path
     assert not recorder.trouble
 
 
+def test_what_another_program_locks_is_written_later(
+    command: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "usage.sqlite"
+    record(path, frame(0, 0.0))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with UsageRecorder(UsageStore(path, MODEL), "the record") as recorder:
+            recorder.emit(frame(0, 1.0, face()))
+            recorder._close_minute()
+            wait_until(lambda: bool(recorder.trouble), 60)
+            assert recorder.trouble == "database is locked"
+            read = command("fer-edge", "stats", path)
+            assert (read.returncode, read.stderr.count("\n")) == (2, 1), read.stderr
+            assert "is locked by another program" in read.stderr
+            other.execute("ROLLBACK")
+            recorder.emit(frame(1, 1.1))
+    assert sum(row.period.frames for row in read_rows(path)) == 3
+    assert not recorder.trouble
+    assert caplog.text.count("cannot be written (database is locked)") == 1
+    assert {one.name for one in tmp_path.iterdir()} == {"usage.sqlite", "usage.sqlite.lock"}
+
+
 def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "usage.sqlite"
     script = (

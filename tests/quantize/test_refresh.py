@@ -70,7 +70,7 @@ def write_samples(folder: Path) -> Path:
 
 
 def refresh(command: Run, samples: Path, out: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    return command("fer-train", "refresh", samples, "--model", TINY, "--out", out, *options, timeout=600)
+    return command("fer-train", "refresh", samples, "--model", TINY, "--out", out, *options, timeout=3000)
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def run_loop(folder: Path, environment: Mapping[str, str], bundle: Path) -> subp
         env={**os.environ, **environment, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3000,
         check=False,
     )
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from fer_edge.assets.composites import load_composites
 from fer_train.data.augmentation import Augmentation
-from fer_train.data.camera_match import match_camera, noise_level
+from fer_train.data.camera_match import match_camera, noise_level, turn
 
 FACES = Augmentation(noise=0, compress=0, erase=0).apply(
     np.repeat(np.array(list(load_composites().values())), 10, axis=0), np.random.default_rng(0)
@@ -40,3 +40,13 @@ def test_noise_is_never_removed() -> None:
     noisy = dark_camera(FACES)
     matched = match_camera(noisy, FACES, np.random.default_rng(2))
     assert np.mean([noise_level(face) for face in matched]) > 6
+
+
+def test_faces_turn_counter_clockwise() -> None:
+    face = np.zeros((1, 48, 48), np.uint8)
+    face[0, 4:8, 22:26] = 255  # a spot above the middle
+    rows, columns = np.nonzero(turn(face, 90)[0] > 128)
+    assert (columns >= 4).all()
+    assert (columns < 8).all(), "now it is on the left"
+    assert (np.abs(rows - 23.5) < 3).all()
+    assert (turn(FACES, 0) == FACES).all()

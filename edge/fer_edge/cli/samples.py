@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from fer_edge.cli.json_output import JsonCommand, JsonOption, write_json
 from fer_edge.cli.options import ConfigOption, default, load
 
 if TYPE_CHECKING:
+    from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
+    from fer_edge.monitoring.measured_accuracy import MeasuredAccuracy
     from fer_edge.monitoring.samples import SampleFolder
 
 samples = new_app("List, label, export and delete the faces that were kept as samples.")
@@ -166,4 +169,23 @@ def _print_accuracy(found: SampleFolder, config: Path | None) -> None:
     if measured is None:
         typer.echo(f"{found.folder}: no sample has a label yet. Give some: fer-edge samples review")
         return
-    accuracy_tables(measured, load(config).model)
+    accuracy_tables(measured, load(config).model, _expected(measured, config))
+
+
+def _expected(measured: MeasuredAccuracy, config: Path | None) -> ExpectedAccuracy | None:
+    """What the usage record of the samples' days lets expect; None without it, or with too few faces."""
+    from fer_edge.cli.drift import find_reference
+    from fer_edge.errors import ConfigError
+    from fer_edge.monitoring.drift_watch import read_expected_between
+    from fer_edge.monitoring.store import newest_model
+
+    path = load(config).usage.path
+    if path is None:
+        return None
+    with suppress(ConfigError):  # there is no record, or it cannot be read
+        newest = newest_model(path)
+        if newest and f"{newest[0].name}@{newest[0].version}" == measured.model:
+            reference = find_reference(path, config)
+            if reference:
+                return read_expected_between(path, measured.first_day, measured.last_day, reference)
+    return None

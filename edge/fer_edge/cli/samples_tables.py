@@ -16,6 +16,7 @@ from fer_edge.model.manifest import Manifest
 from fer_edge.terminal import output_console
 
 if TYPE_CHECKING:
+    from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
     from fer_edge.monitoring.measured_accuracy import MeasuredAccuracy, Rate
     from fer_edge.monitoring.sample import LabelledSample, Sample
     from fer_edge.monitoring.samples import SampleFolder
@@ -42,8 +43,8 @@ def samples_table(folder: SampleFolder, samples: Sequence[Sample], labels: Mappi
         console.print(f"{len(foreign)} other files are left alone, the first is {foreign[0]}", markup=False)
 
 
-def accuracy_tables(measured: MeasuredAccuracy, model: str) -> None:
-    """Print accuracy, recall and confusion matrix beside the values of the model card."""
+def accuracy_tables(measured: MeasuredAccuracy, model: str, expected: ExpectedAccuracy | None = None) -> None:
+    """Print accuracy, recall and confusion matrix beside what was expected, and the values of the model card."""
     console = output_console()
     card = _card(measured.model, model)
     first = card.accuracy[0] if card and card.accuracy else None
@@ -56,11 +57,16 @@ def accuracy_tables(measured: MeasuredAccuracy, model: str) -> None:
     table.add_row("accuracy of the samples alone", *_cells(measured.of_samples), "")
     if measured.confidence is not None:
         table.add_row("mean confidence, as faces occur here", f"{100 * measured.confidence:.1f}", "", "")
+    if expected:
+        interval = f"{100 * expected.low:.1f} to {100 * expected.high:.1f}"
+        table.add_row("expected accuracy, without labels", f"{100 * expected.accuracy:.1f}", interval, "")
     for label, rate in measured.recall.items():
         recall = first.recall_int8.get(label) if first else None
         table.add_row(f"recall of {label}", *_cells(rate), "-" if recall is None else f"{100 * recall:.1f}")
     console.print(table)
     console.print(_confusion(measured))
+    if expected:
+        console.print(f"expected accuracy: {expected.reason}")
     if first:
         console.print(f"model card: {first.images} faces of {first.data} {first.split}, {first.labels} labels")
     console.print(f"{measured.no_faces} samples show no face, {measured.skipped} were skipped")

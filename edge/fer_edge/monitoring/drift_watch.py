@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fer_edge.errors import ConfigError
@@ -73,6 +74,25 @@ def read_model_drift(path: Path, now: int, reference: Reference) -> DriftReport:
 def read_expected_accuracy(path: Path, now: int, reference: Reference) -> ExpectedAccuracy | None:
     """What to expect of the faces of the last two days; None with too few. Raises ConfigError."""
     return expected_accuracy(_recent_days(path, now), reference)
+
+
+def read_expected_between(path: Path, first: str, last: str, reference: Reference) -> ExpectedAccuracy | None:
+    """What to expect of the newest model's faces of some days; None with too few.
+
+    Args:
+        path: a usage record.
+        first: local date of the first day, such as 2026-11-27.
+        last: local date of the last day; it is included.
+        reference: that of the model.
+
+    Raises:
+        ConfigError: the record cannot be read.
+    """
+    start = int(datetime.fromisoformat(first).astimezone().timestamp())
+    end = int((datetime.fromisoformat(last) + timedelta(days=1)).astimezone().timestamp())
+    newest = newest_model(path, start)
+    rows = iterate_rows(path, start, end) if newest else ()
+    return expected_accuracy([row.period for row in rows if newest and row.model == newest[0]], reference)
 
 
 def _recent_days(path: Path, now: int) -> list[Period]:

@@ -229,10 +229,13 @@ def open_record(path: Path) -> Iterator[sqlite3.Connection]:
                 raise ConfigError(f"{path}: was written by a newer version of fer-edge. Read it with that version")
             yield database
     except (sqlite3.Error, ValueError) as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_READONLY_ROLLBACK:
             raise ConfigError(
                 f"{path}: a write was cut, and only who may write the file can take it back. Fix: use sudo once"
             ) from error
+        if code == sqlite3.SQLITE_BUSY:
+            raise ConfigError(f"{path}: is locked by another program. Close that, or try again later") from error
         raise ConfigError(f"{path}: is no usage record, or is damaged ({error})") from error
 
 

@@ -1,4 +1,4 @@
-"""Show faces as a device's camera shows them: with the light, the contrast and the noise of its samples."""
+"""Show faces as a device's camera shows them: with the tilt, the light, the contrast and the noise of its samples."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def match_camera(
     """
     looks = [(float(sample.mean()), float(sample.std()), noise_level(sample)) for sample in samples]
     return np.array([_match(face, looks[rng.integers(len(looks))], rng) for face in faces], np.uint8)
+
+
+def turn(faces: npt.NDArray[np.uint8], degrees: float) -> npt.NDArray[np.uint8]:
+    """Rotated copies of grey faces, shape (N, H, W), counter-clockwise; border pixels are repeated."""
+    _, height, width = faces.shape
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
+    turned = [cv2.warpAffine(face, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE) for face in faces]
+    return np.array(turned, np.uint8)
 
 
 def _match(
