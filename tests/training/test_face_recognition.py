@@ -119,6 +119,7 @@ def test_a_start_has_the_weights_the_licence_and_a_head_that_no_training_takes(t
     out = tmp_path / "start"
     write_start(archive.read_bytes(), "face-api", composites(), out, package)
     assert (out / "LICENSE").read_text() == "MIT License"
+    assert sorted(path.name for path in out.iterdir()) == ["LICENSE", "model.keras", "training.json"]
     trunk = build("resnet29-face", 7)
     head = trunk.get_layer("probabilities").get_weights()[0]
     initialise(trunk, out / "model.keras")

@@ -70,9 +70,11 @@ def write_start(
         "source": {"package": package.name, "version": package.version, "sha256": package.sha256},
         "batch_norm_faces": len(chosen),
     }
+    aside = out / "model.aside.keras"
+    model.save(aside)
     write_whole(out / "LICENSE", files[_LICENCE])
     write_whole(out / RECORD_FILE, (json.dumps(record, indent=2) + "\n").encode())
-    model.save(out / KERAS_FILE)
+    aside.replace(out / KERAS_FILE)
 
 
 def load_weights(model: keras.Model, weights: Mapping[str, Floats]) -> None:
