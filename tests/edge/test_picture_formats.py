@@ -356,6 +356,25 @@ class TestFilms:
             shapes = {frame.image.shape for frame in source}
         assert shapes == {(120, 213, 3)}
 
+    @pytest.mark.parametrize(("name", "encoder"), [("a.mp4", "libx264"), ("a.ts", "mpeg2video")])
+    def test_an_interlaced_film_is_read_or_refused_but_never_black(
+        self, name: str, encoder: str, tmp_path: Path
+    ) -> None:
+        """OpenCV with FFmpeg 8 gives memory's content in place of its frames, earlier versions convert them."""
+        path = tmp_path / name
+        film = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=1", "-vf", "setfield=tff")
+        options = ("-x264opts", "tff=1") if encoder == "libx264" else ("-flags", "+ilme+ildct")
+        self.ffmpeg(*film, "-c:v", encoder, *options, path)
+        count, code, said = self.frames(path)
+        if code == 0:
+            with open_source(RunConfig(source=str(path))) as source:
+                assert all(frame.image.std() > 60 for frame in source)
+            assert count == 25
+        else:
+            assert code == 3
+            assert f"{path}: is interlaced" in said
+            assert "ffmpeg -i IN -vf yadif OUT.mp4" in said
+
     def test_raw_motion_jpeg_is_a_film(self, tmp_path: Path) -> None:
         path = tmp_path / "raw.mjpeg"
         self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=1", "-f", "mjpeg", path)

@@ -16,6 +16,7 @@ from fer_edge.opencv import file_in_memory, readable_name
 from fer_edge.sources.containers import Header, read_header
 from fer_edge.sources.damage import is_damaged
 from fer_edge.sources.gif import read_gif, with_delays
+from fer_edge.sources.interlaced import cannot_be_converted
 from fer_edge.sources.matroska import count_pictures
 from fer_edge.types import Frame, Image
 
@@ -78,13 +79,17 @@ class VideoSource:
         self._capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield all frames. Raises SourceError at the end if frames of the header are missing."""
+        """Yield all frames. Raises SourceError if they are interlaced, and at the end if some are missing."""
         index, seconds = 0, 0.0
+        first: cv2.typing.MatLike = np.empty(0, np.uint8)
         while not self._stopped:
             read, image = self._read(index)
             if not read:
                 self._refuse_early_end(index, seconds)
                 return
+            if index == 1 and np.array_equal(image, first):
+                self._refuse_interlaced()
+            first = image if index == 0 else first
             if index:
                 earlier, seconds = seconds, self._time_after(seconds)
                 self._has_gaps |= seconds - earlier > _GAP / self.fps
@@ -162,6 +167,14 @@ class VideoSource:
             read, image = self._capture.read()
         self.skipped += skipped if read else 0
         return read, image
+
+    def _refuse_interlaced(self) -> None:
+        """Raise SourceError if the frames do not change since OpenCV cannot convert them."""
+        if self._path.is_file() and cannot_be_converted(self._path):
+            raise SourceError(
+                f"{self.description}: is interlaced, and OpenCV {cv2.__version__} cannot convert such frames. Convert "
+                "it first: ffmpeg -i IN -vf yadif OUT.mp4"
+            )
 
     def _refuse_early_end(self, read: int, seconds: float) -> None:
         """Raise SourceError if frames are missing.
