@@ -9,6 +9,9 @@
 PYTHON ?= python3
 ARGS ?=
 
+# The tests start some thousand processes: without bytecode files each would compile all that it imports, 7 s for Keras.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test test-all test-mediapipe coverage mutants lint clean
 
 run: .venv/installed

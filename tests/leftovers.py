@@ -26,6 +26,8 @@ MARKER = "FER_EDGE_TESTS"
 _GRACE = float(os.environ.get("FER_EDGE_TESTS_GRACE", "10"))
 # Python's own helpers, which live as long as the run.
 _HELPERS = (b"multiprocessing.forkserver", b"multiprocessing.resource_tracker")
+# Python puts it beside modules, also beside those that TensorFlow writes for a moment.
+_BYTECODE = "__pycache__"
 _PROC = Path("/proc")
 _FAILED = pytest.StashKey[bool]()
 
@@ -56,7 +58,7 @@ def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.setattr(tempfile, "tempdir", None)
         yield
     running = end_processes(before)
-    files = [path.name for folder in folders for path in folder.iterdir()]
+    files = [path.name for folder in folders for path in folder.iterdir() if path.name != _BYTECODE]
     for folder in folders:
         shutil.rmtree(folder)
     assert running == [], f"a fixture left processes running: {', '.join(running)}"

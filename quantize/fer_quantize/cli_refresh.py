@@ -90,7 +90,8 @@ def _tell(result: Refresh) -> None:
 def _table(result: Refresh, on_samples: Rival) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"int8 models on the same faces: {result.parent.name} and the refreshed one")
+    title = f"int8 models on the same faces: {result.parent.name} and the refreshed one"
+    table = Table(title=title, caption=f"new weights: {result.start_share:.1%} of the old ones, the rest as trained")
     for heading in ("faces", "number", "old, %", "new, %", "change, points (95 %)", "McNemar p"):
         table.add_column(heading, justify="left" if heading == "faces" else "right")
     rows = [("held-out samples", on_samples), ("validation split", result.on_validation)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from fer_train.runs.records import KERAS_FILE, find_keras_file, find_scheme, tra
 from fer_train.training.artifacts import describe_faces
 from fer_train.training.fit import fit
 from fer_train.training.replay import with_replay
+from fer_train.training.start import blend, weights_of
 
 # Accuracy in percentage points that may be lost on the validation split of the old data.
 MAX_LOSS = 0.5
 # Without that split, a gain counts as chance if its p-value is not below this.
 _SIGNIFICANT = 0.05
+# How often half of what the training changed is taken back.
+_TAKEN_BACK = 2
 # Faces that set the int8 ranges.
 _REPRESENTATIVE = 500
 
@@ -69,6 +72,7 @@ class Refresh:
             nothing there.
         on_validation: the same on the validation split of the old data; None without it.
         images: number of faces of each of these comparisons.
+        start_share: weight of the old weights in the mean that was compared, 0..1.
         refusal: why the new model was not written; None if it was.
     """
 
@@ -78,6 +82,7 @@ class Refresh:
     on_samples: Rival | None
     on_validation: Rival | None
     images: tuple[int, int]
+    start_share: float
     refusal: str | None
 
 
@@ -139,8 +144,8 @@ def refresh(
                 f"the training gained nothing on the held-out samples: {gain['before']:.1%} before, "
                 f"{gain['after']:.1%} after"
             )
-            return Refresh(parent, out, None, None, None, (len(material.held_out), 0), kept)
-        return _convert(material, learnt, run / KERAS_FILE, record, out, recipe.seed)
+            return Refresh(parent, out, None, None, None, (len(material.held_out), 0), recipe.start_share, kept)
+        return _convert_best(material, _Training(run / KERAS_FILE, learnt, record, recipe.start_share), out)
 
 
 def recipe_for(material: Material, seed: int = 0) -> Recipe:
@@ -151,16 +156,39 @@ def recipe_for(material: Material, seed: int = 0) -> Recipe:
     return load_recipe(name, architecture=architecture, labels=material.samples.scheme, seed=seed)
 
 
-def _convert(
-    material: Material, learnt: LabelledFaces, path: Path, record: dict[str, Any], out: Path, seed: int
-) -> Refresh:
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """A float model, the faces that it learnt, its record, and the weight of the start in its weights."""
+
+    path: Path
+    learnt: LabelledFaces
+    record: dict[str, Any]
+    start_share: float
+
+
+def _convert_best(material: Material, training: _Training, out: Path) -> Refresh:
+    """Convert it. While it loses too much on the old data, take half of what the training changed back."""
+    result = _convert(material, training, out)
+    for _ in range(_TAKEN_BACK):
+        if result.on_validation is None or result.on_validation.loss.drop <= MAX_LOSS:
+            break
+        model = load_model(training.path)
+        blend(model, weights_of(load_model(material.start)), 0.5)
+        model.save(training.path)
+        training = replace(training, start_share=(1 + training.start_share) / 2)
+        result = _convert(material, training, out)
+    return result
+
+
+def _convert(material: Material, training: _Training, out: Path) -> Refresh:
+    seed, learnt = training.record["recipe"]["seed"], training.learnt
     origin = Origin(
-        path=path,
-        model=load_model(path),
-        training=record | _described(material),
+        path=training.path,
+        model=load_model(training.path),
+        training=training.record | {"start_share": training.start_share} | _described(material),
         representative=learnt.take(representative_rows(learnt, _REPRESENTATIVE, seed)),
         seed=seed,
-        prior=training_prior(record, learnt),
+        prior=training_prior(training.record, learnt),
         fresh=material.validation or material.held_out,  # some dozen samples are too few
         labellings=tuple(faces for faces in (material.held_out, material.validation) if faces),
         parent=material.parent,
@@ -175,7 +203,16 @@ def _convert(
     images = (len(material.held_out), len(material.validation or ()))
     on_validation = rivals[1] if material.validation else None
     version = load_bundle(outcome.folder).manifest.version if outcome.written else None
-    return Refresh(material.parent.manifest, outcome.folder, version, rivals[0], on_validation, images, outcome.refusal)
+    return Refresh(
+        parent=material.parent.manifest,
+        folder=outcome.folder,
+        version=version,
+        on_samples=rivals[0],
+        on_validation=on_validation,
+        images=images,
+        start_share=training.start_share,
+        refusal=outcome.refusal,
+    )
 
 
 def refusal(on_samples: Rival, on_validation: Rival | None = None) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests import warm
 from tests.conftest import Run
 from tests.samples import make_folder
 
@@ -110,6 +111,31 @@ def test_a_model_that_would_not_be_better_is_not_written(command: Run, tmp_path:
     assert "not written: " in done.stdout
     assert "without --data nothing is compared on other faces" in done.stdout
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_what_loses_too_much_on_the_old_data_is_taken_back_by_halves(tiny_data: Path, tmp_path: Path) -> None:
+    """The device's labels contradict the old ones."""
+    samples = write_samples(tmp_path / "samples")
+    for split in ("train", "validation"):
+        (samples / split / "happy").rename(samples / split / "aside")
+        (samples / split / "sad").rename(samples / split / "happy")
+        (samples / split / "aside").rename(samples / split / "sad")
+    script = f"""
+from dataclasses import replace
+from pathlib import Path
+from fer_quantize.refresh import read_material, refresh
+from fer_train.recipes import load_recipe
+material = replace(read_material(Path({str(samples)!r}), {TINY!r}, Path({str(tiny_data)!r})), old=None)
+options = ["architecture=edge-tiny", "labels=ferplus7", "learning_rate=0.05", "epochs=20", "start_share=0"]
+result = refresh(material, Path({str(tmp_path / "mine")!r}), load_recipe("photographs", options))
+print(result.start_share, result.on_validation.loss.drop, result.refusal is None)
+"""
+    share, loss, is_written = warm.run_script(script).decode().split()[-3:]
+    assert share in {"0.5", "0.75"}
+    assert is_written == str(float(loss) <= 0.5) == str((tmp_path / "mine").exists())
+    if is_written == "True":
+        assert load_bundle(tmp_path / "mine").manifest.training["start_share"] == float(share)
 
 
 @pytest.mark.parametrize(
