@@ -375,6 +375,13 @@ class TestFilms:
             assert f"{path}: is interlaced" in said
             assert "ffmpeg -i IN -vf yadif OUT.mp4" in said
 
+    def test_raw_dv_is_not_called_sound(self, tmp_path: Path) -> None:
+        path = tmp_path / "tape.dv"
+        self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=720x576:rate=25:duration=1", "-pix_fmt", "yuv420p", path)
+        _, code, said = self.frames(path)
+        assert code == 3
+        assert f"{path}: is interlaced" in said
+
     def test_raw_motion_jpeg_is_a_film(self, tmp_path: Path) -> None:
         path = tmp_path / "raw.mjpeg"
         self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=1", "-f", "mjpeg", path)

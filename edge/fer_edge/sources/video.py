@@ -69,7 +69,8 @@ class VideoSource:
         self.fps = self._rate()
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frames = count if count > 0 else None
-        if self.fps > _FASTEST:  # FFmpeg's clock for the cover image of a sound file
+        if self.fps > _FASTEST:  # FFmpeg's clock for the cover image of a sound file, and for raw DV
+            self._refuse_interlaced()
             raise SourceError(f"{self.description}: is a sound file with a cover image, not a video")
         across, down = (self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
         self._pixel_ratio = across / down if across > 0 and down > 0 and 0.1 < across / down < 10 else 1.0
