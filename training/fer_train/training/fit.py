@@ -116,7 +116,7 @@ def fit(
         steps_per_execution=steps_per_execution,
         **losses(recipe, examples.targets, taught),
     )
-    if not coordinator:
+    if keras.backend.backend() == "tensorflow":
         create_variables(model, watched.validation())
     first_epoch = restore(model, out / UNFINISHED) if resume else 0
     is_over = first_epoch > 0 and has_stopped(out / _HISTORY, recipe.stop_patience)
