@@ -112,9 +112,12 @@ def test_login_and_logout_by_keys_alone(browser: Any, locked: httpx.Client) -> N
     with new_tab(browser) as tab:
         tab.goto(str(locked.base_url))
         assert faults(tab) == []
+        focused = "document.activeElement.id === 'password'"  # a browser gives the focus some time after the load
+        until(tab, focused)
         tab.keyboard.type("wrong password")
         tab.keyboard.press("Enter")
         tab.wait_for_url("**/login?wrong")
+        until(tab, focused)
         tab.keyboard.type(PASSWORD)
         tab.keyboard.press("Enter")
         tab.get_by_text("connected", exact=True).wait_for()
