@@ -169,17 +169,17 @@ def _print_accuracy(found: SampleFolder, config: Path | None) -> None:
     if measured is None:
         typer.echo(f"{found.folder}: no sample has a label yet. Give some: fer-edge samples review")
         return
-    accuracy_tables(measured, load(config).model, _expected(measured, config))
+    settings = load(config)
+    accuracy_tables(measured, settings.model, _expected(measured, settings.usage.path, config))
 
 
-def _expected(measured: MeasuredAccuracy, config: Path | None) -> ExpectedAccuracy | None:
+def _expected(measured: MeasuredAccuracy, path: Path | None, config: Path | None) -> ExpectedAccuracy | None:
     """What the usage record of the samples' days lets expect; None without it, or with too few faces."""
     from fer_edge.cli.drift import find_reference
     from fer_edge.errors import ConfigError
     from fer_edge.monitoring.drift_watch import read_expected_between
     from fer_edge.monitoring.store import newest_model
 
-    path = load(config).usage.path
     if path is None:
         return None
     with suppress(ConfigError):  # there is no record, or it cannot be read

@@ -91,8 +91,10 @@ def read_expected_between(path: Path, first: str, last: str, reference: Referenc
     start = int(datetime.fromisoformat(first).astimezone().timestamp())
     end = int((datetime.fromisoformat(last) + timedelta(days=1)).astimezone().timestamp())
     newest = newest_model(path, start)
-    rows = iterate_rows(path, start, end) if newest else ()
-    return expected_accuracy([row.period for row in rows if newest and row.model == newest[0]], reference)
+    if newest is None:
+        return None
+    periods = [row.period for row in iterate_rows(path, start, end) if row.model == newest[0]]
+    return expected_accuracy(periods, reference)
 
 
 def _recent_days(path: Path, now: int) -> list[Period]:
