@@ -63,8 +63,9 @@ class NetworkPicture(PictureSource):
     """A single image at a URL: a still frame."""
 
     def __init__(self, url: str, image: Image) -> None:
-        self.description = without_password(url)
-        super().__init__(Path(self.description.rpartition("/")[2]))
+        address = without_password(url)
+        super().__init__(Path(address.rpartition("/")[2]))
+        self.description = address  # as of other files at URLs, not the name alone
         self.frames = 1
         self._image = image
 
