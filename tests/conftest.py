@@ -1,7 +1,9 @@
 """Shared fixtures. Tests that want the real data sets skip without FER_DATA and FER_MEDIA."""
 
 import csv
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,18 @@ pytest_plugins = ["tests.leftovers"]
 
 # A mutant is dead at the first example that fails: none simpler is looked for.
 hypothesis.settings.register_profile("mutants", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under mutation, leave out what starts programs: they run without the faults."""
+    if config.getoption("--hypothesis-profile") == "mutants":
+        items[:] = [item for item in items if isinstance(item, pytest.Function) and not _starts_programs(item)]
+
+
+def _starts_programs(test: pytest.Function) -> bool:
+    fixtures = {"broker", "camera", "command"} & {*test.fixturenames}
+    return bool(fixtures) or re.search(r"subprocess\.|(?<![\w.])start\(", inspect.getsource(test.function)) is not None
+
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

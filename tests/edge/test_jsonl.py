@@ -68,7 +68,7 @@ def test_a_log_tells_when_a_run_starts_and_stops_and_whom_a_killed_one_saw_last(
         process = subprocess.Popen([FER_EDGE, "run", "--config", config], stderr=subprocess.DEVNULL)
         wait_until(lambda: out.exists() and b'"label"' in out.read_bytes()[size:])  # noqa: B023
         process.send_signal(end)
-        process.wait(20)
+        assert process.wait(20) == (0 if end == signal.SIGTERM else -signal.SIGKILL)
     told = runs(out)
     assert [record["run"] for record in told] == ["start", "stop", "start", "unfinished", "start", "stop"]
     lines = [json.loads(line) for line in out.read_text().splitlines()]

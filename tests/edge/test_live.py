@@ -184,7 +184,7 @@ class Request:
     def get_metadata(self):
         import time
         time.sleep(0.03)
-        return {"SensorTimestamp": time.monotonic_ns()}
+        return {"SensorTimestamp": 5_250_000_000}
 """
 
 
@@ -200,7 +200,9 @@ def test_a_ribbon_camera_that_is_listed_late_is_found(tmp_path: Path, monkeypatc
     with open_source(config) as source:
         threading.Timer(20, source.stop).start()
         import_module("picamera2").Picamera2.cameras.append({"Id": "/base/soc/i2c0mux/i2c@1/imx219@10"})
-        assert next(iter(source)).small is not None
+        frame = next(iter(source))
+    assert frame.small is not None
+    assert frame.captured_at == 5.25, "the sensor counts nanoseconds"
     for name in ("picamera2", "libcamera"):
         sys.modules.pop(name, None)
 

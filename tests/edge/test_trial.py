@@ -370,6 +370,7 @@ def test_the_deaths_of_the_model_in_use_are_counted(state: Path, tmp_path: Path)
         wait_until(lambda: systemd.hears("FPS"))
         service.send_signal(kind)
         service.communicate(timeout=180)
+        assert service.returncode == (0 if kind == signal.SIGTERM else -signal.SIGKILL)
     usual = TrialRecord.read(state / "trials" / "default.json").usual
     assert usual is not None
     assert (usual.model, usual.deaths, usual.boot) == ("ferplus7", 1, "")
@@ -379,6 +380,7 @@ def test_the_deaths_of_the_model_in_use_are_counted(state: Path, tmp_path: Path)
     wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
     service.send_signal(signal.SIGTERM)
     service.communicate(timeout=180)
+    assert service.returncode == 0
     record = TrialRecord.read(state / "trials" / "default.json")
     assert record.usual == usual, "the trial has a count of its own"
     assert record.progress is not None
@@ -411,6 +413,7 @@ def test_a_service_starts_again_with_the_model_that_was_chosen(state: Path, tmp_
     wait_until(lambda: systemd.hears("model mine@2 on trial for 0 of 30 minutes"))
     service.send_signal(signal.SIGTERM)
     service.communicate(timeout=180)
+    assert service.returncode == 0
     assert json.loads((state / "trials" / "default.json").read_text())["progress"]["deaths"] == 0
 
 

@@ -308,6 +308,17 @@ def test_a_password_is_not_printed_with_a_url_of_two_lines(command: Run) -> None
     assert "ret@" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["film.avi", "photo.png", "a.gif"])
+def test_neither_a_password_nor_a_token_is_shown_with_a_file_at_a_url(name: str, tmp_path: Path, site: str) -> None:
+    write_film(tmp_path / "film.avi", "MJPG", frames=3)
+    write_gif(tmp_path / "a.gif", (None, None))
+    cv2.imwrite(str(tmp_path / "photo.png"), np.full((60, 60, 3), 128, np.uint8))
+    url = site.replace("//", "//user:secret@")
+    with open_source(RunConfig(source=f"{url}/{name}?token=hidden")) as source:
+        assert source.description == f"{site}/{name}?…"
+        assert len(list(source)) >= 1
+
+
 @pytest.mark.parametrize("has_length", [True, False])
 def test_every_picture_of_a_gif_at_a_url_is_a_frame(command: Run, has_length: bool, tmp_path: Path) -> None:
     write_gif(tmp_path / "a.gif", (None, None, None))
