@@ -17,9 +17,9 @@ export PYTHONDONTWRITEBYTECODE :=
 run: .venv/installed
 	.venv/bin/fer-edge run $(ARGS)
 
-# Three files of tests at a time on two cores, in the order of testpaths: many wait for cameras, brokers and watchdogs.
-# At most six: Keras needs a gigabyte in each process.
-WORKERS ?= $(shell cores=$$(nproc); echo $$(( cores > 4 ? 6 : (3 * cores + 1) / 2 )))
+# Two files of tests at a time per core, since many wait for cameras, brokers and watchdogs. The order is that of
+# tests/conftest.py. At most six: Keras needs a gigabyte in each process.
+WORKERS ?= $(shell cores=$$(nproc); echo $$(( cores > 2 ? 6 : 2 * cores )))
 PYTEST = .venv-dev/bin/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: lint
 	$(PYTEST) -m 'not slow' $(ARGS)

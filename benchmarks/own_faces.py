@@ -38,7 +38,7 @@ class Method:
     """One way to train.
 
     Attributes:
-        overrides: what differs from the recipe `photographs` without `start_share`.
+        overrides: what differs from the recipe `photographs` with `start_share=0` and `keep=last`.
         freeze: as `fer-train fit --freeze`.
         after: the method from whose result it starts, instead of the shipped model.
         replay: whether as many faces of FER2013 are added.
@@ -160,7 +160,7 @@ def train(lab: Lab, name: str, size: int, seed: int, folder: Path) -> dict[str, 
         saved = fitting.fit(
             [lab.with_old(learn, seed) if method.replay else learn],
             [held_out],
-            load_recipe("photographs", ["start_share=0", *method.overrides, f"seed={seed}"]),
+            load_recipe("photographs", ["start_share=0", "keep=last", *method.overrides, f"seed={seed}"]),
             folder / name,
             init=folder / method.after / "model.keras" if method.after else START,
             freeze=method.freeze,
@@ -181,7 +181,7 @@ def train(lab: Lab, name: str, size: int, seed: int, folder: Path) -> dict[str, 
 def table(results: Path) -> None:
     """Print the results as Markdown: mean and range of the accuracy over the seeds, and mean macro recall.
 
-    The mean with the start is what `start_share=0.5` saves, as the recipe has it.
+    The mean of the best epoch with the start is what the recipe saves.
     """
     lines = read(results)
     start = next(line["test"] for line in lines if line["method"] == "start")

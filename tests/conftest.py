@@ -46,6 +46,17 @@ def _starts_programs(test: pytest.Function) -> bool:
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix the files of the folders evenly: some tests compute and others wait, so the processors are always busy."""
+    folders: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        folders.setdefault(path.parent, []).append(path)
+    place = {path: files.index(path) / len(files) for files in folders.values() for path in files}
+    items.sort(key=lambda item: place[item.path])
+
+
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 VOTED = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
