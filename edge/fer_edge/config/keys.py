@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -23,6 +25,7 @@ class Key:
     section: str
     name: str
     info: FieldInfo
+    description: str
 
     @property
     def dotted(self) -> str:
@@ -32,7 +35,7 @@ class Key:
     @property
     def help(self) -> str:
         """Its description, with unit and choices."""
-        text = inspect.cleandoc(self.info.description or "").replace("\n", " ")
+        text = inspect.cleandoc(self.description).replace("\n", " ")
         choices = _choices(self.info.annotation)
         return f"{text} One of {', '.join(map(toml, choices))}." if choices else text
 
@@ -69,9 +72,10 @@ def sections() -> Iterator[tuple[str, type[Section]]]:
 
 def keys_of(section: str, model: type[Section]) -> Iterator[Key]:
     """The keys of one table."""
+    texts = _descriptions(model)
     for name, info in model.model_fields.items():
         if not _is_section(info):
-            yield Key(section, info.alias or name, info)
+            yield Key(section, info.alias or name, info, texts.get(name, ""))
 
 
 def toml(value: object) -> str:
@@ -79,6 +83,20 @@ def toml(value: object) -> str:
     if isinstance(value, Path | SecretStr):
         value = str(value)
     return json.dumps(value, ensure_ascii=False, default=list).replace("\x7f", "\\u007f")
+
+
+def _descriptions(model: type[Section]) -> dict[str, str]:
+    """The strings below its keys, by key."""
+    table = ast.parse(inspect.getsource(model)).body[0]
+    assert isinstance(table, ast.ClassDef)  # noqa: S101 - for the type checker
+    return {
+        key.target.id: str(text.value.value)
+        for key, text in pairwise(table.body)
+        if isinstance(key, ast.AnnAssign)
+        and isinstance(key.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
 
 
 def _is_section(info: FieldInfo) -> bool:
