@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from fer_edge.types import FaceBox
 
@@ -56,14 +55,14 @@ def clip(box: FaceBox, frame_width: int, frame_height: int) -> FaceBox:
     left, top = max(box.x, 0.0), max(box.y, 0.0)
     right = min(box.x + box.width, float(frame_width))
     bottom = min(box.y + box.height, float(frame_height))
-    return replace(box, x=left, y=top, width=max(right - left, 0.0), height=max(bottom - top, 0.0))
+    return _placed(box, left, top, max(right - left, 0.0), max(bottom - top, 0.0))
 
 
 def centred_between(a: FaceBox, b: FaceBox) -> FaceBox:
     """The second box, moved so that its centre is halfway between both centres."""
     dx = (a.x + a.width / 2 - b.x - b.width / 2) / 2
     dy = (a.y + a.height / 2 - b.y - b.height / 2) / 2
-    return replace(b, x=b.x + dx, y=b.y + dy)
+    return moved(b, dx, dy)
 
 
 def expand(box: FaceBox, factor: float) -> FaceBox:
@@ -79,13 +78,23 @@ def square(box: FaceBox) -> FaceBox:
 
 def shift(box: FaceBox, dx: float, dy: float) -> FaceBox:
     """Move a box by fractions of its own width and height."""
-    return replace(box, x=box.x + dx * box.width, y=box.y + dy * box.height)
+    return moved(box, dx * box.width, dy * box.height)
+
+
+def moved(box: FaceBox, dx: float, dy: float) -> FaceBox:
+    """Move a box by pixels."""
+    return _placed(box, box.x + dx, box.y + dy, box.width, box.height)
 
 
 def _resized(box: FaceBox, width: float, height: float) -> FaceBox:
     """Change the size of a box about its centre."""
     x, y = box.x + (box.width - width) / 2, box.y + (box.height - height) / 2
-    return replace(box, x=x, y=y, width=width, height=height)
+    return _placed(box, x, y, width, height)
+
+
+def _placed(box: FaceBox, x: float, y: float, width: float, height: float) -> FaceBox:
+    """The box of the same face elsewhere; `dataclasses.replace` takes three times as long."""
+    return FaceBox(x, y, width, height, box.score, box.roll)
 
 
 def _intersection(a: FaceBox, b: FaceBox) -> float:

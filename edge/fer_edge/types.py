@@ -60,10 +60,10 @@ class FaceBox:
 
     def __post_init__(self) -> None:
         """Turn NumPy numbers, which detectors often return, into Python numbers, which json accepts."""
-        for name in ("x", "y", "width", "height", "score", "roll"):
-            value = getattr(self, name)
-            if type(value) is not float:
-                object.__setattr__(self, name, float(value))
+        kinds = {type(self.x), type(self.y), type(self.width), type(self.height), type(self.score), type(self.roll)}
+        if kinds != {float}:
+            for name in ("x", "y", "width", "height", "score", "roll"):
+                object.__setattr__(self, name, float(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

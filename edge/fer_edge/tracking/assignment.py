@@ -20,9 +20,10 @@ def assign(gains: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     Returns:
         (row, column) of each pair, by row; at most min(R, C) of them.
     """
+    possible = [(row, column) for row, some in enumerate(gains) for column, gain in enumerate(some) if gain > 0]
+    if all(len(set(places)) == len(possible) for places in zip(*possible, strict=True)):
+        return possible  # nobody has a choice
     table = np.array(gains, np.float64)
-    if not table.size:
-        return []
     if table.shape[0] <= table.shape[1]:
         pairs = list(enumerate(_cheapest(-table)))
     else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from fer_edge.geometry import clip, overlap
+from fer_edge.geometry import clip, moved, overlap
 from fer_edge.tracking.template import Template
 from fer_edge.types import FaceBox, Frame
 
@@ -61,12 +61,12 @@ class KnownFace:
     def expected(self, now: float) -> FaceBox:
         """Where it should be: it moves on and slows down."""
         way = _STOPS_WITHIN * (1 - math.exp(-(now - self.last_seen) / _STOPS_WITHIN))
-        return replace(self.box, x=self.box.x + self.speed[0] * way, y=self.box.y + self.speed[1] * way)
+        return moved(self.box, self.speed[0] * way, self.speed[1] * way)
 
     def moved_on(self, now: float) -> FaceBox:
         """Where it is if it kept its speed, like a person who passes behind another."""
         elapsed = now - self.last_seen
-        return replace(self.box, x=self.box.x + self.speed[0] * elapsed, y=self.box.y + self.speed[1] * elapsed)
+        return moved(self.box, self.speed[0] * elapsed, self.speed[1] * elapsed)
 
     def has_left(self, width: int, height: int, now: float) -> bool:
         """Whether it left a frame of this size."""
@@ -78,8 +78,8 @@ class KnownFace:
         elapsed = now - self.last_seen
         if elapsed > 0:
             gain = 1 - math.exp(-elapsed / _STEADY_MOTION)
-            moved = (_centre(box)[axis] - _centre(self.box)[axis] for axis in (0, 1))
-            x, y = (old + gain * (new / elapsed - old) for old, new in zip(self.speed, moved, strict=True))
+            way = (_centre(box)[axis] - _centre(self.box)[axis] for axis in (0, 1))
+            x, y = (old + gain * (new / elapsed - old) for old, new in zip(self.speed, way, strict=True))
             self.speed = (x, y)
         self.box, self.last_seen, self.last_looked = box, now, now
         self.sightings += 1

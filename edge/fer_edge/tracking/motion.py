@@ -111,9 +111,10 @@ def _contrast(cells: _Cells) -> float:
 
 
 def _median(cells: _Cells) -> float:
-    """The upper median, in an eighth of the time of NumPy's median."""
-    middle = cells.size // 2
-    return float(np.partition(cells, middle, axis=None)[middle])
+    """The upper median of every second cell of every second row."""
+    few = cells[::2, ::2]
+    middle = few.size // 2
+    return float(np.partition(few, middle, axis=None)[middle])
 
 
 def _cells(image: Image) -> _Cells:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fer_edge.geometry import clip, expand
+from fer_edge.geometry import clip, expand, moved
 from fer_edge.preprocess import resized, to_grey
 from fer_edge.types import FaceBox, Image
 
@@ -35,7 +33,8 @@ class Template:
 
     def find(self, image: Image, expected: FaceBox) -> FaceBox | None:
         """Return the box of the face near `expected`, with its old size; None if nothing looks like it."""
-        region, origin = self._cut(image, expand(replace(self._box, x=expected.x, y=expected.y), _REACH))
+        there = moved(self._box, expected.x - self._box.x, expected.y - self._box.y)
+        region, origin = self._cut(image, expand(there, _REACH))
         if min(self._grey.shape) < _SIDE * _INNER / 2 or any(
             a <= b + 1 for a, b in zip(region.shape, self._grey.shape, strict=True)
         ):
@@ -51,18 +50,21 @@ class Template:
             corner + place * self._pixel - before
             for corner, place, before in zip(origin, (x, y), self._origin, strict=True)
         )
-        return replace(self._box, x=self._box.x + moved_x, y=self._box.y + moved_y)
+        return moved(self._box, moved_x, moved_y)
 
     def _cut(self, image: Image, part: FaceBox) -> tuple[Image, tuple[int, int]]:
         """A grey part of the frame, in whole pixels, scaled so that the box has side `_SIDE`; its top left corner."""
         part = clip(part, image.shape[1], image.shape[0])
         left, top = int(part.x), int(part.y)
         columns, rows = int(part.width / self._pixel), int(part.height / self._pixel)
-        step = max(int(self._pixel / _SAMPLES), 1)
-        cut = image[top : top + round(rows * self._pixel) : step, left : left + round(columns * self._pixel) : step]
+        cut = image[top : top + round(rows * self._pixel), left : left + round(columns * self._pixel)]
         if not (columns and rows and cut.size):
             return np.zeros((0, 0), np.uint8), (left, top)
-        return resized(to_grey(np.ascontiguousarray(cut)), (columns, rows)), (left, top)
+        step = int(self._pixel / _SAMPLES)
+        if step > 1:
+            few = (max(cut.shape[1] // step, 1), max(cut.shape[0] // step, 1))
+            cut = np.asarray(cv2.resize(cut, few, interpolation=cv2.INTER_NEAREST), np.uint8)
+        return resized(to_grey(cut), (columns, rows)), (left, top)
 
 
 def _between(values: npt.NDArray[np.float32]) -> float:

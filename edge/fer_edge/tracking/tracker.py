@@ -21,10 +21,9 @@ _LONGEST_GAP = 5.0
 _REACH = 1.5
 # The region grows by this much per second for a face that was not seen, up to this size. Then a whole scan is due.
 _REACH_GROWTH, _LONGEST_REACH = 3.0, 2.0
-# A lost face is searched in every frame for this many seconds: most come back within this time.
+# A lost face is searched in every frame for this many seconds: most come back within this time. After that, whole
+# scans alone find as many.
 _JUST_LOST = 0.2
-# After that, its region searches are this many seconds apart: whole scans are more likely to find it.
-_LOST_PAUSE = 0.15
 # A face that the detector misses, but that looks unchanged, is kept for this many seconds if its mean score is at least
 # this.
 _PATIENCE, _PATIENT_FROM = 1.0, 0.5
@@ -133,7 +132,7 @@ class Tracker:
             return 0.0
         if face.is_in_sight:
             return self._config.search_interval
-        return 0.0 if now - face.last_seen < _JUST_LOST else _LOST_PAUSE
+        return 0.0 if now - face.last_seen < _JUST_LOST else math.inf
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
         seen = [face for face in self._known if face.id and face.is_in_sight]
@@ -143,9 +142,8 @@ class Tracker:
     def _match(self, frame: Frame, found: list[FaceBox], recognised: list[FaceBox]) -> list[FaceBox]:
         """Assign the boxes to the tracked faces; return the remaining boxes."""
         now = frame.captured_at
-        shared = [
-            [max(iou(face.expected(now), box), iou(face.moved_on(now), box)) for box in found] for face in self._known
-        ]
+        places = [(face.expected(now), face.moved_on(now)) for face in self._known] if found else []
+        shared = [[max(iou(place, box) for place in ways) for box in found] for ways in places]
         pairs = assign([[part if part >= self._config.min_iou else 0.0 for part in row] for row in shared])
         for row, column in pairs:
             face, box = self._known[row], found[column]
