@@ -33,10 +33,12 @@ pytest_plugins = ["tests.leftovers"]
 hypothesis.settings.register_profile("mutants", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under mutation, leave out what starts programs: they run without the faults."""
+    """Mix the tests. Under mutation, leave out what starts programs: they run without the faults."""
     if config.getoption("--hypothesis-profile") == "mutants":
         items[:] = [item for item in items if isinstance(item, pytest.Function) and not _starts_programs(item)]
+    _mix(items)
 
 
 def _starts_programs(test: pytest.Function) -> bool:
@@ -47,8 +49,7 @@ def _starts_programs(test: pytest.Function) -> bool:
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _mix(items: list[pytest.Item]) -> None:
     """Mix the files of the folders evenly: some tests compute and others wait, so the processors are always busy."""
     folders: dict[Path, list[Path]] = {}
     for path in dict.fromkeys(item.path for item in items):
