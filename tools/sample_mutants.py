@@ -1,11 +1,12 @@
 """Put a sample of mutmut's faults into modules, each against the quickest tests that reach its function.
 
     make mutants ARGS='fer_edge.geometry.x_iou__mutmut_1'       # makes the faults, and learns which tests reach what
-    .venv-dev/bin/python tools/sample_mutants.py fer_edge.geometry fer_edge.tracking.tracker --every 8
+    .venv-dev/bin/python tools/sample_mutants.py fer_edge.geometry fer_edge.tracking.tracker --count 24
 
 One fault takes half a second, where mutmut, which runs all tests that reach it, takes many. What survives here may be
 noticed by a slower test: ask mutmut about it by its name. Results are kept in .mutation/sample.jsonl, so that an
-interrupted run goes on where it was.
+interrupted run goes on where it was. With --also tests/edge/test_live.py the survivors are tried again, against all
+tests of a file that was changed since.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -32,12 +34,14 @@ ARGUMENTS += [word for plugin in ("schemathesis", "cacheprovider", "xdist") for 
 BUDGET, START = 4.0, 0.05
 # A fault whose tests take more seconds, of the processor or in all, is noticed: it never ends.
 PROCESSOR_S, ALL_S = 40, 60
+NOTICED = ("noticed", "never ended")
 
 
-def faults_of(module: str, every: int) -> list[str]:
-    """The names of a module's faults, or of each so many-th."""
+def faults_of(module: str, count: int) -> list[str]:
+    """The names of about so many of a module's faults, evenly spread."""
     path = MUTANTS / "src" / f"{module.replace('.', '/')}.py.meta"
-    return list(json.loads(path.read_text())["exit_code_by_key"])[::every]
+    faults = list(json.loads(path.read_text())["exit_code_by_key"])
+    return faults[:: max(round(len(faults) / count), 1)]
 
 
 def quickest(tests: list[str], seconds: Mapping[str, float]) -> Iterator[str]:
@@ -78,7 +82,7 @@ def table(results: Mapping[str, str]) -> Iterator[str]:
         modules.setdefault(fault.partition(".x")[0], Counter())[result] += 1
     yield "| module | tried | noticed | survived | without a test | noticed, % |\n|---|---|---|---|---|---|"
     for module, counts in modules.items():
-        noticed = counts["noticed"] + counts["never ended"]
+        noticed = sum(counts[result] for result in NOTICED)
         share = 100 * noticed / counts.total()
         yield (
             f"| `{module}` | {counts.total()} | {noticed} | {counts['survived']} | {counts['no tests']} | {share:.0f} |"
@@ -89,14 +93,19 @@ def main() -> None:
     """Try the faults that were not tried before, and print all results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", metavar="MODULE")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="try each N-th fault (default: all)")
+    parser.add_argument("--count", type=int, default=24, metavar="N", help="faults per module (default: about 24)")
+    parser.add_argument("--also", metavar="FILE", help="try survivors again, against this file of tests as well")
     arguments = parser.parse_args()
     lines = LOG.read_text().splitlines() if LOG.exists() else []
     results = {name: result for line in lines for name, result in json.loads(line).items()}
     stats = json.loads((MUTANTS / "mutmut-stats.json").read_text())
     reached, seconds = stats["tests_by_mangled_function_name"], stats["duration_by_test"]
-    faults = [fault for module in arguments.modules for fault in faults_of(module, arguments.every)]
+    faults = [fault for module in arguments.modules for fault in faults_of(module, arguments.count)]
     tests = {fault: list(quickest(reached.get(fault.partition("__mutmut_")[0], []), seconds)) for fault in faults}
+    if arguments.also:
+        shutil.copy(MUTATION.parent / arguments.also, MUTANTS / arguments.also)
+        tests = {fault: [*names, arguments.also] for fault, names in tests.items()}
+        results = {fault: result for fault, result in results.items() if result in NOTICED}
     os.chdir(MUTANTS)
     sys.path[:0] = [str(MUTANTS / "src"), str(MUTANTS)]
     os.environ["MUTANT_UNDER_TEST"] = ""

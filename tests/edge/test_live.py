@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fer_edge.sources.capture import Capture, Shot, Timeouts
 from fer_edge.sources.frame_health import FrameHealthMonitor
 from fer_edge.sources.live import LiveSource
 from fer_edge.sources.log_limiter import LogRateLimiter
+from fer_edge.types import Frame
 
 
 class Pictures:
@@ -41,6 +43,7 @@ class Pictures:
 
 
 IMPATIENT = Timeouts(hang=0.4, longest_hang=1.6, hopeless=3, end=0.1, first_pause=0.05, longest_pause=0.1)
+PATIENT = replace(IMPATIENT, hang=30, end=30)
 
 
 def camera(open_capture: Callable[[], Capture | None]) -> LiveSource:
@@ -103,6 +106,113 @@ def test_a_camera_that_is_not_as_configured_is_refused_and_not_waited_for(
     with pytest.raises(SourceError, match="does not support MJPG"), source:
         list(source)
     assert not caplog.records
+
+
+class Watcher:
+    """Notes what it is told of a camera, and may end the wait for it."""
+
+    def __init__(self) -> None:
+        self.waited: list[str] = []
+        self.end: Callable[[], None] = lambda: None
+
+    def waiting(self, what: str) -> None:
+        self.waited.append(what)
+        self.end()
+
+    def remark(self, what: str) -> None:
+        raise AssertionError(what)
+
+
+class Damaged(Pictures):
+    """Three damaged pictures before each good one; nothing is known of the rate."""
+
+    fps = 0.0
+
+    def read(self) -> Shot | None:
+        shot = super().read()
+        return replace(shot, skipped=3) if shot else None
+
+
+def test_frames_are_numbered_and_what_was_damaged_is_counted() -> None:
+    for capture, fps in ((Pictures(), 100.0), (Damaged(), 30.0)):
+        seen: list[Frame] = []
+        source = LiveSource("the camera", iter((capture,)).__next__, fps=30, timeouts=PATIENT)
+        with source:
+            assert (source.fps, source.live, source.frames) == (fps, True, None)
+            for frame in source:
+                seen.append(frame)
+                if len(seen) == 5:
+                    source.stop()
+        numbers = [frame.index for frame in seen]
+        assert numbers == sorted(set(numbers)), "none is handed over twice"
+        assert all(frame.live for frame in seen)
+        assert source.skipped >= (3 * numbers[-1] if fps == 30 else 0)
+        assert source.skipped % 3 == 0
+        assert bool(source.skipped) == (fps == 30)
+        assert capture.released
+        assert not source.hangs
+
+
+def test_a_lost_camera_is_said_to_be_waited_for_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    watcher, attempts = Watcher(), iter((Pictures(2),))
+
+    def find() -> Capture | None:
+        return next(attempts, None) or (Pictures() if watcher.waited else None)
+
+    numbers = []
+    with LiveSource("the camera", find, fps=30, wait=True, observer=watcher, timeouts=PATIENT) as source:
+        for frame in source:
+            numbers.append(frame.index)
+            if frame.index >= 2:
+                break
+    assert set(watcher.waited) == {"the camera"}
+    assert numbers[0] < 2 <= numbers[-1]
+    assert [record.message for record in caplog.records] == [
+        "the camera is lost, waiting for it",
+        "the camera is back",
+    ]
+
+
+@pytest.mark.parametrize(("why", "said"), [("no /dev/video0", "no /dev/video0"), ("", "Is it connected")])
+def test_a_camera_that_is_not_there_at_the_start_is_explained(
+    why: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    watcher = Watcher()
+
+    def source(wait: bool) -> LiveSource:
+        return LiveSource(
+            "the camera", lambda: None, fps=30, wait=wait, observer=watcher, explain=lambda: why, timeouts=PATIENT
+        )
+
+    with pytest.raises(SourceError, match=f"the camera cannot be opened.*{said}"), source(wait=False):
+        pass
+    assert not watcher.waited
+    caplog.clear()
+    with source(wait=True) as waiting:
+        watcher.end = waiting.stop
+        assert not list(waiting)
+    (record,) = caplog.records
+    assert record.message == f"the camera is not there, waiting for it{': ' if why else ''}{why}"
+
+
+def test_a_reader_that_cannot_be_stopped_is_told() -> None:
+    """The process must not wait for it at its end."""
+    is_stuck, for_good = threading.Event(), threading.Event()
+
+    class Stuck(Pictures):
+        def read(self) -> Shot | None:
+            if self._left < 999_990:
+                is_stuck.set()
+                for_good.wait(30)
+            return super().read()
+
+    source = camera(Stuck)
+    with source:
+        assert is_stuck.wait(30)
+    assert source.hangs
+    for_good.set()
 
 
 def test_a_camera_that_is_lost_repeatedly_is_not_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
