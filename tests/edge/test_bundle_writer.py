@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.errors import ConfigError, ModelError
 from fer_edge.model.bundle import find_bundle, load_bundle, verify_files
-from fer_edge.model.bundle_writer import write_bundle
+from fer_edge.model.bundle_writer import refuse_foreign, write_bundle
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -72,6 +72,34 @@ def test_the_old_bundle_returns_where_the_new_one_cannot_be_moved(
         write_bundle(old, load_bundle(fresh).manifest, files_of(fresh))
     assert content(old) == before
     assert [path.name for path in old.parent.iterdir()] == ["mine"]
+
+
+def test_where_nothing_was_nothing_is_left_if_it_cannot_be_moved(
+    tmp_path: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path, _target: Path) -> Path:
+        raise OSError(EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ConfigError, match=r"deep/mine: cannot be written \(Input/output error\)"):
+        write_bundle(tmp_path / "deep" / "mine", load_bundle(fresh).manifest, files_of(fresh))
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_only_a_bundle_or_an_empty_folder_is_replaced(old: Path, fresh: Path, tmp_path: Path) -> None:
+    refuse_foreign(old)
+    (old / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="exists and holds other things than a model bundle"):
+        write_bundle(old, load_bundle(fresh).manifest, files_of(fresh))
+    assert load_bundle(old).manifest.name == "ferplus7-tiny"
+    notes, empty = tmp_path / "notes", tmp_path / "empty"
+    notes.write_text("my notes")
+    empty.mkdir()
+    for out, said in ((notes, "holds other things"), (notes / "mine", "lies below a file")):
+        with pytest.raises(ConfigError, match=said):
+            refuse_foreign(out)
+    for out in (empty, tmp_path / "absent", tmp_path / "absent" / "mine"):
+        refuse_foreign(out)
 
 
 def test_the_leftovers_of_a_killed_run_do_not_matter(old: Path, fresh: Path) -> None:

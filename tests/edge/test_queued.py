@@ -30,7 +30,7 @@ class Gate(Sink):
         self._stop_at = stop_at
 
     def emit(self, result: FrameResult) -> None:
-        self.opened.wait(10)
+        self.opened.wait(60)
         if result.frame.index == self._stop_at:
             raise StopRun
         self.taken.append(result.frame.index)
@@ -112,6 +112,9 @@ def test_ctrl_c_while_it_finishes_gives_up_what_still_waits() -> None:
             queued.emit(result(index))
         interrupter.start()
     interrupter.join()
+    assert gate.taken == [], "it did not wait for a sink that takes nothing"
+    (worker,) = (thread for thread in threading.enumerate() if thread.name == gate.description)
+    assert worker.daemon, "nor does the end of the process"
     gate.opened.set()
     wait_until(lambda: gate.description not in {thread.name for thread in threading.enumerate()})
     assert gate.taken in ([], [0]), "the result in hand may be finished"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
 from tests.bundles import make_bundle, make_mislabelled, make_useless, no_probe
 from tests.conftest import wait_until
@@ -26,7 +27,7 @@ from fer_edge.model.trial_record import Progress, TrialRecord, failed_models
 from fer_edge.pipeline import Pipeline
 from fer_edge.sinks import StopRun
 from fer_edge.sources.demo import DemoSource
-from fer_edge.types import FrameResult, Image, Prediction
+from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Track, TrackedFace
 from fer_edge.updates.comparison import Comparison
 from fer_edge.updates.install import install_bundle
 from fer_edge.updates.trial import Trial, open_trial
@@ -316,6 +317,115 @@ def test_the_time_of_the_comparison_is_not_the_models(
     assert progress is not None
     assert progress.faces > 15
     assert progress.seconds == pytest.approx(0.4 * 61, abs=0.5)
+
+
+def watch(trial: Trial, clock: Minutes, frames: int, *, ms: float = 20.0, faces: int = 1) -> None:
+    """Frames of a second each, with so many faces."""
+    prediction = Prediction(np.eye(7, dtype=np.float32)[3], "happy", 1.0, FACE)
+    seen = [
+        TrackedFace(Track(number, FaceBox(0, 0, 48, 48), 1.0, 0.0), prediction, prediction) for number in range(faces)
+    ]
+    for _ in range(frames):
+        clock.now += 1
+        trial.emit(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), tuple(seen), {"classify": ms}))
+
+
+def on_trial(config: RunConfig, clock: Minutes) -> Trial:
+    slots = Slots()
+    switch = slots.in_effect()
+    assert switch is not None
+    return Trial(config, ModelId.parse(switch.model), switch, ModelId("ferplus7-tiny"), clock=clock)
+
+
+def test_a_trial_lasts_its_minutes_and_until_it_saw_enough_faces(
+    state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bundle, clock = load_bundle(make_bundle(tmp_path / "a")), Minutes()
+    choose(bundle.folder)
+    trial = on_trial(minutes(3), clock)
+    trial.begin(bundle, 30.0)
+    watch(trial, clock, 120)
+    assert trial.note == "model mine@2 on trial for 2 of 3 minutes"
+    watch(trial, clock, 59)
+    assert trial.note
+    watch(trial, clock, 1)
+    (verdict,) = TrialRecord.read(state / "trials" / "default.json").verdicts
+    assert (trial.note, verdict.reason) == ("", "3 minutes, 180 faces compared with ferplus7-tiny")
+    assert "model mine@2 passed its trial" in caplog.messages
+    assert open_trial(RunConfig()) is None
+    with Slots().lock():
+        Slots().use(ModelId("mine", "2"), "use")
+    empty = on_trial(minutes(1), clock)
+    empty.begin(bundle, 30.0)
+    watch(empty, clock, 119, faces=0)
+    watch(empty, clock, 119)
+    assert empty.note
+    watch(empty, clock, 1)
+    assert not empty.note
+
+
+@pytest.mark.parametrize(
+    ("fps", "most", "fails"), [(30.0, None, True), (4.0, None, False), (30.0, 4.0, False), (0.0, None, True)]
+)
+def test_a_model_that_is_judged_alone_must_keep_up_with_what_is_wanted(
+    state: Path, tmp_path: Path, fps: float, most: float | None, fails: bool
+) -> None:
+    """It allows 4.2 frames per second: too few, unless the camera delivers fewer, or fewer are asked for."""
+    bundle, clock = load_bundle(make_bundle(tmp_path / "a", crop_margin=0.7)), Minutes()
+    choose(bundle.folder)
+    trial = on_trial(minutes(60).model_copy(update={"max_fps": most}), clock)
+    trial.begin(bundle, fps)
+    watch(trial, clock, 119, ms=240)
+    if fails:
+        with pytest.raises(StopRun):
+            watch(trial, clock, 1, ms=240)
+        assert trial.failure.endswith("it allows 4.2 frames per second, and 5 are the least")
+    else:
+        watch(trial, clock, 1, ms=240)
+        assert trial.note
+    del state
+
+
+def test_a_model_may_die_as_often_as_the_one_before_it_and_once_more(state: Path, tmp_path: Path) -> None:
+    choose(make_bundle(tmp_path / "a"))
+    record, clock = state / "trials" / "default.json", Minutes()
+    for usual, dies, why in (
+        (0, 1, ""),
+        (0, 2, "the process ended 2 times without closing"),
+        (1, 2, ""),
+        (1, 3, "the process ended 3 times without closing, and would have 1.0 times with the model before"),
+    ):
+        record.unlink(missing_ok=True)
+        for _ in range(dies):
+            on_trial(RunConfig(), clock)  # and nothing closes it
+        known = TrialRecord.read(record)
+        assert known.progress is not None
+        began = known.progress.began - 1000  # a thousand seconds, so that the ones of this test do not count
+        before = Progress("ferplus7-tiny", 0, deaths=usual, lived=1000.0)
+        replace(known, usual=before, progress=replace(known.progress, began=began)).write(record)
+        with on_trial(RunConfig(), clock) as trial:
+            assert trial.failure == (f"model mine@2 failed its trial: {why}" if why else "")
+
+
+def test_a_record_that_cannot_be_written_is_said_once(
+    state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle, clock = load_bundle(make_bundle(tmp_path / "a")), Minutes()
+    choose(bundle.folder)
+    (state / "trials").write_text("no folder")
+    trial = on_trial(minutes(10), clock)
+    trial.begin(bundle, 30.0)
+    watch(trial, clock, 130)
+    path = state / "trials" / "default.json"
+    assert [message for message in caplog.messages if "cannot be written" in message] == [
+        f"{path}: cannot be written (File exists). A restart begins the trial again"
+    ]
+    assert trial.trouble == f"{path} cannot be written (File exists)"
+    (state / "trials").unlink()
+    watch(trial, clock, 61)
+    assert trial.trouble == ""
+    assert path.is_file()
 
 
 def start() -> subprocess.Popen[str]:

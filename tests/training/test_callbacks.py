@@ -17,10 +17,12 @@ load_keras()
 
 import keras  # noqa: E402 - quiet only when it is loaded so
 
+from fer_train.training.batches import Batches, Examples  # noqa: E402
 from fer_train.training.callbacks import (  # noqa: E402
     Checkpoint,
     History,
     KeepBest,
+    StartEpoch,
     epochs_done,
     has_stopped,
     load_weights,
@@ -131,6 +133,15 @@ def test_variables_exist_before_the_first_step_and_nothing_is_counted_yet() -> N
     assert len(model.optimizer.variables) >= 3
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
     assert not any(float(np.sum(variable)) for metric in model.metrics for variable in metric.variables)
+
+
+def test_batches_are_those_of_the_epoch_whichever_was_the_first() -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48), dtype=np.uint8)
+    targets = {"fer2013": np.eye(7, dtype=np.float32)[np.arange(8) % 7]}
+    resumed, through = (Batches(Examples(faces, targets), Recipe(batch_size=8)) for _ in range(2))
+    StartEpoch(resumed).on_epoch_begin(3)
+    through.start_epoch(3)
+    assert np.array_equal(resumed[0][0], through[0][0])
 
 
 # The history
