@@ -77,6 +77,40 @@ def test_the_state_is_left_later_than_it_is_reached() -> None:
     assert compare(reference, [day(0)] * 2, before="drifted").state == "ok"
 
 
+def shifted(by: int, people: int = 100_000) -> Period:
+    """A day whose faces are in their usual bins but for some that are brighter, or darker."""
+    period = Period(people=people)
+    for name, feature in FEATURES.items():
+        period.histograms[name] = Counter(dict.fromkeys(range(len(feature.edges) + 1), 20_000))
+    period.histograms["brightness"] = Counter({2: 20_000 - by, 6: 20_000, 9: 20_000, 13: 20_000 + by})
+    return period
+
+
+def test_days_that_change_in_opposite_directions_are_no_drift() -> None:
+    reference = [shifted(0)] * 7
+    assert compare(reference, [shifted(15_000)] * 2).state == "drifted"
+    assert compare(reference, [shifted(15_000), shifted(-15_000)]).state == "ok"
+    assert compare(reference, [shifted(15_000), shifted(0)]).state == "ok"
+
+
+def test_few_people_differ_more_by_chance() -> None:
+    """Ten are enough for a comparison, and chance explains much of what they show."""
+    many, few, fewer = (compare([shifted(0)] * 7, [shifted(15_000, people)] * 2) for people in (100_000, 10, 9))
+    chance = {feature.name: feature.by_chance for feature in few.features}
+    assert (many.state, few.state, fewer.state) == ("drifted", "ok", "too little data")
+    groups = 4
+    expected = (2 / 700_000 + 2 / 10) * (groups - 1 + 2 * np.sqrt(2 * (groups - 1)))
+    assert chance["brightness"] == pytest.approx(expected)
+    assert few.as_dict()["state"] == "ok"
+
+
+def test_a_watched_feature_is_watched_until_it_is_well_below() -> None:
+    reference, slightly = [shifted(0)] * 7, [shifted(8_000)] * 2
+    assert compare(reference, slightly).state == "ok"
+    assert compare(reference, slightly, before="watch").state == "watch"
+    assert compare(reference, slightly, before="drifted").state == "watch"
+
+
 def test_too_little_data_says_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "usage.sqlite"
     end = write(path, [*month(seed=3, days=8), *[Period(frames=1)] * 48])

@@ -215,6 +215,25 @@ def test_a_reader_that_cannot_be_stopped_is_told() -> None:
     for_good.set()
 
 
+def test_a_camera_that_hangs_while_it_is_read_is_opened_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    for_good = threading.Event()
+
+    class Stuck(Pictures):
+        def read(self) -> Shot | None:
+            if self._left < 999_990:
+                for_good.wait(60)
+            return super().read()
+
+    captures = iter((Stuck(),))
+    with camera(lambda: next(captures, None) or Pictures()) as source:
+        for frame in source:
+            if frame.index > 50:
+                break
+    for_good.set()
+    assert caplog.messages[:2] == ["the camera hangs: opening it again", "the camera is back"]
+
+
 def test_a_camera_that_is_lost_repeatedly_is_not_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     opened: list[Pictures] = []

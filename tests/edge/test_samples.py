@@ -72,6 +72,30 @@ def test_a_sample_tells_what_the_model_said_of_it_and_what_was_shown(tmp_path: P
     assert (sample.label, sample.confidence, sample.shown) == ("sad", 0.4, "happy")
 
 
+def test_what_was_not_seen_in_a_frame_or_has_no_picture_is_no_sample(tmp_path: Path) -> None:
+    one, two, three = face(1), face(2), face(3)
+    hidden = replace(one, track=replace(one.track, missed_s=0.1))
+    invisible = replace(two, track=replace(two.track, visible=False))
+    bare = replace(three, raw=replace(three.raw, crop=None))
+    run_visits(tmp_path / "samples", [hidden, invisible, bare, face(4, "sad")])
+    assert [sample.label for sample in SampleFolder(tmp_path / "samples").samples()] == ["sad"]
+
+
+def test_a_sample_is_deleted_with_its_label_alone(tmp_path: Path) -> None:
+    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 3)
+    folder.delete([samples[0].id])
+    assert not (folder.folder / LABELS_FILE).exists(), "none was given"
+    for sample in samples[1:]:
+        folder.set_label(sample, "sad")
+    folder.delete([samples[1].id])
+    assert set(folder.labels()) == {samples[2].id}
+    assert [sample.id for sample in folder.samples()] == [samples[2].id]
+    folder.delete_all()
+    folder.delete_all()
+    assert not folder.samples()
+    assert not folder.labels()
+
+
 def test_the_picture_is_any_of_the_visit_not_its_first(tmp_path: Path) -> None:
     greys = set()
     for seed in range(12):

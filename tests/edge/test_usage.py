@@ -98,6 +98,36 @@ def test_a_live_source_tells_of_dropped_frames_and_latency(tmp_path: Path) -> No
     assert sum(total.histograms["latency"].values()) == 3
 
 
+def test_latency_is_the_age_of_a_frame_and_a_minute_has_its_own_time(tmp_path: Path) -> None:
+    """The machine has run for 5 000 seconds; a frame of 0.15 seconds ago, and one of the next minute."""
+    path, now = tmp_path / "usage.sqlite", 5000.0
+    store = UsageStore(path, MODEL)
+    with UsageRecorder(store, "the record", wall_clock=lambda: MONDAY + now - 4990, clock=lambda: now) as recorder:
+        assert recorder.description == "the record"
+        recorder.emit(frame(0, now - 0.15, live=True))
+        now += 50.0
+        recorder.emit(frame(1, now - 0.15, live=True))
+    rows = read_rows(path)
+    assert [row.start for row in rows] == [MONDAY, MONDAY + MINUTE]
+    edges = FEATURES["latency"].edges
+    for row in rows:
+        ((place, count),) = row.period.histograms["latency"].items()
+        assert (count, edges[place - 1], edges[place]) == (1, 100, 200), "in milliseconds"
+
+
+def test_each_loss_of_the_camera_counts(tmp_path: Path) -> None:
+    path, now = tmp_path / "usage.sqlite", 0.0
+    store = UsageStore(path, MODEL)
+    with UsageRecorder(store, "the record", wall_clock=lambda: MONDAY, clock=lambda: now) as recorder:
+        for index in range(3):
+            recorder.emit(frame(index, now))
+            now += 2.0
+            recorder.waiting("the camera")
+            now += 2.0
+    (row,) = read_rows(path)
+    assert (row.period.camera_losses, row.period.camera_lost_s) == (3, 6.0)
+
+
 def test_time_after_a_gap_counts_for_one_second_at_most(tmp_path: Path) -> None:
     total = record(tmp_path / "usage.sqlite", frame(0, 0.0, face()), frame(1, 500.0, face()))
     assert total.face_s["happy"] == pytest.approx(1.0)

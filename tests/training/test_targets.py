@@ -146,3 +146,34 @@ def test_each_head_has_its_loss(imbalance: str) -> None:
 def test_every_label_set_can_be_learnt() -> None:
     for scheme in get_args(Scheme):
         assert recipe(labels=scheme).schemes == (scheme,)
+
+
+def test_a_face_without_a_label_has_no_smoothed_one_either() -> None:
+    faces = plain_faces(np.arange(16) % 2)
+    examples = join([faces.take(np.arange(8)), plain_faces(np.arange(16) % 2, "ferplus8")])
+    images, targets, weights = Batches(examples, recipe(label_smoothing=0.1, also={"ferplus8": 0.5}))[0]
+    unlabelled = weights["fer2013"] == 0
+    assert unlabelled.sum() == 8
+    assert (targets["fer2013"][unlabelled] == 0).all()
+    assert targets["fer2013"][~unlabelled].sum(axis=1) == pytest.approx(1)
+    assert targets["fer2013"][~unlabelled].min() == pytest.approx(0.1 / 7)
+    assert len(images) == 16
+
+
+def test_teachers_are_asked_for_the_finished_batch_and_labels_keep_their_weights() -> None:
+    def ask(images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+        return {"soft_fer2013": np.repeat(images[:, :1, 0] / np.float32(255), 7, axis=1)}
+
+    examples = join([plain_faces(np.arange(16) % 2)])
+    images, targets, weights = Batches(examples, recipe(mixup=1, mixup_share=1), ask=ask)[0]
+    assert targets["soft_fer2013"][:, 0] == pytest.approx(images[:, 0, 0, 0] / 255)
+    assert set(weights) == set(targets) == {"fer2013", "soft_fer2013"}
+    assert all((weight == 1).all() for weight in weights.values())
+
+
+def test_faces_to_validate_on_are_as_they_are() -> None:
+    faces = plain_faces(np.arange(20) % 3)
+    images, targets, weights = join([faces]).validation()
+    assert np.array_equal(images[..., 0], faces.images)
+    assert np.array_equal(targets["fer2013"], faces.targets)
+    assert weights["fer2013"].tolist() == [1] * 20
