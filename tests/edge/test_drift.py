@@ -12,6 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from tests.conftest import Run
 from tests.visitors import Scene, month, write_hours
 
+from fer_edge.errors import ConfigError
 from fer_edge.monitoring.drift import compare, js_distance, psi
 from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, set_baseline
 from fer_edge.monitoring.histograms import FEATURES
@@ -152,6 +153,51 @@ def test_drift_show_exits_with_1_when_something_drifted(command: Run, tmp_path: 
     assert shown["since_reference_week"]["state"] == "drifted"
     assert shown["since_reference_week"]["features"][0].keys() >= {"name", "psi", "by_chance", "distance"}
     assert shown["from_measured_faces"] is None, "the record is of an unknown model"
+
+
+def write_days(path: Path, *days: Period) -> int:
+    """A record of a day per row; returns its end."""
+    for number, day in enumerate(days):
+        write(path, [day], start=START + number * DAY)
+    return START + len(days) * DAY
+
+
+def test_a_state_that_was_reached_is_left_later_also_in_a_record(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    end = write_days(path, *[shifted(0)] * 7, *[shifted(8_000)] * 2)
+    assert read_drift(path, end).state == "ok"
+    assert read_drift(path, end, "drifted").state == "watch"
+    early = read_drift(path, end - DAY)
+    assert (early.state, early.features) == ("too little data", ())
+    assert early.reason == "the reference week and two days more end in 24 hours"
+    set_baseline(path, end)
+    none_yet = read_drift(path, end)
+    assert (none_yet.state, none_yet.features, none_yet.reason) == ("too little data", (), "nothing was recorded yet")
+    with pytest.raises(ConfigError):
+        set_baseline(tmp_path / "absent.sqlite", end)
+
+
+def test_the_watch_knows_the_state_before_and_says_how_bad_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "usage.sqlite"
+    now = float(write_days(path, *[shifted(0)] * 9))
+    watch = DriftWatch(path, clock=lambda: now)
+    assert (watch.report.state, watch.report.features) == ("too little data", ())
+    states = []
+    for by in (0, 15_000, 8_000, 0):
+        watch.update()
+        for _ in range(2):
+            write(path, [shifted(by)], start=int(now))
+            now += DAY
+        watch.update()
+        states.append(watch.report.state)
+    assert states == ["ok", "drifted", "watch", "ok"]
+    said = [record for record in caplog.records if record.message.startswith("drift: ")]
+    assert [record.levelno for record in said] == [logging.WARNING, logging.WARNING, logging.INFO]
+    assert said[0].message.startswith("drift: drifted, was ok: faces are brighter (brightness ")
+    assert said[2].message == "drift: ok, was watch: as in the reference"
 
 
 def test_each_change_of_state_is_one_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

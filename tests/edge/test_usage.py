@@ -365,6 +365,13 @@ def test_periods_are_added_up_by_local_day_and_week(tmp_path: Path, monkeypatch:
         time.tzset()
 
 
+def test_the_hottest_of_two_periods_is_that_of_both() -> None:
+    for readings, hottest in (((60.0, 70.0), 70.0), ((70.0, 60.0), 70.0), ((None, 50.0), 50.0), ((None, None), None)):
+        one, other = (Period(frames=1, hottest=reading) for reading in readings)
+        one.add(other)
+        assert (one.hottest, one.frames) == (hottest, 2)
+
+
 def test_since_is_a_span_or_a_date() -> None:
     now = datetime(2026, 11, 27, 12).astimezone()
     assert (now - parse_since("36h", now)).total_seconds() == 36 * HOUR
