@@ -1,4 +1,4 @@
-"""Every way in which a bundle can be wrong ends in one line that names it."""
+"""Every way in which a bundle can be wrong ends in one line that names it; and which of several is used."""
 
 import json
 import shutil
@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.bundles import make_bundle, no_probe
 
 from fer_edge.errors import ModelError
-from fer_edge.model.bundle import find_bundle, load_bundle, sha256, verify_files
+from fer_edge.model.bundle import (
+    current_bundle,
+    current_choices,
+    find_bundle,
+    load_bundle,
+    model_before,
+    sha256,
+    verify_files,
+)
 from fer_edge.model.classifier import Classifier
+from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import TrialRecord, Verdict
+from fer_edge.updates.install import install_bundle
 
 
 @pytest.fixture
@@ -112,3 +124,69 @@ def test_a_missing_field_is_named(copy: Path) -> None:
 def test_a_manifest_that_is_not_json(copy: Path) -> None:
     (copy / "model.json").write_text("{")
     assert "model.json" in refusal(copy)
+
+
+@pytest.fixture
+def slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slots:
+    """Two versions of a model, of which the second was chosen last."""
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "state" / "models"))
+    slots = Slots()
+    with slots.lock():
+        for version in ("1", "2"):
+            bundle = make_bundle(tmp_path / version, version)
+            slots.use(install_bundle(bundle, slots, probe=no_probe).model, "install")
+    return slots
+
+
+FIRST, SECOND = ModelId("mine", "1"), ModelId("mine", "2")
+
+
+def revoke(slots: Slots, *models: str) -> None:
+    with slots.lock():
+        slots.revoke(dict.fromkeys(models, "poisoned"))
+
+
+def judged(slots: Slots, *, passed: bool, of_switch: int = 0) -> TrialRecord:
+    switch = slots.in_effect()
+    assert switch is not None
+    return TrialRecord((Verdict(str(SECOND), switch.serial + of_switch, passed, "why", 0.0),))
+
+
+def test_a_model_that_failed_or_was_revoked_is_no_choice(slots: Slots) -> None:
+    assert list(current_choices(slots, TrialRecord())) == [SECOND, FIRST]
+    assert list(current_choices(slots, judged(slots, passed=True))) == [SECOND, FIRST]
+    assert list(current_choices(slots, judged(slots, passed=False))) == [FIRST]
+    assert list(current_choices(slots, judged(slots, passed=False, of_switch=-1))) == [SECOND, FIRST], "another trial"
+    revoke(slots, "mine@2")
+    assert list(current_choices(slots, judged(slots, passed=True))) == [FIRST]
+    assert current_bundle().manifest.version == "1"
+    revoke(slots, "mine@1")
+    assert list(current_choices(slots, TrialRecord())) == []
+    assert current_bundle().manifest.name == "ferplus7"
+
+
+def test_the_model_to_go_back_to_can_be_read_and_may_run(slots: Slots) -> None:
+    assert model_before(slots, TrialRecord()) == FIRST
+    (slots.path(FIRST) / "model.tflite").write_bytes(b"")
+    assert model_before(slots, TrialRecord()) == ModelId("ferplus7")
+    revoke(slots, f"ferplus7@{load_bundle(find_bundle('ferplus7')).manifest.version}")
+    assert model_before(slots, TrialRecord()) is None
+
+
+def test_a_damaged_choice_is_said_and_the_one_before_is_read(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+    (slots.path(SECOND) / "model.tflite").write_bytes(b"")
+    assert current_bundle().manifest.version == "1"
+    (message,) = caplog.messages
+    assert message.endswith("is empty. Copy the bundle again. Using the model before it")
+
+
+def test_a_name_is_its_newest_version_that_may_run(slots: Slots) -> None:
+    assert find_bundle("mine") == find_bundle("mine@2") == slots.path(SECOND)
+    assert find_bundle("mine@1") == slots.path(FIRST)
+    revoke(slots, "mine@2")
+    assert find_bundle("mine") == slots.path(FIRST)
+    assert find_bundle("mine@2") == slots.path(SECOND), "who names it gets it"
+    revoke(slots, "mine@1")
+    assert find_bundle("mine") == slots.path(SECOND)
+    with pytest.raises(ModelError, match=r"model 'mine@3' is neither .* an installed one\. .*mine@2"):
+        find_bundle("mine@3")
