@@ -21,9 +21,10 @@ _LONGEST_GAP = 5.0
 _REACH = 1.5
 # The region grows by this much per second for a face that was not seen, up to this size. Then a whole scan is due.
 _REACH_GROWTH, _LONGEST_REACH = 3.0, 2.0
-# A lost face is searched in every frame for this many seconds: most come back within this time. After that, whole
-# scans alone find as many.
+# A lost face is searched in every frame for this many seconds: most come back within this time.
 _JUST_LOST = 0.2
+# After that, its region searches are this many seconds apart: whole scans are more likely to find it.
+_LOST_PAUSE = 0.3
 # A face that the detector misses, but that looks unchanged, is kept for this many seconds if its mean score is at least
 # this.
 _PATIENCE, _PATIENT_FROM = 1.0, 0.5
@@ -132,7 +133,7 @@ class Tracker:
             return 0.0
         if face.is_in_sight:
             return self._config.search_interval
-        return 0.0 if now - face.last_seen < _JUST_LOST else math.inf
+        return 0.0 if now - face.last_seen < _JUST_LOST else _LOST_PAUSE
 
     def _scan(self, detector: Detector, frame: Frame) -> list[FaceBox]:
         seen = [face for face in self._known if face.id and face.is_in_sight]
