@@ -115,3 +115,12 @@ def test_a_soft_end_keeps_what_moves_a_face_and_leaves_the_rest() -> None:
         kept.model_copy(update={name: getattr(augmentation, name) for name in ("soften", "erase", "noise", "compress")})
         == augmentation
     )
+
+
+def test_white_stays_white_and_what_a_turn_brings_in_is_no_black_corner() -> None:
+    """Grey levels beyond the range are cut off, and beyond the picture it is mirrored."""
+    white = np.full((48, 48), 255, np.uint8)
+    brighter = augmented(white, brightness=0.2, contrast=0.3)
+    assert (brighter == 255).any()
+    assert brighter.min() >= 255 - 51 - 39
+    assert (augmented(white, rotate_degrees=45, scale=0.3, shift=0.2) == 255).all()
