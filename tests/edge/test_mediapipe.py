@@ -119,6 +119,16 @@ def test_a_small_face_is_found_in_tiles_and_where_it_is(detector: Detector, x: i
 
 
 @needs_models
+@pytest.mark.parametrize(("size", "side"), [((1280, 720), 30), ((1920, 1080), 50)])
+def test_a_still_image_has_finer_tiles_for_smaller_faces(detector: Detector, size: tuple[int, int], side: int) -> None:
+    place = FaceBox(0.7 * size[0], 0.6 * size[1], side, side)
+    image = scene(place=place, size=size, grey=20)
+    assert not [box for part in range(len(detector.regions(*size))) for box in detector.detect(image, part)]
+    (box,) = detector.detect(image)
+    assert iou(detector.crop_calibration.apply(box), place) > 0.6
+
+
+@needs_models
 def test_tiles_are_searched_in_the_large_picture_and_the_whole_frame_in_the_small_one(detector: Detector) -> None:
     place = FaceBox(1400, 700, 60, 60)
     frame = Frame(scene(place=place, size=(1920, 1080), grey=20), small=np.zeros((180, 320, 3), np.uint8))

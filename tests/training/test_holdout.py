@@ -92,3 +92,12 @@ print(origin.fresh.fingerprint, *origin.representative.rows)
     printed = warm.run_script(script).decode().split()
     assert printed[0] == held.fingerprint
     assert {int(row) for row in printed[1:]} <= set(rest.rows.tolist())
+
+
+def test_any_other_split_is_read_as_it_is(tiny_data: Path) -> None:
+    for split, scheme, votes in (("train", "fer2013", "soft"), ("validation", "ferplus8", "majority")):
+        read = load_split(tiny_data, split, scheme, votes)  # type: ignore[arg-type]
+        known = load_dataset(tiny_data, split, scheme, votes)  # type: ignore[arg-type]
+        assert (read.split, read.scheme) == (split, scheme)
+        assert np.array_equal(read.rows, known.rows)
+        assert np.array_equal(read.targets, known.targets)
