@@ -1,4 +1,4 @@
-"""Commands and scripts in processes that have Keras loaded already: loading it takes longer than most of them."""
+"""Commands and scripts in processes that have loaded already what they import: that takes longer than most of them."""
 
 import atexit
 import multiprocessing
@@ -12,7 +12,7 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-COMMANDS = {"fer-train": "fer_train.__main__", "fer-quantize": "fer_quantize.__main__"}
+COMMANDS = {name: f"{name.replace('-', '_')}.__main__" for name in ("fer-edge", "fer-train", "fer-quantize")}
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CONTEXT = multiprocessing.get_context("forkserver")

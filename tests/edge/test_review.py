@@ -213,3 +213,4 @@ def test_labels_survive_the_end_of_the_command_and_a_reload(tab: Any, tmp_path: 
     with reviewing(folder.folder) as (address, _):
         tab.goto(address)
         tab.get_by_text("1 labelled, 2 left", exact=True).wait_for()
+        tab.wait_for_function(PICTURES_LOADED, arg=len(READ_AS) - 1)
