@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -209,11 +210,17 @@ def _manifest(
         accuracy=(),
         reference_distribution={},
         prior=origin.prior,
-        training={"scheme": origin.representative.scheme, **origin.training},
+        training=_training(origin),
         source_revision=source_revision(),
         licence=licence,
         intended_use=_INTENDED_USE,
     )
+
+
+def _training(origin: Origin) -> dict[str, Any]:
+    """The record of the training. Nobody knows what a foreign model was trained on: its labels are those measured."""
+    measured = {"scheme": origin.representative.scheme}
+    return origin.training | measured if foreign_colour(origin.training) else measured | origin.training
 
 
 def _as_parent(bundle: Bundle) -> Parent:

@@ -83,7 +83,7 @@ def test_it_is_converted_and_reads_faces_in_the_runtime(
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = load_bundle(bundle).manifest
-    assert manifest.labels == FER2013
+    assert (manifest.labels, manifest.training["scheme"]) == (FER2013, "ferplus7")
     assert manifest.input_shape == shape
     assert manifest.preprocessing.colour == colour
     assert manifest.licence == "unknown: the model was made elsewhere"
