@@ -230,6 +230,7 @@ def test_page_and_text_file_give_the_same_metrics_of_one_output(tmp_path: Path) 
         wait_until(lambda: 'fer_edge_sink_up{sink="the metrics"} 0.0' in client.get("/metrics").text)
         frames = samples(client.get("/metrics").text)['fer_edge_frames_total{result="processed"}']
         wait_until(lambda: samples(client.get("/metrics").text)['fer_edge_frames_total{result="processed"}'] > frames)
+        assert samples(client.get("/metrics").text)['fer_edge_sink_up{sink="the metrics"}'] == 0, "not written yet"
         text.parent.mkdir()
         wait_until(text.is_file)
         written = samples(text.read_text())['fer_edge_frames_total{result="processed"}']

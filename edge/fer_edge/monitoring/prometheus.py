@@ -67,6 +67,7 @@ class Metrics(Sink):
         self._source_up = False
         self._last: tuple[int, float] | None = None
         self._written_at = float("-inf")
+        self._failure: OSError | None = None
         self.registry.register(self)
         # Memory, processor time, start time. With a prefix, since node_exporter has its own beside the text file's.
         prometheus_client.ProcessCollector(namespace="fer_edge", registry=self.registry)
@@ -157,10 +158,17 @@ class Metrics(Sink):
                 yield GaugeMetricFamily(f"{name}_trusted", "1 while that is to be trusted.", int(expected.trusted))
 
     def _write(self) -> None:
-        if self._textfile is None or time.monotonic() - self._written_at < _INTERVAL:
+        """Write the text file if it is time. Raises OSError if that failed, also until it is tried again."""
+        if self._textfile is None:
             return
-        self._written_at = time.monotonic()
-        self._client.write_to_textfile(str(self._textfile), self.registry)
+        if time.monotonic() - self._written_at >= _INTERVAL:
+            self._written_at, self._failure = time.monotonic(), None
+            try:
+                self._client.write_to_textfile(str(self._textfile), self.registry)
+            except OSError as error:
+                self._failure = error
+        if self._failure:
+            raise self._failure.with_traceback(None)
 
 
 class _Histogram:
