@@ -39,6 +39,7 @@ def told(faces: Path) -> dict[str, tuple[str, str]]:
         return {Path(row["photograph"]).name: (row["finding"], row["split"]) for row in csv.DictReader(handle)}
 
 
+@pytest.mark.slow
 def test_photographs_become_faces_and_the_faces_a_model(command: Run, photographs: Path, tmp_path: Path) -> None:
     faces, out = tmp_path / "my faces", tmp_path / "run"
     done = command("fer-train", "crop", photographs, faces)

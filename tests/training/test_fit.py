@@ -204,6 +204,7 @@ for run in runs:
     assert free > 1e-3
 
 
+@pytest.mark.slow
 def test_a_frozen_trunk_keeps_the_weights_it_started_with(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     """The shipped small one's, in a training on more classes."""
     shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "edge-tiny", "--epochs", 1)

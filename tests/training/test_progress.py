@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+import pytest
 from tests.screen import run_in_terminal
 
 FER_TRAIN = Path(sys.executable).with_name("fer-train")
 
 
+@pytest.mark.slow
 def test_a_training_with_several_heads_leaves_one_line_per_epoch(tiny_data: Path, tmp_path: Path) -> None:
     bars: set[str] = set()
 

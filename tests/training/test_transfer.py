@@ -23,6 +23,7 @@ TINY = "ferplus7-tiny"
 START = ("--init", TINY, "--architecture", "edge-tiny")
 
 
+@pytest.mark.slow
 def test_a_second_training_starts_with_all_heads_of_the_first(
     command: Run, tiny_data: Path, two_heads: Path, tmp_path: Path
 ) -> None:
