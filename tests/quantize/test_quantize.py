@@ -432,6 +432,7 @@ model.save({str(worse)!r})
     assert "its labels are" in odd.stderr
 
 
+@pytest.mark.slow
 def test_the_card_of_a_model_of_own_photographs_does_not_state_our_licence(
     command: Run, trained: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def compare(levels: Levels, reference: Levels) -> tuple[int, int, int]:
     return labels, int((difference > 0).sum()), int(difference.max())
 
 
+@pytest.mark.slow
 def test_tensorflows_own_interpreter_answers_the_same(bundle_dir: Path, faces: Path, reference: Levels) -> None:
     _, levels = read(Path(sys.executable), READ_WITH.format(interpreter=TENSORFLOW), bundle_dir, faces)
     assert compare(levels, reference) == (0, 0, 0)

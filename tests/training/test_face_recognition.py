@@ -114,6 +114,7 @@ def test_measured_batch_norms_change_nothing_and_normalise_these_faces(small: ke
     np.testing.assert_allclose(trained, in_use, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_start_has_the_weights_the_licence_and_a_head_that_no_training_takes(tmp_path: Path) -> None:
     archive, package = archive_of(stored(32) | {"LICENSE": b"MIT License"}, tmp_path, FACE_API)
     out = tmp_path / "start"

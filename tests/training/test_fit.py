@@ -109,6 +109,7 @@ def test_a_killed_training_goes_on_with_the_same_schedule(command: Run, tiny_dat
         assert float(row["val_loss"]) == pytest.approx(float(expected["val_loss"]), rel=0.02)
 
 
+@pytest.mark.slow
 def test_plateaus_and_the_best_epoch_outlive_a_kill(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     """At a rate of next to nothing the loss never falls: the rate drops each epoch, and then the training stops."""
     out = tmp_path / "run"
@@ -129,6 +130,7 @@ def test_plateaus_and_the_best_epoch_outlive_a_kill(command: Run, tiny_data: Pat
 STUDENT = ("--recipe", "adam-50", "--architecture", "cnn-small", "--labels", "ferplus7")
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_teacher_that_is_asked_once(
     command: Run, tiny_data: Path, teacher: Path, tmp_path: Path
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_student_learns_from_a_teacher_that_is_asked_once(
     assert "no teacher was trained on the labels ferplus8" in stranger.stderr
 
 
+@pytest.mark.slow
 def test_another_teacher_of_the_same_name_is_noticed(
     command: Run, tiny_data: Path, teacher: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def test_the_tilt_of_the_camera_is_found(start: keras.Model, tilt: int) -> None:
     assert abs(find_tilt(as_taken(known_faces(0), tilt), start) - tilt) <= 5
 
 
+@pytest.mark.slow
 def test_a_tilt_that_may_be_chance_is_none(start: keras.Model) -> None:
     assert [find_tilt(known_faces(seed), start) for seed in range(3)] == [0, 0, 0]
 

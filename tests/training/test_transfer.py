@@ -38,6 +38,7 @@ def test_a_second_training_starts_with_all_heads_of_the_first(
         assert np.array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_training_that_only_gets_worse_keeps_its_first_weights(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     """A shipped model, by its name, trained at a rate that ruins it."""
     out = tmp_path / "harm"
