@@ -29,6 +29,8 @@ from tests.camera import LoopbackCamera
 
 pytest_plugins = ["tests.leftovers"]
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
 # A mutant is dead at the first example that fails: none simpler is looked for.
 hypothesis.settings.register_profile("mutants", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate])
 
@@ -46,15 +48,12 @@ def _starts_programs(test: pytest.Function) -> bool:
     return bool(fixtures) or re.search(r"subprocess\.|(?<![\w.])start\(", inspect.getsource(test.function)) is not None
 
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
 def _mix(items: list[pytest.Item]) -> None:
     """Mix the files of the folders evenly: some tests compute and others wait, so the processors are always busy."""
     folders: dict[Path, list[Path]] = {}
     for path in dict.fromkeys(item.path for item in items):
         folders.setdefault(path.parent, []).append(path)
-    place = {path: files.index(path) / len(files) for files in folders.values() for path in files}
+    place = {path: index / len(files) for files in folders.values() for index, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
 
 
@@ -169,7 +168,8 @@ def command() -> Run:
         cwd: Path | None = None,
         **options: object,
     ) -> subprocess.CompletedProcess[str]:
-        if name in warm.COMMANDS and not options and not (env and (name == "fer-edge" or "KERAS_BACKEND" in env)):
+        is_usual = not options and (env is None or (name != "fer-edge" and "KERAS_BACKEND" not in env))
+        if name in warm.COMMANDS and is_usual:
             return warm.run(name, [*map(str, args)], timeout, env, cwd)
         return subprocess.run(  # type: ignore[no-any-return]
             [Path(sys.executable).with_name(name), *map(str, args)],

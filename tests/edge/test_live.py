@@ -123,6 +123,20 @@ class Watcher:
         raise AssertionError(what)
 
 
+class Stuck(Pictures):
+    """Hangs after ten pictures, until it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_stuck, self.freed = threading.Event(), threading.Event()
+
+    def read(self) -> Shot | None:
+        if self._left < 999_990:
+            self.is_stuck.set()
+            self.freed.wait(60)
+        return super().read()
+
+
 class Damaged(Pictures):
     """Three damaged pictures before each good one; nothing is known of the rate."""
 
@@ -199,38 +213,23 @@ def test_a_camera_that_is_not_there_at_the_start_is_explained(
 
 def test_a_reader_that_cannot_be_stopped_is_told() -> None:
     """The process must not wait for it at its end."""
-    is_stuck, for_good = threading.Event(), threading.Event()
-
-    class Stuck(Pictures):
-        def read(self) -> Shot | None:
-            if self._left < 999_990:
-                is_stuck.set()
-                for_good.wait(30)
-            return super().read()
-
-    source = camera(Stuck)
+    stuck = Stuck()
+    source = camera(lambda: stuck)
     with source:
-        assert is_stuck.wait(30)
+        assert stuck.is_stuck.wait(30)
     assert source.hangs
-    for_good.set()
+    stuck.freed.set()
 
 
 def test_a_camera_that_hangs_while_it_is_read_is_opened_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    for_good = threading.Event()
-
-    class Stuck(Pictures):
-        def read(self) -> Shot | None:
-            if self._left < 999_990:
-                for_good.wait(60)
-            return super().read()
-
-    captures = iter((Stuck(),))
+    stuck = Stuck()
+    captures = iter((stuck,))
     with camera(lambda: next(captures, None) or Pictures()) as source:
         for frame in source:
             if frame.index > 50:
                 break
-    for_good.set()
+    stuck.freed.set()
     assert caplog.messages[:2] == ["the camera hangs: opening it again", "the camera is back"]
 
 
