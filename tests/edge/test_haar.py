@@ -9,7 +9,9 @@ import pytest
 from fer_edge.assets.composites import load_composites
 from fer_edge.config import DetectorConfig
 from fer_edge.detectors import open_detector
+from fer_edge.detectors.cascades import Cascade, find_cascade, hits_of
 from fer_edge.detectors.haar import HaarDetector
+from fer_edge.detectors.region_view import RegionView
 from fer_edge.geometry import iou
 from fer_edge.types import FaceBox, Image
 
@@ -132,6 +134,26 @@ def test_a_longer_reach_searches_further_and_for_more_sizes() -> None:
         assert haar.detect_near(room(), expected, 1.2) == []
         (box,) = haar.detect_near(room(), expected, 2.2)
         assert iou(haar.crop_calibration.apply(box), PLACE) > 0.7
+
+
+def test_a_doubtful_face_has_the_mean_hits_of_two_cascades_if_that_is_more() -> None:
+    sides = (PLACE.width * 0.24 * (1 - 0.4 / 3), PLACE.width * 0.24 * (1 + 0.4 / 3))
+    first, second = (Cascade(find_cascade(f"haarcascade_frontalface_{name}.xml")) for name in ("alt", "default"))
+    kinds = set()
+    for blur, noise in ((0, 0), (4, 10), (4, 60), (6, 0), (6, 10), (8, 20), (8, 60)):
+        grain = np.random.default_rng(0).normal(0, noise, (480, 640, 1))
+        sharp = room()
+        image = np.asarray(
+            np.clip((cv2.GaussianBlur(sharp, (0, 0), blur) if blur else sharp) + grain, 0, 255), np.uint8
+        )
+        view = RegionView(image, PLACE, 1.4, 36.0).picture
+        equalised = np.asarray(cv2.equalizeHist(view), np.uint8)
+        (one,) = (hits_of(box.score) for box in first.find(view, sides, 1.1, 1))
+        other = max((hits_of(box.score) for box in second.find(equalised, sides, 1.1, 1)), default=0)
+        (box,) = detector().detect_near(image, PLACE)
+        assert hits_of(box.score) == pytest.approx(one if one > 3.5 else max(one, (one + other) / 2))
+        kinds.add("sure" if one > 3.5 else "more" if other > one else "less" if other < one else "equal")
+    assert kinds >= {"sure", "more", "less"}
 
 
 # New faces

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import wait_until
 
 from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
@@ -50,11 +52,37 @@ def camera(open_capture: Callable[[], Capture | None]) -> LiveSource:
     return LiveSource("the camera", open_capture, fps=30, wait=True, timeouts=IMPATIENT)
 
 
-def taken(source: LiveSource, seconds: float) -> Iterator[int]:
-    threading.Timer(seconds, source.stop).start()
-    with source:
-        for frame in source:
-            yield frame.index
+def taken(source: LiveSource) -> Iterator[int]:
+    """The numbers of its frames, until the test stops it."""
+    late = threading.Timer(90, source.stop)
+    late.start()
+    try:
+        with source:
+            for frame in source:
+                yield frame.index
+    finally:
+        late.cancel()
+
+
+class Clock:
+    """A clock that goes on when somebody sleeps by it, or by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.sources.live.time", clock)
+    return clock
 
 
 def test_a_camera_that_is_slow_to_open_is_used_when_it_is_open() -> None:
@@ -65,16 +93,85 @@ def test_a_camera_that_is_slow_to_open_is_used_when_it_is_open() -> None:
         captures.append(Pictures())
         return captures[-1]
 
-    assert len(list(taken(camera(open_slowly), 3))) > 50
-    assert len(captures) == 2
-    assert captures[1].released, "the second reader finds that the first was quicker"
+    source = camera(open_slowly)
+    for number in taken(source):
+        if number >= 50 and len(captures) == 2 and captures[1].released:
+            source.stop()  # the second reader has found that the first was quicker
+    assert (number >= 50, len(captures), captures[1].released) == (True, 2, True)
 
 
 def test_a_camera_that_is_slow_to_be_found_absent_is_waited_for() -> None:
-    def find_nothing() -> None:
-        time.sleep(1)
+    """Beyond the time after which one that hangs is given up; each time a reader may take is twice the last."""
+    source: LiveSource
+    began = time.monotonic()
 
-    assert not list(taken(camera(find_nothing), 5))
+    def find_nothing() -> None:
+        if time.monotonic() - began > IMPATIENT.hopeless + 1:
+            source.stop()
+        time.sleep(0.5)
+
+    source = LiveSource("the camera", find_nothing, fps=30, wait=True, timeouts=replace(IMPATIENT, hang=0.1))
+    assert not list(taken(source))
+    assert time.monotonic() - began > IMPATIENT.hopeless
+
+
+def test_the_pauses_between_attempts_become_longer_until_a_camera_was_steady(clock: Clock) -> None:
+    opened_at: list[float] = []
+
+    class Minute(Pictures):
+        def read(self) -> Shot | None:
+            clock.now += 20
+            return super().read()
+
+    captures: list[Pictures | None] = [None] * 7 + [Pictures(3), Minute(3)] + [None] * 99
+
+    def find() -> Capture | None:
+        opened_at.append(clock.now)
+        return captures[len(opened_at) - 1]
+
+    with LiveSource("the camera", find, fps=30, wait=True) as source:
+        wait_until(lambda: len(opened_at) > 10)
+        source.stop()
+    pauses = [after - before for before, after in pairwise(opened_at)]
+    assert pauses[:8] == pytest.approx([0.6, 1, 2, 4, 8, 10, 10, 10], abs=0.21), "polled five times per second"
+    assert pauses[8:10] == pytest.approx([80.6, 1], abs=0.21), "one that delivers for a moment is not steady"
+
+
+def test_each_reader_that_hangs_has_twice_the_time_of_the_last_until_there_is_a_frame(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock goes on whenever it is read while all readers hang: two open, one reads, and so on."""
+    monkeypatch.setattr("fer_edge.sources.live._POLL", 0.001)
+    freed, hung_at = threading.Event(), []
+
+    def hang() -> None:
+        hung_at.append(clock.now)
+        freed.wait(90)
+
+    def tick() -> float:
+        readers = sum(thread.name == "camera" for thread in threading.enumerate())
+        clock.now += 0.25 if readers == len(hung_at) else 0.0
+        return clock.now
+
+    class Hangs(Pictures):
+        def read(self) -> Shot | None:
+            if self._left == 0:
+                hang()
+            return super().read()
+
+    def open_it() -> Capture:
+        if len(hung_at) == 8:
+            source.stop()
+        elif len(hung_at) not in {4, 5}:
+            hang()
+        return Hangs(5)
+
+    monkeypatch.setattr(clock, "monotonic", tick)
+    source = LiveSource("the camera", open_it, fps=30, wait=True, timeouts=Timeouts(hopeless=10_000, end=0))
+    list(taken(source))
+    freed.set()
+    waits = [after - before for before, after in pairwise(hung_at)]
+    assert waits == pytest.approx([15, 30, 60, 60, 15, 15, 30], abs=2)
 
 
 def test_a_camera_that_hangs_for_good_is_given_up() -> None:
@@ -88,7 +185,7 @@ def test_a_camera_that_hangs_for_good_is_given_up() -> None:
         return capture
 
     with pytest.raises(SourceError, match="hangs and this process cannot open it again"):
-        list(taken(camera(hang), 30))
+        list(taken(camera(hang)))
     for_good.set()
 
 
@@ -101,10 +198,8 @@ def test_a_camera_that_is_not_as_configured_is_refused_and_not_waited_for(
     def refuse() -> Capture | None:
         raise SourceError("camera /dev/video0 does not support MJPG")
 
-    source = LiveSource("the camera", refuse, fps=30, wait=wait)
-    threading.Timer(30, source.stop).start()
-    with pytest.raises(SourceError, match="does not support MJPG"), source:
-        list(source)
+    with pytest.raises(SourceError, match="does not support MJPG"):
+        list(taken(LiveSource("the camera", refuse, fps=30, wait=wait)))
     assert not caplog.records
 
 
@@ -195,12 +290,12 @@ def test_a_camera_that_is_not_there_at_the_start_is_explained(
     caplog.set_level(logging.WARNING)
     watcher = Watcher()
 
-    def source(wait: bool) -> LiveSource:
+    def source(**options: bool) -> LiveSource:
         return LiveSource(
-            "the camera", lambda: None, fps=30, wait=wait, observer=watcher, explain=lambda: why, timeouts=PATIENT
+            "the camera", lambda: None, fps=30, observer=watcher, explain=lambda: why, timeouts=PATIENT, **options
         )
 
-    with pytest.raises(SourceError, match=f"the camera cannot be opened.*{said}"), source(wait=False):
+    with pytest.raises(SourceError, match=f"the camera cannot be opened.*{said}"), source():
         pass
     assert not watcher.waited
     caplog.clear()
@@ -239,10 +334,13 @@ def test_a_camera_that_is_lost_repeatedly_is_not_logged_each_time(caplog: pytest
 
     def loose_contact() -> Capture:
         opened.append(Pictures(3))
+        if len(opened) == 8:
+            source.stop()
         return opened[-1]
 
-    assert list(taken(camera(loose_contact), 3))
-    assert len(opened) > 5
+    source = camera(loose_contact)
+    assert list(taken(source))
+    assert len(opened) == 8
     assert [record.message for record in caplog.records] == [
         "the camera is lost, waiting for it",
         "the camera is back",
@@ -326,9 +424,11 @@ def test_a_ribbon_camera_that_is_listed_late_is_found(tmp_path: Path, monkeypatc
         monkeypatch.delitem(sys.modules, name, raising=False)
     config = RunConfig(camera=CameraConfig(wait=True))
     with open_source(config) as source:
-        threading.Timer(20, source.stop).start()
+        late = threading.Timer(90, source.stop)
+        late.start()
         import_module("picamera2").Picamera2.cameras.append({"Id": "/base/soc/i2c0mux/i2c@1/imx219@10"})
         frame = next(iter(source))
+        late.cancel()
     assert frame.small is not None
     assert frame.captured_at == 5.25, "the sensor counts nanoseconds"
     for name in ("picamera2", "libcamera"):
