@@ -104,6 +104,12 @@ def open_path() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make coverage` leaves out the programs that a test starts: coverage.py needs files and changes signals in them."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Without root's right to open everything."""

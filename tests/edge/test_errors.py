@@ -150,6 +150,7 @@ def test_closed_standard_streams_stop_nothing(tmp_path: Path) -> None:
     assert "2 frames" in done.stderr
 
 
+@pytest.mark.usefixtures("uncounted")
 def test_a_folder_that_an_ordinary_user_may_not_read(open_path: Path) -> None:
     if not shutil.which("setpriv") or os.geteuid() != 0:
         pytest.skip("no other user can be played: run the tests as root, and sudo apt install util-linux")

@@ -228,6 +228,7 @@ def test_a_model_that_is_replaced_under_a_running_service_is_refused_at_the_next
     assert out.read_bytes() == before
 
 
+@pytest.mark.usefixtures("uncounted")
 @pytest.mark.parametrize(
     ("option", "limits"),
     [("--nofile", (5, 64)), ("--as", (200_000_000, 580_000_000, 16_000_000_000))],

@@ -119,6 +119,7 @@ def catches(process: int, number: signal.Signals) -> bool:
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
+@pytest.mark.usefixtures("uncounted")
 @pytest.mark.parametrize("delay", [0, 0.1, 0.4])
 def test_a_signal_while_it_starts_is_not_lost(delay: float) -> None:
     process = subprocess.Popen([FER_EDGE, "run", "--source", "demo"], stderr=subprocess.PIPE, text=True)
