@@ -4,8 +4,9 @@
 
 reads the clips, the stills and their truth from MEDIA/clips and MEDIA/stills, and MEDIA/stage_clip.mp4. Truth is what a
 far larger detector says. A face is found where a box overlaps a square around it by at least 0.3 (IoU). Sizes are those
-in a frame that is 640 pixels wide. Two clips are made from the others: four of them side by side, and nine, which
-gives small faces. Time is user time per frame, without decoding, as a multiple of the last detector's in the same run.
+in a frame that is 640 pixels wide. Six clips are made of the others: four and nine of them side by side, which gives
+small faces, slides of the stills, and three that sway. Time is user time per frame, without decoding, as a multiple of
+the last detector's in the same run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -99,24 +100,36 @@ def main(
 ) -> None:
     """Measure and print."""
     cv2.setNumThreads(1)
-    table = Table(*("", *GROUPS, "wrong, %", "user ms per frame", "times"), title="clips: faces found, %")
-    scores = {}
-    for name in detectors.split(","):
-        total = Score()
-        for clip, load in clips(media).items():
-            if only in clip:
-                score = score_clip(load, open_finder(name))
-                total.add(score)
-                if details:
-                    table.add_row(f"{name} {clip}", *score.cells(), f"{1000 * score.user_s / score.frames:.2f}", "")
-        scores[name] = total
+    loads = {clip: load for clip, load in clips(media).items() if only in clip}
+    scores = {
+        name: {clip: score_clip(load, open_finder(name)) for clip, load in loads.items()}
+        for name in detectors.split(",")
+    }
+    groups = {clip: [clip] for clip in loads} if details else {}
+    public = [clip for clip in loads if Path(clip).suffix in {".mp4", ".mov"}]
+    groups |= {"public clips": public, "these and those made of them": list(loads)}
+    for title, members in groups.items():
+        Console(width=150).print(clips_table(title, {name: total(scores[name], members) for name in scores}))
+    if not only:
+        Console(width=150).print(stills_table(media, detectors.split(",")))
+
+
+def clips_table(title: str, scores: Mapping[str, Score]) -> Table:
+    """A row per detector."""
+    table = Table(*("", *GROUPS, "wrong, %", "user ms per frame", "times"), title=f"{title}: faces found, %")
     own = list(scores.values())[-1]
     for name, score in scores.items():
         ms = score.user_s / score.frames
         table.add_row(name, *score.cells(), f"{1000 * ms:.2f}", f"{ms / (own.user_s / own.frames):.1f}")
-    Console(width=150).print(table)
-    if not only:
-        Console(width=150).print(stills_table(media, detectors.split(",")))
+    return table
+
+
+def total(scores: Mapping[str, Score], clips: Sequence[str]) -> Score:
+    """The counts of some clips together."""
+    total = Score()
+    for clip in clips:
+        total.add(scores[clip])
+    return total
 
 
 def open_finder(name: str) -> Finder:
@@ -163,7 +176,7 @@ def clips(media: Path) -> dict[str, Callable[[], Iterator[tuple[Frame, list[Trut
         for n in (2, 3)
     }
     loads["slideshow"] = lambda: slideshow(media / "stills")
-    return loads | {f"swaying {path.name}": lambda path=path: swaying(path) for path in files if "face" in path.name}
+    return loads | {f"{path.name}, swaying": lambda path=path: swaying(path) for path in files if "face" in path.name}
 
 
 def read_clip(path: Path) -> Iterator[tuple[Frame, list[Truth] | None]]:

@@ -106,7 +106,7 @@ def open_path() -> Iterator[Path]:
 
 @pytest.fixture
 def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make coverage` leaves out the programs that a test starts: coverage.py needs files and changes signals in them."""
+    """`make coverage` does not count the programs that a test starts: coverage.py needs files, and changes signals."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
