@@ -54,6 +54,11 @@ def test_the_shipped_bundle_is_whole(bundle_dir: Path) -> None:
     verify_files(bundle_dir)
 
 
+def test_a_bundle_is_printed_without_its_model(bundle_dir: Path) -> None:
+    bundle = load_bundle(bundle_dir)
+    assert len(repr(bundle)) < len(bundle.model)
+
+
 def test_an_unknown_name_lists_the_shipped_ones() -> None:
     with pytest.raises(ModelError, match=r"Choose .*ferplus7"):
         find_bundle("nosuchmodel")

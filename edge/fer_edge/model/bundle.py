@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -39,8 +39,8 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
-    # The content of `model.tflite`.
-    model: bytes
+    # The content of `model.tflite`; megabytes, so a bundle is printed without it.
+    model: bytes = field(repr=False)
 
 
 def find_bundle(name_or_folder: str) -> Path:
