@@ -5,7 +5,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fer_edge.assets.composites import load_composites
 from fer_train.data.augmentation import Augmentation
+from fer_train.data.corruptions import jpeg
 
 Images = npt.NDArray[np.uint8]
 COUNT = 300
@@ -38,8 +40,9 @@ def test_faces_are_turned_by_degrees_either_way_within_the_bound() -> None:
     assert turned.min() < -13
     assert turned.max() > 13
     assert turned.std() == pytest.approx(15 / np.sqrt(3), rel=0.15)
-    sums = augmented(bar(), rotate_degrees=15).sum(axis=(1, 2), dtype=np.int64)
-    assert sums == pytest.approx(np.full(COUNT, bar().sum(dtype=np.int64)), rel=0.03), "and keep their size"
+    for mirror in (False, True):
+        sums = augmented(bar(), rotate_degrees=15, mirror=mirror).sum(axis=(1, 2), dtype=np.int64)
+        assert sums == pytest.approx(np.full(COUNT, bar().sum(dtype=np.int64)), rel=0.03), "and keep their size"
 
 
 def test_faces_grow_and_shrink_within_the_bound_about_their_middle() -> None:
@@ -66,6 +69,13 @@ def test_faces_move_by_a_part_of_their_side_both_ways() -> None:
     assert abs(np.mean(moved[:, 0] * moved[:, 1]) / 8) < 0.2, "each way for itself"
 
 
+def test_a_face_moves_by_a_part_of_its_width_sideways_and_of_its_height_up_and_down() -> None:
+    wide = np.zeros((48, 192), np.uint8)
+    wide[21:27, 90:102] = 255
+    moved = centres(augmented(wide, shift=0.1)) - [95.5, 23.5]
+    assert np.abs(moved).max(axis=0) == pytest.approx([19.2, 4.8], rel=0.05)
+
+
 def test_contrast_is_about_mid_grey() -> None:
     levels = np.repeat(np.array([28, 78, 128, 178], np.uint8), 12 * 48).reshape(48, 48)
     shown = augmented(levels, contrast=0.4)[:, 6::12, 24].astype(int)
@@ -81,6 +91,39 @@ def test_brightness_moves_all_levels_alike() -> None:
     assert (shown[:, 1] - shown[:, 0] == 50).all()
     assert shown[:, 0].min() == pytest.approx(100 - 51, abs=3)
     assert shown[:, 0].max() == pytest.approx(100 + 51, abs=3)
+
+
+def test_brightness_is_not_multiplied_by_the_contrast() -> None:
+    shown = augmented(np.full((48, 48), 128, np.uint8), brightness=0.2, contrast=0.5)[:, 0, 0].astype(int) - 128
+    assert shown.min() == pytest.approx(-51, abs=2)
+    assert shown.max() == pytest.approx(51, abs=2)
+
+
+def test_half_of_the_faces_are_mirrored_by_default() -> None:
+    ramp = np.tile(np.linspace(80, 180, 48), (48, 1)).astype(np.uint8)
+    shown = Augmentation(rotate_degrees=0, erase=0).apply(
+        np.repeat(ramp[None], COUNT, axis=0), np.random.default_rng(3)
+    )
+    mirrored = shown[:, :, :16].mean(axis=(1, 2)) > shown[:, :, 32:].mean(axis=(1, 2))
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_soft_faces_are_as_coarse_as_one_of_20_pixels_at_most() -> None:
+    face = load_composites()["fear"]
+    small = cv2.resize(face, (20, 20), interpolation=cv2.INTER_AREA)
+    coarsest = cv2.resize(small, (48, 48), interpolation=cv2.INTER_LINEAR)
+    softened = augmented(face, soften=1)
+    lost = np.abs(softened.astype(int) - face).mean(axis=(1, 2))
+    assert lost.max() == np.abs(coarsest.astype(int) - face).mean()
+    assert lost.min() < lost.max() / 4
+
+
+def test_compressed_faces_have_a_quality_of_10_to_60() -> None:
+    face, rng = load_composites()["fear"], np.random.default_rng(0)
+    qualities = {jpeg(face, quality, rng).tobytes(): quality for quality in range(10, 61)}
+    drawn = [qualities[compressed.tobytes()] for compressed in augmented(face, compress=1)]
+    assert min(drawn) < 13
+    assert max(drawn) > 57
 
 
 @pytest.mark.parametrize("damage", ["soften", "erase", "noise", "compress"])

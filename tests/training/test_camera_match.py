@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from fer_edge.assets.composites import load_composites
 from fer_train.data.augmentation import Augmentation
@@ -28,6 +29,21 @@ def test_faces_get_light_contrast_and_noise_of_the_samples() -> None:
     for measure in (np.mean, np.std, noise_level):
         wanted, found = (np.mean([measure(face) for face in faces]) for faces in (samples, matched))
         assert abs(found - wanted) < 0.1 * wanted + 0.3
+
+
+def test_noise_of_the_samples_and_of_the_faces_is_counted_once() -> None:
+    """A sample's contrast is that of its face and of its noise; a face that is made brighter has more noise."""
+    rng = np.random.default_rng(1)
+    calm = 64 + FACES / 2
+    samples, clear, dark = (
+        np.rint(faces + rng.normal(0, noise, FACES.shape)).astype(np.uint8)
+        for faces, noise in ((calm, 15), (calm, 0), (calm / 3, 3))
+    )
+    for faces in (clear, dark):
+        matched = match_camera(faces, samples, np.random.default_rng(2))
+        for measure in (np.std, noise_level):
+            wanted, found = (np.mean([measure(face) for face in some]) for some in (samples, matched))
+            assert found == pytest.approx(wanted, rel=0.08)
 
 
 def test_each_keeps_its_own_face() -> None:

@@ -46,6 +46,28 @@ def test_another_size_light_or_mark_is_nearly_the_same_and_another_face_is_not()
     assert len(set(duplicate_groups(pictures).tolist())) == 7
 
 
+def test_pictures_are_alike_from_a_correlation_of_96_percent_on() -> None:
+    happy, neutral = FACES[3].astype(float), FACES[6].astype(float)
+    correlations = {True: [1.0], False: [0.0]}
+    for share in np.linspace(0.2, 0.8, 13):
+        pair = np.stack([happy, share * happy + (1 - share) * neutral]).round().astype(np.uint8)
+        coarse = [cv2.resize(picture, (12, 12), interpolation=cv2.INTER_AREA).ravel() for picture in pair]
+        first, second = duplicate_groups(pair, near=True)
+        correlations[bool(first == second)].append(np.corrcoef(coarse)[0, 1])
+    assert 0.96 <= min(correlations[True]) < 0.97
+    assert 0.95 < max(correlations[False]) < 0.96
+
+
+def test_near_duplicates_are_found_however_far_apart() -> None:
+    pictures = np.random.default_rng(0).integers(0, 200, (1100, 48, 48), np.uint8)
+    pairs = [(3, 9), (5, 1090), (600, 640), (700, 1060)]
+    for first, second in pairs:
+        pictures[second] = pictures[first] + 9
+    groups = duplicate_groups(pictures, near=True)
+    assert [groups[first] == groups[second] for first, second in pairs] == [True] * 4
+    assert len(set(groups.tolist())) == 1096
+
+
 def test_training_pictures_that_another_split_holds_are_left_out(train: LabelledFaces) -> None:
     part, check = train.take(np.arange(100)), replace(train.take(np.arange(90, 120)), split="validation")
     assert without_duplicates(part, of=check).rows.tolist() == part.rows[:90].tolist()

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from tests import warm
 from tests.conftest import Run
 
 from fer_edge.errors import DataError
-from fer_train.data.datasets import load_dataset
+from fer_train.data.datasets import Split, load_dataset
 from fer_train.data.holdout import load_fold, load_split
 
 
@@ -42,7 +44,7 @@ def test_the_fold_is_a_tenth_and_the_rest_is_all_others(tiny_data: Path) -> None
 @pytest.mark.parametrize("light", [0.8, 1.0])
 def test_near_duplicates_and_exact_copies_are_on_one_side(tiny_data: Path, tmp_path: Path, light: float) -> None:
     (rest,), (held,) = load_fold(write_twins(tiny_data, tmp_path / "twins", light), ["ferplus7"])
-    assert len(held) > 10
+    assert 10 < len(held) <= (len(rest) + len(held)) / 10
     assert not {row // 2 for row in rest.rows} & {row // 2 for row in held.rows}
 
 
@@ -59,6 +61,18 @@ def test_the_fold_is_the_same_whatever_the_labels(tiny_data: Path, tmp_path: Pat
     rest = set(load_fold(tmp_path, ["ferplus7"])[0][0].rows.tolist())
     assert folds["ferplus7"] < folds["fer2013"]
     assert not rest & folds["fer2013"]
+
+
+def test_held_out_faces_have_the_votes_that_are_asked_for(tiny_data: Path, tmp_path: Path) -> None:
+    """People disagree on every second face."""
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    rows[::2] = [f"{row.partition(',')[0]},odd.png,4,3,3,0,0,0,0,0,0,0" for row in rows[::2]]
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    for split in get_args(Split):
+        soft, majority = (load_split(tmp_path, split, "ferplus7", votes) for votes in ("soft", "majority"))
+        assert majority.rows.tolist() == [row for row in soft.rows if row % 2]
+        assert 0 < len(majority) < len(soft)
 
 
 def test_too_few_faces_are_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""What each corruption does to a face, measured on pictures whose angle, place and noise can be read off."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fer_edge.assets.composites import load_composites
+from fer_train.data.corruptions import CORRUPTIONS, Corruption
+
+FACES = np.array(list(load_composites().values()))
+BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
+def test_each_level_corrupts_a_face_more_and_keeps_the_original(corruption: Corruption) -> None:
+    before = FACES.copy()
+    distances = []
+    for level in corruption.levels:
+        corrupted = corruption.apply(FACES, level, seed=3)
+        assert corrupted.shape == FACES.shape
+        assert corrupted.dtype == np.uint8
+        assert np.array_equal(corrupted, corruption.apply(FACES, level, seed=3))
+        distances.append(float(np.abs(corrupted.astype(int) - FACES).mean()))
+    assert distances == sorted(distances)
+    assert distances[0] > 0
+    assert np.array_equal(FACES, before)
+
+
+def test_darker_is_darker_and_lighter_is_lighter() -> None:
+    assert BY_NAME["darker"].apply(FACES, 2.5, 0).mean() < FACES.mean() < BY_NAME["lighter"].apply(FACES, 0.4, 0).mean()
+    grey = np.full((1, 48, 48), 128, np.uint8)
+    assert (BY_NAME["darker"].apply(grey, 2.5, 0) == round(255 * (128 / 255) ** 2.5)).all()
+
+
+def test_another_seed_draws_other_noise_directions_and_sides() -> None:
+    for name in ("noise", "shift", "rotation"):
+        first, other = (BY_NAME[name].apply(FACES, 20, seed) for seed in (1, 2))
+        assert not np.array_equal(first, other), name
+
+
+def test_noise_has_the_standard_deviation_of_its_level() -> None:
+    assert BY_NAME["noise"].apply(np.full((9, 48, 48), 128, np.uint8), 20, 0).std() == pytest.approx(20, rel=0.02)
+
+
+def corrupted_bars(name: str, level: float) -> list[dict[str, float]]:
+    """The moments of many pictures of a white bar that lies in the middle."""
+    picture = np.zeros((48, 48), np.uint8)
+    picture[21:27, 15:33] = 255
+    corrupted = BY_NAME[name].apply(np.repeat(picture[None], 100, axis=0), level, 0)
+    return [dict(cv2.moments(one)) for one in corrupted]
+
+
+def test_heads_are_tilted_by_the_level_to_either_side() -> None:
+    angles = [np.degrees(np.arctan2(2 * m["mu11"], m["mu20"] - m["mu02"]) / 2) for m in corrupted_bars("rotation", 20)]
+    assert np.abs(angles) == pytest.approx(np.full(100, 20), abs=0.5)
+    assert 30 < np.sum(np.array(angles) > 0) < 70
+
+
+def test_faces_are_shifted_by_the_level_in_any_direction() -> None:
+    centres = [(m["m10"] / m["m00"] - 23.5, m["m01"] / m["m00"] - 23.5) for m in corrupted_bars("shift", 6)]
+    moved = np.array(centres)
+    assert np.hypot(*moved.T) == pytest.approx(np.full(100, 6), abs=0.1)
+    quadrants = np.unique((moved > 0) @ [1, 2], return_counts=True)[1]
+    assert len(quadrants) == 4
+    assert quadrants.min() > 10
+
+
+def test_a_blur_spreads_an_edge_by_its_level() -> None:
+    edge = np.repeat(np.array([0, 250], np.uint8), 24 * 48).reshape(1, 48, 48)
+    slope: npt.NDArray[np.int64] = np.diff(BY_NAME["blur"].apply(edge, 2, 0)[0, :, 24].astype(int)) / 250
+    assert np.sqrt(slope @ (np.arange(47) - 23) ** 2) == pytest.approx(2, rel=0.05)
