@@ -43,6 +43,11 @@ def test_splits_labels_and_pixels_of_the_csv(tmp_path: Path) -> None:
     assert validation.rows.tolist() == [1]
     assert validation.images.reshape(-1)[:300].tolist() == [level % 256 for level in range(300)]
     assert train.fingerprint != validation.fingerprint
+    assert available_splits(path) == ("train", "validation", "test")
+    assert available_splits(write_csv(tmp_path, ("3", GREY, "Training"), ("0", GREY, "PrivateTest"))) == (
+        "train",
+        "test",
+    )
 
 
 def test_votes_become_fractions_without_outliers_contempt_and_unknown(tmp_path: Path) -> None:
@@ -63,7 +68,7 @@ def test_votes_become_fractions_without_outliers_contempt_and_unknown(tmp_path: 
 
 
 def test_a_majority_is_more_than_half_and_a_plurality_the_most(tmp_path: Path) -> None:
-    write_csv(tmp_path, *[("0", GREY, "Training")] * 6)
+    write_csv(tmp_path, *[("0", GREY, "Training")] * 8)
     write_votes(
         tmp_path,
         {"anger": 6, "sadness": 3, "fear": 1},
@@ -72,15 +77,17 @@ def test_a_majority_is_more_than_half_and_a_plurality_the_most(tmp_path: Path) -
         {"NF": 6, "fear": 4},
         {"contempt": 7, "neutral": 3},
         {"fear": 4, "unknown": 3, "NF": 3},
+        {"fear": 5, "sadness": 3, "anger": 2},
+        {"fear": 5, "sadness": 1, "anger": 1, "neutral": 1, "contempt": 1, "unknown": 1},
     )
     eight = load_dataset(tmp_path, "train", "ferplus8", "majority")
-    assert eight.rows.tolist() == [0, 4], "no majority, unknown and not-a-face are left out"
-    assert [eight.labels[index] for index in eight.classes] == ["angry", "contempt"]
-    assert eight.targets.max(axis=1).tolist() == [1, 1]
-    assert load_dataset(tmp_path, "train", "ferplus7", "majority").rows.tolist() == [0]
+    assert eight.rows.tolist() == [0, 4, 7], "no majority, half, unknown and not-a-face are left out"
+    assert [eight.labels[index] for index in eight.classes] == ["angry", "contempt", "fear"]
+    assert eight.targets.max(axis=1).tolist() == [1, 1, 1]
+    assert load_dataset(tmp_path, "train", "ferplus7", "majority").rows.tolist() == [0, 7]
     most = load_dataset(tmp_path, "train", "ferplus8", "plurality")
-    assert most.rows.tolist() == [0, 1, 4, 5]
-    assert [most.labels[index] for index in most.classes] == ["angry", "neutral", "contempt", "fear"]
+    assert most.rows.tolist() == [0, 1, 4, 5, 6, 7]
+    assert [most.labels[index] for index in most.classes] == ["angry", "neutral", "contempt", *["fear"] * 3]
 
 
 def test_one_reading_gives_each_scheme_its_own_rows(tmp_path: Path) -> None:
@@ -173,6 +180,9 @@ def test_folders_of_classes_alone_are_split_by_content(tmp_path: Path) -> None:
     assert len(both) == 20
     again = load_dataset(tmp_path / "other", "validation")
     assert {face.tobytes() for face in again.images} == {face.tobytes() for face in validation.images}
+    (tmp_path / "one" / "fear").mkdir()
+    cv2.imwrite(str(tmp_path / "one" / "fear" / "alone.png"), np.full((48, 48), 9, np.uint8))
+    assert load_dataset(tmp_path / "one", "train").support["fear"] == 1, "a class of one face is learnt"
     with pytest.raises(DataError, match="no folder for the test split"):
         load_dataset(tmp_path / "one", "test")
 
@@ -202,6 +212,14 @@ Change = Callable[[Path], object]
         (lambda folder: write_csv(folder, ("0", GREY[:-1] + "x", "Training")), "row 0 (line 2): pixels holds"),
         (
             lambda folder: write_csv(folder, ("0", GREY[:-1] + "999", "Training")),
+            "row 0 (line 2): pixels has a value outside",
+        ),
+        (
+            lambda folder: write_csv(folder, ("0", GREY[:-1] + "-7", "Training")),
+            "row 0 (line 2): pixels has a value outside",
+        ),
+        (
+            lambda folder: write_csv(folder, ("0", GREY[:-1] + "256", "Training")),
             "row 0 (line 2): pixels has a value outside",
         ),
         (lambda folder: write_csv(folder, ("0", GREY, "Training"), ("1", GREY)), "row 1 (line 3): no field 'Usage'"),
@@ -239,14 +257,20 @@ def test_votes_that_do_not_belong_to_the_csv(tmp_path: Path) -> None:
         load_dataset(tmp_path, "train", "ferplus7")
 
 
-def test_votes_whose_rows_were_shuffled(tiny_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stay", "belong"), [(0, False), (0.1, False), (0.4, True)])
+def test_votes_whose_rows_were_shuffled(tiny_data: Path, tmp_path: Path, stay: float, belong: bool) -> None:
+    """Cohen's kappa, which is about the fraction of the rows that stay where they are, must be 0.2 at least."""
     shutil.copy(tiny_data / "fer2013.csv", tmp_path)
     head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
     training = [index for index, row in enumerate(rows) if row.startswith("Training")]
-    shuffled = iter(np.random.default_rng(0).permutation([rows[index] for index in training]))
-    for index in training:
+    moved = training[round(stay * len(training)) :]
+    shuffled = iter(np.random.default_rng(0).permutation([rows[index] for index in moved]))
+    for index in moved:
         rows[index] = next(shuffled)
     (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    if belong:
+        assert len(load_dataset(tmp_path, "train", "ferplus7")) == len(training)
+        return
     with pytest.raises(
         DataError, match=r"fer2013new.csv: the plurality label equals the label in fer2013.csv on only \d+%"
     ):
@@ -262,6 +286,10 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"unknown class 'bored'"):
         load_dataset(tmp_path, "train")
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "sad")
+    (tmp_path / "val" / "bored").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"unknown class 'bored'"):
+        load_dataset(tmp_path, "train")
+    shutil.rmtree(tmp_path / "val")
     (tmp_path / "train" / "sad" / "x.png").write_bytes(b"no")
     with pytest.raises(DataError, match=r"no images in the train split: none of the 1 can be read"):
         load_dataset(tmp_path, "train")

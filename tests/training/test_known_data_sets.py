@@ -165,6 +165,23 @@ def test_a_list_without_splits_is_divided_by_content(tmp_path: Path) -> None:
         load_dataset(data, "test")
 
 
+def test_faces_of_one_image_are_cut_out_and_divided_each_by_itself(tmp_path: Path) -> None:
+    """Two people, each ten times, side by side; the boxes of the first and the last lie partly outside."""
+    image = np.repeat([[10, 100] * 10], 30, axis=0).repeat(20, axis=1)
+    cv2.imwrite(str(tmp_path / "group.png"), image)
+    edges = [(left, left + 20) for left in range(0, 400, 20)]
+    edges[0], edges[-1] = (-15, 20), (380, 420)
+    rows = [
+        f"group.png,{FER2013[3 * (number % 2)]},{left},-5,{right},{25 if number else 40}"
+        for number, (left, right) in enumerate(edges)
+    ]
+    data = tmp_path / "faces.csv"
+    data.write_text("\n".join(["path,label,left,top,right,bottom", *rows]) + "\n")
+    train, validation = (load_dataset(data, split) for split in ("train", "validation"))  # type: ignore[arg-type]
+    assert sorted(labels_of(train)) == ["angry"] * 8 + ["happy"] * 8
+    assert sorted(labels_of(validation)) == ["angry"] * 2 + ["happy"] * 2
+
+
 def test_missing_images_of_a_list_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = write_list(tmp_path, "images/0.png,angry,train\nimages/none.png,happy,train\nimages/1.png,disgust,val")
     assert labels_of(load_dataset(data, "train")) == ["angry"]

@@ -102,6 +102,41 @@ def test_every_face_comes_once_per_epoch_with_its_own_label() -> None:
     assert orders[0] != sorted(orders[0])
 
 
+def test_each_seed_each_epoch_and_each_batch_has_draws_of_its_own() -> None:
+    """Faces that are all the same differ by their brightness alone."""
+    examples, augmentation = join([plain_faces(np.full(32, 2))]), STILL | {"brightness": 0.3}
+    drawn = []
+    for seed in (1, 2):
+        batches = Batches(examples, recipe(seed=seed, augmentation=augmentation))
+        for epoch in (0, 1):
+            batches.start_epoch(epoch)
+            drawn += [tuple(batches[index][0][:, 0, 0, 0].tolist()) for index in range(len(batches))]
+    assert len(set(drawn)) == len(drawn) == 8
+
+
+def test_another_seed_shuffles_in_another_order() -> None:
+    examples = join([plain_faces(np.arange(64) % 3)])
+    first, second = (np.concatenate([one[0] for one in Batches(examples, recipe(seed=seed))]) for seed in (1, 2))
+    assert not np.array_equal(first, second)
+
+
+def test_votes_are_not_smoothed() -> None:
+    classes = np.arange(16) % 2
+    examples = join([plain_faces(classes, "ferplus7"), plain_faces(classes)])
+    options = recipe(labels="ferplus7", also={"fer2013": 0.5}, label_smoothing=0.14)
+    targets = Batches(examples, options)[0][1]
+    assert targets["ferplus7"].max(axis=1).tolist() == [1] * 16
+    assert targets["fer2013"].max(axis=1) == pytest.approx(0.88)
+
+
+def test_a_large_mixup_mixes_nearly_half_and_half() -> None:
+    batches = Batches(join([plain_faces(np.arange(64) % 2)]), recipe(mixup=20, mixup_share=1))
+    white = np.concatenate([batches[index][0][:, 0, 0, 0] for index in range(len(batches))]) / 255
+    mixed = white[(white > 0) & (white < 1)]
+    assert len(mixed) > 20
+    assert np.abs(mixed - 0.5).max() < 0.4
+
+
 # The student's head, and the weights of the parts
 
 
