@@ -53,6 +53,7 @@ def test_the_end_is_soft(faces: LabelledFaces) -> None:
         assert all(same) if is_soft else not any(same)
         assert (targets["fer2013"].max(axis=1) == 1).all() == is_soft
     never = Batches(join([faces]), Recipe.model_validate(options))
+    assert never.last_epoch == 9
     never.start_epoch(never.last_epoch + 1)  # as when batch norms are measured again
     assert not any(image.tobytes() in known for image in never[0][0])
 

@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from fer_edge.assets.composites import load_composites
@@ -68,5 +67,5 @@ def test_faces_are_shifted_by_the_level_in_any_direction() -> None:
 
 def test_a_blur_spreads_an_edge_by_its_level() -> None:
     edge = np.repeat(np.array([0, 250], np.uint8), 24 * 48).reshape(1, 48, 48)
-    slope: npt.NDArray[np.int64] = np.diff(BY_NAME["blur"].apply(edge, 2, 0)[0, :, 24].astype(int)) / 250
+    slope = np.diff(BY_NAME["blur"].apply(edge, 2, 0)[0, :, 24].astype(int)) / 250
     assert np.sqrt(slope @ (np.arange(47) - 23) ** 2) == pytest.approx(2, rel=0.05)

@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -101,6 +102,7 @@ def test_one_reading_gives_each_scheme_its_own_rows(tmp_path: Path) -> None:
     }
     for scheme, faces in both.items():
         assert faces.fingerprint == load_dataset(tmp_path, "train", scheme).fingerprint
+        assert faces.fingerprint != replace(faces, targets=faces.targets[:, ::-1].copy()).fingerprint
 
 
 def test_the_csv_whose_header_has_blanks(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from fer_train.architectures import build  # noqa: E402
 from fer_train.keras_models import predict  # noqa: E402
 from fer_train.recipes import Recipe  # noqa: E402
 from fer_train.training.batches import Batches, join  # noqa: E402
-from fer_train.training.distillation import TeacherEnsemble  # noqa: E402
+from fer_train.training.distillation import TeacherEnsemble, soft_labels  # noqa: E402
 
 Images = npt.NDArray[np.uint8]
 
@@ -54,6 +54,37 @@ def test_they_answer_with_the_mean_of_all_that_know_the_labels(faces: LabelledFa
     assert answers["ferplus8"] == pytest.approx(predict(eight, faces.images), abs=1e-4)
     with pytest.raises(ConfigError, match="no teacher was trained on the labels fer2013"):
         TeacherEnsemble([tmp_path / "one"], ["fer2013"])
+
+
+def dense(folder: Path, seed: int) -> keras.Model:
+    """Save an untrained model of one layer."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((48, 48, 1))
+    pixels = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(7, activation="softmax")(pixels))
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    (folder / "training.json").write_text('{"scheme": "ferplus7"}')
+    return model
+
+
+def test_fixed_teachers_read_each_face_and_its_mirror_image_once(faces: LabelledFaces, tmp_path: Path) -> None:
+    few, more = faces.images[:20], faces.images[20:40]
+    one, other = (dense(tmp_path / name, seed) for seed, name in enumerate(("one", "other")))
+    read = {
+        model: (predict(model, few) + predict(model, np.ascontiguousarray(few[:, :, ::-1]))) / 2
+        for model in (one, other)
+    }
+    teachers = [tmp_path / "one", tmp_path / "other"]
+    answers = soft_labels(teachers, few, ["ferplus7", "fer2013"])
+    assert set(answers) == {"ferplus7"}
+    assert answers["ferplus7"] == pytest.approx((read[one] + read[other]) / 2, abs=1e-5)
+    (kept,) = (tmp_path / "one").glob("*.npy")
+    np.save(kept, np.zeros((20, 7), np.float32))
+    assert soft_labels(teachers, few, ["ferplus7"])["ferplus7"] == pytest.approx(read[other] / 2, abs=1e-5)
+    assert soft_labels(teachers[:1], more, ["ferplus7"])["ferplus7"].sum(axis=1) == pytest.approx(1, abs=1e-5)
+    np.save(kept, np.zeros((3, 7), np.float32))
+    assert soft_labels(teachers[:1], few, ["ferplus7"])["ferplus7"] == pytest.approx(read[one], abs=1e-5)
 
 
 def test_teachers_of_other_makes_answer_as_they_do_alone(faces: LabelledFaces, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from tests import warm
 from tests.conftest import Run, wait_until
 
 from fer_edge.assets.composites import load_composites
+from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import find_bundle, sha256
 from fer_train.recipes import load_recipe
+from fer_train.runs.resume import claim, compare
 
 
 def history(out: Path) -> list[dict[str, str]]:
@@ -281,6 +283,22 @@ def test_people_who_disagree_teach_nothing_on_request(command: Run, tiny_data: P
 def test_a_recipe_as_some_editors_save_it(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('\ufeffarchitecture = "mobile"\n', encoding="utf-8")
     assert load_recipe(str(tmp_path / "mine.toml")).architecture == "mobile"
+
+
+@pytest.mark.parametrize("part", ["recipe", "precision", "teachers", "init", "data"])
+def test_a_training_is_resumed_with_all_that_it_was_started_with(tmp_path: Path, part: str) -> None:
+    parts: dict[str, object] = {
+        "recipe": {"epochs": 3},
+        "precision": "float32",
+        "teachers": [],
+        "init": None,
+        "data": {},
+    }
+    record = parts | {"versions": 1}
+    claim(tmp_path, record)
+    compare(tmp_path, record | {"versions": 2})
+    with pytest.raises(ConfigError, match=f"was started with another {part.removesuffix('s')}. Resume with the same"):
+        compare(tmp_path, record | {part: "another"})
 
 
 def test_nothing_to_resume_is_said(command: Run, tiny_data: Path, tmp_path: Path) -> None:

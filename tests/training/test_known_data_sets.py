@@ -177,7 +177,7 @@ def test_faces_of_one_image_are_cut_out_and_divided_each_by_itself(tmp_path: Pat
     ]
     data = tmp_path / "faces.csv"
     data.write_text("\n".join(["path,label,left,top,right,bottom", *rows]) + "\n")
-    train, validation = (load_dataset(data, split) for split in ("train", "validation"))  # type: ignore[arg-type]
+    train, validation = (load_dataset(data, split) for split in ("train", "validation"))
     assert sorted(labels_of(train)) == ["angry"] * 8 + ["happy"] * 8
     assert sorted(labels_of(validation)) == ["angry"] * 2 + ["happy"] * 2
 

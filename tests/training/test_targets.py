@@ -178,6 +178,16 @@ def test_each_head_has_its_loss(imbalance: str) -> None:
     assert built["loss"]["soft_fer2013"] == "categorical_crossentropy"
 
 
+def test_logits_are_adjusted_by_the_frequencies_of_the_main_labels() -> None:
+    """Of the main labels nine in ten are the first class; of the others, which come after them, half."""
+    shares = {"ferplus7": [0.9, 0.1], "fer2013": [0.5, 0.5]}
+    targets = {scheme: np.array([[*share, *[0] * 5]], np.float32) for scheme, share in shares.items()}
+    built = losses(recipe(labels="ferplus7", also={"fer2013": 1}, imbalance="logit_adjustment"), targets)
+    said, truth = np.full((1, 7), 1 / 7, np.float32), np.eye(7, dtype=np.float32)
+    rare, often = (float(built["loss"]["ferplus7"](truth[[label]], said)) for label in (1, 0))
+    assert rare - often == pytest.approx(np.log(0.9 / 0.1), abs=1e-4)
+
+
 def test_every_label_set_can_be_learnt() -> None:
     for scheme in get_args(Scheme):
         assert recipe(labels=scheme).schemes == (scheme,)

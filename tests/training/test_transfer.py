@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
+from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import find_bundle
 from fer_train.backend import load_keras
 
 load_keras()
 
-from fer_train.data.datasets import Split, load_dataset  # noqa: E402 - Keras is quiet only when it is loaded first
+import keras  # noqa: E402 - quiet only when it is loaded so
+
+from fer_train.architectures import build  # noqa: E402
+from fer_train.data.datasets import LabelledFaces, Split, load_dataset  # noqa: E402
+from fer_train.evaluation.metrics import accuracy_interval  # noqa: E402
 from fer_train.keras_models import load_model  # noqa: E402
-from fer_train.recipes import load_recipe  # noqa: E402
+from fer_train.recipes import Recipe, load_recipe  # noqa: E402
+from fer_train.training.artifacts import refresh_batch_norm  # noqa: E402
+from fer_train.training.batches import Batches, join  # noqa: E402
 from fer_train.training.fit import fit  # noqa: E402
+from fer_train.training.losses import add_heads  # noqa: E402
+from fer_train.training.start import blend, keep_start_if_no_better, weights_of  # noqa: E402
+from fer_train.training.transfer import hold_near_start, initialise, initialise_heads  # noqa: E402
 
 TINY = "ferplus7-tiny"
 START = ("--init", TINY, "--architecture", "edge-tiny")
@@ -83,3 +93,95 @@ def test_the_saved_model_is_pulled_back_to_its_start_as_the_recipe_says(
         distances[name] = float(np.linalg.norm(trained.get_layer("stem1_conv").get_weights()[0] - before))
     assert 0 < distances["held"] < 0.8 * distances["free"]
     assert distances["mean"] == pytest.approx(0.25 * distances["free"], rel=1e-3)
+
+
+# The parts, on networks whose answers and weights are known
+
+
+def always(*biases: float) -> keras.Model:
+    """A network that says the softmax of these numbers, whatever it sees."""
+    image = keras.Input((48, 48, 1))
+    layer = keras.layers.Dense(7, activation="softmax", kernel_initializer="zeros")
+    model = keras.Model(image, layer(keras.layers.Flatten()(image)))
+    layer.bias.assign([*biases, *[0.0] * (7 - len(biases))])
+    return model
+
+
+def grey_faces(*classes: int) -> LabelledFaces:
+    images = np.full((len(classes), 48, 48), 128, np.uint8)
+    targets = np.eye(7, dtype=np.float32)[list(classes)]
+    return LabelledFaces(images, targets, np.arange(len(classes)), "fer2013", Path("made.csv"), "validation")
+
+
+def test_the_start_is_kept_unless_more_is_right_or_the_log_loss_is_lower() -> None:
+    faces, model, share = grey_faces(0, 1, 1, 1, 2), always(), {0: 0.2, 1: 0.6}
+    for before, after, kept_start in (
+        ((5, 0), (0, 5), False),  # right more often
+        ((0, 5), (5, 0), True),
+        ((5, 0), (2, 0), False),  # as often, and not as sure of what is wrong
+        ((2, 0), (5, 0), True),
+        ((5, 0), (5, 0), True),  # the same
+    ):
+        bias = model.layers[-1].bias
+        bias.assign([*before, *[0] * 5])
+        start = weights_of(model)
+        bias.assign([*after, *[0] * 5])
+        gain = keep_start_if_no_better(model, model, start, faces)
+        assert (gain.images, gain.kept_start) == (5, kept_start)
+        assert (gain.before, gain.after) == (share[int(np.argmax(before))], share[int(np.argmax(after))])
+        assert gain.interval == accuracy_interval(np.arange(5) < round(5 * gain.after))
+        assert bias.numpy()[:2].tolist() == list(before if kept_start else after)
+
+
+def test_the_mean_with_the_start_has_its_share_of_the_start() -> None:
+    model = always(8, 4)
+    blend(model, weights_of(always(0, 8)), 0.25)
+    assert model.layers[-1].bias.numpy()[:2].tolist() == [6, 5]
+
+
+def test_weights_are_pulled_back_to_where_they_were() -> None:
+    model = always(1, 2)
+    hold_near_start(model, 3.0)
+    assert float(sum(model.losses)) == 0
+    model.layers[-1].bias.assign([1, 4, *[0.0] * 5])
+    assert float(sum(model.losses)) == pytest.approx(3.0 / 2 * 2**2)
+
+
+def test_a_network_gets_all_weights_of_another_and_keeps_those_that_are_frozen(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    source, model, other = build("cnn-small", 7), build("cnn-small", 7), build("cnn-small", 8)
+    source.save(tmp_path / "model.keras")
+    initialise(model, tmp_path / "model.keras", ["trunk"])
+    assert all(map(np.array_equal, model.get_weights(), source.get_weights()))
+    assert [layer.trainable for layer in model.layers] == [*[False] * (len(model.layers) - 1), True]
+    own = other.layers[-1].get_weights()
+    initialise(other, tmp_path / "model.keras")
+    assert all(map(np.array_equal, other.layers[-1].get_weights(), own)), "eight classes are not seven"
+    assert all(map(np.array_equal, other.layers[1].get_weights(), source.layers[1].get_weights()))
+    with pytest.raises(ConfigError, match="--freeze stem9: no such layer"):
+        initialise(model, tmp_path / "model.keras", ["stem9"])
+
+
+def test_auxiliary_heads_get_the_weights_of_theirs(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    (tmp_path / "ferplus8").mkdir()
+    head = build("cnn-small", 8)
+    head.save(tmp_path / "ferplus8" / "model.keras")
+    model = add_heads(build("cnn-small", 7), Recipe.model_validate({"also": {"ferplus8": 0.5, "ferplus7": 0.5}}))
+    own = model.get_layer("probabilities_ferplus7").get_weights()
+    initialise_heads(model, tmp_path / "model.keras", ["ferplus8", "ferplus7"])
+    found = model.get_layer("probabilities_ferplus8").get_weights()
+    assert all(map(np.array_equal, found, head.layers[-1].get_weights()))
+    assert all(map(np.array_equal, model.get_layer("probabilities_ferplus7").get_weights(), own)), "it had no such head"
+
+
+def test_batch_norms_are_measured_on_batches_as_in_the_last_epoch() -> None:
+    """Faces are erased until the soft end: then all are grey 128."""
+    still = dict.fromkeys(("rotate_degrees", "scale", "shift", "contrast", "brightness", "soften"), 0.0)
+    augmentation = still | {"noise": 0.0, "compress": 0.0, "erase": 1.0, "mirror": False}
+    recipe = Recipe.model_validate({"batch_size": 4, "epochs": 10, "soft_end": 0.1, "augmentation": augmentation})
+    norm = keras.layers.BatchNormalization(momentum=0.5)
+    model = keras.Sequential([keras.Input((48, 48, 1)), norm])
+    refresh_batch_norm(model, Batches(join([grey_faces(*range(7))]), recipe), 1)
+    assert norm.moving_mean.numpy() == pytest.approx(128)
+    assert norm.moving_variance.numpy() == pytest.approx(0, abs=1e-6)
