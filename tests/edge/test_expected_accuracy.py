@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,13 @@ from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
 from fer_edge.model.manifest import Manifest
 from fer_edge.model.reference import Reference
 from fer_edge.monitoring.crop_statistics import crop_statistics
-from fer_edge.monitoring.drift_watch import DriftWatch, read_drift, read_expected_accuracy, read_model_drift
+from fer_edge.monitoring.drift_watch import (
+    DriftWatch,
+    read_drift,
+    read_expected_accuracy,
+    read_expected_between,
+    read_model_drift,
+)
 from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms, usable
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
@@ -102,6 +109,23 @@ def test_a_run_records_the_chance_of_each_face(tmp_path: Path, reference: Refere
     (row,) = read_rows(path)
     chance = chance_right(reference.estimate, 0.9, crop_statistics(crop))
     assert row.period.histograms["expected"] == {FEATURES["expected"].bin_of(chance): 1}
+
+
+def test_between_two_days_the_faces_of_the_newest_model_count(tmp_path: Path, reference: Reference) -> None:
+    path, older = tmp_path / "usage.sqlite", ModelIdentity("older", "1", "0" * 64)
+
+    def at(day: int, hour: int, minute: int = 0) -> int:
+        return int(datetime(2026, 6, day, hour, minute).astimezone().timestamp())
+
+    with UsageStore(path, older) as store:
+        store.append(at(2, 12), period(reference, 0.97))
+    with UsageStore(path, IDENTITY) as store:
+        for start, chance in ((at(1, 23, 59), 0.02), (at(2, 0), 0.52), (at(3, 23, 59), 0.77), (at(4, 0), 0.02)):
+            store.append(start, period(reference, chance))
+    found = read_expected_between(path, "2026-06-02", "2026-06-03", reference)
+    assert found is not None
+    assert found.accuracy == pytest.approx((0.525 + 0.775) / 2)
+    assert read_expected_between(path, "2026-06-05", "2026-06-06", reference) is None
 
 
 def test_the_watch_reads_it_once_per_hour(tmp_path: Path, reference: Reference) -> None:

@@ -89,6 +89,26 @@ def test_a_fault_in_what_still_waited_is_not_lost() -> None:
         queued.emit(result(0))
 
 
+def test_the_first_fault_is_told_and_nothing_is_emitted_after_it() -> None:
+    class Breaks(Gate):
+        def emit(self, result: FrameResult) -> None:
+            super().emit(result)
+            raise ValueError(f"frame {result.frame.index}")
+
+    gate = Breaks()
+    with pytest.raises(ValueError, match="frame 0"), QueuedSink(gate, live=False) as queued:
+        for index in range(5):
+            queued.emit(result(index))
+        gate.opened.set()
+    assert gate.taken == [0]
+
+
+def test_a_fault_does_not_hide_the_error_that_ends_the_run() -> None:
+    with pytest.raises(KeyError), QueuedSink(Broken(), live=False) as queued:
+        queued.emit(result(0))
+        raise KeyError
+
+
 def is_in(code: CodeType, thread: int) -> bool:
     """Whether a thread is in a function."""
     frame: FrameType | None = sys._current_frames()[thread]

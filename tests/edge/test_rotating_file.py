@@ -4,18 +4,20 @@ import errno
 import json
 import os
 import resource
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fer_edge.config import JsonLinesConfig
-from fer_edge.sinks.rotating_file import RotatingFile
+from fer_edge.sinks.rotating_file import RotatingFile, write_whole
 
 
 def line(number: int, *, minutes_ago: float = 0, pad: int = 0) -> bytes:
-    time = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat()
-    return json.dumps({"time": time, "n": number, "pad": "x" * pad}, separators=(",", ":")).encode() + b"\n"
+    written = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat()
+    return json.dumps({"time": written, "n": number, "pad": "x" * pad}, separators=(",", ":")).encode() + b"\n"
 
 
 def opened(path: Path, **options: object) -> RotatingFile:
@@ -95,6 +97,19 @@ def test_lines_are_synced_when_it_is_due_and_only_if_there_are_new_ones(
         assert [*told, len(synced)] == counts, sync_s
 
 
+def test_lines_are_synced_once_in_so_many_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, now = [], 100.0
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: now)
+    monkeypatch.setattr("fer_edge.sinks.rotating_file.time", clock)
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append(now))
+    log = opened(tmp_path / "log.jsonl", sync_s=10)
+    for second in range(35):
+        now = 100.0 + second
+        log.write(line(second))
+    log.close()
+    assert synced == [110, 120, 130, 134]
+
+
 def test_a_line_that_fits_only_in_part_is_not_written_at_all(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     log = opened(path)
@@ -110,6 +125,38 @@ def test_a_line_that_fits_only_in_part_is_not_written_at_all(tmp_path: Path) -> 
     log.write(line(2))
     log.close()
     assert numbers(path) == [0, 2]
+
+
+def test_an_interruption_in_the_middle_of_a_line_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that was opened as the shell opens it for `>`."""
+    path, write = tmp_path / "out.jsonl", os.write
+
+    def interrupted(descriptor: int, rest: memoryview) -> int:
+        if len(rest) < 20:
+            raise KeyboardInterrupt
+        return write(descriptor, rest[:-10])
+
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    write_whole(descriptor, line(0))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "write", interrupted)
+        write_whole(descriptor, line(1))
+    write_whole(descriptor, line(2))
+    os.close(descriptor)
+    assert numbers(path) == [0, 2]
+
+
+def test_only_the_file_that_was_there_at_the_start_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(line(7))
+    out = opened(path, append=False)
+    path.rename(tmp_path / "kept.jsonl")
+    path.write_bytes(line(8))  # of another program
+    out.write(line(0))
+    out.close()
+    assert [numbers(tmp_path / "kept.jsonl"), numbers(path)] == [[7], [8, 0]]
 
 
 def test_what_is_no_log_is_never_added_to(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import stat
 import subprocess
+import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,7 @@ from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
 from fer_edge.monitoring.measured_accuracy import by_month, measure, wilson
 from fer_edge.monitoring.reservoir import BalancedReservoir
+from fer_edge.monitoring.sample import Sample, new_id
 from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.samples import LABELS_FILE, SEEN_FILE, SampleFolder
 from fer_edge.monitoring.store import HOUR, ModelIdentity
@@ -79,6 +82,29 @@ def test_what_was_not_seen_in_a_frame_or_has_no_picture_is_no_sample(tmp_path: P
     bare = replace(three, raw=replace(three.raw, crop=None))
     run_visits(tmp_path / "samples", [hidden, invisible, bare, face(4, "sad")])
     assert [sample.label for sample in SampleFolder(tmp_path / "samples").samples()] == ["sad"]
+
+
+def test_a_sample_has_a_band_of_confidence_a_local_day_and_a_name_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        taken_at = 1_780_000_000  # 20:26:40 in UTC, and in Tokyo the next morning
+        sample = Sample(new_id(taken_at), taken_at, "sad", 0.5, "happy", MODEL)
+        assert re.fullmatch(r"20260528T202640Z-[0-9a-f]{6}", sample.id)
+        assert sample.day == "2026-05-29"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    bands = {0.0: "low", 0.4999: "low", 0.5: "medium", 0.7999: "medium", 0.8: "high", 1.0: "high"}
+    assert {at: replace(sample, confidence=at).stratum for at in bands} == {at: f"sad {bands[at]}" for at in bands}
+    plain = asdict(sample)
+    assert Sample.parse(plain) == sample
+    for wrong in ({"id": "../etc"}, {"confidence": 1.01}, {"confidence": -0.01}, {"label": None, "taken_at": None}):
+        with pytest.raises(ValueError, match="is no sample"):
+            Sample.parse({**plain, **wrong})
+    for key in plain:
+        with pytest.raises(ValueError, match="is no sample"):
+            Sample.parse({name: value for name, value in plain.items() if name != key})
 
 
 def test_a_sample_is_deleted_with_its_label_alone(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +97,7 @@ def test_a_failing_output_is_reported_until_it_works_again(systemd: Notification
     assert process.returncode == 2, "lines were lost"
 
 
-def test_without_processed_frames_the_watchdog_starves(systemd: Notifications) -> None:
+def test_without_processed_frames_the_watchdog_starves(systemd: Notifications, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     process = start(systemd, "--source", "demo", "--json", "-", stdout=writing)
@@ -107,7 +106,10 @@ def test_without_processed_frames_the_watchdog_starves(systemd: Notifications) -
     os.close(writing)
     wait_until(lambda: is_still(process.pid))
     count = systemd.count("WATCHDOG=1")
-    time.sleep(3)  # a timer would have fed it each second
+    (tmp_path / "other").mkdir()
+    other = Notifications(tmp_path / "other")
+    with Notifier(other.address) as working:  # as long as one that works feeds its own four times
+        wait_until(lambda: bool(working.emit(seen(0))) or other.count("WATCHDOG=1") >= 4)  # type: ignore[func-returns-value]
     assert systemd.count("WATCHDOG=1") == count
     assert process.poll() is None, "it waits, it has not ended"
     process.kill()
@@ -151,10 +153,13 @@ def test_the_first_start_says_once_where_it_must_not_be_used(command: Run, tmp_p
     assert "must not be used" not in start()
 
 
-def test_drift_is_part_of_the_status(tmp_path: Path) -> None:
-    class Drifted(Sink):
-        note = "drift: faces are darker"
+class Drifted(Sink):
+    """The usage record, when the pictures have changed."""
 
+    note = "drift: faces are darker"
+
+
+def test_drift_is_part_of_the_status(tmp_path: Path) -> None:
     listener = Notifications(tmp_path)
     with Notifier(listener.address) as notifier:
         notifier.source, notifier.outputs = "camera 0", [Drifted()]
@@ -251,12 +256,20 @@ def test_each_hour_the_journal_gets_one_line(
 
 
 def test_a_status_names_the_outputs_that_fail(systemd: Notifications) -> None:
-    outputs = [Sink(), Sink()]
-    outputs[1].description, outputs[1].trouble = "the disk", "is full"
+    outputs = [Sink(), Drifted(), Sink()]
+    outputs[2].description, outputs[2].trouble = "the disk", "is full"
     with Notifier(systemd.address) as notifier:
         notifier.source, notifier.outputs = "camera 0", outputs
         notifier.emit(seen(0))
-    assert systemd.hears("0 faces, camera 0; the disk: is full\n")
+    assert systemd.hears("0 faces, camera 0; the disk: is full; drift: faces are darker\n")
+
+
+def test_its_socket_is_closed_at_the_end(systemd: Notifications) -> None:
+    notifier = Notifier(systemd.address)
+    before = {*Path("/proc/self/fd").iterdir()}
+    with notifier:
+        pass
+    assert {*Path("/proc/self/fd").iterdir()} == before
 
 
 def test_a_name_in_the_abstract_namespace_is_written_with_an_at(tmp_path: Path) -> None:

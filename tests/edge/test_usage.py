@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from collections import Counter
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from fer_edge.errors import ConfigError
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.stats import group_rows, parse_since
-from fer_edge.monitoring.store import DAY, HOUR, MAX_BYTES, MINUTE, ModelIdentity, UsageStore, read_rows
+from fer_edge.monitoring.store import DAY, HOUR, MAX_BYTES, MINUTE, ModelIdentity, UsageStore, newest_model, read_rows
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.monitoring.usage_writer import face_features
 
@@ -196,6 +198,67 @@ def test_two_busy_years_stay_below_20_megabytes(tmp_path: Path) -> None:
     hours = [row for row in rows if row.seconds == HOUR]
     assert all(row.period.frames == 2 * 1800 for row in hours[1:1000])
     assert len(hours) == 393 * 24
+
+
+def test_old_minutes_become_hours_and_what_is_older_than_400_days_is_forgotten(tmp_path: Path) -> None:
+    path, other = tmp_path / "usage.sqlite", ModelIdentity("ferplus7", "2.0.0", "1" * 64)
+    now = MONDAY // DAY * DAY + HOUR // 2
+    old, week, oldest = MONDAY // DAY * DAY - 8 * DAY, now - 7 * DAY, now - 400 * DAY + HOUR // 2
+    with UsageStore(path, MODEL) as store:
+        for number, start in enumerate(
+            (oldest - 1, oldest, old, old + 59 * MINUTE, old + HOUR, week - HOUR // 2, week, now)
+        ):
+            store.append(start, Period(frames=2**number))
+    with UsageStore(path, other) as store:
+        store.append(old + MINUTE, Period(frames=1000))
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("INSERT INTO periods (start, seconds, model, counts) VALUES (?, 60, 1, 'no')", (old,))
+        store.tidy(now)
+    assert [(row.start, row.seconds, row.model.version, row.period.frames) for row in read_rows(path)] == [
+        (oldest, HOUR, "1.0.0", 2),
+        (old, HOUR, "1.0.0", 4 + 8),
+        (old, HOUR, "2.0.0", 1000),
+        (old + HOUR, HOUR, "1.0.0", 16),
+        (week - HOUR // 2, MINUTE, "1.0.0", 32),  # of an hour that is not over
+        (week, MINUTE, "1.0.0", 64),
+        (now, MINUTE, "1.0.0", 128),
+    ]
+    assert newest_model(path) == (MODEL, oldest)
+    assert newest_model(path, old + 1) == (MODEL, old + HOUR)
+    assert newest_model(path, now + 1) is None
+
+
+def test_a_record_that_is_too_large_loses_its_oldest_rows_and_is_tidied_once_per_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_edge.monitoring.store.MAX_BYTES", 100_000)
+    path, now = tmp_path / "usage.sqlite", 50.0
+    monkeypatch.setattr("fer_edge.monitoring.store.time", SimpleNamespace(monotonic=lambda: now))
+
+    def fill(start: int) -> None:
+        with closing(sqlite3.connect(path)) as database, database:
+            rows = [(start + number, MINUTE, 1, os.urandom(300)) for number in range(1000)]
+            database.executemany("INSERT INTO periods (start, seconds, model, counts) VALUES (?, ?, ?, ?)", rows)
+
+    def starts() -> list[int]:
+        with closing(sqlite3.connect(path)) as database:
+            return [start for (start,) in database.execute("SELECT start FROM periods ORDER BY start")]
+
+    with UsageStore(path, MODEL) as store:
+        store.append(MONDAY, Period(frames=1))
+        fill(MONDAY + 1)
+        now += HOUR - 1
+        store.append(MONDAY + 5000, Period(frames=1))
+        assert len(starts()) == 1002
+        now += 1
+        store.append(MONDAY + 5001, Period(frames=1))
+        kept = starts()
+        assert kept == [*range(MONDAY + 1000 - len(kept) + 3, MONDAY + 1001), MONDAY + 5000, MONDAY + 5001]
+        assert path.stat().st_size <= 100_000
+        fill(MONDAY + 6000)
+        now += HOUR - 1
+        store.append(MONDAY + 7000, Period(frames=1))
+        assert len(starts()) == len(kept) + 1001
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 500, b"SQLite format 3\0" + bytes(4000)])
