@@ -97,6 +97,31 @@ def test_a_small_face_is_found_in_tiles_and_where_it_is(x: int, y: int) -> None:
     assert not [box for found in parts_of(detector(min_face=40), room(place)) for box in found]
 
 
+def test_scans_take_turns_at_other_sizes_and_with_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the cascades get for the first part of each scan: the frame at half its size, 320 pixels wide."""
+    searched: list[tuple[Image, tuple[float, float], int]] = []
+    find = Cascade.find
+
+    def noted(self: Cascade, picture: Image, sides: tuple[float, float], step: float, neighbours: int) -> list[FaceBox]:
+        searched.append((picture, sides, neighbours))
+        return find(self, picture, sides, step, neighbours)
+
+    monkeypatch.setattr(Cascade, "find", noted)
+    haar = detector(min_neighbours=3)
+    for _ in range(4):
+        parts_of(haar, room())
+    first = [(picture, sides) for picture, sides, _ in searched if picture.shape[0] >= 240 and sides == (24, 28)]
+    plain, larger, mirrored, again = (picture for picture, _ in first)
+    assert plain.shape == (240, 320)
+    assert larger.shape[1] == pytest.approx(320 * 2 ** (1 / 6), abs=1), "between two steps of a third of an octave"
+    assert (mirrored == plain[:, ::-1]).all()
+    assert (again == plain).all()
+    assert {neighbours for *_, neighbours in searched} == {3}
+    searched.clear()
+    detector().detect(room(FaceBox(40, 20, 60, 60), size=(160, 120)), 0)
+    assert [picture.shape for picture, *_ in searched] == [(120, 160)], "a small frame is not scaled up"
+
+
 def test_parts_that_find_one_face_twice_report_it_once() -> None:
     haar = detector()
     assert [len(found) for found in parts_of(haar, room())] == [0, 0, 1, *[0] * 12]
@@ -118,8 +143,10 @@ def test_a_tilted_head_is_found_with_its_roll(tilt: int) -> None:
 def test_a_head_tilts_on_from_its_last_tilt() -> None:
     haar = detector()
     assert haar.detect_near(room(tilt=40), PLACE) == [], "upright before"
-    (box,) = haar.detect_near(room(tilt=40), replace(PLACE, roll=20))
-    assert box.roll == 40
+    for tilt in (40, 60):
+        (box,) = haar.detect_near(room(tilt=tilt), replace(PLACE, roll=tilt - 20))
+        assert box.roll == tilt
+    assert haar.detect_near(room(tilt=80), replace(PLACE, roll=60)) == [], "nobody's head tilts that far"
 
 
 @pytest.mark.parametrize("place", [FaceBox(10, 10, 40, 40), FaceBox(900, 10, 40, 40), FaceBox(220, 140, 40, 40)])

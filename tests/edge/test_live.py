@@ -324,6 +324,7 @@ def test_a_camera_that_hangs_while_it_is_read_is_opened_again(caplog: pytest.Log
         for frame in source:
             if frame.index > 50:
                 break
+    assert source.hangs, "its first reader does"
     stuck.freed.set()
     assert caplog.messages[:2] == ["the camera hangs: opening it again", "the camera is back"]
 
@@ -372,6 +373,26 @@ def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.Lo
         noise = np.random.default_rng(second).normal(60, 20, (48, 64, 3)).clip(0, 255).astype(np.uint8)
         watch.look(noise if second // 30 % 2 else black, float(second))
     assert 2 <= len(caplog.records) < 12
+
+
+def test_a_live_source_tells_of_pictures_without_content(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    remarks: list[str] = []
+
+    class Notes(Watcher):
+        def remark(self, what: str) -> None:
+            remarks.append(what)
+
+    class Covered(Pictures):
+        def read(self) -> Shot | None:
+            clock.now += 1
+            return super().read() and Shot(np.zeros((48, 64, 3), np.uint8))
+
+    source = LiveSource("the camera", Covered, fps=30, observer=Notes(), timeouts=PATIENT)
+    for _ in taken(source):
+        if remarks:
+            source.stop()
+    assert remarks == ["they are black: is the lens covered?"]
+    assert "the camera delivers frames, but they are black" in caplog.text
 
 
 # As much of the library as is needed to list a sensor late; the real one is in tests/hardware.
