@@ -4,15 +4,22 @@ import csv
 import json
 import shutil
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from tests.conftest import Run
 from tests.screen import run_in_terminal
 
+from fer_edge.config import JsonLinesConfig
 from fer_edge.labels import FER2013
+from fer_edge.sinks.csv_file import CsvFile
+from fer_edge.sinks.jsonl import JsonLines
 from fer_edge.sources.demo import DemoSource
+from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
 LONG = "IMG_20240101_120000_Rom_{}_in_full_size_and_edited_a_second_time_0001.png"
@@ -61,6 +68,35 @@ def test_a_folder_gives_a_row_per_face(command: Run, album: Path, tmp_path: Path
         )
         assert [float(row[label]) for label in FER2013] == face["smoothed"]
     assert {line["file"] for line in lines} == {path.name for path in album.iterdir()}
+
+
+def test_a_row_and_a_line_hold_each_value_in_its_place(tmp_path: Path) -> None:
+    """Of a face whose raw and smoothed labels differ, and of one that is hidden at the moment."""
+    raw, smoothed = (
+        Prediction(np.array(shares, np.float32), label, max(shares))
+        for label, shares in (("happy", (0.7, 0.3)), ("sad", (0.4, 0.6)))
+    )
+    box = FaceBox(10.04, 20, 30, 40, score=0.8765)
+    face = TrackedFace(Track(3, box, age_s=9.0, missed_s=0.25), raw, smoothed)
+    hidden = replace(face, track=replace(face.track, id=4, visible=False))
+    image = np.zeros((4, 4, 3), np.uint8)
+    first, second = Frame(image, 100.0, 5), Frame(image, 101.5, 7)
+    still = Frame(image, 110.0, 8, still=True, name="a.png")
+    table, lines = tmp_path / "faces.csv", tmp_path / "faces.jsonl"
+    with CsvFile(str(table), "the film", ("happy", "sad")) as rows, JsonLines(str(lines), JsonLinesConfig()) as output:
+        for frame in (first, second, still):
+            result = FrameResult(frame, () if frame is first else (face, hidden), {"detect": 1.23456})
+            rows.emit(result)
+            output.emit(result)
+    values = "3,10.0,20.0,30.0,40.0,0.876,sad,0.6,0.4,0.6"
+    assert table.read_text().splitlines()[1:] == [f"the film,7,1.5,{values}", f"a.png,8,,{values}"]
+    line = json.loads(lines.read_text().splitlines()[1])
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(line.pop("time"))) < timedelta(minutes=30)
+    assert [told.pop("visible") for told in line["faces"]] == [True, False]
+    assert [told.pop("id") for told in line["faces"]] == [3, 4]
+    told = {"box": [10.0, 20.0, 30.0, 40.0], "score": 0.876, "missed_s": 0.25, "label": "sad", "confidence": 0.6}
+    told |= {"raw": [0.7, 0.3], "smoothed": [0.4, 0.6]}
+    assert line == {"frame": 7, "elapsed_s": 1.5, "faces": [told, told], "timings_ms": {"detect": 1.235}}
 
 
 def test_a_video_gives_rows_on_standard_output(command: Run, demo_video: Path) -> None:

@@ -375,6 +375,33 @@ def test_pictures_that_change_all_the_time_do_not_fill_the_log(caplog: pytest.Lo
     assert 2 <= len(caplog.records) < 12
 
 
+def test_pictures_are_bad_or_good_again_after_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    remarks: list[tuple[int, str]] = []
+    second = 0
+
+    class Notes(Watcher):
+        def remark(self, what: str) -> None:
+            remarks.append((second, what))
+
+    monitor = FrameHealthMonitor("the camera", Notes())
+    rng = np.random.default_rng(0)
+    frozen = rng.integers(0, 255, (480, 640, 3), np.uint8)
+    black, coloured = np.full_like(frozen, 5), np.full_like(frozen, (30, 60, 200))
+    for second in range(120):
+        part, image = second // 15, rng.integers(0, 255, (480, 640, 3), np.uint8)
+        image = {1: black, 3: coloured, 5: frozen}.get(part, image)
+        monitor.look(image, 500.0 + second)
+        image[:] += 0  # a camera may use its memory again
+    one_colour, same = "they are of one colour", "always the same one: is it frozen?"
+    found = [(25, "they are black: is the lens covered?"), (40, ""), (55, one_colour), (70, ""), (86, same), (100, "")]
+    assert remarks == found
+    assert caplog.messages[:2] == [
+        "the camera delivers frames, but they are black: is the lens covered?",
+        "the camera shows something again",
+    ]
+
+
 def test_a_live_source_tells_of_pictures_without_content(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     remarks: list[str] = []
 

@@ -4,12 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from fer_edge import FaceBox, Frame, FrameResult, Pipeline, Prediction, RunConfig, RunStats, Track, TrackedFace
+from fer_edge.sinks import Sink
 from fer_edge.sources.demo import DemoSource
 
 
@@ -70,3 +72,45 @@ def test_the_statistics_of_a_run() -> None:
     assert (stats.frames, stats.faces) == (3, 2)
     assert [stats.latency_ms(percentile) for percentile in (0, 50, 100)] == pytest.approx([10, 20, 90])
     assert stats.fps == pytest.approx(3 / stats.seconds)
+    for _ in range(9000):
+        stats.count(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {}), 0.5)
+    assert stats.latency_ms(0) == 500, "of the latest frames"
+
+
+class Shown(Sink):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.results: list[FrameResult] = []
+
+    def emit(self, result: FrameResult) -> None:
+        self.results.append(result)
+
+
+class Live(DemoSource):
+    """The demo as a camera would give it, a tenth of a second late."""
+
+    def __init__(self) -> None:
+        super().__init__(paced=False)
+        self.live = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield replace(frame, captured_at=time.monotonic() - 0.1, live=True)
+
+
+def test_a_run_of_a_camera_counts_from_capture_and_hides_faces_where_that_is_wanted() -> None:
+    shown, stats, plain = Shown(), RunStats(), Shown()
+    with Pipeline(RunConfig(blur=True)) as pipeline, Live() as source:
+        pipeline.run(source, [shown], stats, max_frames=3)
+    assert (len(shown.results), stats.frames) == (3, 3)
+    assert stats.latency_ms(0) >= 100, "from the capture"
+    with Pipeline() as pipeline, DemoSource(paced=False) as source:
+        pipeline.run(source, [plain], stats := RunStats(), max_frames=3)
+    assert stats.latency_ms(100) < 1000 * stats.seconds
+    for hidden, open_face in zip(shown.results, plain.results, strict=True):
+        (face,) = open_face.faces
+        box = face.box
+        changed = (hidden.frame.image != open_face.frame.image).any(axis=2)
+        assert changed[int(box.y) : int(box.y + box.height), int(box.x) : int(box.x + box.width)].mean() > 0.5
+        assert not changed[:20].any()

@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from tests.conftest import wait_until
 from tests.visitors import write_expected
+
+from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.monitoring.prometheus import Metrics
+from fer_edge.sinks import Sink
 
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
 INTEGRATION = Path(__file__).parents[2] / "integrations/prometheus"
@@ -114,6 +120,53 @@ def test_the_expected_accuracy_of_earlier_days_is_a_metric_at_once(tmp_path: Pat
         found = samples(client.get("/metrics").text)
     assert found["fer_edge_expected_accuracy_ratio"] == pytest.approx(0.825, abs=0.001)
     assert found["fer_edge_expected_accuracy_trusted"] in {0, 1}
+
+
+def seen(index: int, at: float, *labels: str, live: bool = True, hidden: str = "") -> FrameResult:
+    """A frame with faces of these labels, and perhaps one that is hidden at the moment."""
+    faces = []
+    for number, label in enumerate((*labels, *([hidden] if hidden else []))):
+        read = Prediction(np.ones(1, np.float32), label, 1.0)
+        track = Track(number, FaceBox(0, 0, 9, 9), 1.0, 0.0, visible=number < len(labels))
+        faces.append(TrackedFace(track, read, read))
+    frame = Frame(np.zeros((4, 4, 3), np.uint8), at, index, live=live)
+    return FrameResult(frame, tuple(faces), {"detect": 20.0, "classify": 0.7})
+
+
+def test_the_numbers_of_a_few_frames(tmp_path: Path) -> None:
+    text = tmp_path / "fer.prom"
+    with Metrics(load_bundle(find_bundle("ferplus7")).manifest, text) as metrics:
+        outputs = [Sink(), Sink()]
+        outputs[1].description, outputs[1].trouble = "the disk", "is full"
+        metrics.watch(outputs)
+        for frame in (seen(5, 10.0), seen(6, 10.25, "happy", hidden="fear"), seen(9, 50.0, "happy", "sad")):
+            metrics.emit(frame)
+        found = samples(metrics.text().decode())
+        assert found['fer_edge_frames_total{result="processed"}'] == 3
+        assert found['fer_edge_frames_total{result="dropped"}'] == 2, "between 6 and 9"
+        assert (found["fer_edge_faces"], found["fer_edge_source_up"]) == (2, 1)
+        shown = {label: found[f'fer_edge_face_seconds_total{{label="{label}"}}'] for label in ("happy", "sad", "fear")}
+        assert shown == {"happy": 1.25, "sad": 1.0, "fear": 0}, "a gap counts for one second"
+        buckets = {
+            (stage, le): found[f'fer_edge_frame_seconds_bucket{{le="{le}",stage="{stage}"}}']
+            for stage, le in (("detect", "0.01"), ("detect", "0.02"), ("classify", "0.0005"), ("classify", "0.001"))
+        }
+        assert list(buckets.values()) == [0, 3, 0, 3]
+        assert found['fer_edge_frame_seconds_bucket{le="+Inf",stage="classify"}'] == 3
+        assert found['fer_edge_frame_seconds_count{stage="detect"}'] == 3
+        assert found['fer_edge_frame_seconds_sum{stage="detect"}'] == pytest.approx(0.06)
+        assert found['fer_edge_sink_up{sink="sink"}'] == 1
+        assert found['fer_edge_sink_up{sink="the disk"}'] == 0
+        assert samples(text.read_text())["fer_edge_faces"] == 0, "written with the first frame, then after ten seconds"
+        metrics.waiting("the camera")
+        found = samples(metrics.text().decode())
+        assert (found["fer_edge_faces"], found["fer_edge_source_up"]) == (0, 0)
+        metrics.emit(seen(90, 51.0, "happy", live=False))
+        metrics.emit(seen(95, 51.0, "happy", live=False))
+        assert samples(metrics.text().decode())['fer_edge_frames_total{result="dropped"}'] == 2, "a file drops none"
+    found = samples(text.read_text())
+    assert found['fer_edge_frames_total{result="processed"}'] == 5
+    assert (found["fer_edge_faces"], found["fer_edge_source_up"]) == (0, 0), "the run is over"
 
 
 def test_promtool_finds_nothing_to_complain_about(metrics: httpx.Client) -> None:

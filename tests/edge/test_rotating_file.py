@@ -68,6 +68,18 @@ def test_a_log_is_rotated_when_its_first_line_is_so_many_hours_old(
     assert [path.with_name("log.jsonl.1").exists(), numbers(path)] == [rotates, [1] if rotates else [0, 1]]
 
 
+def test_a_log_that_is_empty_is_not_rotated_however_old_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(
+        "fer_edge.sinks.rotating_file.time", SimpleNamespace(time=lambda: now, monotonic=time.monotonic)
+    )
+    log = opened(tmp_path / "log.jsonl", max_hours=1)
+    now += 7200
+    log.write(line(0))
+    log.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
 def test_only_so_many_rotated_files_are_kept(tmp_path: Path) -> None:
     log = opened(tmp_path / "log.jsonl", max_mb=0.001, keep=2)
     for number in range(5):

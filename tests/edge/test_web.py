@@ -21,11 +21,14 @@ from tests.conftest import Run, wait_until
 from tests.pages import PASSWORD, TOKEN, running
 from tests.visitors import write_expected
 
+from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
+from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.web.auth import Gate, hash_password
 from fer_edge.web.guard import Guard
+from fer_edge.web.state import LiveState
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,71 @@ def test_the_state_tells_who_is_in_view(page: httpx.Client) -> None:
     wait_until(lambda: any(step.values() for step in page.get("/api/state").json()["timeline"]["steps"]))
     frames = state["frames"]
     wait_until(lambda: page.get("/api/state").json()["frames"] > frames)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 1_780_000_000 + self.now
+
+
+def test_the_state_of_a_few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.web.state.time", clock)
+    manifest = load_bundle(find_bundle("ferplus7")).manifest
+    state = LiveState(manifest, "the camera")
+
+    def show(*faces: tuple[int, str], visible: bool = True) -> None:
+        probabilities = np.full(len(manifest.labels), 1 / len(manifest.labels), np.float32)
+        tracked = []
+        for number, label in faces:
+            read = Prediction(probabilities, label, 0.5)
+            tracked.append(TrackedFace(Track(number, FaceBox(0, 0, 9, 9), 1, 0, visible=visible), read, read))
+        frame = Frame(np.zeros((4, 4, 3), np.uint8), clock.now - 0.125, live=True)
+        state.update(FrameResult(frame, tuple(tracked), {}))
+
+    def told(*keys: str) -> list[Any]:
+        found = json.loads(state.as_json())
+        return [found[key] for key in keys]
+
+    show((1, "happy"))
+    for _ in range(8):
+        clock.now += 0.5
+        show((1, "happy"), (2, "sad"))
+    assert told("camera", "frames", "fps", "latency_ms") == ["online", 9, 2.0, 125.0]
+    assert [(face["id"], face["label"], face["in_view_s"]) for face in told("faces")[0]] == [
+        (1, "happy", 4.0),
+        (2, "sad", 3.5),
+    ]
+    assert told("timeline")[0]["steps"][-1] == {"happy": 4.0, "sad": 4.0}
+    clock.now += 1.5
+    assert told("frames", "fps") == [9, 0.0], "no frame for more than a second"
+    clock.now += 60
+    assert not state.is_well()
+    show((1, "happy"))
+    seconds = [step.get("happy", 0) for step in told("timeline")[0]["steps"]]
+    assert (sum(seconds), seconds[-1]) == (5.0, 1.0), "a gap counts for one second"
+    version = state.version
+    show((1, "happy"))
+    assert state.version == version
+    show((1, "sad"))
+    show((1, "sad"), visible=False)
+    state.remark("too dark")
+    assert state.version == version + 3
+    assert told("faces", "camera_remark") == [[], "too dark"]
+    show((1, "sad"))
+    clock.now += 14
+    assert state.is_well()
+    state.wait("the camera")
+    clock.now += 14
+    assert state.is_well(), "a camera is waited for"
+    assert told("camera", "faces") == ["offline", []]
 
 
 def test_the_state_tells_that_a_newer_model_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
