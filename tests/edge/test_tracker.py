@@ -11,8 +11,9 @@ from fer_edge.assets.composites import load_composites
 from fer_edge.config import DetectorConfig, TrackerConfig
 from fer_edge.detectors import Detector, open_detector
 from fer_edge.detectors.base import BaseDetector
-from fer_edge.geometry import iou
+from fer_edge.geometry import iou, overlap
 from fer_edge.sources.demo import DemoSource, scene_at
+from fer_edge.tracking.scan_schedule import ScanSchedule
 from fer_edge.tracking.tracker import Tracker
 from fer_edge.types import FaceBox, Frame, Image, Track
 
@@ -214,6 +215,85 @@ def test_tiles_where_something_moves_come_before_those_where_nothing_does() -> N
     late = [regions[share] for share in detector.tiles[len(regions) :]]
     assert late
     assert all(region.x < 160 and region.y < 130 for region in late)
+
+
+class Mosaic(BaseDetector):
+    """Searches the frame in one part and its four quarters in others, and finds what it is told to find."""
+
+    def __init__(self, *found: FaceBox) -> None:
+        self.found = found
+        self.now = 0.0
+        self.searched: list[tuple[float, int]] = []
+
+    def find_faces(self, _image: Image) -> list[FaceBox]:
+        return []
+
+    def regions(self, width: int, height: int) -> list[FaceBox]:
+        half = (width / 2, height / 2)
+        return [FaceBox(0, 0, width, height), *(FaceBox(x, y, *half) for y in (0, half[1]) for x in (0, half[0]))]
+
+    def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
+        assert part is not None
+        if part:
+            self.searched.append((self.now, part))
+        return [box for box in self.found if part and overlap(self.regions(*image.shape[1::-1])[part], box) == 1]
+
+
+def tiles_of(
+    detector: Mosaic, *, pace: float = 1.0, restless: bool = True, **options: float
+) -> list[tuple[float, int]]:
+    """When which quarter was searched in a minute, after the first ten seconds; somebody known is in the second."""
+    rng = np.random.default_rng(0)
+    room = rng.integers(0, 255, (48, 64, 3), np.uint8)
+    schedule = ScanSchedule(TrackerConfig(scan_interval=1000, **options))
+    schedule.pace = pace
+    for index in range(600):
+        detector.now = index / 10
+        moved = room.copy()
+        moved[:, : 8 * restless] = index % 2 * 255
+        moved[-6:, :: 2 if restless else 100] = index % 2 * 255
+        frame = Frame(moved, detector.now, index)
+        schedule.scan(detector, frame, [FaceBox(40, 4, 8, 8)], known=1)
+    return [(now, part) for now, part in detector.searched if now > 10]
+
+
+def test_only_somebody_new_makes_tiles_frequent() -> None:
+    known, new = FaceBox(40, 4, 8, 8), FaceBox(4, 30, 8, 8)
+    options = {"tile_interval": 0.3, "still_scan_interval": 0.1}
+    nobody, again, both = (len(tiles_of(Mosaic(*found), **options)) for found in ((), (known,), (known, new)))
+    assert nobody == again == pytest.approx(50 / 0.6, rel=0.2)
+    assert both == pytest.approx(50 / 0.3, rel=0.2)
+
+
+@pytest.mark.parametrize("pace", [1, 1 / 3])
+def test_tiles_keep_to_the_pace_of_a_hot_board(pace: float) -> None:
+    seldom = tiles_of(Mosaic(), pace=pace, restless=False, tile_interval=0.3, still_scan_interval=2.0)
+    for quarter in (1, 2):
+        times = [now for now, part in seldom if part == quarter]
+        assert [after - before for before, after in pairwise(times)] == pytest.approx(
+            [2 / pace] * (len(times) - 1), abs=0.15 + 0.3 / pace
+        )
+    often = tiles_of(Mosaic(FaceBox(4, 30, 8, 8)), pace=pace, tile_interval=0.3, still_scan_interval=0.1)
+    assert len(often) == pytest.approx(50 * pace / 0.3, rel=0.2)
+
+
+def test_two_boxes_are_one_face_if_they_overlap_as_much_as_is_configured() -> None:
+    class Square(BaseDetector):
+        """Finds a white square wherever it is."""
+
+        def find_faces(self, image: Image) -> list[FaceBox]:
+            x, y, width, height = cv2.boundingRect(np.asarray(image[:, :, 0] > 250, np.uint8))
+            return [FaceBox(x, y, width, height)]
+
+        def detect_near(self, image: Image, _expected: FaceBox, _reach: float = 1.4) -> list[FaceBox]:
+            return self.find_faces(image)
+
+    scenes = [white_square((100, 100))] * 20 + [white_square((160, 100))] * 60  # their IoU is 90 / 210 = 0.43
+    for least, last in ((0.4, 1), (0.46, 2)):
+        tracks = follow(Tracker(TrackerConfig(min_iou=least)), scenes, detector=Square())
+        assert [track.id for track in tracks[19]] == [1]
+        assert [track.id for track in tracks[-1]] == [last]
+        assert tracks[-1][0].box.x == pytest.approx(160, abs=2)
 
 
 def test_two_people_have_two_ids_and_one_who_leaves_is_forgotten() -> None:
