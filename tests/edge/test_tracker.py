@@ -86,6 +86,17 @@ class Doubtful(BaseDetector):
         return [FaceBox(x, y, width, height, 0.4)] if width else []
 
 
+class Certain(BaseDetector):
+    """Finds a white square wherever it is, and is sure of it."""
+
+    def find_faces(self, image: Image) -> list[FaceBox]:
+        x, y, width, height = cv2.boundingRect(np.asarray(image[:, :, 0] > 250, np.uint8))
+        return [FaceBox(x, y, width, height)] if width else []
+
+    def detect_near(self, image: Image, _expected: FaceBox, _reach: float = 1.4) -> list[FaceBox]:
+        return self.find_faces(image)
+
+
 def white_square(*corners: tuple[int, int]) -> Image:
     """A grey room with a white square at each corner."""
     image = picture()
@@ -234,8 +245,7 @@ class Mosaic(BaseDetector):
 
     def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
         assert part is not None
-        if part:
-            self.searched.append((self.now, part))
+        self.searched.append((self.now, part))
         return [box for box in self.found if part and overlap(self.regions(*image.shape[1::-1])[part], box) == 1]
 
 
@@ -254,20 +264,22 @@ def tiles_of(
         moved[-6:, :: 2 if restless else 100] = index % 2 * 255
         frame = Frame(moved, detector.now, index)
         schedule.scan(detector, frame, [FaceBox(40, 4, 8, 8)], known=1)
-    return [(now, part) for now, part in detector.searched if now > 10]
+    return [(now, part) for now, part in detector.searched if part and now > 10]
 
 
 def test_only_somebody_new_makes_tiles_frequent() -> None:
     known, new = FaceBox(40, 4, 8, 8), FaceBox(4, 30, 8, 8)
-    options = {"tile_interval": 0.3, "still_scan_interval": 0.1}
-    nobody, again, both = (len(tiles_of(Mosaic(*found), **options)) for found in ((), (known,), (known, new)))
+    nobody, again, both = (
+        len(tiles_of(Mosaic(*found), tile_interval=0.3, still_scan_interval=0.1))
+        for found in ((), (known,), (known, new))
+    )
     assert nobody == again == pytest.approx(50 / 0.6, rel=0.2)
     assert both == pytest.approx(50 / 0.3, rel=0.2)
 
 
 @pytest.mark.parametrize("pace", [1, 1 / 3])
 def test_tiles_keep_to_the_pace_of_a_hot_board(pace: float) -> None:
-    seldom = tiles_of(Mosaic(), pace=pace, restless=False, tile_interval=0.3, still_scan_interval=2.0)
+    seldom = tiles_of(Mosaic(), pace=pace, restless=False, tile_interval=0.1, still_scan_interval=2.0)
     for quarter in (1, 2):
         times = [now for now, part in seldom if part == quarter]
         assert [after - before for before, after in pairwise(times)] == pytest.approx(
@@ -277,20 +289,32 @@ def test_tiles_keep_to_the_pace_of_a_hot_board(pace: float) -> None:
     assert len(often) == pytest.approx(50 * pace / 0.3, rel=0.2)
 
 
+def test_whole_scans_become_rare_only_after_three_found_nobody() -> None:
+    room, detector = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8), Mosaic()
+    schedule = ScanSchedule(TrackerConfig(scan_interval=0.5, idle_scan_interval=0.25, tile_interval=1000))
+    for index in range(200):
+        detector.now = index / 20
+        seen = [FaceBox(40, 4, 8, 8)] if index < 100 else []
+        moved = room.copy()
+        moved[:, :8] = index % 2 * 255
+        schedule.scan(detector, Frame(moved, detector.now, index), seen, known=len(seen))
+    scans = [now for now, part in detector.searched if part == 0 and now >= 5]
+    pauses = [after - before for before, after in pairwise(scans)]
+    assert pauses[:6] == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.5, 0.5], abs=0.06)
+
+
+@pytest.mark.parametrize(("gap", "identity"), [(4.9, 1), (5.1, 2)])
+def test_after_a_long_pause_tracking_starts_again(gap: float, identity: int) -> None:
+    tracker, scenes = Tracker(TrackerConfig()), [white_square((100, 100))] * 10
+    follow(tracker, scenes, detector=Certain())
+    tracks = follow(tracker, scenes, begin=round(9 + 30 * gap), detector=Certain())
+    assert {track.id for track in tracks[-1]} == {identity}
+
+
 def test_two_boxes_are_one_face_if_they_overlap_as_much_as_is_configured() -> None:
-    class Square(BaseDetector):
-        """Finds a white square wherever it is."""
-
-        def find_faces(self, image: Image) -> list[FaceBox]:
-            x, y, width, height = cv2.boundingRect(np.asarray(image[:, :, 0] > 250, np.uint8))
-            return [FaceBox(x, y, width, height)]
-
-        def detect_near(self, image: Image, _expected: FaceBox, _reach: float = 1.4) -> list[FaceBox]:
-            return self.find_faces(image)
-
     scenes = [white_square((100, 100))] * 20 + [white_square((160, 100))] * 60  # their IoU is 90 / 210 = 0.43
     for least, last in ((0.4, 1), (0.46, 2)):
-        tracks = follow(Tracker(TrackerConfig(min_iou=least)), scenes, detector=Square())
+        tracks = follow(Tracker(TrackerConfig(min_iou=least)), scenes, detector=Certain())
         assert [track.id for track in tracks[19]] == [1]
         assert [track.id for track in tracks[-1]] == [last]
         assert tracks[-1][0].box.x == pytest.approx(160, abs=2)
