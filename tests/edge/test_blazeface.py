@@ -82,6 +82,9 @@ def test_faces_side_by_side_and_boxes_without_area_are_kept_apart() -> None:
     found, scores = weighted_nms(boxes, np.array([0.7, 0.8, 0.6], np.float32))
     assert found.tolist() == boxes[[1, 0, 2]].tolist()
     assert scores == pytest.approx([0.8, 0.7, 0.6])
+    near = np.array([[0, 0, 10, 10], [4, 0, 14, 10]], np.float32)  # IoU: 0.43
+    found, _ = weighted_nms(near, np.array([0.6, 0.6], np.float32))
+    assert found.tolist() == [[2, 0, 12, 10]]
 
 
 def test_whatever_the_boxes_each_result_lies_among_them_and_scores_fall() -> None:
@@ -147,6 +150,62 @@ def test_a_face_may_reach_beyond_the_picture_and_beyond_no_inner_edge(left: int,
 def test_another_model_is_refused() -> None:
     with pytest.raises(ModelError, match="is not one of MediaPipe's face detection models"):
         BlazeFace((find_bundle(DEFAULT_MODEL) / "model.tflite").read_bytes())
+
+
+class Network:
+    """Answers as the short range network would, whatever the picture."""
+
+    def __init__(self, anchors: int = 896) -> None:
+        self.boxes = np.zeros((1, anchors, 16), np.float32)
+        self.logits = np.full((1, anchors, 1), -100, np.float32)
+        self.threads = 0
+        self.entry: np.ndarray | None = None
+
+    def get_input_details(self) -> list[dict[str, object]]:
+        return [{"index": 5, "shape": np.array([1, 128, 128, 3])}]
+
+    def get_output_details(self) -> list[dict[str, object]]:
+        return [{"index": 7, "shape": np.array(self.logits.shape)}, {"index": 6, "shape": np.array(self.boxes.shape)}]
+
+    def set_tensor(self, index: int, entry: np.ndarray) -> None:
+        assert index == 5
+        self.entry = entry
+
+    def invoke(self) -> None:
+        assert self.entry is not None
+
+    def get_tensor(self, index: int) -> np.ndarray:
+        return {6: self.boxes, 7: self.logits}[index]
+
+
+def test_what_the_network_says_becomes_a_box_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network()
+
+    def opened(_model: bytes, threads: int) -> Network:
+        network.threads = threads
+        return network
+
+    monkeypatch.setattr("fer_edge.detectors.blazeface.open_interpreter", opened)
+    blazeface, image = BlazeFace(b"", threads=3), np.zeros((480, 640, 3), np.uint8)
+    image[40:168, 100:356] = (0, 0, 255)  # red
+    assert (blazeface.side, network.threads) == (128, 3)
+    region, anchor = FaceBox(100, 40, 256, 128), (7 * 16 + 7) * 2  # whose centre is at 60, 60
+    network.boxes[0, anchor, :8] = (2, -3, 20, 30, -5, 0, 5, 4)
+    network.logits[0, anchor] = 1  # a probability of 0.731
+    (box,) = blazeface.find(image, region, 0.73)
+    # The region is halved, and there are 32 black rows above it.
+    assert (box.x, box.y, box.width, box.height) == pytest.approx((204, 60, 40, 60), abs=0.01)
+    assert (box.score, box.roll) == pytest.approx((0.731, 21.8), abs=0.01)
+    assert network.entry is not None
+    assert network.entry[0, 64, 64].tolist() == [1, -1, -1], "RGB"
+    assert blazeface.find(image, region, 0.74) == []
+    assert blazeface.find(image, region, 1) == []
+    network.logits[0, :2] = -1
+    assert len(blazeface.find(image, region, 0.73)) == 1
+    assert len(blazeface.find(image, region, 0)) > 1
+    network = Network(anchors=895)
+    with pytest.raises(ModelError, match="the number of anchors differs"):
+        BlazeFace(b"")
 
 
 def test_averaging_keeps_what_single_pixels_would_miss() -> None:

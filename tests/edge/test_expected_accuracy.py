@@ -18,6 +18,7 @@ from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
 from fer_edge.model.manifest import Manifest
 from fer_edge.model.reference import Reference
 from fer_edge.monitoring.crop_statistics import crop_statistics
+from fer_edge.monitoring.drift import LEAST_PEOPLE, LEAST_SAMPLES
 from fer_edge.monitoring.drift_watch import (
     DriftWatch,
     read_drift,
@@ -72,6 +73,32 @@ def test_sure_and_clear_faces_are_right_more_often_than_unsure_or_blurred_ones(r
     assert chance_right(reference.estimate, 0.95, clear) > chance_right(reference.estimate, 0.5, clear) + 0.2
     assert chance_right(reference.estimate, 0.9, clear) > chance_right(reference.estimate, 0.9, dull) + 0.05
     assert 0 < chance_right(reference.estimate, 0.0, dull) < chance_right(reference.estimate, 1.0, clear) < 1
+
+
+def test_the_terms_of_a_face_are_as_documented() -> None:
+    assert terms(0.75, 50, 400) == pytest.approx(
+        {
+            "logit": np.log(3),
+            "contrast": np.log(51),
+            "low_contrast": 2.7,
+            "sharpness": np.log(401 / 51**2),
+            "blur": np.log(401 / 51**2),
+        }
+    )
+    low = terms(0.5, 9, 999)
+    assert (low["low_contrast"], low["sharpness"], low["blur"]) == pytest.approx((np.log(10), np.log(10), -1))
+    assert [terms(sure, 9, 9)["logit"] for sure in (0, 1)] == pytest.approx([-np.log(999), np.log(999)])
+
+
+def test_so_many_faces_of_so_many_people_are_enough(reference: Reference) -> None:
+    for faces, people, is_enough in (
+        (LEAST_SAMPLES, LEAST_PEOPLE, True),
+        (LEAST_SAMPLES - 1, LEAST_PEOPLE, False),
+        (LEAST_SAMPLES, LEAST_PEOPLE - 1, False),
+    ):
+        few = period(reference, 0.77, people)
+        few.histograms["expected"] = Counter({15: faces})
+        assert bool(expected_accuracy([few], reference)) == is_enough
 
 
 def test_the_interval_holds_chance_and_the_estimates_own_error(reference: Reference) -> None:

@@ -95,6 +95,8 @@ def test_a_small_face_is_found_in_tiles_and_where_it_is(x: int, y: int) -> None:
     assert tiles
     assert all(iou(haar.crop_calibration.apply(box), place) > 0.7 for box in tiles)
     assert not [box for found in parts_of(detector(min_face=40), room(place)) for box in found]
+    wide = parts_of(detector(min_face=36), room(FaceBox(2 * x, y, 52, 52), size=(1280, 480)))
+    assert any(wide[3:]), "its tiles have half the resolution of the frame, and so has the smallest face"
 
 
 def test_scans_take_turns_at_other_sizes_and_with_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +199,24 @@ def test_a_new_face_is_confirmed_in_detail_and_nothing_else_is() -> None:
     assert haar.confirm(noise, replace(PLACE, score=0.3)) is None
 
 
+def test_in_doubt_a_new_face_needs_a_sum_of_two_scores() -> None:
+    """Of the scan and of a detailed search; else, a lower one, of the scan and of a region search."""
+    haar, grain = detector(), np.random.default_rng(0).normal(0, 60, (480, 640, 1))
+    image = np.asarray(np.clip(cv2.GaussianBlur(room(), (0, 0), 8) + grain, 0, 255), np.uint8)
+    sure = haar.confirm(image, replace(PLACE, score=0.69))
+    (near,) = haar.detect_near(image, PLACE, 1.5)
+    assert sure is not None
+    assert 0.7 - sure.score > 0.45 - near.score + 0.02, "else nothing is in doubt"
+
+    def score(of_scan: float) -> float:
+        found = haar.confirm(image, replace(PLACE, score=of_scan))
+        return found.score if found else 0
+
+    assert score(0.7 - sure.score + 0.01) == sure.score
+    assert score(0.45 - near.score + 0.01) == near.score
+    assert score(0.45 - near.score - 0.01) == 0
+
+
 # Still images
 
 
@@ -214,6 +234,8 @@ def test_a_still_image_is_searched_up_to_its_edges_at_its_own_scale(place: FaceB
     (box,) = haar.detect(room(place, size=size))
     assert iou(haar.crop_calibration.apply(box), place) > 0.8
     assert detector(min_face=round(place.width * 1.3)).detect(room(place, size=size)) == []
+    (box,) = detector(min_face=round(place.width * 0.8)).detect(room(place, size=size))
+    assert iou(haar.crop_calibration.apply(box), place) > 0.8
 
 
 def test_a_least_score_is_that_of_every_search() -> None:

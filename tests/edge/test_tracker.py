@@ -311,6 +311,50 @@ def test_after_a_long_pause_tracking_starts_again(gap: float, identity: int) -> 
     assert {track.id for track in tracks[-1]} == {identity}
 
 
+def test_a_lost_face_is_searched_in_a_region_that_grows() -> None:
+    """It comes back beyond the region of a face that was just seen, and no scan is due."""
+    config = TrackerConfig(idle_scan_interval=1000, scan_interval=1000, tile_interval=1000)
+    scenes = [picture((200, 150))] * 20 + [picture()] * 5 + [picture((255, 150))] * 20
+    tracks = follow(Tracker(config), scenes)
+    assert [track.id for track in tracks[19]] == [track.id for track in tracks[-1]] == [1]
+    assert tracks[-1][0].box.x > 240
+    assert tracks[-1][0].missed_s < 0.1
+
+
+@pytest.mark.parametrize(("score", "is_kept"), [(0.9, True), (0.4, False)])
+def test_a_face_that_looks_unchanged_is_kept_for_a_second_if_the_detector_was_sure(score: float, is_kept: bool) -> None:
+    class Tires(BaseDetector):
+        """Finds a face for half a second, and then no more."""
+
+        def __init__(self) -> None:
+            self.frames = 0
+
+        def find_faces(self, _image: Image) -> list[FaceBox]:
+            return [FaceBox(200, 150, SIDE, SIDE, score)] if self.frames < 15 else []
+
+        def detect_near(self, image: Image, _expected: FaceBox, _reach: float = 1.4) -> list[FaceBox]:
+            return self.find_faces(image)
+
+    detector, tracker, missed = Tires(), Tracker(TrackerConfig(detect_interval=0, search_interval=0)), []
+    for index in range(75):
+        detector.frames = index
+        tracks = tracker.update(detector, Frame(picture((200, 150)), index / 30, index))
+        missed.append(tracks[0].missed_s if tracks else 9)
+    assert (missed[14], missed[20] < 0.1) == (0, is_kept)
+    assert missed[55] > 0.3, "after a second it is lost"
+
+
+def test_after_a_cut_who_is_still_there_keeps_the_id() -> None:
+    wall = cv2.resize(np.random.default_rng(0).normal(110, 25, (12, 16)).astype(np.float32), (640, 480))
+    scenes = []
+    for light in (wall, 220 - wall):
+        room = np.asarray(cv2.merge([np.clip(light, 0, 255).astype(np.uint8)] * 3), np.uint8)
+        room[150 : 150 + SIDE, 200 : 200 + SIDE] = picture((200, 150))[150 : 150 + SIDE, 200 : 200 + SIDE]
+        scenes += [room] * 20
+    shown = follow(Tracker(TrackerConfig()), scenes)
+    assert [track.id for track in shown[19]] == [track.id for track in shown[-1]] == [1]
+
+
 def test_two_boxes_are_one_face_if_they_overlap_as_much_as_is_configured() -> None:
     scenes = [white_square((100, 100))] * 20 + [white_square((160, 100))] * 60  # their IoU is 90 / 210 = 0.43
     for least, last in ((0.4, 1), (0.46, 2)):
@@ -522,28 +566,27 @@ def test_a_frame_of_another_size_has_other_tiles() -> None:
 
 
 class Insisting(BaseDetector):
-    """Its first scan finds a face, and later ones do not; region searches go on finding it with the given score."""
+    """Its first scan finds a face, and later ones each time, sometimes or not; region searches go on finding it."""
 
-    def __init__(self, score: float, *, scans_find_it: bool = False) -> None:
+    def __init__(self, score: float, one_scan_in: int) -> None:
         self._box = FaceBox(200, 150, 100, 100, score)
-        self._always = scans_find_it
+        self._one_in = one_scan_in
         self._scans = 0
 
     def find_faces(self, image: Image) -> list[FaceBox]:
-        is_scan = image.shape[:2] == (480, 640)
-        self._scans += is_scan
-        if is_scan:
-            return [self._box] if self._scans == 1 or self._always else []
+        if image.shape[:2] == (480, 640):
+            self._scans += 1
+            return [self._box] if self._scans % self._one_in == 1 % self._one_in else []
         return [FaceBox(image.shape[1] / 2 - 50, image.shape[0] / 2 - 50, 100, 100, self._box.score)]
 
 
 @pytest.mark.parametrize(
-    ("score", "scans_find_it", "stays"), [(0.3, False, False), (0.3, True, True), (0.7, False, True)]
+    ("score", "one_scan_in", "stays"), [(0.3, 1000, False), (0.3, 3, True), (0.3, 1, True), (0.7, 1000, True)]
 )
 def test_what_looks_only_a_little_like_a_face_must_be_found_by_whole_scans(
-    score: float, scans_find_it: bool, stays: bool
+    score: float, one_scan_in: int, stays: bool
 ) -> None:
-    tracker, detector = Tracker(TrackerConfig(detect_interval=0)), Insisting(score, scans_find_it=scans_find_it)
+    tracker, detector = Tracker(TrackerConfig(detect_interval=0)), Insisting(score, one_scan_in)
     tracks = [tracker.update(detector, Frame(restless(index), index / 30, index)) for index in range(300)]
     assert tracks[60]
     assert bool(tracks[-1]) == stays
