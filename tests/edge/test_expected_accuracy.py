@@ -26,7 +26,7 @@ from fer_edge.monitoring.drift_watch import (
     read_expected_between,
     read_model_drift,
 )
-from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, terms, usable
+from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, is_usual, terms, usable
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import DAY, ModelIdentity, UsageStore, read_rows
@@ -121,6 +121,11 @@ def test_faces_unlike_any_of_the_fit_are_not_to_be_trusted(reference: Reference)
     assert white is not None
     assert not white.trusted
     assert "100% of the faces are brighter" in white.reason
+
+
+def test_it_is_trusted_while_half_of_the_faces_look_as_usual() -> None:
+    assert is_usual([0.0, 0.5, 0.2])
+    assert not is_usual([0.0, 0.51, 0.2])
 
 
 def test_a_run_records_the_chance_of_each_face(tmp_path: Path, reference: Reference) -> None:

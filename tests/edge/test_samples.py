@@ -329,6 +329,9 @@ def test_accuracy_counts_faces_as_they_occur(tmp_path: Path) -> None:
     # 20 samples of weights 9 and 1 are worth (10 * 9 + 10)^2 / (10 * 81 + 10) = 12.2
     assert measured.accuracy.low == pytest.approx(wilson(0.9 * 12.195, 12.195).low, abs=1e-3)
     assert measured.confusion == {"neutral": {"neutral": 10, "fear": 10}}
+    uncounted = measure(folder.labels().values(), {})
+    assert uncounted is not None
+    assert uncounted.accuracy == uncounted.of_samples == measured.of_samples
     assert measured.recall["neutral"].value == 0.5
 
 

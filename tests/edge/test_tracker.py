@@ -314,10 +314,10 @@ def test_after_a_long_pause_tracking_starts_again(gap: float, identity: int) -> 
 def test_a_lost_face_is_searched_in_a_region_that_grows() -> None:
     """It comes back beyond the region of a face that was just seen, and no scan is due."""
     config = TrackerConfig(idle_scan_interval=1000, scan_interval=1000, tile_interval=1000)
-    scenes = [picture((200, 150))] * 20 + [picture()] * 5 + [picture((255, 150))] * 20
+    scenes = [picture((200, 150))] * 20 + [picture()] * 5 + [picture((268, 150))] * 20
     tracks = follow(Tracker(config), scenes)
     assert [track.id for track in tracks[19]] == [track.id for track in tracks[-1]] == [1]
-    assert tracks[-1][0].box.x > 240
+    assert tracks[-1][0].box.x > 255
     assert tracks[-1][0].missed_s < 0.1
 
 
@@ -589,4 +589,4 @@ def test_what_looks_only_a_little_like_a_face_must_be_found_by_whole_scans(
     tracker, detector = Tracker(TrackerConfig(detect_interval=0)), Insisting(score, one_scan_in)
     tracks = [tracker.update(detector, Frame(restless(index), index / 30, index)) for index in range(300)]
     assert tracks[60]
-    assert bool(tracks[-1]) == stays
+    assert [track.id for track in tracks[-1]] == ([1] if stays else [])
