@@ -26,7 +26,7 @@ from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import MODEL_FILE, find_bundle, load_bundle
 from fer_edge.monitoring.measured_accuracy import by_month, measure, wilson
 from fer_edge.monitoring.reservoir import BalancedReservoir
-from fer_edge.monitoring.sample import Sample, new_id
+from fer_edge.monitoring.sample import LabelledSample, Sample, new_id
 from fer_edge.monitoring.sampler import Sampler
 from fer_edge.monitoring.samples import LABELS_FILE, SEEN_FILE, SampleFolder
 from fer_edge.monitoring.store import HOUR, ModelIdentity
@@ -316,7 +316,11 @@ def test_wilson_intervals_match_the_literature() -> None:
 def test_accuracy_counts_faces_as_they_occur(tmp_path: Path) -> None:
     """Of 100 faces 90 are read as neutral, all rightly; 10 as fear, all wrongly. The samples are half and half."""
     folder, samples = make_folder(tmp_path / "samples", [("neutral", 0.9)] * 10 + [("fear", 0.6)] * 10, per_day=20)
-    folder.write_seen({samples[0].day: Counter({"neutral high": 90, "fear medium": 10})})
+    seen = {
+        samples[0].day: Counter({"neutral high": 90, "fear medium": 10}),
+        "2026-05-01": Counter({"fear medium": 999}),
+    }
+    folder.write_seen(seen)
     for sample in samples:
         folder.set_label(sample, "neutral")
     measured = measure(folder.labels().values(), folder.seen())
@@ -336,12 +340,16 @@ def test_accuracy_counts_faces_as_they_occur(tmp_path: Path) -> None:
 
 
 def test_no_faces_and_skipped_ones_do_not_count_and_months_are_apart(tmp_path: Path) -> None:
-    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 6, per_day=1)
-    for sample, answer in zip(samples, ("happy", "happy", "sad", "skipped", "not a face", "contempt"), strict=True):
+    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 7, per_day=1)
+    answers = ("happy", "happy", "sad", "skipped", "skipped", "not a face", "contempt")
+    for sample, answer in zip(samples, answers, strict=True):
         folder.set_label(sample, answer)
     measured = measure(folder.labels().values(), folder.seen())
     assert measured is not None
-    assert (measured.labelled, measured.no_faces, measured.skipped) == (4, 1, 1)
+    assert (measured.labelled, measured.no_faces, measured.skipped) == (4, 1, 2)
+    assert (measured.first_day, measured.last_day) == ("2026-06-01", "2026-06-07")
+    older = [LabelledSample(replace(samples[0], model="older@1", taken_at=NOON - number), "sad") for number in (1, 2)]
+    assert measure([*folder.labels().values(), *older], folder.seen()) == measured, "the newest model counts"
     assert measured.of_samples is not None
     assert measured.of_samples.value == pytest.approx(2 / 4), "a label that the model does not have is always wrong"
     assert list(by_month(folder.labels().values(), folder.seen())) == ["2026-06"]
