@@ -1,7 +1,9 @@
 """Float against int8: every figure, with a float network whose answers are known beforehand."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,10 @@ load_keras()
 
 import keras  # noqa: E402 - quiet only when it is loaded so
 
-from fer_quantize.check import compare  # noqa: E402
+from fer_edge.model.manifest import Accuracy  # noqa: E402
+from fer_quantize.check import Comparison, Cost, Measurement, compare  # noqa: E402
+from fer_quantize.gate import Limits, Rival, cautions, gate_failure  # noqa: E402
+from fer_quantize.statistics import PairedDrop  # noqa: E402
 
 NAMES = LABELS["ferplus7"]
 
@@ -83,3 +88,97 @@ def test_every_figure_is_that_of_its_definition(tmp_path: Path, monkeypatch: pyt
     assert 4 * found.macs < found.float32.bytes < 5 * found.macs
     assert found.int8.latency_ms > 0.005, "in milliseconds: no thread computes five million products in that"
     assert found.float32.latency_ms > 0
+
+
+# The gate
+
+
+def measured(
+    images: int = 1000,
+    before: float = 0.8,
+    after: float = 0.8,
+    changed: tuple[int, int] = (0, 0),
+    losses: Mapping[str, int] | None = None,
+    classes: Mapping[str, int] | None = None,
+) -> Comparison:
+    """Figures of 1000 faces, half of them happy, of which 80 % are read right before and after.
+
+    Args:
+        images: how many there are.
+        before: accuracy in float.
+        after: accuracy in int8.
+        changed: faces that int8 lost, and that it gained.
+        losses: per class, faces lost less those gained.
+        classes: faces per class.
+    """
+    class_images = dict(classes or {"happy": 500, "fear": 100, "sad": 400})
+    lost, gained = changed
+    first = Measurement(
+        accuracy=Accuracy(
+            data="made.csv",
+            split="validation",
+            labels="ferplus7",
+            images=images,
+            accuracy_float=before,
+            accuracy_int8=after,
+            recall_float={},
+            recall_int8={},
+        ),
+        interval_float=(0, 1),
+        interval_int8=(0.7, 0.9),
+        drop=PairedDrop(100 * (lost - gained) / images, (0, 0), lost, gained, 1.0),
+        net_losses=dict.fromkeys(class_images, 0) | dict(losses or {}),
+        class_images=class_images,
+        agreement=1,
+        mean_difference=0,
+        max_difference=0,
+        ece_float=0,
+        ece_int8=0,
+    )
+    return Comparison((first,), {}, Cost(1, 1), Cost(1, 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"changed": (5, 0)}, None),
+        ({"changed": (6, 0)}, "int8 loses 0.60 percentage points, more than the 0.5 allowed"),
+        ({"changed": (20, 15)}, None),
+        ({"losses": {"fear": 2}}, None),
+        ({"losses": {"fear": 3}}, "'fear' loses 3.0 percentage points of recall (3 faces), more than the 2 allowed"),
+        ({"losses": {"fear": 1}, "classes": {"happy": 500, "fear": 3, "sad": 497}}, None),
+        ({"after": 0.74}, "int8 has an accuracy of 74.00%, less than the 75 % asked for"),
+        ({"after": 0.75}, None),
+        ({"before": 0.798}, None),
+        ({"before": 0.796}, "the float model scores 79.60%, but its training recorded 80.00%"),
+        ({"before": 0.9}, None),
+        ({"classes": {"happy": 777, "sad": 223}}, None),
+        ({"classes": {"happy": 785, "sad": 215}}, "always answering 'happy' would have 78.5%"),
+        ({"classes": {"happy": 1000}}, None),
+    ],
+)
+def test_what_may_not_ship_is_said(changes: dict[str, Any], why: str | None) -> None:
+    """Half a point may be lost, two of a class, and an accuracy of 75 % is asked for; 80 % was recorded."""
+    said = gate_failure(measured(**changes), Limits(0.5, 2.0, 75.0), 0.8)
+    assert (said is None) if why is None else why in str(said)
+
+
+@pytest.mark.parametrize(("loss", "p_value", "refused"), [(1.0, 0.04, True), (1.0, 0.06, False), (-1.0, 0.001, False)])
+def test_a_model_that_is_worse_than_another_by_more_than_chance_may_not_ship(
+    loss: float, p_value: float, refused: bool
+) -> None:
+    rival = Rival("other", 0.9, PairedDrop(loss, (0, 0), 0, 0, p_value))
+    said = gate_failure(measured(), Limits(0.5, 2.0), None, rival)
+    assert said == (
+        f"other is better by 1.0 percentage points on the same faces (McNemar p {p_value})" if refused else None
+    )
+
+
+def test_few_faces_and_other_class_frequencies_are_cautions() -> None:
+    prior = {"happy": 0.5, "fear": 0.1, "sad": 0.4}
+    assert cautions(measured(), None, prior) == []
+    assert cautions(measured(images=200, classes={"happy": 148, "fear": 20, "sad": 32}), None, prior) == []
+    (shares,) = cautions(measured(images=200, classes={"happy": 152, "fear": 20, "sad": 28}), None, prior)
+    assert "('happy' 76%, there 50%)" in shares
+    (few,) = cautions(measured(images=199), None, None)
+    assert few.startswith("only 199 faces were checked: the true accuracy may be anything from 70% to 90%")

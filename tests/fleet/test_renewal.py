@@ -1,0 +1,156 @@
+"""For how long signatures are valid, when they are renewed, and what is kept: a repository over weeks."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.fleet_repository import PASSPHRASE
+
+from fer_edge.errors import ConfigError
+from fer_fleet import edits, operations
+from fer_fleet.creation import DEFAULT_SIGNERS, create
+from fer_fleet.keys import Keys
+from fer_fleet.repository import ROLES, Repository
+from fer_fleet.rotation import rotate
+from fer_fleet.verification import role_states, verify
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAYS = {"root": 100, "targets": 50, "snapshot": 20, "timestamp": 4}
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    create(tmp_path / "repo", tmp_path / "keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
+    return tmp_path / "repo"
+
+
+@pytest.fixture
+def keys(repo: Path) -> Keys:
+    return Keys([repo.with_name("keys")], lambda _: PASSPHRASE)
+
+
+def in_days(days: float) -> datetime:
+    return NOW + timedelta(days=days)
+
+
+def states(repo: Path, at: datetime = NOW) -> dict[str, tuple[int, float]]:
+    """Version of each role, and the days that are left."""
+    return {state.name: (state.version, state.days_left) for state in role_states(Repository(repo), at)}
+
+
+def publish(repo: Path, keys: Keys, version: str, at: datetime = NOW) -> bool:
+    def edit(old: edits.Releases) -> edits.Releases:
+        return edits.publish(old, "mine", version, "beta", 0, None, at)
+
+    return operations.change(repo, keys, edit, at)
+
+
+def test_each_role_is_valid_for_its_days_and_due_when_a_quarter_is_left(repo: Path) -> None:
+    assert states(repo) == {role: (1, DAYS[role]) for role in ROLES}
+    for passed in (2.9, 3.1, 14.9, 15.1, 37.4, 37.6, 74.9, 75.1):
+        due = {state.name for state in role_states(Repository(repo), in_days(passed)) if state.due}
+        assert due == {role for role, days in DAYS.items() if passed > 0.75 * days}
+
+
+def test_a_refresh_renews_the_timestamp_and_the_snapshot_after_half_its_days(repo: Path, keys: Keys) -> None:
+    operations.refresh(repo, keys, in_days(9))
+    assert states(repo) == {"root": (1, 100), "targets": (1, 50), "snapshot": (1, 20), "timestamp": (2, 13)}
+    operations.refresh(repo, keys, in_days(11))
+    assert states(repo) == {"root": (1, 100), "targets": (1, 50), "snapshot": (2, 31), "timestamp": (3, 15)}
+
+
+def test_all_is_renewed_on_request_so_that_devices_see_it(repo: Path, keys: Keys) -> None:
+    asked = iter([PASSPHRASE])
+    operations.refresh(repo, Keys(keys.folders, lambda _: next(asked)), in_days(1), offline=True)  # asked once
+    assert states(repo) == {"root": (2, 101), "targets": (2, 51), "snapshot": (2, 21), "timestamp": (2, 5)}
+    assert Repository(repo).is_current()
+    assert verify(repo) == (0, 0)
+
+
+def test_without_an_online_key_devices_wait_for_a_refresh(repo: Path, keys: Keys, tmp_path: Path) -> None:
+    (key,) = keys.folders[0].glob("snapshot-*.pem")
+    shutil.move(key, tmp_path)
+    assert publish(repo, keys, "1") is False
+    assert not Repository(repo).is_current()
+    shutil.move(tmp_path / key.name, key)
+    operations.refresh(repo, keys, NOW)
+    assert Repository(repo).is_current()
+    assert publish(repo, keys, "2") is True
+
+
+def test_the_last_five_versions_are_kept_for_devices_that_read_them(repo: Path, keys: Keys) -> None:
+    for number in range(11):
+        publish(repo, keys, f"1.{number}", in_days(number / 10))
+    files = {path.name for path in (repo / "metadata").iterdir()}
+    kept = {f"{version}.{role}.json" for version in range(8, 13) for role in ("targets", "snapshot")}
+    assert files == kept | {"1.root.json", "timestamp.json"}
+    assert len(list((repo / "targets").glob("*.releases.json"))) == 5
+    assert len(Repository(repo).releases.models["mine"].releases) == 11
+
+
+def test_what_changes_nothing_signs_no_targets(repo: Path, keys: Keys) -> None:
+    operations.change(repo, keys, lambda releases: releases, NOW)
+    assert states(repo)["targets"] == (1, 50)
+
+
+# Keys
+
+
+def test_keys_are_for_their_owner_alone_and_those_of_people_are_encrypted(keys: Keys) -> None:
+    (folder,) = keys.folders
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert len(list(folder.iterdir())) == 6
+    for path in folder.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert (b"ENCRYPTED" in path.read_bytes()) == path.name.startswith(("root", "targets"))
+
+
+def test_a_file_with_another_key_than_its_name_says_is_refused(repo: Path, keys: Keys) -> None:
+    (timestamp,), (snapshot,) = (list(keys.folders[0].glob(f"{role}-*.pem")) for role in ("timestamp", "snapshot"))
+    shutil.copy(snapshot, timestamp)
+    with pytest.raises(ConfigError, match="holds another key than its name says"):
+        operations.refresh(repo, keys, NOW)
+
+
+@pytest.mark.parametrize("role", ["root", "targets"])
+def test_files_that_somebody_changed_are_not_signed_again(repo: Path, role: str) -> None:
+    path = repo / "metadata" / f"1.{role}.json"
+    content = path.read_text()
+    assert '"spec_version":"1.0' in content
+    path.write_text(content.replace('"version":1', '"version":1,"x-more":0'))
+    with pytest.raises(ConfigError, match=f"1.{role}.json: is not signed by enough keys of {role}"):
+        Repository(repo)
+
+
+def test_a_rotation_makes_the_next_root_valid_for_its_days(repo: Path, keys: Keys) -> None:
+    before = {path.name for path in keys.folders[0].iterdir()}
+    with pytest.raises(ConfigError, match="is not the id of one of targets's keys"):
+        rotate(repo, ["targets"], [""], keys, PASSPHRASE, in_days(1))
+    assert {path.name for path in keys.folders[0].iterdir()} == before, "refused before a key is made"
+    rotate(repo, ["targets"], [], keys, PASSPHRASE, in_days(1))
+    assert states(repo) == {"root": (2, 101), "targets": (2, 51), "snapshot": (2, 21), "timestamp": (2, 5)}
+    assert verify(repo) == (0, 0)
+    for path in keys.folders[0].glob("snapshot-*.pem"):
+        path.unlink()
+    made = {path.name for path in keys.folders[0].iterdir()}
+    with pytest.raises(ConfigError, match="snapshot: needs 1 of its keys"):
+        rotate(repo, ["targets"], [], keys, PASSPHRASE, in_days(1))
+    assert {path.name for path in keys.folders[0].iterdir()} == made
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keys": "repo/keys"}, "is in the repository, which everybody can read"),
+        ({"passphrase": ""}, "the passphrase is empty"),
+        ({"threshold": 2}, "targets: 2 of 1 keys cannot sign. The threshold is from 1 to 1"),
+    ],
+)
+def test_what_makes_no_sense_makes_no_repository(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    given = {"keys": "keys", "passphrase": PASSPHRASE, "threshold": 1} | changes
+    signers = DEFAULT_SIGNERS | {"targets": DEFAULT_SIGNERS["targets"]._replace(threshold=int(given["threshold"]))}
+    folder, key_folder = tmp_path / "repo", tmp_path / str(given["keys"])
+    with pytest.raises(ConfigError, match=message):
+        create(folder, key_folder, str(given["passphrase"]), DAYS, signers, NOW)
+    assert list(tmp_path.iterdir()) == []
