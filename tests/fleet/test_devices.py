@@ -68,6 +68,9 @@ def test_a_device_reads_no_other_device(operator: Operator, guarded: Broker, mon
     monkeypatch.setenv("FER_FLEET_MQTT_PASSWORD", (operator.folder / "devices" / "hall.password").read_text().strip())
     content = operator.do("status", "--broker", f"127.0.0.1:{guarded.port}", "--user", "hall", "--json")
     assert json.loads(content)["devices"] == []
+    assert "Not authorized" in operator.run("status", "--broker", f"127.0.0.1:{guarded.port}").err, (
+        "nobody in particular"
+    )
 
 
 def test_the_settings_are_a_configuration(operator: Operator, guarded: Broker) -> None:
@@ -202,6 +205,24 @@ def test_a_day_that_comes_again_replaces_itself(tmp_path: Path) -> None:
     keep(tmp_path / "f", [usage("d", days=2)])
     assert keep(tmp_path / "f", [usage("d", days=3, people=7)]) == 1
     assert compare(tmp_path / "f", TODAY, 28)[0].people == 21
+
+
+def test_drift_and_model_are_those_of_the_last_day(tmp_path: Path) -> None:
+    keep(tmp_path / "f", [usage("d", days=3, drift="drifted")])
+    keep(tmp_path / "f", [usage("d", days=1, drift="ok", model="ferplus7@0.2.0")])
+    (device,) = compare(tmp_path / "f", TODAY, 28)
+    assert (device.days, device.drift, device.model, device.remarks) == (3, "ok", "ferplus7@0.2.0", ())
+
+
+def test_a_device_is_less_sure_if_it_is_so_by_much_and_by_more_than_the_others_differ(tmp_path: Path) -> None:
+    """Three robust standard deviations are 0.089 where the others lie 0.02 about 0.7."""
+    for unsure, remarks in ((0.62, ()), (0.6, ("less sure",))):
+        file = tmp_path / str(unsure)
+        others = [usage(f"d{number}", means={"confidence": 0.68 + 0.04 * (number % 2)}) for number in range(8)]
+        keep(file, [*others, usage("even", means={"confidence": 0.7}), usage("unsure", means={"confidence": unsure})])
+        assert {device.name: device.remarks for device in compare(file, TODAY, 28) if device.remarks} == (
+            {"unsure": remarks} if remarks else {}
+        )
 
 
 def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.fleet_repository import Operator
 
 from fer_edge.updates.fleet_messages import DeviceState
 from fer_edge.updates.releases import Rollout, position
-from fer_fleet.progress import STEPS, lower_bound, next_step, progress_of
+from fer_fleet.progress import STEPS, all_progress, is_what, lower_bound, next_step, progress_of
 
 MODEL = "ferplus7-tiny"
 
@@ -450,10 +450,44 @@ def test_progress_counts_devices_once() -> None:
         state("a", trials=[ended]),
         state("b", trials=[{**ended, "passed": True}], model="m@2"),
         state("c", model="m@2", on_trial="m@2"),
+        state("d", model="m@1", on_trial="m@3"),
+        *(state(name, trials=[{**ended, "reason": "crashed"}]) for name in "ef"),
     ]
     found = progress_of("m@2", states)
-    assert (found.running, found.on_trial, found.passed, found.failed) == (2, 1, 1, 1)
-    assert found.reasons == {"slow": 1}
+    assert (found.running, found.on_trial, found.passed, found.failed) == (2, 1, 1, 3)
+    assert list(found.reasons.items()) == [("crashed", 2), ("slow", 1)]
+    assert [each.model for each in all_progress(states)] == ["ferplus7-tiny@0.1.0", "m@1", "m@2", "m@3"]
+
+
+@pytest.mark.parametrize(
+    ("what", "changes", "is_so"),
+    [
+        ("silent", {"time": now() - timedelta(hours=2, minutes=14)}, False),
+        ("silent", {"time": now() - timedelta(hours=2, minutes=16)}, True),
+        ("silent", {"time": now() - timedelta(days=9), "running": False}, False),
+        ("failed", {"trials": [passed("1", so=False), passed("2")]}, True),
+        ("failed", {"trials": [passed("1"), passed("2")]}, False),
+        ("trial", {"on_trial": "m@2"}, True),
+        ("trial", {}, False),
+        ("problem", {}, False),
+        ("problem", {"problem": "MQTT: refused"}, True),
+        ("problem", {"camera": False}, True),
+        ("problem", {"camera": False, "running": False}, False),
+        ("drifted", {"drift": "drifted"}, True),
+        ("drifted", {"drift": "watch"}, False),
+    ],
+)
+def test_what_a_device_is(what: str, changes: dict[str, object], is_so: bool) -> None:
+    assert is_what(state("a", **changes), what, now()) == is_so
+
+
+def test_four_of_five_devices_are_enough() -> None:
+    rollout = Rollout(version="0.2.0", percent=10, cohorts={"lab": 100})
+    done = [tried(f"d{number}", "0.2.0", passed=True).model_copy(update={"tags": ("lab",)}) for number in range(4)]
+    others = [state(f"e{number}") for number in range(40)]
+    others = [each for each in others if position(each.id, MODEL, "0.2.0") >= 10]
+    step = next_step(MODEL, "stable", rollout, [*done, *others, state("waits", tags=["lab"])], 5, now())
+    assert step.percent == 50
 
 
 def test_an_automatic_rollout_through_a_broker(operator: Operator, broker: Broker, listener: Listener) -> None:

@@ -150,6 +150,13 @@ def test_a_class_that_runs_out_leaves_its_share_to_the_others(train: LabelledFac
     assert counts.tolist() == [10, 3, 10, 10, 10, 10, 10]
 
 
+def test_a_class_of_hundreds_has_no_more_than_its_share(train: LabelledFaces) -> None:
+    first, second = (np.flatnonzero(train.classes == label) for label in (0, 1))
+    uneven = train.take(np.concatenate([np.tile(first, 8), second]))
+    counts = np.bincount(uneven.classes[representative_rows(uneven, 60, seed=0)], minlength=7)
+    assert counts.tolist() == [30, 30, 0, 0, 0, 0, 0]
+
+
 def test_check_faces_cannot_set_the_ranges(tiny_data: Path) -> None:
     validation = load_dataset(tiny_data, "validation", "ferplus7")
     with pytest.raises(DataError, match="only train can"):

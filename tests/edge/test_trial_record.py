@@ -1,0 +1,150 @@
+"""What is written of trials and of restarts, and who reads it: without a service."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge import Frame
+from fer_edge.config import RunConfig
+from fer_edge.errors import FerError
+from fer_edge.model.slots import ModelId, Slots
+from fer_edge.model.trial_record import Progress, TrialRecord, Verdict, boot_id, failed_models, record_path, uptime
+from fer_edge.sinks import StopRun
+from fer_edge.types import FrameResult
+from fer_edge.updates.restarts import count_restarts
+from fer_edge.updates.trial import Trial, open_trial
+from fer_edge.updates.watch import ModelWatch
+
+FIRST, SECOND = ModelId("ferplus7-tiny"), ModelId("ferplus8")
+RESULT = FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {})
+
+
+@pytest.fixture(autouse=True)
+def slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slots:
+    """A service's models; the second was chosen last."""
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    slots = Slots()
+    choose(slots, FIRST)
+    choose(slots, SECOND)
+    return slots
+
+
+def choose(slots: Slots, model: ModelId, why: str = "use") -> None:
+    with slots.lock():
+        slots.use(model, why)
+
+
+def test_a_process_that_died_in_this_boot_is_counted_with_the_time_that_it_lived() -> None:
+    before = Progress("m@1", 3, seconds=40.0, deaths=1, lived=5.0, boot=boot_id(), began=uptime() - 100)
+    died = before.started()
+    assert (died.deaths, died.seconds, died.boot) == (2, 40.0, boot_id())
+    assert died.lived == pytest.approx(105, abs=5)
+    assert uptime() - died.began < 5
+    for other in (replace(before, boot="another boot"), replace(before, boot="")):
+        assert (other.started().deaths, other.started().lived) == (1, 5.0)
+    closed = before.closed()
+    assert (closed.deaths, closed.boot) == (1, "")
+    assert closed.lived == pytest.approx(105, abs=5)
+
+
+def test_each_switch_to_a_model_begins_a_trial_of_its_own() -> None:
+    first = TrialRecord().begun(SECOND, 1)
+    assert first.progress is not None
+    judged = replace(first, progress=replace(first.progress, seconds=300.0, boot=""))
+    again, other, later = judged.begun(SECOND, 1), judged.begun(FIRST, 1), judged.begun(SECOND, 2)
+    assert [found.progress and found.progress.seconds for found in (again, other, later)] == [300.0, 0.0, 0.0]
+    ended = judged.ended(Verdict(str(SECOND), 1, False, "too slow", 0.0))
+    assert ended.progress is None
+    assert ended.verdict(SECOND, 1) is not None
+    assert ended.verdict(SECOND, 2) is ended.verdict(FIRST, 1) is None
+
+
+def test_the_last_verdicts_are_kept_and_those_of_every_instance_are_read(tmp_path: Path) -> None:
+    record = TrialRecord()
+    for serial in range(60):
+        record = record.ended(Verdict(f"m@{serial}", serial, serial % 2 == 0, "too slow", float(serial)))
+    record.write(record_path())
+    assert [verdict.serial for verdict in TrialRecord.read(record_path()).verdicts] == list(range(10, 60))
+    TrialRecord((Verdict("other@1", 1, False, "damaged", 0.0),)).write(tmp_path / "trials" / "porch.json")
+    assert failed_models() == {f"m@{serial}": "too slow" for serial in range(11, 60, 2)} | {"other@1": "damaged"}
+
+
+@pytest.mark.parametrize(
+    ("error", "closed"),
+    [(None, True), (StopRun(), True), (KeyboardInterrupt(), True), (FerError("no"), True), (ValueError("oh"), False)],
+)
+def test_a_run_that_an_error_of_the_program_ends_was_not_closed(
+    slots: Slots, error: BaseException | None, closed: bool
+) -> None:
+    """Neither in a trial nor without one."""
+    switch = slots.in_effect()
+    assert switch is not None
+    for run in (Trial(RunConfig(), SECOND, switch, FIRST), count_restarts()):
+        with suppress(StopRun, KeyboardInterrupt, FerError, ValueError), run:
+            if error:
+                raise error
+    record = TrialRecord.read(record_path())
+    for progress in (record.progress, record.usual):
+        assert progress is not None
+        assert progress.model == str(SECOND)
+        assert (progress.boot == "") is closed
+    with count_restarts():
+        pass
+    usual = TrialRecord.read(record_path()).usual
+    assert usual is not None
+    assert usual.deaths == (0 if closed else 1)
+
+
+def test_what_is_pinned_was_chosen_by_a_rollback_or_has_passed_is_on_no_trial(slots: Slots) -> None:
+    trial = open_trial(RunConfig())
+    assert trial is not None
+    assert trial.old == FIRST
+    assert open_trial(RunConfig(model="ferplus8")) is None
+    assert open_trial(RunConfig.model_validate({"updates": {"trial_minutes": 0}})) is None
+    switch = slots.in_effect()
+    assert switch is not None
+    TrialRecord().ended(Verdict(str(SECOND), switch.serial, True, "", 0.0)).write(record_path())
+    assert open_trial(RunConfig()) is None
+    choose(slots, SECOND)
+    assert open_trial(RunConfig()) is not None, "chosen again"
+    choose(slots, FIRST, "rollback")
+    assert open_trial(RunConfig()) is None
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("model", [FIRST, SECOND])
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_the_run_ends_within_five_seconds_when_a_model_is_chosen(
+    slots: Slots, model: ModelId, is_waiting: bool
+) -> None:
+    """Also the same once more, and while there is no camera."""
+    clock = Clock()
+    watch = ModelWatch(slots, clock=clock)
+    look = (lambda: watch.waiting("camera")) if is_waiting else (lambda: watch.emit(RESULT))
+    clock.now += 6
+    look()
+    choose(slots, model)
+    clock.now += 4.9
+    look()
+    clock.now += 0.2
+    with pytest.raises(StopRun):
+        look()
+    assert watch.chosen == str(model)
+
+
+def test_a_model_that_failed_is_named_by_what_watches_the_choice(slots: Slots) -> None:
+    assert ModelWatch(slots).trouble == ""
+    switch = slots.in_effect()
+    assert switch is not None
+    TrialRecord().ended(Verdict(str(SECOND), switch.serial, False, "too slow", 0.0)).write(record_path())
+    assert ModelWatch(slots).trouble == "failed its trial, and the one before it is used: too slow"
