@@ -57,6 +57,12 @@ def test_a_model_that_was_trained_with_a_margin_reads_one(bundle_dir: Path, tmp_
         assert np.array_equal(read.crop, crop_face(image, box, CropCalibration(scale, 0.05, -0.05)))
 
 
+def test_a_face_that_was_not_seen_in_this_frame_is_not_read(bundle_dir: Path) -> None:
+    frame, box = Frame(np.zeros((90, 90, 3), np.uint8)), FaceBox(10, 10, 60, 60)
+    tracks = (Track(1, box, 2.0, 0.0), Track(2, box, 2.0, 0.1), Track(3, box, 0.0, 0.0))
+    assert set(Classifier(load_bundle(bundle_dir)).classify(frame, tracks)) == {1, 3}
+
+
 def test_a_face_of_any_size_is_fitted(bundle_dir: Path) -> None:
     face = np.random.default_rng(0).integers(0, 256, (96, 96), np.uint8)
     fitted = Classifier(load_bundle(bundle_dir)).fit(face)

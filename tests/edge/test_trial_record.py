@@ -130,7 +130,13 @@ def test_the_run_ends_within_five_seconds_when_a_model_is_chosen(
     """Also the same once more, and while there is no camera."""
     clock = Clock()
     watch = ModelWatch(slots, clock=clock)
-    look = (lambda: watch.waiting("camera")) if is_waiting else (lambda: watch.emit(RESULT))
+
+    def look() -> None:
+        if is_waiting:
+            watch.waiting("camera")
+        else:
+            watch.emit(RESULT)
+
     clock.now += 6
     look()
     choose(slots, model)

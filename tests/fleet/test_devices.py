@@ -91,6 +91,7 @@ def test_a_removed_device_is_kept_out(operator: Operator, guarded: Broker, monke
     guarded.start()
     assert "Not authorized" in operator.run("status", "--broker", f"127.0.0.1:{guarded.port}", "--user", "hall").err
     assert not list(folder.glob("hall.*"))
+    assert "hall" not in (folder / "passwords").read_text()
 
 
 def test_names_and_what_is_there_already(operator: Operator) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fleet_repository import Device, Operator
 
 from fer_edge.errors import ConfigError
-from fer_edge.model.bundle import load_bundle
+from fer_edge.model.bundle import find_bundle, load_bundle, sha256
 from fer_edge.model.golden import verify
 from fer_edge.updates.releases import Releases, decide
 from fer_fleet import edits
@@ -197,6 +197,32 @@ def test_a_changed_model_is_not_published_for_any_reason(operator: Operator) -> 
     done = operator.run("publish", bundle, "--force", "please")
     assert done.code == 4
     assert "its sha256 is not the one in model.json" in done.err
+
+
+def test_what_is_not_as_the_manifest_says_is_not_published_for_any_reason(operator: Operator) -> None:
+    """A changed report, and another model whose hash is right: only running it shows that."""
+    bundle, other = operator.bundle("0.2.0"), operator.bundle("0.3.0")
+    (bundle / "quantization.json").write_text('{"measurements": []}')
+    content = (find_bundle("ferplus7") / "model.tflite").read_bytes()
+    (other / "model.tflite").write_bytes(content)
+    manifest = json.loads((other / "model.json").read_text())
+    manifest["files"]["model.tflite"] = sha256(content)
+    (other / "model.json").write_text(json.dumps(manifest))
+    for folder, said in ((bundle, "its sha256 is not the one in model.json"), (other, "differ from the golden ones")):
+        done = operator.run("publish", folder, "--force", "please")
+        assert (done.code, said in done.err) == (4, True), done.err
+
+
+def test_a_report_that_the_manifest_does_not_name_is_none_and_a_reason_without_need_is_not_signed(
+    operator: Operator, device: Device
+) -> None:
+    bundle = operator.bundle("0.2.0")
+    manifest = json.loads((bundle / "model.json").read_text())
+    del manifest["files"]["quantization.json"]
+    (bundle / "model.json").write_text(json.dumps(manifest))
+    assert "has no quantization.json: convert it with fer-quantize" in operator.run("publish", bundle).err
+    operator.do("publish", operator.bundle("0.3.0"), "--force", "to be sure")
+    assert device.update().models[MODEL].releases[0].forced is None
 
 
 # Edits of the releases

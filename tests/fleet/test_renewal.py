@@ -140,17 +140,17 @@ def test_a_rotation_makes_the_next_root_valid_for_its_days(repo: Path, keys: Key
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("keys", "passphrase", "threshold", "message"),
     [
-        ({"keys": "repo/keys"}, "is in the repository, which everybody can read"),
-        ({"passphrase": ""}, "the passphrase is empty"),
-        ({"threshold": 2}, "targets: 2 of 1 keys cannot sign. The threshold is from 1 to 1"),
+        ("repo/keys", PASSPHRASE, 1, "is in the repository, which everybody can read"),
+        ("keys", "", 1, "the passphrase is empty"),
+        ("keys", PASSPHRASE, 2, "targets: 2 of 1 keys cannot sign. The threshold is from 1 to 1"),
     ],
 )
-def test_what_makes_no_sense_makes_no_repository(tmp_path: Path, changes: dict[str, str], message: str) -> None:
-    given = {"keys": "keys", "passphrase": PASSPHRASE, "threshold": 1} | changes
-    signers = DEFAULT_SIGNERS | {"targets": DEFAULT_SIGNERS["targets"]._replace(threshold=int(given["threshold"]))}
-    folder, key_folder = tmp_path / "repo", tmp_path / str(given["keys"])
+def test_what_makes_no_sense_makes_no_repository(
+    tmp_path: Path, keys: str, passphrase: str, threshold: int, message: str
+) -> None:
+    signers = DEFAULT_SIGNERS | {"targets": DEFAULT_SIGNERS["targets"]._replace(threshold=threshold)}
     with pytest.raises(ConfigError, match=message):
-        create(folder, key_folder, str(given["passphrase"]), DAYS, signers, NOW)
+        create(tmp_path / "repo", tmp_path / keys, passphrase, DAYS, signers, NOW)
     assert list(tmp_path.iterdir()) == []

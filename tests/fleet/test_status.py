@@ -22,6 +22,7 @@ from fer_edge.updates.releases import Rollout, position
 from fer_fleet.progress import STEPS, all_progress, is_what, lower_bound, next_step, progress_of
 
 MODEL = "ferplus7-tiny"
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -462,9 +463,9 @@ def test_progress_counts_devices_once() -> None:
 @pytest.mark.parametrize(
     ("what", "changes", "is_so"),
     [
-        ("silent", {"time": now() - timedelta(hours=2, minutes=14)}, False),
-        ("silent", {"time": now() - timedelta(hours=2, minutes=16)}, True),
-        ("silent", {"time": now() - timedelta(days=9), "running": False}, False),
+        ("silent", {"time": NOON - timedelta(hours=2, minutes=15)}, False),
+        ("silent", {"time": NOON - timedelta(hours=2, minutes=16)}, True),
+        ("silent", {"time": NOON - timedelta(days=9), "running": False}, False),
         ("failed", {"trials": [passed("1", so=False), passed("2")]}, True),
         ("failed", {"trials": [passed("1"), passed("2")]}, False),
         ("trial", {"on_trial": "m@2"}, True),
@@ -478,7 +479,7 @@ def test_progress_counts_devices_once() -> None:
     ],
 )
 def test_what_a_device_is(what: str, changes: dict[str, object], is_so: bool) -> None:
-    assert is_what(state("a", **changes), what, now()) == is_so
+    assert is_what(state("a", **{"time": NOON, **changes}), what, NOON) == is_so
 
 
 def test_four_of_five_devices_are_enough() -> None:

@@ -86,7 +86,8 @@ def sure_model(activation: str = "softmax") -> keras.Model:
     inputs = keras.Input((48, 48, 1))
     small = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(inputs)))
     initial = keras.initializers.RandomNormal(stddev=1.5)
-    return keras.Model(inputs, keras.layers.Dense(7, activation=activation, kernel_initializer=initial)(small))
+    last = keras.layers.Dense(7, activation=activation, kernel_initializer=initial, bias_initializer=initial)
+    return keras.Model(inputs, last(small))
 
 
 def random_faces(count: int) -> LabelledFaces:

@@ -63,6 +63,12 @@ def test_a_folder_of_parquet_files(inside: str, tmp_path: Path) -> None:
     assert place == str(folder / "train-00001-of-00002.parquet" / "row 1")
 
 
+def test_a_folder_with_fer2013s_csv_is_fer2013(tmp_path: Path) -> None:
+    pq.write_table(table([0, 1]), tmp_path / "train.parquet")
+    (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n6,{' '.join(['190'] * 2304)},Training\n")
+    assert labels_of(tmp_path, "train") == ["neutral"]
+
+
 def test_what_datasets_writes_to_disk(tmp_path: Path) -> None:
     write_arrow(tmp_path / "all" / "train", table([0, 1, 1]))
     write_arrow(tmp_path / "all" / "validation", table([0]))

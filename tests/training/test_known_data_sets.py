@@ -198,7 +198,9 @@ def test_missing_images_of_a_list_are_counted(tmp_path: Path, caplog: pytest.Log
         ("path,label,split", "images/0.png,sad,val\nimages/1.png,sad,", r"row 1 \(line 3\): .* Fill it in all rows"),
         ("path,label,split", "images/0.png,sad,val", "no train split"),
         ("path,label,left,top,right,bottom", "images/0.png,sad,1,2,x,4", r"row 0 \(line 2\): left, top, right, bottom"),
+        ("path,label,left,top,right,bottom", "images/0.png,sad,1,2,,4", r"row 0 \(line 2\): left, top, right, bottom"),
         ("path,label,left,top,right,bottom", "images/0.png,sad,9,2,3,4", "the box 9, 2, 3, 4 is empty"),
+        ("path,label,left,top,right,bottom", "images/0.png,sad,1,4,3,4", "the box 1, 4, 3, 4 is empty"),
         ("file,class", "images/0.png,sad", "expected the columns emotion, pixels, Usage, or path, label"),
     ],
 )

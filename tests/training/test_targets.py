@@ -73,10 +73,11 @@ def test_smoothing_takes_a_part_of_the_label_and_gives_it_to_all_classes() -> No
     assert targets["fer2013"][~black] == pytest.approx(np.tile([0.02, 0.88, *[0.02] * 5], (8, 1)), abs=1e-5)
 
 
-def test_a_class_four_times_as_rare_weighs_four_times_as_much() -> None:
+@pytest.mark.parametrize("smoothing", [0, 0.2])
+def test_a_class_four_times_as_rare_weighs_four_times_as_much(smoothing: float) -> None:
     classes = np.array([0] * 40 + [1] * 10)
-    batches = Batches(join([plain_faces(classes)]), recipe(imbalance="class_weights", mixup=0, batch_size=50))
-    images, targets, _ = batches[0]
+    options = recipe(imbalance="class_weights", mixup=0, batch_size=50, label_smoothing=smoothing)
+    images, targets, _ = Batches(join([plain_faces(classes)]), options)[0]
     weights = targets["fer2013"].sum(axis=1)
     black, white = weights[images[:, 0, 0, 0] == 0], weights[images[:, 0, 0, 0] == 255]
     assert black == pytest.approx(np.full(40, 0.625), abs=1e-5)

@@ -1,0 +1,98 @@
+"""The folder of installed models: the history of switches, and what a process that was killed left."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from fer_edge.errors import FerError
+from fer_edge.files import TEMPORARY
+from fer_edge.model.slots import ModelId, Slots, Switch, version_numbers
+
+A, B, C = ModelId("ferplus7"), ModelId("ferplus8"), ModelId("ferplus7-tiny")
+
+
+@pytest.fixture
+def slots(tmp_path: Path) -> Slots:
+    return Slots(tmp_path / "models")
+
+
+def use(slots: Slots, *models: ModelId) -> None:
+    for model in models:
+        with slots.lock():
+            slots.use(model, "use")
+
+
+def test_earlier_models_come_latest_first_and_each_once(slots: Slots) -> None:
+    use(slots, A, B, ModelId("mine", "1"), A, C)
+    assert slots.current() == C
+    assert slots.earlier() == [A, B], "mine@1 is not installed"
+    use(slots, A)
+    assert slots.earlier() == [C, B]
+    switch = slots.in_effect()
+    assert switch is not None
+    assert (switch.serial, switch.model, switch.why) == (6, "ferplus7", "use")
+    assert [each.serial for each in slots.history()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_switch_that_a_power_cut_left_half_done_is_forgotten(slots: Slots) -> None:
+    """The history has it, and the link does not; its number is not used again, since a trial may have that."""
+    use(slots, A, B)
+    (slots.folder / "current").unlink()
+    (slots.folder / "current").symlink_to("ferplus7")
+    assert (slots.current(), slots.earlier()) == (A, [])
+    use(slots, C)
+    assert [(switch.serial, switch.model) for switch in slots.history()] == [(1, "ferplus7"), (3, "ferplus7-tiny")]
+    assert slots.earlier() == [A]
+
+
+def test_the_last_two_hundred_switches_are_remembered(slots: Slots) -> None:
+    use(slots, B, A)
+    history = [asdict(Switch(serial, str((A, B)[serial % 2]), 0.0, "use")) for serial in range(1, 205)]
+    (slots.folder / "history.json").write_text(json.dumps(history))
+    use(slots, B)
+    assert [switch.serial for switch in slots.history()] == list(range(6, 206))
+    assert slots.earlier() == [A]
+
+
+def test_revoked_versions_are_added_up(slots: Slots) -> None:
+    with slots.lock():
+        slots.revoke({"mine@1": "poisoned", "mine@2": "too slow"})
+        slots.revoke({"mine@2": "leaks"})
+    assert slots.revoked() == {"mine@1": "poisoned", "mine@2": "leaks"}
+
+
+def test_one_process_at_a_time_changes_the_models_and_removes_what_another_left(slots: Slots) -> None:
+    slots.folder.mkdir()
+    (slots.folder / f"{TEMPORARY}half" / "below").mkdir(parents=True)
+    (slots.folder / f"{TEMPORARY}current").symlink_to("nowhere")
+    with slots.lock():
+        assert [path.name for path in slots.folder.iterdir()] == [".lock"]
+        with pytest.raises(FerError, match="another process changes the models"), Slots(slots.folder).lock():
+            pass
+    with slots.lock():
+        pass
+
+
+def test_an_added_version_can_be_read_by_the_service_and_is_newest_by_its_numbers(slots: Slots) -> None:
+    for version in ("0.10.0", "0.9.0"):
+        with slots.lock(), slots.staging() as staged:
+            (staged / "model.json").write_text("{}")
+            (staged / "model.json").chmod(0o600)
+            slots.add(staged, ModelId("mine", version))
+    assert slots.installed() == [ModelId("mine", "0.9.0"), ModelId("mine", "0.10.0")]
+    path = slots.path(ModelId("mine", "0.9.0"))
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert (path / "model.json").stat().st_mode & 0o777 == 0o644
+    with slots.lock():
+        slots.remove(ModelId("mine", "0.9.0"))
+    assert slots.installed() == [ModelId("mine", "0.10.0")]
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("v1.2.0-rc1", (1, 2)), ("0.10", (0, 10)), ("10.0.0", (10,)), ("local", ()), ("0.0", ()), ("3beta2", (3,))],
+)
+def test_the_numbers_of_a_version(version: str, numbers: tuple[int, ...]) -> None:
+    assert version_numbers(version) == numbers
