@@ -8,6 +8,7 @@ import pytest
 from tests.fleet_repository import PASSPHRASE
 
 from fer_edge.errors import ConfigError
+from fer_edge.updates.releases import Releases
 from fer_fleet import edits, operations
 from fer_fleet.creation import DEFAULT_SIGNERS, create
 from fer_fleet.keys import Keys
@@ -40,7 +41,7 @@ def states(repo: Path, at: datetime = NOW) -> dict[str, tuple[int, float]]:
 
 
 def publish(repo: Path, keys: Keys, version: str, at: datetime = NOW) -> bool:
-    def edit(old: edits.Releases) -> edits.Releases:
+    def edit(old: Releases) -> Releases:
         return edits.publish(old, "mine", version, "beta", 0, None, at)
 
     return operations.change(repo, keys, edit, at)
