@@ -34,3 +34,10 @@ def test_power_save_begins_some_seconds_after_the_last_face() -> None:
     assert rate(pace, nobody=True, begin=110.0) == pytest.approx(2, rel=0.1)
     assert rate(pace, nobody=False, begin=130.0) == pytest.approx(100)
     assert rate(pace, nobody=True, begin=131.0) == pytest.approx(100)
+
+
+def test_power_save_begins_after_five_seconds_and_never_speeds_up() -> None:
+    pace, limited = FrameRateLimiter(None, power_save=True), FrameRateLimiter(1.0, power_save=True)
+    assert [pace.pause(now, nobody=True) for now in (0.0, 2.0, 4.9, 5.0)] == pytest.approx([0, 0, 0, 0.4])
+    assert pace.pause(5.5, nobody=False) == 0
+    assert [limited.pause(now, nobody=True) for now in (0.0, 6.0, 6.1)] == pytest.approx([1, 0, 0.9])

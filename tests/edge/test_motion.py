@@ -48,6 +48,18 @@ def test_somebody_who_comes_is_a_change(noise: float, side: int) -> None:
     assert moves(room(1, noise=noise), with_something(room(2, noise=noise), 20, 30, side))
 
 
+def test_a_lamp_that_lights_everything_alike_is_no_change() -> None:
+    brighter = np.asarray(np.clip(room(1).astype(int) + 30, 0, 255), np.uint8)
+    assert not moves(room(1), brighter)
+    assert moves(room(1), with_something(brighter, 20, 30, 100))
+
+
+def test_three_cells_are_a_change_and_fewer_are_noise() -> None:
+    """Of 16 pixels each."""
+    assert not moves(room(1), with_something(room(1), 160, 160, 16))
+    assert moves(room(1), with_something(room(1), 160, 160, 32))
+
+
 def test_a_change_has_a_time_and_a_place() -> None:
     motion = MotionDetector()
     motion.update(room(1), 0.0)
@@ -72,9 +84,10 @@ def test_another_picture_altogether_is_a_cut_and_a_person_in_front_is_none() -> 
 
 def test_a_covered_lens_is_no_cut() -> None:
     motion = MotionDetector()
-    for now, image in enumerate((room(1), np.zeros_like(room(1)), room(1))):
+    black, other = np.zeros_like(room(1)), np.asarray(255 - room(1)[:, ::-1], np.uint8)
+    for now, image in enumerate((room(1), black, room(1), black, other)):
         motion.update(image, float(now))
-        assert not motion.is_cut
+        assert motion.is_cut == (image is other), "what was there before it was covered is compared"
 
 
 def test_what_a_known_face_does_is_no_change_until_it_is_lost() -> None:
@@ -82,6 +95,8 @@ def test_what_a_known_face_does_is_no_change_until_it_is_lost() -> None:
     assert not moves(room(1), moved, faces=[FaceBox(290, 190, 100, 100)])
     assert moves(room(1), moved, faces=[FaceBox(500, 190, 100, 100)])
     assert not moves(room(1), moved, faces=[FaceBox(290, 190, 100, 100), FaceBox(-900, 5000, 10, 10)])
+    beside = with_something(room(1), 256, 208, 48)
+    assert not moves(room(1), beside, faces=[FaceBox(310, 200, 100, 100)]), "a head is larger than its face"
     motion = MotionDetector()
     for now, image in enumerate((room(1), moved)):
         motion.update(image, float(now), [FaceBox(290, 190, 100, 100)])

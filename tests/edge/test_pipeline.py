@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from fer_edge import FaceBox, Frame, FrameResult, Pipeline, Prediction, RunConfig, RunStats, Track, TrackedFace
+from fer_edge.detectors.base import BaseDetector
+from fer_edge.device.thermal import Heat
 from fer_edge.sinks import Sink
 from fer_edge.sources.demo import DemoSource
+from fer_edge.types import Image
 
 
 @pytest.fixture
@@ -114,3 +117,61 @@ def test_a_run_of_a_camera_counts_from_capture_and_hides_faces_where_that_is_wan
         changed = (hidden.frame.image != open_face.frame.image).any(axis=2)
         assert changed[int(box.y) : int(box.y + box.height), int(box.x) : int(box.x + box.width)].mean() > 0.5
         assert not changed[:20].any()
+
+
+class Clock:
+    """A clock that goes on when somebody sleeps by it, or by hand."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Watched(BaseDetector):
+    """Counts the scans of whole frames, and finds somebody from the 150th frame on."""
+
+    def __init__(self) -> None:
+        self.scans, self.frames = 0, 0
+
+    def find_faces(self, image: Image) -> list[FaceBox]:
+        if self.frames < 150:
+            self.scans += 1
+            return []
+        return [FaceBox(10, 10, image.shape[1] - 20, image.shape[0] - 20)]
+
+
+@pytest.mark.parametrize("celsius", [40, 90])
+def test_a_camera_is_read_less_often_while_nobody_is_there_and_scanned_less_on_a_hot_board(
+    celsius: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, detector, pauses = Clock(), Watched(), []
+    monkeypatch.setattr("fer_edge.pipeline.time", clock)
+    monkeypatch.setattr("fer_edge.device.thermal.read_heat", lambda *_: Heat(celsius, None))
+
+    class Camera(DemoSource):
+        """Frames of noise, ten per second unless the loop is slower."""
+
+        live = True
+
+        def __iter__(self) -> Iterator[Frame]:
+            rng = np.random.default_rng(0)
+            room = rng.integers(0, 255, (480, 640, 3), np.uint8)
+            for index in range(200):
+                detector.frames, before = index, clock.now
+                room[:, :80] = rng.integers(0, 255)
+                yield Frame(room, clock.now, index, live=True)
+                pauses.append(clock.now - before)
+                clock.now += 0.1
+
+    source = Camera(paced=False)
+    source.live = True
+    with Pipeline(RunConfig(power_save=True), detector=detector) as pipeline:
+        pipeline.run(source, [])
+    assert max(pauses[:49]) == 0
+    assert min(pauses[52:149]) == pytest.approx(0.4), "two frames per second"
+    assert max(pauses[160:]) == 0, "somebody is there"
+    assert detector.scans == pytest.approx(55 / 0.5 if celsius == 40 else 55 / 1.5, rel=0.25), "in 55 seconds"

@@ -223,9 +223,15 @@ def test_pictures_are_deleted_after_some_days_and_labels_are_kept(tmp_path: Path
 def test_a_smaller_count_applies_to_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     run_visits(path, [face(index) for index in range(30)])
-    assert len(SampleFolder(path).samples()) == 30
+    folder = SampleFolder(path)
+    assert len(folder.samples()) == 30
+    labelled = {sample.id for sample in folder.samples()[:6]}
+    for sample in folder.samples()[:6]:
+        folder.set_label(sample, "happy")
     run_visits(path, [], count=12)
-    assert len(SampleFolder(path).samples()) == 12
+    kept = {sample.id for sample in folder.samples()}
+    assert len(kept) == 12
+    assert labelled <= kept
 
 
 def test_two_processes_do_not_sample_into_one_folder(tmp_path: Path) -> None:
