@@ -69,10 +69,11 @@ def test_the_statistics_of_a_run() -> None:
     stats.begin()
     for number, latency in enumerate((0.010, 0.020, 0.090)):
         faces = tuple(
-            TrackedFace(Track(identity, FaceBox(0, 0, 9, 9), 1.0, 0.0), read, read) for identity in range(number, 0, -1)
+            TrackedFace(Track(identity, FaceBox(0, 0, 9, 9), 1.0, 0.0), read, read)
+            for identity in ((), (4, 5), (5,))[number]
         )
         stats.count(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), faces, {}), latency)
-    assert (stats.frames, stats.faces) == (3, 2)
+    assert (stats.frames, stats.faces) == (3, 5), "ids count from 1, and some have left"
     assert [stats.latency_ms(percentile) for percentile in (0, 50, 100)] == pytest.approx([10, 20, 90])
     assert stats.fps == pytest.approx(3 / stats.seconds)
     for _ in range(9000):
@@ -135,13 +136,16 @@ class Watched(BaseDetector):
     """Counts the scans of whole frames, and finds somebody from the 150th frame on."""
 
     def __init__(self) -> None:
-        self.scans, self.frames = 0, 0
+        self.scans, self.frames, self.is_closed = 0, 0, False
 
     def find_faces(self, image: Image) -> list[FaceBox]:
         if self.frames < 150:
             self.scans += 1
             return []
         return [FaceBox(10, 10, image.shape[1] - 20, image.shape[0] - 20)]
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 @pytest.mark.parametrize("celsius", [40, 90])
@@ -171,6 +175,8 @@ def test_a_camera_is_read_less_often_while_nobody_is_there_and_scanned_less_on_a
     source.live = True
     with Pipeline(RunConfig(power_save=True), detector=detector) as pipeline:
         pipeline.run(source, [])
+        assert not detector.is_closed
+    assert detector.is_closed
     assert max(pauses[:49]) == 0
     assert min(pauses[52:149]) == pytest.approx(0.4), "two frames per second"
     assert max(pauses[160:]) == 0, "somebody is there"

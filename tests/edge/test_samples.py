@@ -11,12 +11,13 @@ import subprocess
 import time
 from collections import Counter
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 from tests.samples import DAY, NOON, make_folder
 from tests.visitors import month, write_hours
 
@@ -132,6 +133,32 @@ def test_the_picture_is_any_of_the_visit_not_its_first(tmp_path: Path) -> None:
         (sample,) = SampleFolder(path).samples()
         greys.add(int(SampleFolder(path).picture(sample.id)[0, 0]))
     assert len(greys) >= 3
+
+
+def test_a_sample_shows_the_face_of_its_moment(tmp_path: Path) -> None:
+    one = face(1, grey=100)
+    assert one.raw.crop is not None
+    with Sampler(SamplesConfig(path=tmp_path / "samples"), MODEL, clock=lambda: NOON) as sampler:
+        sampler.emit(frame(0.0, one))
+        one.raw.crop[:] = 7  # its memory is used again
+    folder = SampleFolder(tmp_path / "samples")
+    (sample,) = folder.samples()
+    assert (folder.picture(sample.id) == 100).all()
+
+
+def test_old_samples_go_while_it_runs_and_counts_after_400_days(tmp_path: Path) -> None:
+    folder, now = SampleFolder(tmp_path / "samples"), float(NOON)
+    folder.create()
+    days = [(datetime.fromtimestamp(NOON).astimezone() - timedelta(days=ago)).date().isoformat() for ago in (401, 400)]
+    folder.write_seen({day: Counter({"happy high": 3}) for day in days})
+    with Sampler(SamplesConfig(path=folder.folder, days=5), MODEL, clock=lambda: now) as sampler:
+        for number, later in enumerate((0, 6 * DAY)):
+            now = NOON + later
+            sampler.emit(frame(10.0 * number, face(number)))
+            sampler.emit(frame(10.0 * number + 5))
+            wait_until(lambda: {sample.taken_at for sample in folder.samples()} == {int(now)})  # noqa: B023
+            assert days[0] not in folder.seen()
+            assert (days[1] in folder.seen()) == (later == 0)
 
 
 def test_nobody_but_the_owner_can_read_them(tmp_path: Path) -> None:
