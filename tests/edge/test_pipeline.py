@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from fer_edge import FaceBox, Frame, FrameResult, Pipeline, Prediction, RunConfig, RunStats, Track, TrackedFace
+from fer_edge.config import ClassifierConfig
 from fer_edge.detectors.base import BaseDetector
 from fer_edge.device.thermal import Heat
 from fer_edge.sinks import Sink
-from fer_edge.sources.demo import DemoSource
+from fer_edge.sources.demo import DemoSource, Scene
 from fer_edge.types import Image
 
 
@@ -118,6 +119,20 @@ def test_a_run_of_a_camera_counts_from_capture_and_hides_faces_where_that_is_wan
         changed = (hidden.frame.image != open_face.frame.image).any(axis=2)
         assert changed[int(box.y) : int(box.y + box.height), int(box.x) : int(box.x + box.width)].mean() > 0.5
         assert not changed[:20].any()
+
+
+def test_the_configured_power_of_the_prior_is_used() -> None:
+    with DemoSource(paced=False) as demo:
+        image = demo.render(Scene("fear", "fear", 0, FaceBox(200, 120, 200, 200)))
+    read = {}
+    for power in (0.0, 1.0):
+        with Pipeline(RunConfig(classifier=ClassifierConfig(prior=power))) as pipeline:
+            (face,) = pipeline.process(Frame(image, still=True)).faces
+            read[power], prior = face.raw.probabilities, pipeline.model.manifest.prior
+    assert prior is not None
+    expected = read[0.0] / np.array(list(prior.values()))
+    np.testing.assert_allclose(read[1.0], expected / expected.sum(), atol=0.001)
+    assert np.abs(read[1.0] - read[0.0]).max() > 0.02, "else the face tells nothing"
 
 
 class Clock:
