@@ -20,6 +20,7 @@ from tests.visitors import write_expected
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.monitoring.drift_watch import read_expected_accuracy
 from fer_edge.monitoring.prometheus import Metrics
 from fer_edge.sinks import Sink
 
@@ -114,12 +115,16 @@ def test_names_and_labels_are_the_documented_ones(metrics: httpx.Client) -> None
 
 
 def test_the_expected_accuracy_of_earlier_days_is_a_metric_at_once(tmp_path: Path) -> None:
-    write_expected(tmp_path / "usage.sqlite")
+    path, reference = tmp_path / "usage.sqlite", load_bundle(find_bundle("ferplus7")).manifest.reference
+    write_expected(path)
+    assert reference is not None
+    expected = read_expected_accuracy(path, int(time.time()), reference)
+    assert expected is not None
     with running(tmp_path, f'[usage]\npath = "{tmp_path}/usage.sqlite"\n') as client:
         wait_until(lambda: "fer_edge_expected_accuracy_ratio" in client.get("/metrics").text)
         found = samples(client.get("/metrics").text)
     assert found["fer_edge_expected_accuracy_ratio"] == pytest.approx(0.825, abs=0.001)
-    assert found["fer_edge_expected_accuracy_trusted"] in {0, 1}
+    assert found["fer_edge_expected_accuracy_trusted"] == expected.trusted
 
 
 def seen(index: int, at: float, *labels: str, live: bool = True, hidden: str = "") -> FrameResult:
