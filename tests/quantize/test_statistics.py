@@ -101,14 +101,14 @@ PRIOR = dict(zip(LABELS["fer2013"], (0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05), stric
 
 
 def test_a_model_is_calibrated_in_place_for_what_the_prior_leaves() -> None:
-    model, faces, weights = sure_model(), random_faces(300), prior_weights(PRIOR, DEFAULT_POWER)
+    model, faces, weights = sure_model(), random_faces(200), prior_weights(PRIOR, DEFAULT_POWER)
     before = predict(model, faces.images)
     found = calibrate(model, faces, PRIOR)
     assert found is not None
     assert found.temperature == round(best_temperature(before, faces.classes, weights), 4)
     assert found.temperature > 1.5
     assert predict(model, faces.images) == pytest.approx(soften(before, found.temperature), abs=1e-3)
-    assert (found.split, found.images, found.prior) == ("validation", 300, DEFAULT_POWER)
+    assert (found.split, found.images, found.prior) == ("validation", 200, DEFAULT_POWER)
     assert found.ece_before == round(calibration_error(reweight(before, weights), faces.classes), 4)
     assert found.ece == round(calibration_error(cross_fitted(before, faces.classes, weights), faces.classes), 4)
     assert found.ece < found.ece_before
