@@ -13,6 +13,7 @@ import pytest
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_train.data.datasets import available_splits, load_dataset, load_schemes
+from fer_train.data.datasets.ferplus import not_faces
 
 GREY = " ".join(["7"] * 2304)
 
@@ -89,6 +90,12 @@ def test_a_majority_is_more_than_half_and_a_plurality_the_most(tmp_path: Path) -
     most = load_dataset(tmp_path, "train", "ferplus8", "plurality")
     assert most.rows.tolist() == [0, 1, 4, 5, 6, 7]
     assert [most.labels[index] for index in most.classes] == ["angry", "neutral", "contempt", *["fear"] * 3]
+
+
+def test_an_image_is_no_face_if_more_than_half_of_the_people_say_so() -> None:
+    votes = np.zeros((3, 10), np.float32)
+    votes[:, -1], votes[:, 0] = (0, 5, 6), (10, 5, 4)
+    assert not_faces(votes).tolist() == [False, False, True]
 
 
 def test_one_reading_gives_each_scheme_its_own_rows(tmp_path: Path) -> None:
