@@ -1,5 +1,6 @@
 """What is written of trials and of restarts, and who reads it: without a service."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fer_edge import Frame
 from fer_edge.config import RunConfig
 from fer_edge.errors import FerError
+from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import Progress, TrialRecord, Verdict, boot_id, failed_models, record_path, uptime
 from fer_edge.sinks import StopRun
@@ -113,6 +115,23 @@ def test_what_is_pinned_was_chosen_by_a_rollback_or_has_passed_is_on_no_trial(sl
     assert open_trial(RunConfig()) is not None, "chosen again"
     choose(slots, FIRST, "rollback")
     assert open_trial(RunConfig()) is None
+
+
+def test_a_model_that_is_another_one_or_computes_something_else_here_fails_at_once(
+    slots: Slots, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(find_bundle("ferplus8"), tmp_path / "copy"))
+    shutil.copy(find_bundle("ferplus7") / "golden.npz", copy)
+    for bundle, why in ((copy, "copy/golden.npz: its faces"), (find_bundle("ferplus7"), "its files are damaged")):
+        choose(slots, SECOND)
+        switch = slots.in_effect()
+        assert switch is not None
+        with Trial(RunConfig(), SECOND, switch, FIRST) as trial:
+            trial.begin(load_bundle(bundle), 30.0)
+            assert why in trial.failure
+            with pytest.raises(StopRun):
+                trial.emit(RESULT)
+        assert why in failed_models()[str(SECOND)]
 
 
 class Clock:
