@@ -68,8 +68,8 @@ def test_the_temperature_that_the_labels_were_drawn_at_is_found() -> None:
     assert best_temperature(said, classes, as_it_is) == pytest.approx(1.6, abs=0.1)
     assert calibration_error(said, classes) > 0.08
     assert calibration_error(cross_fitted(said, classes, as_it_is), classes) < 0.03
-    halves = [cross_fitted(said[:500], classes[:500], as_it_is, seed) for seed in (1, 2)]
-    assert not np.array_equal(*halves), "the halves are drawn"
+    one, other = (cross_fitted(said[:500], classes[:500], as_it_is, seed) for seed in (1, 2))
+    assert not np.array_equal(one, other), "the halves are drawn"
 
 
 def test_the_temperature_suits_what_the_prior_leaves() -> None:
