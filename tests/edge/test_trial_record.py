@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from fer_edge import Frame
+from fer_edge.assets.composites import load_composites
 from fer_edge.config import RunConfig
 from fer_edge.errors import FerError
 from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.classifier import Classifier
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import Progress, TrialRecord, Verdict, boot_id, failed_models, record_path, uptime
 from fer_edge.sinks import StopRun
@@ -133,6 +135,18 @@ def test_a_model_that_is_another_one_or_computes_something_else_here_fails_at_on
             with pytest.raises(StopRun):
                 trial.emit(RESULT)
         assert why in failed_models()[str(SECOND)]
+
+
+def test_both_models_are_compared_with_the_prior_of_the_run(slots: Slots) -> None:
+    config, face = RunConfig.model_validate({"classifier": {"prior": 1.0}}), load_composites()["fear"]
+    switch = slots.in_effect()
+    assert switch is not None
+    with Trial(config, SECOND, switch, FIRST) as trial:
+        trial.begin(load_bundle(find_bundle("ferplus8")), 30.0)
+        assert trial._comparison is not None
+        for (classifier, _), model in ((trial._comparison._new, SECOND), (trial._comparison._old, FIRST)):
+            divided = Classifier(load_bundle(find_bundle(model.name)), prior=1.0)
+            assert np.array_equal(classifier.probabilities(face), divided.probabilities(face))
 
 
 class Clock:
