@@ -133,6 +133,20 @@ def test_the_start_is_kept_unless_more_is_right_or_the_log_loss_is_lower() -> No
         assert bias.numpy()[:2].tolist() == list(before if kept_start else after)
 
 
+def test_a_training_that_cares_for_rare_classes_is_judged_by_macro_recall() -> None:
+    """The result reads two classes of three, the start one, which most faces have."""
+    faces, model = grey_faces(0, 1, 1, 1, 2), always(0, 5)
+    faces.images[[0, 4]] = np.array([0, 255], np.uint8)[:, None, None]
+    start, kernel = weights_of(model), np.zeros((48 * 48, 7), np.float32)
+    kernel[0, [0, 2]] = (-1, 1)
+    for balanced in (False, True):
+        model.layers[-1].set_weights([kernel, np.array([200, 0, -240, 0, 0, 0, 0], np.float32)])
+        gain = keep_start_if_no_better(model, model, start, faces, balanced=balanced)
+        assert (gain.before, gain.after) == (0.6, 0.4)
+        assert (gain.macro_recall_before, gain.macro_recall_after) == (0.3333, 0.6667)
+        assert gain.kept_start is not balanced
+
+
 def test_the_mean_with_the_start_has_its_share_of_the_start() -> None:
     model = always(8, 4)
     blend(model, weights_of(always(0, 8)), 0.25)

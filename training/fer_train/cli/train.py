@@ -177,7 +177,8 @@ def _told(out: Path, fewest: int) -> list[str]:
         return []
     low, high = gain["interval"]
     accuracy = f"{gain['before']:.1%} before, {gain['after']:.1%} after"
-    lines = [f"accuracy on {gain['images']} validation faces: {accuracy} ({low:.1%} to {high:.1%})"]
+    recall = f"macro recall: {gain['macro_recall_before']:.1%} before, {gain['macro_recall_after']:.1%} after"
+    lines = [f"accuracy on {gain['images']} validation faces: {accuracy} ({low:.1%} to {high:.1%})", recall]
     if gain["kept_start"]:
         lines.append("kept the starting weights: nothing was gained")
     if fewest < _FEW_FACES:

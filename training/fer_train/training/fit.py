@@ -221,7 +221,9 @@ def _finish(
         refresh_batch_norm(model, Batches(examples, recipe), len(examples) // recipe.batch_size)
     if start and recipe.start_share:
         blend(model, start, recipe.start_share)  # statistics too: few faces measure them badly
-    return keep_start_if_no_better(model, trunk, start, validation) if start else None
+    if not start:
+        return None
+    return keep_start_if_no_better(model, trunk, start, validation, balanced=recipe.imbalance != "none")
 
 
 def _record(

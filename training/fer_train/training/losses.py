@@ -108,5 +108,7 @@ class AdjustedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         """Return losses, shape (N,), for targets and probabilities, both of shape (N, C)."""
-        adjusted = ops.log_softmax(ops.log(y_pred + _TINY) + self._log_frequencies, axis=-1)
+        logits = ops.log(y_pred + _TINY)
+        # PyTorch does not add NumPy's arrays.
+        adjusted = ops.log_softmax(logits + ops.convert_to_tensor(self._log_frequencies, logits.dtype), axis=-1)
         return -ops.sum(y_true * adjusted, axis=-1)

@@ -27,6 +27,8 @@ class Gain:
         before: accuracy of the starting weights, 0..1.
         after: accuracy of the trained weights.
         interval: its 95 % confidence interval.
+        macro_recall_before: mean recall of the classes that have faces, with the starting weights, 0..1.
+        macro_recall_after: the same with the trained weights.
         kept_start: whether the starting weights were kept, since nothing was gained.
     """
 
@@ -34,6 +36,8 @@ class Gain:
     before: float
     after: float
     interval: Interval
+    macro_recall_before: float
+    macro_recall_after: float
     kept_start: bool
 
 
@@ -57,7 +61,7 @@ def blend(model: keras.Model, start: Weights, share: float) -> None:
 
 
 def keep_start_if_no_better(
-    model: keras.Model, classifier: keras.Model, start: Weights, validation: LabelledFaces
+    model: keras.Model, classifier: keras.Model, start: Weights, validation: LabelledFaces, *, balanced: bool = False
 ) -> Gain:
     """Put the starting weights back unless the trained ones are better on the validation faces.
 
@@ -68,18 +72,23 @@ def keep_start_if_no_better(
         classifier: the part of it for the main labels; it has the same weights.
         start: what it started from.
         validation: the faces, with the main labels.
+        balanced: compare macro recall instead of accuracy, for a training that cares for rare classes: it gains the
+            one at the cost of the other.
     """
 
-    def measure() -> tuple[npt.NDArray[np.bool_], float]:
+    def measure() -> tuple[npt.NDArray[np.bool_], float, float]:
         probabilities = predict(classifier, validation.images)
         loss = -np.log(probabilities[np.arange(len(validation)), validation.classes] + _TINY).mean()
-        return probabilities.argmax(axis=1) == validation.classes, float(loss)
+        right = probabilities.argmax(axis=1) == validation.classes
+        recalls = [right[validation.classes == label].mean() for label in np.unique(validation.classes)]
+        return right, float(np.mean(recalls)), float(loss)
 
-    right, loss = measure()
+    right, recall, loss = measure()
     trained = weights_of(model)
     _restore(model, start)
-    right_before, loss_before = measure()
-    has_gained = (right.sum(), -loss) > (right_before.sum(), -loss_before)
+    right_before, recall_before, loss_before = measure()
+    after, before = (recall, recall_before) if balanced else (right.sum(), right_before.sum())
+    has_gained = (after, -loss) > (before, -loss_before)
     if has_gained:
         _restore(model, trained)
     return Gain(
@@ -87,6 +96,8 @@ def keep_start_if_no_better(
         before=round(float(right_before.mean()), 4),
         after=round(float(right.mean()), 4),
         interval=accuracy_interval(right),
+        macro_recall_before=round(recall_before, 4),
+        macro_recall_after=round(recall, 4),
         kept_start=not has_gained,
     )
 
