@@ -42,8 +42,8 @@ def reviewing(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
         assert found
         yield found[0], process
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -40,8 +40,7 @@ def test_it_computes_what_keras_does() -> None:
 def test_its_model_is_read_by_tensorflow(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     recipe = ("--recipe", "tiny", "--set", "needs_teachers=false", "--labels", "fer2013")
-    recipe += ("--set", "imbalance=logit_adjustment")
-    options = (*recipe, "--epochs", 2, "--batch-size", 28)
+    options = (*recipe, "--set", "imbalance=logit_adjustment", "--epochs", 2, "--batch-size", 28)
     done = command("fer-train", "fit", "--data", tiny_data, *options, "--out", out, env=ON_TORCH, timeout=300)
     assert done.returncode == 0, done.stderr
     judged = command("fer-train", "evaluate", out, tiny_data, env=os.environ | {"KERAS_BACKEND": "tensorflow"})
