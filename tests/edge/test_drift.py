@@ -218,11 +218,11 @@ def test_each_change_of_state_is_one_line_in_the_log(tmp_path: Path, caplog: pyt
 
 
 def test_the_watch_reads_again_after_an_hour_or_a_step_of_the_clock_and_at_once_after_a_failure(tmp_path: Path) -> None:
-    path, now = tmp_path / "usage.sqlite", 0.0
+    path, now = tmp_path / "usage.sqlite", float(START + 9 * DAY)
     watch = DriftWatch(path, clock=lambda: now)
     watch.update()
     assert watch.report.reason == "not read yet", "there is no record"
-    now = float(write_days(path, *[shifted(0)] * 9))
+    write_days(path, *[shifted(0)] * 9)
     watch.update()
     assert watch.report.state == "ok"
     for step, is_read in ((HOUR - 1, False), (HOUR, True), (-1, True)):

@@ -221,6 +221,14 @@ def test_each_face_of_a_stratum_is_as_likely_to_be_kept_as_any_other() -> None:
     assert max(common) < 1.6 * min(common), common
 
 
+def test_only_earlier_days_are_forgotten() -> None:
+    reservoir = BalancedReservoir(9, random.Random(0))  # noqa: S311
+    for day in ("2026-05-31", "2026-06-01", "2026-06-02"):
+        reservoir.restore(day, day, "happy high")
+    reservoir.forget_before("2026-06-01")
+    assert len(reservoir) == 2
+
+
 def test_labelled_samples_are_removed_last(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     run_visits(path, [face(index) for index in range(10)], count=10)

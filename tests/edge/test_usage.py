@@ -24,7 +24,17 @@ from fer_edge.errors import ConfigError
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.stats import group_rows, parse_since
-from fer_edge.monitoring.store import DAY, HOUR, MAX_BYTES, MINUTE, ModelIdentity, UsageStore, newest_model, read_rows
+from fer_edge.monitoring.store import (
+    DAY,
+    HOUR,
+    MAX_BYTES,
+    MINUTE,
+    ModelIdentity,
+    UsageStore,
+    iterate_rows,
+    newest_model,
+    read_rows,
+)
 from fer_edge.monitoring.usage import UsageRecorder
 from fer_edge.monitoring.usage_writer import face_features
 
@@ -226,6 +236,10 @@ def test_old_minutes_become_hours_and_what_is_older_than_400_days_is_forgotten(t
     assert newest_model(path) == (MODEL, oldest)
     assert newest_model(path, old + 1) == (MODEL, old + HOUR)
     assert newest_model(path, now + 1) is None
+    assert [row.start for row in iterate_rows(path, old + 1, week)] == [old + HOUR, week - HOUR // 2]
+    with UsageStore(path, other) as store:
+        store.append(now, Period(frames=1))
+    assert newest_model(path) == (other, old), "of two that begin together, the later one"
 
 
 def test_a_record_that_is_too_large_loses_its_oldest_rows_and_is_tidied_once_per_hour(
@@ -277,7 +291,7 @@ def test_a_record_of_a_newer_version_is_kept_and_a_new_one_begins(tmp_path: Path
     path = tmp_path / "usage.sqlite"
     record(path, frame(0, 0.0))
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 99")
+        database.execute("PRAGMA user_version = 2")
     with pytest.raises(ConfigError, match="newer version"):
         read_rows(path)
     assert record(path, frame(0, 0.0)).frames == 1
