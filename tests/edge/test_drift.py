@@ -231,16 +231,3 @@ def test_the_watch_reads_again_after_an_hour_or_a_step_of_the_clock_and_at_once_
         watch.update()
         assert (watch.report is not before) == is_read, step
         now -= step if not is_read else 0
-
-
-def test_a_day_without_anybody_is_no_part_of_the_reference_week(tmp_path: Path) -> None:
-    """A week is compared day by day: an empty one would make all others look far apart."""
-    paths = [tmp_path / name for name in ("whole.sqlite", "empty.sqlite")]
-    for path, days in zip(paths, ((0,) * 7, (0, None, 0, None, 0, 0, 0)), strict=True):
-        for number, by in enumerate((*days, 15_000, 15_000)):
-            if by is not None:
-                write(path, [shifted(by)], start=START + number * DAY)
-    whole, empty = (read_drift(path, START + 9 * DAY) for path in paths)
-    assert whole.state == empty.state == "drifted"
-    for one, other in zip(whole.features, empty.features, strict=True):
-        assert one.psi == pytest.approx(other.psi, rel=0.01, abs=1e-6)
