@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -138,7 +139,8 @@ def seen(index: int, at: float, *labels: str, live: bool = True, hidden: str = "
     return FrameResult(frame, tuple(faces), {"detect": 20.0, "classify": 0.7})
 
 
-def test_the_numbers_of_a_few_frames(tmp_path: Path) -> None:
+def test_the_numbers_of_a_few_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.monitoring.prometheus.time", SimpleNamespace(monotonic=lambda: 100.0))
     text = tmp_path / "fer.prom"
     with Metrics(load_bundle(find_bundle("ferplus7")).manifest, text) as metrics:
         outputs = [Sink(), Sink()]
