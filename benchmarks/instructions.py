@@ -40,12 +40,12 @@ A_SECOND = {
     "tile": 5 / 3,
     "region search": 5.0,
     "crop and classify": FPS / 2,
-    "follow and steady": FPS,
+    "track and smooth": FPS,
 }
 # These are clock rates in hertz, and assumed instructions per cycle; docs/performance.md gives the reasons.
 BOARDS = {"Pi 4 (Cortex-A72)": (1.8e9, 1.0), "Pi 5 (Cortex-A76)": (2.4e9, 1.7)}
 # Each stage is done this often, since Python's start varies by some million instructions. Three whole scans differ.
-TIMES = {"whole scan": 6, "tile": 12, "region search": 50, "crop and classify": 20, "follow and steady": 500}
+TIMES = {"whole scan": 6, "tile": 12, "region search": 50, "crop and classify": 20, "track and smooth": 500}
 
 
 def main(count: Annotated[str, typer.Option(hidden=True)] = "") -> None:
@@ -56,14 +56,14 @@ def main(count: Annotated[str, typer.Option(hidden=True)] = "") -> None:
     base = _instructions(TIMES)
     counts = {stage: (_instructions({**TIMES, stage: 2 * times}) - base) / times for stage, times in TIMES.items()}
     table = Table()
-    for heading in ("stage", "million instructions", "a second", *(f"{board}, ms" for board in BOARDS)):
+    for heading in ("stage", "million instructions", "per second", *(f"{board}, ms" for board in BOARDS)):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     for stage, instructions in counts.items():
         times = (f"{1000 * instructions / (clock * ipc):.2f}" for clock, ipc in BOARDS.values())
-        table.add_row(stage, f"{instructions / 1e6:.2f}", f"{A_SECOND[stage]:g}", *times)
+        table.add_row(stage, f"{instructions / 1e6:.2f}", f"{A_SECOND[stage]:.3g}", *times)
     a_frame = sum(counts[stage] * often for stage, often in A_SECOND.items()) / FPS
     times = (f"{1000 * a_frame / (clock * ipc):.2f}" for clock, ipc in BOARDS.values())
-    table.add_row("a frame, on average", f"{a_frame / 1e6:.2f}", f"{FPS:g}", *times)
+    table.add_row("mean per frame", f"{a_frame / 1e6:.2f}", f"{FPS:g}", *times)
     Console(width=140).print(table)
 
 
@@ -101,7 +101,7 @@ def _work(counts: list[int]) -> None:
         "tile": lambda index: detector.detect(image, tiles[index % len(tiles)]),
         "region search": lambda _: detector.detect_near(image, scene.box),
         "crop and classify": lambda index: classifier.classify(Frame(image, 0.0, index), track),
-        "follow and steady": following,
+        "track and smooth": following,
     }
     for stage, count in zip(A_SECOND, counts, strict=True):
         for index in range(count + 1):  # once to warm up
