@@ -1,6 +1,7 @@
 """What is drawn on pictures: readable, beside the faces, and the same in recordings as on the screen."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,41 @@ def test_a_recording_shows_label_and_score(command: Run, tmp_path: Path, score: 
         frames.append(np.asarray(read[1], np.uint8))
     assert likeness(frames[-1], f"{face['label']} {face['confidence']:.0%}", 26) > 0.8
     assert (likeness(frames[-1], f"face {face['score']:.2f}", 16) > 0.7) == score
+
+
+def test_a_mirrored_picture_has_its_boxes_at_the_faces_and_text_that_can_be_read() -> None:
+    shown = result(FaceBox(60, 150, 100, 100))
+    drawn = draw(shown, mirror=True)
+    columns = np.flatnonzero((drawn[160:240] == COLOURS["happy"]).all(axis=2).all(axis=0))
+    assert (columns.min(), columns.max()) == (pytest.approx(480, abs=2), pytest.approx(580, abs=2))
+    assert (drawn[160:240, 490:570] == shown.frame.image[160:240, 70:150][:, ::-1]).mean() > 0.95
+    assert likeness(drawn, "happy 90%", 26) > 0.75
+
+
+def test_a_copy_fits_into_a_size_and_keeps_its_proportions() -> None:
+    shown = result(FaceBox(320, 240, 160, 120))
+    assert draw(shown, (320, 480)).shape == (240, 320, 3)
+    drawn = draw(shown, (2000, 240))
+    assert drawn.shape == (240, 320, 3)
+    columns = np.flatnonzero((drawn[130:170] == COLOURS["happy"]).all(axis=2).all(axis=0))
+    assert (columns.min(), columns.max()) == (pytest.approx(160, abs=2), pytest.approx(240, abs=2))
+
+
+def test_what_is_shown_is_smoothed_and_a_lost_face_is_not_shown() -> None:
+    noise = result().frame.image
+    raw = Prediction(np.array([0, 0, 0, 0.1, 0.7, 0.2, 0], np.float32), "sad", 0.7)
+    smoothed = Prediction(np.array([0, 0, 0, 0.8, 0.2, 0, 0], np.float32), "happy", 0.8)
+    box = FaceBox(200, 150, 150, 150)
+    drawn = draw(FrameResult(Frame(noise), (TrackedFace(Track(1, box, 1, 0), raw, smoothed),), {}))
+    assert likeness(drawn, "happy 80%", 26) > 0.8
+    assert not (drawn == COLOURS["sad"]).all(axis=2)[140:310, 190:360].any(), "the box has the label's colour"
+    lost = TrackedFace(Track(1, box, 3, 2, visible=False), raw, smoothed)
+    assert np.array_equal(draw(FrameResult(Frame(noise), (lost,), {})), noise)
+
+
+def test_bars_have_the_names_of_the_models_own_labels() -> None:
+    shown = result(FaceBox(200, 150, 150, 150))
+    drawn = draw(replace(shown, labels=("calm", "bored", "fear", "happy", "sad", "surprise", "neutral")))
+    assert likeness(drawn, "calm", 16) > 0.8
+    assert likeness(drawn, "bored", 16) > 0.8
+    assert likeness(drawn, "disgust", 16) < 0.6

@@ -99,6 +99,33 @@ def test_a_folder_gives_its_pictures_in_order_and_skips_bad_ones(
     assert "c.png: is not a readable image: skipped" in caplog.text
 
 
+def test_pictures_are_stills_far_apart_and_other_files_are_named_or_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((60, 80, 3), np.uint8))
+    for name in ("n1", "n2", "n3", "n4", "n5", "n6", "n7", ".hidden"):
+        (tmp_path / name).write_text("no picture")
+    with open_source(RunConfig(source=str(tmp_path))) as source:
+        assert source.frames == 2
+        assert [(frame.captured_at, frame.still, frame.live) for frame in source] == [
+            (0.0, True, False),
+            (10.0, True, False),
+        ]
+    assert caplog.text.rstrip().endswith("since they are no images: 'n1', 'n2', 'n3', 'n4', 'n5' and 2 more")
+
+
+def test_a_folder_without_a_readable_picture_is_an_error_and_counts_them(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    with (
+        open_source(RunConfig(source=str(tmp_path))) as source,
+        pytest.raises(SourceError, match=r"b\.png: is not a readable image.*, nor is any other readable"),
+    ):
+        list(source)
+    assert source.skipped == 2
+
+
 def test_an_empty_folder_and_a_bad_picture_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds no images"):
         opened(tmp_path)
@@ -156,10 +183,11 @@ class StreamServer:
         self._command = ["ffmpeg", "-v", "quiet", "-re", "-stream_loop", "-1", "-i", str(video)]
         self._command += ["-q:v", "5", "-f", "mpjpeg", "-listen", "1", self.url]
         self.start()
+        wait_until(lambda: listener(self._port) is not None)  # to connect would take its only place
 
     def start(self) -> None:
+        """Start it, to listen until somebody has connected: who waits for it may do that at once."""
         self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
-        wait_until(lambda: listener(self._port) is not None)  # to connect would take its only place
 
     def kill(self) -> None:
         self._process.kill()
