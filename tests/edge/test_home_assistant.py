@@ -25,14 +25,15 @@ from tests.visitors import write_expected
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.config import MqttConfig
 from fer_edge.device.identity import device_id
-from fer_edge.sinks.home_assistant_discovery import removed_entities
+from fer_edge.sinks.home_assistant_discovery import Device, discovery_payload, discovery_topic, removed_entities
 from fer_edge.sinks.mqtt import Mqtt
-from fer_edge.sinks.mqtt_state import About, MqttState, Readings
+from fer_edge.sinks.mqtt_state import REFRESH_S, About, MqttState, Readings
 from fer_edge.updates.latest import Latest, write_latest
 from fer_edge.web.auth import hash_password
 
 FER_EDGE = Path(sys.executable).with_name("fer-edge")
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+ID = "0123456789ab"
 ON = "[home_assistant]\nenabled = true\n"
 
 
@@ -98,6 +99,73 @@ def test_the_announcement_is_one_that_home_assistant_accepts(broker: Broker, lis
         assert key == "snapshot" or set(re.findall(r"value_json\.(\w+)", entity["value_template"])) <= set(values)
         for where in entity["availability"]:
             assert listener.on(where["topic"]), f"{key} would be unavailable for ever"
+
+
+def device(*, whole: bool) -> Device:
+    about = About("model", "1", "2.3", "a board")
+    states, url = (("ok", "drifted"), "http://door:8080") if whole else ((), None)
+    return Device(ID, "Door", "home/door", about, ("happy", "sad"), whole, states, whole, whole, whole, whole, url)
+
+
+def test_entities_have_the_topics_values_and_availability_of_what_is_published() -> None:
+    payload = json.loads(json.dumps(discovery_payload(device(whole=True))))
+    jsonschema.validate(payload, SCHEMA)
+    assert payload["state_topic"] == "home/door/state"
+    assert payload["device"] == {
+        "identifiers": [f"fer_edge_{ID}"],
+        "name": "Door",
+        "manufacturer": "fer-edge",
+        "model": "a board",
+        "sw_version": "2.3",
+        "configuration_url": "http://door:8080",
+    }
+    assert discovery_topic("ha", ID) == f"ha/device/fer_edge_{ID}/config"
+    entities = payload["components"]
+    assert entities["snapshot"]["image_topic"] == "home/door/snapshot"
+    assert entities["problem"]["json_attributes_topic"] == "home/door/problem"
+    update = {key: value for key, value in entities["update"].items() if key.endswith(("topic", "install"))}
+    assert update == {
+        "state_topic": "home/door/update",
+        "command_topic": "home/door/update/install",
+        "payload_install": "install",
+    }
+    values = {key: entity["value_template"] for key, entity in entities.items() if "value_template" in entity}
+    for key in ("expression", "confidence", "faces", "fps", "temperature", "drift", "expected_accuracy", "board"):
+        assert values[key] == f"{{{{ value_json.{key} }}}}"
+    assert "value_json.faces > 0" in values["somebody"]
+    assert '"sad" in value_json.expressions' in values["expression_sad"]
+    units = {key: entity["unit_of_measurement"] for key, entity in entities.items() if "unit_of_measurement" in entity}
+    assert units == {"confidence": "%", "fps": "fps", "temperature": "°C", "expected_accuracy": "%"}
+    about = {key for key, entity in entities.items() if entity.get("state_topic") == "home/door/about"}
+    assert about == {"model", "model_version", "version", "board"}
+    expiring = {key for key, entity in entities.items() if entity.get("expire_after") == 4 * REFRESH_S}
+    assert expiring == set(entities) - about - {"snapshot", "update"}
+    always = [{"topic": "home/door/availability"}]
+    with_camera = {key for key, entity in entities.items() if entity["availability"] != always}
+    seen = {"expression", "confidence", "faces", "somebody", "fps", "snapshot", "expression_happy", "expression_sad"}
+    assert with_camera == seen
+    for key in seen:
+        assert entities[key]["availability"] == [*always, {"topic": "home/door/camera"}]
+        assert entities[key]["availability_mode"] == "all"
+
+
+def test_what_a_device_lacks_is_not_announced() -> None:
+    payload = json.loads(json.dumps(discovery_payload(device(whole=False))))
+    jsonschema.validate(payload, SCHEMA)
+    assert "configuration_url" not in payload["device"]
+    whole = discovery_payload(device(whole=True))
+    removed = removed_entities(json.dumps(whole).encode(), payload)
+    assert removed == {
+        "temperature": {"platform": "sensor"},
+        "drift": {"platform": "sensor"},
+        "expected_accuracy": {"platform": "sensor"},
+        "expression_happy": {"platform": "binary_sensor"},
+        "expression_sad": {"platform": "binary_sensor"},
+        "snapshot": {"platform": "image"},
+        "update": {"platform": "update"},
+    }
+    again = {**payload, "components": {**payload["components"], **removed}}
+    assert removed_entities(json.dumps(again).encode(), payload) == {}, "it is removed once"
 
 
 def test_a_usage_record_adds_drift_and_expected_accuracy(broker: Broker, listener: Listener) -> None:
@@ -348,12 +416,12 @@ def flat(image: np.ndarray[Any, Any]) -> float:
     return float(np.mean(np.abs(np.diff(face, axis=1)) <= 1))
 
 
-def result(*faces: tuple[int, str, float]) -> FrameResult:
+def result(*faces: tuple[int, str, float], confidence: float = 0.5) -> FrameResult:
     """A frame with faces of some id, label and size."""
     probabilities = np.full(7, 1 / 7, np.float32)
     found = []
     for identity, label, size in faces:
-        prediction = Prediction(probabilities, label, 0.5)
+        prediction = Prediction(probabilities, label, confidence)
         found.append(TrackedFace(Track(identity, FaceBox(0, 0, size, size), 1.0, 0.0), prediction, prediction))
     return FrameResult(Frame(np.zeros((480, 640, 3), np.uint8), live=True), tuple(found), {})
 
@@ -413,6 +481,32 @@ def test_an_unchanged_state_comes_again_and_snapshots_are_far_apart(
     wait_until(lambda: listener.latest("test/state")["camera"] is False)
     assert [told["expression"] for told in states(listener)] == ["happy", "happy", "sad", None]
     assert len(listener.on("test/snapshot")) == 3, "at 0, 31 and 41.5 seconds"
+
+
+def test_a_snapshot_belongs_to_a_change_and_the_confidence_counts_in_both_directions(
+    broker: Broker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.sinks.mqtt_state.time", clock)
+    config = MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test", interval=1, snapshots=True)
+    readings = Readings(drift=lambda: "ok")
+    with Mqtt(config) as mqtt, MqttState(mqtt, config, About("model", "1", "2", "board"), readings) as state:
+        wait_until(lambda: listener.on("test/availability") == [b"online"])
+        at = ((0, 0.9), (11, 0.85), (12, 0.8), (13, 0.89), (14, 0.9), (23.5, 0.9), (34, 0.9), (45, 0.9))
+        for seconds, confidence in at:
+            clock.now = 100.0 + seconds
+            state.emit(result((1, "happy", 50), confidence=confidence))
+        clock.now += 2
+        state.waiting("the camera is lost")
+        clock.now += 2
+        state.emit(result((1, "happy", 50)))
+    wait_until(lambda: len(states(listener)) == 7)
+    shown = [(told["confidence"], told["camera"]) for told in states(listener)]
+    assert shown == [(90, True), (80, True), (90, True), (90, True), (None, False), (50, True), (None, False)]
+    assert [told["fps"] for told in states(listener)][4::2] == [0, 0], "without a camera there is no frame rate"
+    assert not any(told["problem"] for told in states(listener)), "that nothing has drifted is no problem"
+    assert set(listener.on("test/problem")) == {b"{}"}
+    assert len(listener.on("test/snapshot")) == 4, "at 0, 12, 23.5 and 45 seconds"
 
 
 def test_home_assistant_without_a_broker_is_refused(command: Run, tmp_path: Path) -> None:

@@ -11,12 +11,17 @@ from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.broker import Attempts, Broker
 from tests.camera import LoopbackCamera
 from tests.conftest import Run, wait_until
+
+from fer_edge.config import MqttConfig
+from fer_edge.sinks.mqtt import Mqtt
+from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
@@ -341,3 +346,47 @@ def test_after_the_end_and_after_a_kill_and_a_new_start_no_face_is_retained(brok
     last.wait_for("fer-edge/availability", "offline")
     assert not {"fer-edge/faces", "fer-edge/camera"} & {topic for topic, _ in last.said}
     assert '"faces": 0' in last.wait_for("fer-edge/state")[0]
+
+
+def result(label: str) -> FrameResult:
+    read = Prediction(np.array([0.75, 0.25, 0], np.float32), label, 0.75)
+    face = TrackedFace(Track(1, FaceBox(10, 20, 30, 40), 1.0, 0.0), read, read)
+    return FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 5.0, live=True), (face,), {})
+
+
+def test_the_same_face_is_published_again_after_the_camera_was_lost(broker: Broker) -> None:
+    listener = Listener(broker.port)
+    with Mqtt(MqttConfig(host=f"127.0.0.1:{broker.port}", topic="fer-edge")) as mqtt:
+        listener.wait_for("fer-edge/availability", "online")
+        for _ in range(2):
+            mqtt.emit(result("happy"))
+            mqtt.emit(result("happy"))
+            mqtt.waiting("camera")
+            mqtt.waiting("camera")
+    listener.wait_for("fer-edge/availability", "offline")
+    faces = [json.loads(said) for topic, said in listener.said if topic == "fer-edge/faces" and said]
+    assert [[face["label"] for face in said["faces"]] for said in faces] == [["happy"], [], ["happy"], []]
+    assert faces[0]["faces"][0]["box"] == [10, 20, 30, 40]
+    assert [said for topic, said in listener.said if topic == "fer-edge/camera" and said] == ["online", "offline"] * 2
+
+
+def test_what_was_subscribed_to_is_heard_again_after_a_broker_returned(broker: Broker) -> None:
+    heard: list[bytes] = []
+    with Mqtt(MqttConfig(host=f"127.0.0.1:{broker.port}", topic="fer-edge")) as mqtt:
+        mqtt.subscribe("other/status", heard.append)
+        listener = Listener(broker.port)
+        listener.wait_for("fer-edge/availability", "online")
+        broker.stop()
+        broker.start()
+        wait_until(lambda: mqtt.connections == 2)
+        speaker = Client(CallbackAPIVersion.VERSION2)
+        speaker.connect("127.0.0.1", broker.port)
+        speaker.loop_start()
+
+        def is_heard() -> bool:
+            speaker.publish("other/status", "online", qos=1)
+            return bool(heard)
+
+        wait_until(is_heard)
+        speaker.loop_stop()
+    assert set(heard) == {b"online"}

@@ -1,0 +1,94 @@
+"""Logging in to the live page, without a server: cookies, sizes and host names."""
+
+import asyncio
+from collections.abc import Mapping
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from fer_edge.config import WebConfig
+from fer_edge.web.auth import Gate, hash_password
+from fer_edge.web.guard import Guard, login_routes
+from fer_edge.web.http_server import is_known_host
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+
+
+@pytest.fixture(scope="module")
+def hashed() -> str:
+    return hash_password(PASSWORD)
+
+
+def ask(
+    gate: Gate,
+    method: str,
+    path: str,
+    *,
+    secure: bool = False,
+    host: str = "door",
+    headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+) -> httpx.Response:
+    """One request to a page that holds nothing but the login."""
+
+    async def page(_request: object) -> PlainTextResponse:
+        return PlainTextResponse("the page")
+
+    app = Starlette(
+        routes=[*login_routes(gate, secure=secure), Route("/", page)],
+        middleware=[
+            Middleware(Guard, gate=gate, is_known_host=is_known_host(WebConfig(listen="8080", hosts=("door",))))
+        ],
+    )
+
+    async def answer() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}") as client:
+            return await client.request(method, path, headers=headers, content=content)
+
+    return asyncio.run(answer())
+
+
+def log_in(gate: Gate, *, secure: bool = False, headers: Mapping[str, str] | None = None) -> str:
+    """The cookie, with its attributes."""
+    content = f"password={PASSWORD}".encode()
+    answer = ask(gate, "POST", "/login", secure=secure, headers=headers, content=content)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    return answer.headers["set-cookie"].lower()
+
+
+def test_a_session_is_a_cookie_of_30_days_that_scripts_and_other_sites_cannot_use(hashed: str) -> None:
+    gate = Gate(hashed, None)
+    value, *attributes = [part.strip() for part in log_in(gate).split(";")]
+    assert {"httponly", "samesite=strict", "max-age=2592000", "path=/"} <= set(attributes)
+    assert "secure" not in attributes, "it would not be sent without TLS"
+    assert ask(gate, "GET", "/").headers["location"] == "/login"
+    assert ask(gate, "GET", "/", headers={"Cookie": value}).text == "the page"
+    assert ask(gate, "GET", "/", headers={"Cookie": f"{value}0"}).status_code == 303
+    out = ask(gate, "POST", "/logout", headers={"Cookie": value})
+    assert out.headers["location"] == "/login"
+    assert "max-age=0" in out.headers["set-cookie"].lower()
+
+
+def test_with_tls_here_or_in_a_proxy_the_cookie_is_for_tls_alone(hashed: str) -> None:
+    gate = Gate(hashed, None)
+    assert "; secure" in log_in(gate, secure=True)
+    assert "; secure" in log_in(gate, headers={"Origin": "https://door"})
+    assert "; secure" not in log_in(gate, headers={"Origin": "http://door"})
+
+
+def test_a_login_of_more_than_4_kb_is_not_read(hashed: str) -> None:
+    gate = Gate(hashed, None)
+    for size, code in ((4096, 303), (4097, 413)):
+        assert ask(gate, "POST", "/login", content=b"x" * size).status_code == code
+
+
+def test_a_name_that_only_begins_like_one_of_this_machine_is_unknown() -> None:
+    gate = Gate(None, None)
+    known = ("localhost", "localhost:8080", "127.0.0.1", "[::1]", "door", "door:8080")
+    assert {ask(gate, "GET", "/", host=host).status_code for host in known} == {200}
+    others = ("localhost.attacker.example", "127.0.0.1.attacker.example", "door.attacker.example", "192.0.2.1")
+    assert {ask(gate, "GET", "/", host=host).status_code for host in others} == {421}

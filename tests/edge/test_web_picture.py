@@ -1,0 +1,104 @@
+"""The picture for viewers: how often it is encoded, for whom, and what it hides."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import wait_until
+
+from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Track, TrackedFace
+from fer_edge.web.picture import Picture, PictureEncoder, PictureKind
+
+
+class Clock:
+    """A clock that is set by hand; pauses are real."""
+
+    now = 100.0
+    sleep = staticmethod(time.sleep)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.web.picture.time", clock)
+    return clock
+
+
+def result(*, at: float = 0.0) -> FrameResult:
+    """A face of fine noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    read = Prediction(np.full(7, 1 / 7, np.float32), "happy", 0.5)
+    face = TrackedFace(Track(1, FaceBox(110, 80, 80, 80), 1, 0), read, read)
+    return FrameResult(Frame(noise, at, live=True), (face,), {})
+
+
+@contextmanager
+def encoder(kind: PictureKind = "annotated", fps: float = 1000.0) -> Iterator[PictureEncoder]:
+    encoder = PictureEncoder(kind, fps)
+    encoder.start()
+    try:
+        yield encoder
+    finally:
+        encoder.close()
+
+
+def first(encoder: PictureEncoder) -> Picture:
+    wait_until(lambda: encoder.latest().number > 0)
+    return encoder.latest()
+
+
+def face_of(picture: Picture) -> Image:
+    image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    assert image.shape == (240, 320)
+    return np.asarray(image, np.uint8)[90:150, 120:180]
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("annotated", 30, 100), ("blurred", 0, 15), ("boxes", 0, 3)])
+def test_a_face_is_shown_hidden_or_left_out(kind: PictureKind, least: float, most: float) -> None:
+    with encoder(kind) as encoding:
+        encoding.put(result())
+        picture = first(encoding)
+    assert least <= face_of(picture).std() <= most
+    head, _, body = picture.part.partition(b"\r\n\r\n")
+    assert head.startswith(b"--frame\r\n")
+    assert f"Content-Length: {len(picture.jpeg)}".encode() in head
+    assert body == picture.jpeg + b"\r\n"
+
+
+def test_without_a_viewer_in_the_last_two_seconds_nothing_is_encoded(clock: Clock) -> None:
+    encoded: list[float] = []
+    with encoder() as encoding:
+        encoding.on_picture = lambda: encoded.append(clock.now)
+        encoding.put(result())
+        time.sleep(0.05)
+        assert not encoded, "nobody has asked"
+        first(encoding)
+        wait_until(lambda: len(encoded) == 1)
+        clock.now += 1.9
+        encoding.put(result(at=1.9))
+        wait_until(lambda: len(encoded) == 2)
+        clock.now += 0.2
+        encoding.put(result(at=2.1))
+        time.sleep(0.2)
+        assert encoded == pytest.approx([100, 101.9])
+        assert encoding.latest().number == 2, "who asks now gets the next"
+        wait_until(lambda: len(encoded) == 3)
+
+
+def test_no_more_pictures_per_second_are_encoded_than_asked_for() -> None:
+    with encoder(fps=5) as encoding:
+        encoding.put(result())
+        first(encoding)
+        before, began = encoding.latest().number, time.monotonic()
+        while time.monotonic() - began < 0.5:
+            encoding.put(result())
+            encoding.latest()
+            time.sleep(0.002)
+        assert encoding.latest().number - before <= 5 * (time.monotonic() - began) + 2
