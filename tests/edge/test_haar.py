@@ -85,6 +85,14 @@ def test_the_searches_of_the_frame_find_faces_of_all_sizes_where_they_are(side: 
             assert 0 < box.score < 1
 
 
+@pytest.mark.parametrize("side", [30, 150, 300, 440])
+def test_a_finer_scan_finds_smaller_faces_and_large_ones_still(side: int) -> None:
+    image = room(FaceBox(20, 20, side, side))
+    searches = {width: parts_of(detector(scan_width=width), image)[:3] for width in (320, 640)}
+    assert any(searches[640])
+    assert any(searches[320]) == (side > 30)
+
+
 @pytest.mark.parametrize("x", [20, 170, 310, 590])
 @pytest.mark.parametrize("y", [20, 300])
 def test_a_small_face_is_found_in_tiles_and_where_it_is(x: int, y: int) -> None:
