@@ -4,7 +4,7 @@
 # make test-mediapipe  compares our use of MediaPipe's models with the mediapipe package (Python 3.12 or older)
 # make coverage  runs the tests of the runtime and says which of its lines and branches they reach, in all processes
 # make mutants  puts faults into the modules that pyproject.toml names, and says which of them no test notices
-# make clean  remove the environments
+# make clean  remove the environments, and what coverage and mutation tests leave
 
 PYTHON ?= python3
 ARGS ?=
@@ -65,4 +65,4 @@ lint: .venv-dev/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-dev .venv-mediapipe .mutation
+	rm -rf .venv .venv-dev .venv-mediapipe .mutation .coverage .coverage.*
