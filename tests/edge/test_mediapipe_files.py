@@ -171,6 +171,19 @@ def test_a_configured_place_without_models_is_named(tmp_path: Path) -> None:
         find_models(tmp_path)
 
 
+def test_a_configured_folder_holds_both_models_and_a_configured_file_is_used_for_both(tmp_path: Path) -> None:
+    (tmp_path / FULL_RANGE).write_bytes(b"full")
+    with pytest.raises(ConfigError, match="nor a folder that holds"):
+        find_models(tmp_path)
+    (tmp_path / SHORT_RANGE).write_bytes(b"short")
+    assert {name: path.read_bytes() for name, path in find_models(tmp_path).items()} == {
+        FULL_RANGE: b"full",
+        SHORT_RANGE: b"short",
+    }
+    mine = tmp_path / "mine.tflite"
+    assert find_models(mine) == {FULL_RANGE: mine, SHORT_RANGE: mine}
+
+
 def test_models_of_an_installed_mediapipe_are_found(tmp_path: Path) -> None:
     folder = tmp_path / "site" / "mediapipe" / "modules" / "face_detection"
     folder.mkdir(parents=True)

@@ -85,3 +85,19 @@ def test_a_tilted_head_is_roll_corrected_about_its_own_centre() -> None:
     assert np.abs(level.astype(int) - expected).mean() < 8
     crooked = crop_face(tilted, FaceBox(60, 60, 80, 80), crop_calibration)
     assert np.abs(crooked.astype(int) - expected).mean() > 20
+
+
+def test_a_crop_of_a_tilted_head_is_shifted_along_the_axes_of_the_head() -> None:
+    calibration = CropCalibration(scale=2, dx=0.25, dy=0.5)
+    for roll, centre in ((0, (130, 140)), (90, (100, 130)), (-90, (140, 110)), (180, (110, 100))):
+        crop = calibration.apply(FaceBox(100, 100, 40, 40, roll=roll))
+        assert (crop.x + 40, crop.y + 40) == pytest.approx(centre), roll
+        assert (crop.width, crop.height, crop.roll) == (80, 80, roll)
+
+
+def test_a_roll_of_more_than_ten_degrees_is_corrected() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
+    upright = crop_face(frame, FaceBox(60, 60, 48, 48), CropCalibration())
+    for roll, is_corrected in ((10, False), (-10, False), (10.5, True), (-10.5, True)):
+        crop = crop_face(frame, FaceBox(60, 60, 48, 48, roll=roll), CropCalibration())
+        assert np.array_equal(crop, upright) != is_corrected, roll

@@ -147,3 +147,66 @@ def test_names_of_other_alphabets_in_latin1(
     done = command("fer-edge", "run", source, "--record", out, "--config", tmp_path / "config.toml", env=latin1)
     assert done.returncode == 0, done.stderr
     assert len(read_levels(out)) == 90
+
+
+def write(path: Path, *greys: int) -> None:
+    with Recording(path, FPS, codec="mpeg4") as recording:
+        for index, grey in enumerate(greys):
+            recording.emit(result(index / FPS, grey, live=False))
+
+
+def level(path: Path) -> float:
+    """That of all its frames."""
+    levels = read_levels(path)
+    assert max(levels) - min(levels) < 3
+    return levels[0]
+
+
+def test_an_mkv_never_replaces_another_and_an_empty_file_is_free(tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    out.touch()
+    for grey in (40, 120, 200):
+        write(out, grey, grey)
+    found = {path.name: level(path) for path in tmp_path.iterdir()}
+    assert found == pytest.approx({"out.mkv": 40, "out-2.mkv": 120, "out-3.mkv": 200}, abs=6)
+
+
+def test_an_mp4_replaces_the_one_before_once_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    write(out, 40, 40)
+    with Recording(out, FPS, codec="mpeg4") as recording:
+        recording.emit(result(0, 200, live=False))
+        assert level(out) == pytest.approx(40, abs=6)
+    assert level(out) == pytest.approx(200, abs=6)
+    with Recording(out, FPS, codec="mpeg4"):
+        pass
+    assert level(out) == pytest.approx(200, abs=6), "without a frame nothing is replaced"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_only_what_a_dead_run_left_of_the_same_video_is_removed(tmp_path: Path) -> None:
+    dead = 2**31 - 1  # more than a process can have (proc(5), pid_max)
+    theirs = [f".out.{os.getppid()}.part.mp4", f".other.{dead}.part.mp4", ".out.x.part.mp4", f"out.{dead}.part.mp4"]
+    for name in (f".out.{dead}.part.mp4", *theirs):
+        (tmp_path / name).write_bytes(b"unfinished")
+    write(tmp_path / "out.mp4", 40)
+    assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", *theirs}
+
+
+def test_odd_sides_are_made_even_and_frames_of_another_size_fit_in(tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    with Recording(out, FPS, codec="mpeg4") as recording:
+        for index, (height, width) in enumerate(((63, 95), (63, 95), (120, 40))):
+            recording.emit(FrameResult(Frame(np.full((height, width, 3), 100, np.uint8), index / FPS), (), {}))
+    capture = cv2.VideoCapture(str(out))
+    assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (96, 64)
+    assert level(out) == pytest.approx(100, abs=6)
+
+
+@pytest.mark.parametrize(("fps", "written"), [(0.0, 30), (12.5, 12.5), (1e6, 30)])
+def test_a_source_without_a_sensible_rate_is_recorded_at_30(tmp_path: Path, fps: float, written: float) -> None:
+    out = tmp_path / "out.mkv"
+    with Recording(out, fps, codec="mpeg4") as recording:
+        for index in range(4):
+            recording.emit(result(index / written, 100, live=True))
+    assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FPS) == pytest.approx(written, rel=0.01)
