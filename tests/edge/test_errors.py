@@ -226,6 +226,34 @@ def test_debug_shows_the_traceback(command: Run) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("KeyboardInterrupt", 130, ""),
+        ("ValueError('of an odd\\nkind')", 5, "error: a fault of the program: ValueError: of an odd kind. "),
+        ("MemoryError", 2, "error: not enough memory. "),
+        ("OSError(24, 'Too many open files')", 2, "error: too many open files. "),
+        ("OSError(28, 'No space left on device')", 2, "error: an output cannot be written (No space left on device)"),
+        ("SourceError('no camera')", 3, "error: no camera"),
+        ("ModelError('no model')", 4, "error: no model"),
+        ("ConfigError('no key')", 2, "error: no key"),
+        ("ModuleNotFoundError('x', name='paho')", 2, "pip install '.[mqtt]'"),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code_and_one_line(fault: str, code: int, said: str) -> None:
+    script = f"""
+from fer_edge.cli.console import run_app
+from fer_edge.errors import ConfigError, ModelError, SourceError
+def command(standalone_mode):
+    raise {fault}
+run_app(command, "mqtt")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == bool(said), done.stderr
+    assert said in done.stderr
+
+
 def test_a_configuration_as_editors_on_other_systems_save_it(tmp_path: Path) -> None:
     text = 'source = "demo"\r\n[mqtt]\r\nhost = "broker"\r\n'
     path = tmp_path / "config.toml"

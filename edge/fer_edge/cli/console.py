@@ -113,14 +113,14 @@ def _complain_of(error: Exception, extra: str | None) -> int:
         said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
         said = re.sub(r" \(Possible options: (--[\w-]+).*\)$", r". Did you mean \1?", said)
         return _complain(f"{said}{'' if said.endswith('?') else '.'} See --help", EXIT_USAGE)
-    if isinstance(error, OSError) and error.filename is None and error.strerror:
+    shortage = _shortage(error)
+    if not shortage and isinstance(error, OSError) and error.filename is None and error.strerror:
         discard_stdout()
         return _complain(f"an output cannot be written ({error.strerror})", EXIT_USAGE)
     fault = (
         f"a fault of the program: {type(error).__name__}: {' '.join(str(error).split())[:300]}. "
         "Run it with --debug, and report what that shows"
     )
-    shortage = _shortage(error)
     return _complain(shortage or fault, EXIT_USAGE if shortage else EXIT_FAULT)
 
 
