@@ -28,6 +28,11 @@ def test_bench_reports_each_stage(command: Run, demo_video: Path) -> None:
     assert 0 < result["overhead_percent"] < 100
     assert set(result["before"]) == set(result["after"]) == {"celsius", "throttled"}
     assert result["peak_memory_mb"] > 20
+    mean = {stage: spent["mean"] for stage, spent in result["stages"].items()}
+    total, other = mean["source"] + mean["frame"], mean["frame"] - mean["detect"] - mean["classify"]
+    assert result["overhead_percent"] == pytest.approx(100 * other / total, abs=0.1)
+    assert result["fps"] <= 1000 / total * 1.01 + 0.05
+    assert result["fps_sustained"] <= 1000 / total * 1.01 + 0.05
     assert "FPS" in command("fer-edge", "bench", "--source", "demo", "--frames", 5).stdout
 
 

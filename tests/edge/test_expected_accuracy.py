@@ -1,7 +1,9 @@
 """The accuracy to expect without labels: by confidence, contrast and sharpness, and when not to trust it."""
 
+import re
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -226,3 +228,39 @@ def test_a_record_of_another_model_has_no_reference(command: Run, tmp_path: Path
     shown = command("fer-edge", "drift", "show", path, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "its bundle was not found" in shown.stdout
+
+
+def test_drift_show_has_the_reference_before_the_present_and_an_interval_in_order(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    hours = month(seed=7, days=12, changes={9: Scene(light=0.4)})
+    for hour in hours:
+        hour.histograms["expected"] = Counter({16: hour.histograms["confidence"].total()})
+    write_hours(path, hours, IDENTITY, int(time.time()) - len(hours) * 3600)
+    done = command("fer-edge", "drift", "show", path, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    headings, brightness, *_ = (
+        [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+        for line in done.stdout.splitlines()
+        if "feature" in line or "│ brightness" in line
+    )
+    assert headings == ["feature", "reference", "now", "PSI", "by chance", "Jensen-Shannon distance"]
+    before, now, *numbers = map(float, brightness[1:])
+    assert 110 < before < 150
+    assert now == pytest.approx(0.4 * before, rel=0.15)
+    (features,) = [one for one in read_drift(path, int(time.time())).features if one.name == "brightness"]
+    assert numbers == [round(one, 2) for one in (features.psi, features.by_chance, features.distance)]
+    found = re.search(r"expected accuracy: ([\d.]+)% \(95 % interval ([\d.]+)% to ([\d.]+)%\)", done.stdout)
+    assert found
+    accuracy, low, high = map(float, found.groups())
+    assert low < accuracy < high
+    assert accuracy == pytest.approx(82.5, abs=0.1)
+
+
+def test_a_record_of_other_files_under_the_same_name_has_no_reference(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    hours = month(seed=1, days=3)
+    write_hours(path, hours, replace(IDENTITY, sha256="0" * 64), int(time.time()) - len(hours) * 3600)
+    done = command("fer-edge", "drift", "show", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "drift from the model's own faces: its bundle was not found, or has no reference" in done.stdout
+    assert "expected accuracy" not in done.stdout

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shlex
 import shutil
 import signal
@@ -144,6 +145,24 @@ time.sleep(2)
 
 def test_a_second_signal_ends_it_at_once_whatever_its_kind() -> None:
     assert subprocess.run([sys.executable, "-c", TWO_SIGNALS], timeout=60, check=False).returncode == -signal.SIGINT
+
+
+IGNORED_SIGNAL = """
+import os, signal
+from fer_edge.cli.signals import StopSignals
+stop = StopSignals()
+os.kill(os.getpid(), signal.SIGHUP)
+assert not stop.requested
+os.kill(os.getpid(), signal.SIGTERM)
+assert stop.requested
+os.kill(os.getpid(), signal.SIGHUP)
+"""
+
+
+def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored() -> None:
+    words = ["nohup", sys.executable, "-c", IGNORED_SIGNAL]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_signal_while_something_blocks_ends_it_well(tmp_path: Path) -> None:
@@ -314,6 +333,20 @@ def test_without_a_terminal_only_changes_are_logged(command: Run, demo_video: Pa
     assert said
     assert len(said) < 10
     assert done.stdout == ""
+
+
+def test_the_last_line_sums_up_the_run(command: Run, demo_video: Path) -> None:
+    done = command("fer-edge", "run", "--source", demo_video, "--max-frames", 40)
+    last = done.stderr.splitlines()[-1]
+    found = re.fullmatch(
+        r"(.+): 40 frames in ([\d.]+) s, ([\d.]+) FPS, 1 face, latency p50 ([\d.]+) ms, p95 ([\d.]+) ms", last
+    )
+    assert found, last
+    assert found[1] == str(demo_video)
+    seconds, fps, middle, most = map(float, found.groups()[1:])
+    assert (seconds - 0.05) * (fps - 0.05) <= 40 <= (seconds + 0.05) * (fps + 0.05)
+    assert 0 < middle <= most
+    assert 20 * middle <= 1000 * (seconds + 0.05), "half of the frames took at least so long"
 
 
 def test_a_terminal_shows_a_live_line(demo_video: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -411,6 +412,26 @@ def test_run_and_stats(command: Run, tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_table_of_stats_has_its_figures_in_their_units(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    noon = int(midnight.timestamp()) + 12 * HOUR
+    busy = Period(frames=120, dropped=40, people=3, camera_losses=2, camera_lost_s=75, hottest=61.4)
+    busy.face_s.update({"happy": 5400, "neutral": 1800, "sad": 300})
+    with UsageStore(path, MODEL) as store:
+        store.append(noon, busy)
+        store.append(noon + HOUR, Period(frames=60, people=1))
+    done = command("fer-edge", "stats", path, "--by", "hour", "--since", "1w", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    first, second = (row for row in rows if re.match(r"\d{4}-\d\d-\d\d 1[23]:00", row[0]))
+    assert first[1:3] == ["3", "2 h 5 min"]
+    assert first[4:] == ["2.0", "25%", "61 °C", "2x, 1 min 15 s"]
+    assert second[1:] == ["1", "0 s", "nobody", "1.0", "0%", "-", "-"]
+    assert "neutral 24%" in done.stdout
+    assert "happy 72%" in done.stdout
+
+
 def test_stats_without_a_record(command: Run, tmp_path: Path) -> None:
     missing = command("fer-edge", "stats", tmp_path / "none.sqlite", cwd=tmp_path)
     assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
@@ -452,6 +473,9 @@ def test_the_hottest_of_two_periods_is_that_of_both() -> None:
 def test_since_is_a_span_or_a_date() -> None:
     now = datetime(2026, 11, 27, 12).astimezone()
     assert (now - parse_since("36h", now)).total_seconds() == 36 * HOUR
+    assert (now - parse_since("90m", now)).total_seconds() == 1.5 * HOUR
+    assert (now - parse_since("3d", now)).total_seconds() == 72 * HOUR
+    assert (now - parse_since("2w", now)).total_seconds() == 14 * 24 * HOUR
     assert parse_since("2026-11-20", now).date().isoformat() == "2026-11-20"
     for wrong in ("7", "7y", "yesterday", "-3d"):
         with pytest.raises(ConfigError, match="--since"):
