@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,14 @@ def test_what_a_device_lacks_is_not_announced() -> None:
     }
     again = {**payload, "components": {**payload["components"], **removed}}
     assert removed_entities(json.dumps(again).encode(), payload) == {}, "it is removed once"
+    least = device(whole=False)
+    for one, added in (
+        (replace(least, has_temperature=True), {"temperature"}),
+        (replace(least, has_expressions=True), {"expression_happy", "expression_sad"}),
+        (replace(least, has_snapshots=True), {"snapshot"}),
+        (replace(least, has_updates=True), {"update"}),
+    ):
+        assert set(discovery_payload(one)["components"]) - set(payload["components"]) == added
 
 
 def test_a_usage_record_adds_drift_and_expected_accuracy(broker: Broker, listener: Listener) -> None:
