@@ -171,6 +171,13 @@ def test_an_mkv_never_replaces_another_and_an_empty_file_is_free(tmp_path: Path)
     assert found == pytest.approx({"out.mkv": 40, "out-2.mkv": 120, "out-3.mkv": 200}, abs=6)
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.webm"])
+def test_without_a_frame_no_file_is_left(tmp_path: Path, name: str) -> None:
+    with Recording(tmp_path / name, FPS):
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_mp4_replaces_the_one_before_once_it_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     write(out, 40, 40)
