@@ -101,3 +101,9 @@ def test_a_roll_of_more_than_ten_degrees_is_corrected() -> None:
     for roll, is_corrected in ((10, False), (-10, False), (10.5, True), (-10.5, True)):
         crop = crop_face(frame, FaceBox(60, 60, 48, 48, roll=roll), CropCalibration())
         assert np.array_equal(crop, upright) != is_corrected, roll
+
+
+def test_beyond_the_frame_a_tilted_crop_repeats_the_border_too() -> None:
+    frame = np.full((80, 80), 200, np.uint8)
+    for x, y in ((-30, -30), (50, 40)):
+        assert crop_face(frame, FaceBox(x, y, 60, 60, roll=30), CropCalibration()).min() >= 199
