@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.broker import Broker, Listener
 from tests.conftest import Run, wait_until
+from tests.edge.test_usage import frame
 
 from fer_edge.config import MqttConfig, RunConfig, load_config
 from fer_edge.device.identity import fleet_id
 from fer_edge.errors import DataError
+from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, Verdict, record_path
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
@@ -90,6 +92,12 @@ def test_what_nobody_says_is_one_line(content: bytes, message: str) -> None:
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_a_device_does_not_speak_for_one_whose_name_begins_like_its_own() -> None:
+    said = state().model_dump_json().encode()
+    with pytest.raises(DataError, match="kitchen2/state: says that it is from kitchen"):
+        parse_message(DeviceState, "fer-edge/fleet/kitchen2/state", said)
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=80)
@@ -184,6 +192,23 @@ def test_a_change_is_said_once(device: FleetState, broker: Broker) -> None:
     listener.close()
 
 
+def test_the_frames_of_each_look_are_counted_anew(
+    device: FleetState, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_state, "_INTERVAL_S", 0.3)  # of shorter times no rate is said
+    listener = Listener(broker.port)
+    with device._mqtt, device:
+        wait_until(lambda: device._told is not None)
+        for _ in range(100):
+            device.emit(frame(0, 0.0))
+        wait_for_looks(device, 2)
+        device.remark("the image is black")
+        wait_until(lambda: listener.latest("kitchen/state")["problem"] == "the image is black")
+        assert listener.latest("kitchen/state")["camera"]
+        assert listener.latest("kitchen/state")["fps"] == 0
+    listener.close()
+
+
 def test_a_broker_that_forgot_hears_it_again(device: FleetState, broker: Broker) -> None:
     with device._mqtt, device:
         wait_until(lambda: device._told is not None)
@@ -222,6 +247,20 @@ def test_trials_are_read_from_the_devices_record(quick: None) -> None:  # noqa: 
         ("m@2", True, "reason 1"),
         ("m@1", True, "reason 2"),
     ]
+
+
+def test_the_last_ten_trials_are_said_and_the_one_of_the_model_in_use(quick: None) -> None:  # noqa: ARG001
+    record = TrialRecord()
+    for number in range(12):
+        record = record.ended(Verdict(f"m@{number}", number, True, "", float(number)))
+    record.begun(ModelId("m", "12"), 12).write(record_path())
+    on_trial, trials = read_trials()
+    assert on_trial is None, "another model is in use"
+    assert [trial.model for trial in trials] == [f"m@{number}" for number in range(2, 12)]
+    with Slots().lock():
+        Slots().use(ModelId("ferplus7-tiny"), "use")
+    record.begun(ModelId("ferplus7-tiny"), 13).write(record_path())
+    assert read_trials()[0] == "ferplus7-tiny"
 
 
 def test_the_counts_of_whole_days_are_said(tmp_path: Path) -> None:

@@ -21,11 +21,14 @@ from tests.conftest import Run
 from fer_edge.cli.app import app
 from fer_edge.cli.console import run_app
 from fer_edge.cli.general import build
-from fer_edge.model.bundle import current_bundle, find_bundle
+from fer_edge.errors import ModelError
+from fer_edge.model.bundle import current_bundle, find_bundle, load_bundle
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, Verdict, record_path
 from fer_edge.updates import prune
-from fer_edge.updates.install import install_bundle
+from fer_edge.updates.archive import unpack_bundle
+from fer_edge.updates.install import Requirements, install_bundle
+from fer_edge.updates.probe import Probe
 
 Models = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -328,14 +331,41 @@ def test_an_archive_made_to_do_harm_is_refused_whole(
     assert not Path("/tmp/model.json").exists()  # noqa: S108
 
 
-def test_another_file_than_the_hash_says_is_refused(models: Models, folder: Path, tmp_path: Path) -> None:
+def test_what_lies_deeper_in_an_archive_is_no_part_of_the_bundle(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    older = tarfile.TarInfo("older/copies/model.json")
+    older.size = 3
+    unpack_bundle(pack(make(tmp_path / "a"), tmp_path / "a.tar", "mine/", older), tmp_path / "out")
+    assert load_bundle(tmp_path / "out").manifest.version == "2"
+
+
+def test_a_model_is_tried_with_the_detector_and_threads_that_are_asked_for(
+    folder: Path,  # noqa: ARG001 - where it is installed
+    tmp_path: Path,
+) -> None:
+    asked = []
+
+    def probe(_: Path, detector: str, threads: int) -> Probe:
+        asked.append((detector, threads))
+        return Probe(0, 9.0, 0.1)
+
+    with Slots().lock():
+        install_bundle(make(tmp_path / "a"), Slots(), Requirements(8.0, "mediapipe", 3), probe)
+        with pytest.raises(ModelError, match=r"reaches 9 frames per second here, and updates.min_fps is 9.5"):
+            install_bundle(make(tmp_path / "b", "3"), Slots(), Requirements(9.5, "haar", 2), probe)
+    assert asked == [("mediapipe", 3), ("haar", 2)]
+    assert [model.version for model in Slots().installed()] == ["2"]
+
+
+@pytest.mark.parametrize("name", ["model.tflite", "golden.npz"])
+def test_another_file_than_the_hash_says_is_refused(models: Models, folder: Path, tmp_path: Path, name: str) -> None:
     bundle = make(tmp_path / "a")
-    content = bytearray((bundle / "model.tflite").read_bytes())
+    content = bytearray((bundle / name).read_bytes())
     content[len(content) // 2] ^= 1
-    (bundle / "model.tflite").write_bytes(content)
+    (bundle / name).write_bytes(content)
     done = models("install", bundle)
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
-    assert f"{bundle / 'model.tflite'}: its sha256 is not the one in model.json" in done.stderr
+    assert f"{bundle / name}: its sha256 is not the one in model.json" in done.stderr
     assert sorted(path.name for path in folder.iterdir()) == [".lock"]
 
 

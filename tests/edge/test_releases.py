@@ -170,6 +170,18 @@ def test_a_halted_rollout_adds_no_device_and_takes_none_back() -> None:
     assert ask(releases).version == "0.1.0"
 
 
+def test_a_channel_without_releases_has_none_of_the_other() -> None:
+    for channel, releases in (("beta", offer(full("0.2.0"))), ("stable", offer(beta=(full("0.2.0"),)))):
+        none = Decision(None, None, f"Channel {channel} has no release of ferplus7.")
+        assert ask(releases, channel=channel) == none
+
+
+def test_a_version_is_halted_or_revoked_without_a_reason_too() -> None:
+    assert ask(offer(full("0.1.0"), full("0.2.0", halted="")), "0.1.0").version is None
+    decision = ask(offer(full("0.2.0"), revoked={"0.2.0": ""}), "0.2.0")
+    assert (decision.version, decision.revoked) == (None, True)
+
+
 def test_a_revoked_version_is_replaced_by_an_older_one() -> None:
     releases = offer(full("0.1.0"), full("0.2.0"), revoked={"0.2.0": "reads everybody as sad"})
     decision = ask(releases, "0.2.0")

@@ -32,9 +32,12 @@ from fer_edge.model.trial_record import TrialRecord, Verdict, failed_models
 from fer_edge.updates import fetcher
 from fer_edge.updates.install import install_bundle
 from fer_edge.updates.latest import read_latest
+from fer_edge.updates.releases import bundle_target
+from fer_edge.updates.repository import RepositoryClient, explained
 from fer_edge.updates.request import is_requested, request_update
 from fer_edge.updates.trial import open_trial
 from fer_fleet import operations
+from fer_fleet.archive import pack
 from fer_fleet.creation import DEFAULT_SIGNERS, create
 from fer_fleet.keys import Keys
 from fer_fleet.repository import DEFAULT_DAYS, Repository
@@ -42,6 +45,8 @@ from fer_fleet.rotation import rotate
 
 Update = Callable[..., Done]
 NAME = "ferplus7-tiny"
+# However busy this machine is.
+ANY_SPEED = "min_fps = 0\n"
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def config(operator: Operator, server: UpdateServer, tmp_path: Path) -> Path:
     """The configuration of a device that trusts the repository's first root."""
     shutil.copy(operator.repo / "metadata" / "1.root.json", tmp_path / "root.json")
     path = tmp_path / "config.toml"
-    path.write_text(f'[updates]\nurl = "{server.url}"\nroot = "{tmp_path}/root.json"\nchannel = "beta"\n')
+    path.write_text(f'[updates]\nurl = "{server.url}"\nroot = "{tmp_path}/root.json"\nchannel = "beta"\n{ANY_SPEED}')
     return path
 
 
@@ -159,6 +164,48 @@ def test_a_look_that_failed_is_shown(update: Update, published: Operator, server
     del published
 
 
+def test_a_failed_look_forgets_no_version_that_is_offered(
+    update: Update, published: Operator, server: UpdateServer
+) -> None:
+    update("--check")
+    server.redirect = "timestamp.json"
+    assert update().code == 1
+    latest = read_latest()
+    assert latest is not None
+    assert (latest.installed, latest.latest) == ("0.1.0", "0.2.0")
+    del published
+
+
+def test_a_device_takes_what_is_for_its_tags(update: Update, operator: Operator, config: Path) -> None:
+    operator.do("publish", operator.bundle("0.2.0"), "--percent", 0)
+    operator.do("rollout", "0.2.0", "--channel", "beta", "--percent", 100, "--cohort", "lobby")
+    assert "is meant for this device" not in update("--check").out
+    config.write_text(config.read_text() + 'tags = ["lobby"]\n')
+    assert f"{NAME} 0.2.0 is meant for this device" in update("--check").out
+
+
+def test_an_archive_of_another_version_than_its_name_says_is_refused(
+    update: Update, published: Operator, keys: Keys
+) -> None:
+    """Only whoever has the keys can make such a repository, by mistake."""
+    repository, now = Repository(published.repo), datetime.now(UTC)
+    other = repository.write_archive(bundle_target(NAME, "0.2.0"), pack(published.bundle("0.3.0")))
+    repository.sign_releases(repository.releases, keys, now, [other])
+    repository.refresh(keys, now)
+    refused(update(), f"is {NAME}@0.3.0, not {NAME}@0.2.0. Nothing was installed")
+
+
+def test_what_is_larger_than_a_device_takes_is_not_fetched(
+    published: Operator, server: UpdateServer, tmp_path: Path
+) -> None:
+    root = (published.repo / "metadata" / "1.root.json").read_bytes()
+    with explained(server.url):
+        client = RepositoryClient(f"{server.url}/", root, tmp_path / "state")
+        with pytest.raises(FerError, match=r"are the most\. Not fetched"):
+            client.download(bundle_target(NAME, "0.2.0"), 10_000)
+    assert not server.requests("/bundles/")
+
+
 def test_the_libraries_say_nothing(update: Update, published: Operator, caplog: pytest.LogCaptureFixture) -> None:
     for library in ("tuf", "securesystemslib"):
         logging.getLogger(library).setLevel(logging.NOTSET)
@@ -211,6 +258,9 @@ def test_a_revoked_model_gives_way_to_the_one_before(update: Update, published: 
     assert done.code == 0, done.err
     assert "is revoked (poisoned)" in done.out
     assert version() == "0.1.0"
+    switch = Slots().in_effect()
+    assert switch is not None
+    assert switch.why == "rollback", "a model that was in use before is not tried again"
     assert update().code == 0
     assert version() == "0.1.0"
 
@@ -245,6 +295,7 @@ def test_a_revoked_model_ends_although_the_new_one_cannot_be_fetched(
     published.do("revoke", "0.2.0", "--reason", "poisoned")
     server.other = "0.3.0"
     refused(update(), "is not to be trusted")
+    assert str(Slots().current()) == NAME
 
 
 def test_an_older_repository_is_refused(update: Update, published: Operator, tmp_path: Path) -> None:
@@ -519,7 +570,7 @@ def test_a_model_that_is_too_slow_here_is_refused_and_not_fetched_again(
     update: Update, published: Operator, server: UpdateServer, config: Path
 ) -> None:
     text = config.read_text()
-    config.write_text(text + "min_fps = 100000\n")
+    config.write_text(text.replace(ANY_SPEED, "min_fps = 100000\n"))
     refused(update(), "updates.min_fps is 100000")
     refused(update(), "updates.min_fps is 100000")
     config.write_text(text)
@@ -619,6 +670,7 @@ def test_only_the_version_in_use_and_the_one_before_are_kept(update: Update, pub
         published.do("publish", published.bundle(f"0.{number}.0"))
     assert update().code == 0
     assert [model.version for model in Slots().installed()] == ["0.3.0", "0.4.0"]
+    assert not list(Slots().folder.parent.rglob("*.tar")), "what was installed is not kept as an archive too"
 
 
 def test_what_a_person_installed_is_not_replaced_by_something_older(

@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tests.conftest import Run
 
 from fer_edge.model.bundle import find_bundle, load_bundle, shipped_bundles, verify_files
-from fer_quantize.training_prior import training_prior
+from fer_quantize.training_prior import add_prior, training_prior
 from fer_train.data.datasets import load_dataset
+from fer_train.data.holdout import load_fold
 
 MANIFEST = "model.json"
 
@@ -49,6 +51,20 @@ def test_it_is_added_to_an_older_bundle(command: Run, tiny_data: Path, bundle_di
     after = verify_files(old).manifest
     assert after.prior == dict.fromkeys(train.labels, 0.1429)
     assert after.model_copy(update={"prior": None}) == before
+
+
+def test_of_a_training_that_held_faces_out_it_is_that_of_the_others(
+    tiny_data: Path, bundle_dir: Path, tmp_path: Path
+) -> None:
+    (learnt,), _ = load_fold(tiny_data, ["ferplus7"])
+    old = without_prior(bundle_dir, tmp_path / "old", learnt.fingerprint)
+    manifest = json.loads((old / MANIFEST).read_text())
+    manifest["training"]["recipe"]["hold_out"] = True
+    (old / MANIFEST).write_text(json.dumps(manifest))
+    add_prior(str(old), tiny_data)
+    frequencies = dict(zip(learnt.labels, learnt.targets.mean(axis=0), strict=True))
+    assert load_bundle(old).manifest.prior == pytest.approx(frequencies, abs=1e-4)
+    assert len(learnt) < 280
 
 
 def test_other_faces_than_those_it_learnt_from_are_refused(

@@ -65,3 +65,16 @@ def test_confidence_is_compared_with_accuracy_bin_by_bin() -> None:
     assert found.width == 0.1
     assert found.error == calibration_error(probabilities, classes, bins=10) == pytest.approx(0.05)
     assert reliability(read_as([0], 1.0), np.array([0]), bins=10).low == pytest.approx([0.9]), "in the last bin"
+
+
+def test_each_face_counts_alike_in_the_calibration_error() -> None:
+    """Of thirty sure faces 27 are right, and of ten others one."""
+    probabilities = np.concatenate([read_as([0] * 30, 0.95), read_as([0] * 10, 0.55)])
+    classes = np.array([0] * 27 + [1] * 3 + [0] + [1] * 9)
+    assert calibration_error(probabilities, classes) == pytest.approx((30 * 0.05 + 10 * 0.45) / 40)
+
+
+def test_the_calibration_error_is_that_over_fifteen_bins() -> None:
+    """Of two faces that five bins would put together, one is right with 0.61, and one wrong with 0.75."""
+    probabilities = np.concatenate([read_as([0], 0.61), read_as([0], 0.75)])
+    assert calibration_error(probabilities, np.array([0, 1])) == pytest.approx((0.39 + 0.75) / 2)

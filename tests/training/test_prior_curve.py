@@ -3,8 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.conftest import Run
+
+from fer_edge.assets.composites import load_composites
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.classifier import Classifier
+from fer_train.data.datasets import LABELS, LabelledFaces
+from fer_train.evaluation.prior_curve import measure_curve
 
 
 def rows(table: str) -> dict[str, list[str]]:
@@ -35,3 +42,21 @@ def test_only_a_bundle_knows_its_prior(command: Run, tiny_data: Path, bundle_dir
     done = command("fer-train", "evaluate", bundle_dir / "model.tflite", tiny_data, "--prior", "0.5")
     assert done.returncode == 2
     assert "only a bundle has a prior" in done.stderr
+
+
+def test_the_log_loss_is_that_of_the_labels_at_each_power() -> None:
+    """Natural logarithms; an int8 model may give a label no probability at all, which counts as half of a step."""
+    names = LABELS["ferplus7"]
+    images = np.stack([load_composites()[name] for name in names])
+    last = Classifier(load_bundle(find_bundle("ferplus7"))).probabilities(images[6])
+    targets = np.eye(7, dtype=np.float32)[[*range(6), int(last.argmin())]]  # the last label is wrong
+    faces = LabelledFaces(images, targets, np.arange(7), "ferplus7", Path("made.csv"), "validation")
+    curve = measure_curve("ferplus7", faces)
+    assert [point.power for point in curve.points] == [0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1]
+    least = []
+    for point in curve.points:
+        classifier = Classifier(load_bundle(find_bundle("ferplus7")), prior=point.power)
+        said = np.array([classifier.probabilities(image) for image in images])[np.arange(7), faces.classes]
+        least.append(said.min())
+        assert point.loss == pytest.approx(-np.log(np.maximum(said, 1 / 512)).mean(), rel=1e-3)
+    assert least[0] < 1 / 512

@@ -104,6 +104,7 @@ def test_eight_classes_one_of_them_empty(tiny_data: Path, tmp_path: Path) -> Non
     assert result.recall["contempt"] is None
     text = (tmp_path / "report.md").read_text()
     assert "| contempt | 0 | - | - | - |" in text
+    assert f"| mean | {len(faces)} | 100.0% | 100.0% | 100.0% |" in text, "of the classes that have faces"
     assert "Most frequent mistakes: none." in text
 
 
