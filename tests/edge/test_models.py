@@ -41,12 +41,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def models(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Models:
+def any_speed(tmp_path: Path) -> Path:
+    """A configuration that takes a model however busy this machine is."""
+    path = tmp_path / "any-speed.toml"
+    path.write_text("[updates]\nmin_fps = 0\n")
+    return path
+
+
+@pytest.fixture
+def models(
+    folder: Path, any_speed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Models:
     """Run `fer-edge models` in this process, with the folder from the environment."""
     assert os.environ["FER_EDGE_MODELS"] == str(folder)
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         words = ["fer-edge", "models", *map(str, arguments)]
+        if arguments[0] == "install" and "--config" not in arguments:
+            words += ["--config", str(any_speed)]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as end:
             run_app(build(app))
@@ -469,20 +481,21 @@ def test_two_at_once_are_refused(models: Models, tmp_path: Path) -> None:
     assert "another process changes the models" in done.stderr
 
 
-def test_a_full_disk_changes_nothing(small_disk: Path, command: Run, tmp_path: Path) -> None:
+def test_a_full_disk_changes_nothing(small_disk: Path, any_speed: Path, command: Run, tmp_path: Path) -> None:
     environment = {**os.environ, "FER_EDGE_MODELS": str(small_disk / "models")}
+    use = ("--use", "--config", any_speed)
     small = make(tmp_path / "a")
-    assert command("fer-edge", "models", "install", small, "--use", env=environment).returncode == 0
+    assert command("fer-edge", "models", "install", small, *use, env=environment).returncode == 0
     large = make(tmp_path / "b", "3", base="ferplus7")
     (small_disk / "filler").write_bytes(b"\0" * (3_000_000 - 1_200_000))
-    done = command("fer-edge", "models", "install", large, "--use", env=environment)
+    done = command("fer-edge", "models", "install", large, *use, env=environment)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "No space left on device" in done.stderr
     assert "fer-edge models prune" in done.stderr
     assert sorted(path.name for path in (small_disk / "models" / "mine").iterdir()) == ["2"]
     assert not list((small_disk / "models").glob(".new-*"))
     (small_disk / "filler").unlink()
-    assert command("fer-edge", "models", "install", large, "--use", env=environment).returncode == 0
+    assert command("fer-edge", "models", "install", large, *use, env=environment).returncode == 0
 
 
 def test_a_power_cut_at_any_step_leaves_the_old_or_the_new_model(folder: Path, tmp_path: Path) -> None:
