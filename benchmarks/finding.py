@@ -124,12 +124,12 @@ def clips_table(title: str, scores: Mapping[str, Score]) -> Table:
     return table
 
 
-def total(scores: Mapping[str, Score], clips: Sequence[str]) -> Score:
+def total(scores: Mapping[str, Score], members: Sequence[str]) -> Score:
     """The counts of some clips together."""
-    total = Score()
-    for clip in clips:
-        total.add(scores[clip])
-    return total
+    together = Score()
+    for clip in members:
+        together.add(scores[clip])
+    return together
 
 
 def open_finder(name: str) -> Finder:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from tests.broker import Broker, Listener
 from tests.camera import LoopbackCamera
+from tests.clock import Clock
 from tests.conftest import Run, wait_until
 from tests.edge.discovery_schema import SCHEMA
 from tests.visitors import write_expected
@@ -467,20 +468,16 @@ def test_the_nearest_face_counts_until_another_is_clearly_nearer(broker: Broker,
         assert len(listener.on("test/state")[-1]) < 400
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.sinks.mqtt_state.time", clock)
+    return clock
 
 
 def test_an_unchanged_state_comes_again_and_snapshots_are_far_apart(
-    broker: Broker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, listener: Listener, clock: Clock
 ) -> None:
-    clock = Clock()
-    monkeypatch.setattr("fer_edge.sinks.mqtt_state.time", clock)
     config = MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test", interval=1, snapshots=True)
     with Mqtt(config) as mqtt, MqttState(mqtt, config, About("model", "1", "2", "board"), Readings()) as state:
         wait_until(lambda: listener.on("test/availability") == [b"online"])
@@ -493,10 +490,8 @@ def test_an_unchanged_state_comes_again_and_snapshots_are_far_apart(
 
 
 def test_a_snapshot_belongs_to_a_change_and_the_confidence_counts_in_both_directions(
-    broker: Broker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, listener: Listener, clock: Clock
 ) -> None:
-    clock = Clock()
-    monkeypatch.setattr("fer_edge.sinks.mqtt_state.time", clock)
     config = MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test", interval=1, snapshots=True)
     readings = Readings(drift=lambda: "ok")
     with Mqtt(config) as mqtt, MqttState(mqtt, config, About("model", "1", "2", "board"), readings) as state:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.clock import Clock
 from tests.conftest import wait_until
 
 from fer_edge.config import CameraConfig, RunConfig
@@ -64,23 +65,17 @@ def taken(source: LiveSource) -> Iterator[int]:
         late.cancel()
 
 
-class Clock:
-    """A clock that goes on when somebody sleeps by it, or by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+class LiveClock(Clock):
+    """Lets other threads go on, too."""
 
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        super().sleep(seconds)
         time.sleep(0.001)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+    clock = LiveClock(1000.0)
     monkeypatch.setattr("fer_edge.sources.live.time", clock)
     return clock
 

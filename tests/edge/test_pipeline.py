@@ -9,6 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from tests.clock import Clock
 
 from fer_edge import FaceBox, Frame, FrameResult, Pipeline, Prediction, RunConfig, RunStats, Track, TrackedFace
 from fer_edge.config import ClassifierConfig
@@ -135,18 +136,6 @@ def test_the_configured_power_of_the_prior_is_used() -> None:
     assert np.abs(read[1.0] - read[0.0]).max() > 0.02, "else the face tells nothing"
 
 
-class Clock:
-    """A clock that goes on when somebody sleeps by it, or by hand."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 class Watched(BaseDetector):
     """Counts the scans of whole frames, and finds somebody from the 150th frame on."""
 
@@ -167,7 +156,7 @@ class Watched(BaseDetector):
 def test_a_camera_is_read_less_often_while_nobody_is_there_and_scanned_less_on_a_hot_board(
     celsius: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, detector, pauses = Clock(), Watched(), []
+    clock, detector, pauses = Clock(1000.0), Watched(), []
     monkeypatch.setattr("fer_edge.pipeline.time", clock)
     monkeypatch.setattr("fer_edge.device.thermal.read_heat", lambda *_: Heat(celsius, None))
 

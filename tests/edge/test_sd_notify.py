@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.camera import LoopbackCamera
+from tests.clock import Clock
 from tests.conftest import Run, fill, is_still, wait_until
 from tests.notify import Notifications
 
@@ -165,16 +166,6 @@ def test_drift_is_part_of_the_status(tmp_path: Path) -> None:
         notifier.source, notifier.outputs = "camera 0", [Drifted()]
         notifier.emit(FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {}))
     assert listener.hears("camera 0; drift: faces are darker")
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

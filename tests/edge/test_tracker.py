@@ -279,9 +279,9 @@ def test_only_somebody_new_makes_tiles_frequent() -> None:
 
 @pytest.mark.parametrize("pace", [1, 1 / 3])
 def test_tiles_keep_to_the_pace_of_a_hot_board(pace: float) -> None:
-    seldom = tiles_of(Mosaic(), pace=pace, restless=False, tile_interval=0.1, still_scan_interval=2.0)
+    rare = tiles_of(Mosaic(), pace=pace, restless=False, tile_interval=0.1, still_scan_interval=2.0)
     for quarter in (1, 2):
-        times = [now for now, part in seldom if part == quarter]
+        times = [now for now, part in rare if part == quarter]
         assert [after - before for before, after in pairwise(times)] == pytest.approx(
             [2 / pace] * (len(times) - 1), abs=0.15 + 0.3 / pace
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.clock import Clock
 
 from fer_edge import Frame
 from fer_edge.assets.composites import load_composites
@@ -149,13 +150,6 @@ def test_both_models_are_compared_with_the_prior_of_the_run(slots: Slots) -> Non
             assert np.array_equal(classifier.probabilities(face), divided.probabilities(face))
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.mark.parametrize("model", [FIRST, SECOND])
 @pytest.mark.parametrize("is_waiting", [False, True])
 def test_the_run_ends_within_five_seconds_when_a_model_is_chosen(
@@ -163,7 +157,7 @@ def test_the_run_ends_within_five_seconds_when_a_model_is_chosen(
 ) -> None:
     """Also the same once more, and while there is no camera."""
     clock = Clock()
-    watch = ModelWatch(slots, clock=clock)
+    watch = ModelWatch(slots, clock=clock.monotonic)
 
     def look() -> None:
         if is_waiting:

@@ -17,6 +17,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from starlette.responses import PlainTextResponse
+from tests.clock import Clock
 from tests.conftest import Run, wait_until
 from tests.pages import PASSWORD, TOKEN, running
 from tests.visitors import write_expected
@@ -60,20 +61,8 @@ def test_the_state_tells_who_is_in_view(page: httpx.Client) -> None:
     wait_until(lambda: page.get("/api/state").json()["frames"] > frames)
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return 1_780_000_000 + self.now
-
-
 def test_the_state_of_a_few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     monkeypatch.setattr("fer_edge.web.state.time", clock)
     manifest = load_bundle(find_bundle("ferplus7")).manifest
     state = LiveState(manifest, "the camera")

@@ -7,25 +7,23 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import pytest
+from tests.clock import Clock
 from tests.conftest import wait_until
 
 from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Track, TrackedFace
 from fer_edge.web.picture import Picture, PictureEncoder, PictureKind
 
 
-class Clock:
-    """A clock that is set by hand; pauses are real."""
+class SlowClock(Clock):
+    """Set by hand; pauses are real."""
 
-    now = 100.0
-    sleep = staticmethod(time.sleep)
-
-    def monotonic(self) -> float:
-        return self.now
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+    clock = SlowClock()
     monkeypatch.setattr("fer_edge.web.picture.time", clock)
     return clock
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import Signer
 from tests.bundles import edit_manifest, make_bundle, no_probe
+from tests.clock import Clock
 from tests.conftest import Run
 from tests.fleet_repository import PASSPHRASE, Done, Operator, offer_targets
 from tests.update_server import UpdateServer
@@ -125,23 +126,11 @@ def test_a_new_model_is_taken_and_one_that_is_there_is_kept(
     del published
 
 
-class Clock:
-    """A clock that only sleeping moves."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def test_a_download_keeps_to_its_limit(
     update: Update, published: Operator, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config.write_text(config.read_text() + "rate_limit = 200\n")
-    clock = Clock()
+    clock = Clock(0.0)
     monkeypatch.setattr(fetcher, "time", clock)
     assert update().code == 0
     (archive,) = (published.repo / "targets" / "bundles").rglob("*.tar")
