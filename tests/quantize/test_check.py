@@ -1,5 +1,7 @@
 """Float against int8: every figure, with a float network whose answers are known beforehand."""
 
+import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +14,9 @@ from fer_edge.assets.composites import load_composites
 from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_train.backend import load_keras
-from fer_train.data.datasets import LABELS, LabelledFaces
+from fer_train.data.datasets import LABELS, LabelledFaces, load_dataset
+from fer_train.data.duplicates import without_duplicates
+from fer_train.data.holdout import load_fold
 from fer_train.evaluation.metrics import accuracy_interval, calibration_error
 
 load_keras()
@@ -22,6 +26,8 @@ import keras  # noqa: E402 - quiet only when it is loaded so
 from fer_edge.model.manifest import Accuracy  # noqa: E402
 from fer_quantize.check import Comparison, Cost, Measurement, compare  # noqa: E402
 from fer_quantize.gate import Limits, Rival, cautions, gate_failure  # noqa: E402
+from fer_quantize.inputs import open_origin, trained_accuracy  # noqa: E402
+from fer_quantize.representative import representative_rows  # noqa: E402
 from fer_quantize.statistics import PairedDrop  # noqa: E402
 
 NAMES = LABELS["ferplus7"]
@@ -88,6 +94,48 @@ def test_every_figure_is_that_of_its_definition(tmp_path: Path, monkeypatch: pyt
     assert 4 * found.macs < found.float32.bytes < 5 * found.macs
     assert found.int8.latency_ms > 0.005, "in milliseconds: no thread computes five million products in that"
     assert found.float32.latency_ms > 0
+
+
+# What is measured
+
+
+def test_a_conversion_reads_the_faces_that_its_training_had(tiny_data: Path, tmp_path: Path) -> None:
+    """Thirty validation pictures are training pictures too: they set no ranges."""
+    data, model = tmp_path / "data", tmp_path / "run" / "model.keras"
+    for folder in (data, model.parent):
+        folder.mkdir()
+    for name in ("fer2013.csv", "fer2013new.csv"):
+        lines = (tiny_data / name).read_text().splitlines(keepends=True)
+        repeated = [line.replace("PublicTest", "Training") for line in lines if "PublicTest" in line][:30]
+        (data / name).write_text("".join([*lines, *repeated]))
+    shutil.copy(find_bundle("ferplus7-tiny") / "model.keras", model)
+    train, validation = load_dataset(data, "train", "ferplus7"), load_dataset(data, "validation", "ferplus7")
+    (learnt,), (held,) = load_fold(data, ["ferplus7"])
+    for hold_out, seed, taught, fresh in ((False, 1, train, validation), (True, 2, learnt, held)):
+        record = {"scheme": "ferplus7", "recipe": {"hold_out": hold_out}}
+        model.with_name("training.json").write_text(json.dumps(record))
+        origin = open_origin(model, data, None, 40, seed)
+        usable = without_duplicates(taught, of=validation)
+        assert len(usable) < len(taught)
+        chosen = usable.take(representative_rows(usable, 40, seed))
+        assert origin.representative.rows.tolist() == chosen.rows.tolist()
+        assert origin.fresh.fingerprint == fresh.fingerprint
+        assert origin.prior == pytest.approx(dict(zip(NAMES, taught.targets.mean(axis=0), strict=True)), abs=1e-4)
+        assert [faces.scheme for faces in origin.labellings] == ["ferplus7", "fer2013"]
+
+
+def test_an_accuracy_that_a_training_recorded_is_compared_on_the_same_faces_alone() -> None:
+    faces = LabelledFaces(
+        np.zeros((7, 48, 48), np.uint8), np.eye(7, dtype=np.float32), np.arange(7), "ferplus7", Path("a"), "validation"
+    )
+    others = LabelledFaces(faces.images + 1, faces.targets, faces.rows, "ferplus7", Path("a"), "validation")
+    record = {
+        "data": {"validation": {"fingerprint": faces.fingerprint, "images": 7}},
+        "results": {"validation": {"accuracy": 0.8}},
+    }
+    assert trained_accuracy(record, faces) == 0.8
+    assert trained_accuracy(record, others) is None
+    assert trained_accuracy({}, faces) is None
 
 
 # The gate
