@@ -44,6 +44,29 @@ def test_the_last_line_of_an_earlier_run_is_known(tmp_path: Path, pad: int) -> N
     assert RotatingFile(tmp_path / "new", JsonLinesConfig()).last_line == b""
 
 
+@pytest.mark.parametrize("length", [9, 40_000, 65_534, 65_535, 65_536])
+def test_an_incomplete_line_is_removed_and_no_complete_one(tmp_path: Path, length: int) -> None:
+    """Also where the complete one ends at the first byte of the last block of 65 536."""
+    path = tmp_path / "log.jsonl"
+    complete = [line(number, pad=40_000) for number in range(3)]
+    path.write_bytes(b"".join(complete) + line(3, pad=70_000)[:length])
+    log = opened(path, max_mb=1)
+    assert complete[-1].removesuffix(b"\n") == log.last_line
+    log.close()
+    assert path.read_bytes() == b"".join(complete)
+
+
+def test_a_log_is_rotated_before_it_is_larger_than_allowed(tmp_path: Path) -> None:
+    """Exactly as large is allowed."""
+    path = tmp_path / "log.jsonl"
+    ten = [line(number, pad=20) for number in range(10)]
+    log = opened(path, max_mb=sum(map(len, ten)) / 1e6)
+    for one in (*ten, line(10)):
+        log.write(one)
+    log.close()
+    assert [numbers(path.with_name("log.jsonl.1")), numbers(path)] == [list(range(10)), [10]]
+
+
 def test_a_file_that_is_replaced_keeps_its_content_until_the_first_line(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(line(7, pad=500))
