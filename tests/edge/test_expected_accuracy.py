@@ -28,7 +28,14 @@ from fer_edge.monitoring.drift_watch import (
     read_expected_between,
     read_model_drift,
 )
-from fer_edge.monitoring.expected_accuracy import chance_right, expected_accuracy, is_usual, terms, usable
+from fer_edge.monitoring.expected_accuracy import (
+    chance_right,
+    expected_accuracy,
+    is_usual,
+    outside_share,
+    terms,
+    usable,
+)
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import DAY, ModelIdentity, UsageStore, read_rows
@@ -123,6 +130,49 @@ def test_faces_unlike_any_of_the_fit_are_not_to_be_trusted(reference: Reference)
     assert white is not None
     assert not white.trusted
     assert "100% of the faces are brighter" in white.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "bin_", "words"),
+    [
+        ("brightness", 15, "brighter"),
+        ("brightness", 0, "darker"),
+        ("contrast", 15, "of higher contrast"),
+        ("contrast", 0, "of lower contrast"),
+        ("sharpness", 13, "sharper or noisier"),
+        ("sharpness", 0, "less sharp"),
+    ],
+)
+def test_the_reason_names_what_is_unlike_and_how_many(reference: Reference, name: str, bin_: int, words: str) -> None:
+    usual, unlike = period(reference, 0.8), period(reference, 0.8)
+    unlike.histograms[name] = Counter({bin_: 2 * reference.faces})
+    for other in {"brightness", "contrast", "sharpness"} - {name}:
+        middle, _ = Counter(reference.histograms[other]).most_common(1)[0]
+        for one in (usual, unlike):
+            one.histograms[other] = Counter({middle: reference.faces})
+    usual.histograms[name] = Counter({Counter(reference.histograms[name]).most_common(1)[0][0]: reference.faces})
+    found = expected_accuracy([usual, unlike], reference)
+    assert found is not None
+    assert found.reason == (
+        f"not to be trusted: 67% of the faces are {words} than nearly all that the model was measured on"
+    )
+
+
+def test_a_face_lies_outside_where_three_in_a_hundred_of_the_reference_lie_beyond(reference: Reference) -> None:
+    counts = {2: 30, 3: 1, 5: 938, 8: 1, 9: 30}
+    known = reference.model_copy(update={"histograms": {**reference.histograms, "brightness": counts}})
+    outside = [bin_ for bin_ in range(16) if outside_share("brightness", Counter({bin_: 4}), known)]
+    assert outside == [0, 1, 2, 10, 11, 12, 13, 14, 15]
+    assert outside_share("brightness", Counter({0: 1, 5: 3}), known) == 0.25
+    assert outside_share("brightness", Counter(), known) == 0
+
+
+def test_the_chance_is_a_logistic_function_of_the_weighted_terms(reference: Reference) -> None:
+    estimate = reference.estimate.model_copy(update={"bias": 0.5, "weights": {"logit": 2.0, "contrast": -1.0}})
+    face = {"brightness": 99.0, "contrast": 1.0, "sharpness": 5.0}
+    assert chance_right(estimate, 0.75, face) == pytest.approx(1 / (1 + 2 / 9 * np.exp(-0.5)))
+    sure, never = (estimate.model_copy(update={"bias": bias}) for bias in (1e6, -1e6))
+    assert [chance_right(one, 0.75, face) for one in (sure, never)] == pytest.approx([1, np.exp(-30)], rel=1e-9)
 
 
 def test_it_is_trusted_while_half_of_the_faces_look_as_usual() -> None:
