@@ -42,6 +42,8 @@ def set_threads(count: int) -> None:
 def readable_name(path: Path) -> Iterator[str]:
     """Give the name by which OpenCV can open a file: it takes every name for UTF-8, whatever the locale.
 
+    The name is valid in other processes of this user as well.
+
     Raises:
         OSError: a file whose name must be replaced cannot be opened.
     """
@@ -50,7 +52,7 @@ def readable_name(path: Path) -> Iterator[str]:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield f"/proc/self/fd/{descriptor}"
+        yield f"/proc/{os.getpid()}/fd/{descriptor}"
     finally:
         os.close(descriptor)
 

@@ -17,6 +17,7 @@ from fer_edge import RunConfig, open_source
 from fer_edge.errors import SourceError
 from fer_edge.images import pictures_in, read_image
 from fer_edge.picture_formats import orientation, picture_kind
+from fer_edge.sources.interlaced import cannot_be_converted
 from fer_edge.types import Image
 
 DAMAGED = "had {} frames: the file is damaged, and others cannot be read"
@@ -385,6 +386,24 @@ class TestFilms:
         _, code, said = self.frames(path)
         assert code == 3
         assert f"{path}: is interlaced" in said
+
+    def test_frames_that_cannot_be_converted_are_noticed_whatever_the_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And whatever the environment says; in doubt, as on a machine that is too slow, the film is read."""
+        tape, usual = tmp_path / "tape.dv", tmp_path / "usual.mp4"
+        for path in (tape, usual):
+            self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=720x576:rate=25:duration=1", "-pix_fmt", "yuv420p", path)
+        is_refused = self.frames(tape)[1] == 3
+        monkeypatch.setenv("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        latin = Path(os.fsdecode(os.fsencode(tmp_path) + b"/t\xe4pe.dv"))
+        latin.write_bytes(tape.read_bytes())
+        found = [cannot_be_converted(path) for path in (tape, latin, usual, tmp_path / "absent")]
+        assert found == [is_refused, is_refused, False, False]
+        monkeypatch.setattr("fer_edge.sources.interlaced._TIMEOUT_S", 0.001)
+        assert not cannot_be_converted(tape)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
+        assert not cannot_be_converted(tape)
 
     def test_raw_motion_jpeg_is_a_film(self, tmp_path: Path) -> None:
         path = tmp_path / "raw.mjpeg"
