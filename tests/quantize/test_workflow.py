@@ -1,0 +1,258 @@
+"""What a conversion writes into a bundle, and what keeps it from writing one: on a network that compares pictures."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from fer_edge import __version__
+from fer_edge.assets.composites import load_composites
+from fer_edge.model.bundle import Bundle, find_bundle, load_bundle, sha256
+from fer_edge.model.classifier import Classifier
+from fer_train.backend import load_keras
+from fer_train.data.datasets import LABELS, LabelledFaces, Split
+
+load_keras()
+
+import keras  # noqa: E402 - quiet only when it is loaded so
+
+from fer_quantize.check import compare  # noqa: E402
+from fer_quantize.gate import Limits, Outcome, Rival  # noqa: E402
+from fer_quantize.inputs import Origin  # noqa: E402
+from fer_quantize.report import plot, print_outcome  # noqa: E402
+from fer_quantize.statistics import PairedDrop  # noqa: E402
+from fer_quantize.temperature_scaling import calibrate  # noqa: E402
+from fer_quantize.workflow import convert_model  # noqa: E402
+from fer_train.keras_models import load_model, predict  # noqa: E402
+
+NAMES = LABELS["ferplus7"]
+PRIOR = dict(zip(NAMES, (0.3, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def folder_of_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow leaves its files there until the end."""
+    (tmp_path / "tensorflow").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tensorflow"))
+
+
+def network(turn: int = 0) -> keras.Model:
+    """It finds the composite face that a picture is most like; `turn` moves its answers on by so many classes."""
+    image = keras.Input((48, 48, 1))
+    answers = keras.layers.Dense(7, activation="softmax", name="probabilities")(keras.layers.Flatten()(image))
+    model = keras.Model(image, answers)
+    levels = np.array([load_composites()[name].ravel() for name in NAMES], np.float32)
+    levels -= levels.mean(axis=1, keepdims=True)
+    levels /= np.linalg.norm(levels, axis=1, keepdims=True)
+    model.layers[-1].set_weights([np.roll(levels.T / 150, turn, axis=1), np.zeros(7, np.float32)])
+    return model
+
+
+def noisy(count: int, split: Split, seed: int) -> LabelledFaces:
+    """Composite faces with noise, of which every fifth has the label of the next."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(count) % 7
+    faces = np.array([load_composites()[NAMES[label]] for label in classes], float)
+    images = np.clip(np.rint(faces + rng.normal(0, 5, faces.shape)), 0, 255).astype(np.uint8)
+    targets = np.eye(7, dtype=np.float32)[(classes + (np.arange(count) % 5 == 0)) % 7]
+    return LabelledFaces(images, targets, np.arange(count) + 1000, "ferplus7", Path("data/made.csv"), split)
+
+
+def origin(folder: Path, **changes: Any) -> Origin:
+    path = folder / "run" / "model.keras"
+    path.parent.mkdir(exist_ok=True)
+    model = changes.pop("model", None) or network()
+    model.save(path)
+    checked = noisy(77, "validation", 2)
+    other = replace(checked, targets=np.roll(checked.targets, 1, axis=1), scheme="fer2013")
+    found = Origin(
+        path=path,
+        model=model,
+        training={"scheme": "ferplus7"},
+        representative=noisy(35, "train", 0),
+        seed=5,
+        prior=PRIOR,
+        fresh=noisy(210, "held-out", 1),
+        labellings=(checked, other),
+    )
+    return replace(found, **changes)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of that network."""
+    folder = tmp_path_factory.mktemp("good")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        convert_model(origin(folder), folder / "good", (), None)
+    return folder / "good"
+
+
+def right(bundle: Bundle, faces: LabelledFaces) -> float:
+    classifier = Classifier(bundle)
+    return float(np.mean([classifier.probabilities(image).argmax() for image in faces.images] == faces.classes))
+
+
+def test_the_bundle_tells_what_it_was_made_of_and_how_it_was_measured(tmp_path: Path) -> None:
+    made, out = origin(tmp_path), tmp_path / "mine"
+    expected = calibrate(network(), made.fresh, PRIOR)
+    before = predict(made.model, made.faces)
+    made.path.with_name("history.csv").write_text("epoch\n0\n")
+    outcome = convert_model(made, out, (), None)
+    bundle = load_bundle(out)
+    manifest, checked = bundle.manifest, made.labellings[0]
+    assert (outcome.written, outcome.gated, outcome.refusal, outcome.rival) == (True, False, None, None)
+    assert (manifest.name, manifest.version, manifest.parent) == ("mine", __version__, None)
+    assert (manifest.labels, manifest.input_shape, manifest.crop_margin) == (NAMES, (48, 48, 1), 0)
+    assert (manifest.macs, manifest.parameters) == (48 * 48 * 7, 48 * 48 * 7 + 7)
+    assert manifest.quantization is not None
+    assert manifest.quantization.model_dump() == {
+        "scheme": "int8",
+        "representative_rows": tuple(range(1000, 1035)),
+        "representative_fingerprint": made.representative.fingerprint,
+        "seed": 5,
+        "int16_layers": (),
+    }
+    assert manifest.calibration == outcome.calibration == expected
+    assert expected is not None
+    assert abs(expected.temperature - 1) > 0.05
+    assert manifest.prior == PRIOR
+    assert manifest.training == {"scheme": "ferplus7"}
+    assert manifest.licence.startswith("MIT for the model file; FER2013")
+    assert [(each.labels, each.images) for each in manifest.accuracy] == [("ferplus7", 77), ("fer2013", 77)]
+    accuracy = right(bundle, checked)
+    assert 0.5 < accuracy < 1
+    assert manifest.accuracy[0].accuracy_int8 == pytest.approx(accuracy, abs=1e-4)
+    answers = np.array([Classifier(bundle).probabilities(image) for image in checked.images])
+    assert manifest.reference_distribution == pytest.approx(
+        dict(zip(NAMES, answers.mean(axis=0), strict=True)), abs=1e-4
+    )
+    # The float model in it is the calibrated one, which int8 was made from.
+    kept = predict(load_model(out / "model.keras"), made.faces)
+    assert np.abs(kept - before).max() > 0.01
+    assert np.allclose(kept, predict(made.model, made.faces))
+    ints = np.array([Classifier(bundle).probabilities(image) for image in made.faces])
+    assert np.abs(ints - kept).mean() < np.abs(ints - before).mean() / 2
+    assert (out / "history.csv").read_text() == "epoch\n0\n"
+
+
+def test_what_another_gate_refuses_is_not_written(tmp_path: Path) -> None:
+    made, out, asked = origin(tmp_path), tmp_path / "mine", []
+
+    def refuse(bundle: Bundle) -> str:
+        asked.append(right(bundle, made.labellings[0]))
+        return "it is not better"
+
+    outcome = convert_model(made, out, (), None, refuse=refuse)
+    assert (outcome.refusal, outcome.written, out.exists()) == ("it is not better", False, False)
+    assert asked == [pytest.approx(outcome.comparison.measurements[0].accuracy.accuracy_int8, abs=1e-4)]
+    outcome = convert_model(origin(tmp_path), out, (), Limits(100, 100, 99.9), refuse=refuse)
+    assert "less than the 99.9 % asked for" in str(outcome.refusal)
+    assert (outcome.written, out.exists(), len(asked)) == (False, False, 1)
+
+
+def test_a_model_that_another_bundle_beats_is_not_written(good: Path, tmp_path: Path) -> None:
+    """A bundle of another network on the same classes, moved on by one, is worse on the same faces."""
+    bad = tmp_path / "bad"
+    beaten = convert_model(origin(tmp_path, model=network(1)), bad, (), Limits(100, 100), against=str(good))
+    assert beaten.rival is not None
+    assert (beaten.rival.name, beaten.gated, beaten.written, bad.exists()) == ("good", True, False, False)
+    checked = origin(tmp_path).labellings[0]
+    assert beaten.rival.accuracy == pytest.approx(right(load_bundle(good), checked))
+    assert beaten.rival.loss.drop > 50
+    only_told = convert_model(origin(tmp_path, model=network(1)), bad, (), None, against=str(good))
+    assert only_told.rival == beaten.rival
+    assert (only_told.refusal, only_told.written) == (None, True)
+
+
+def test_a_refreshed_model_counts_on_and_takes_samples_as_the_crops_they_are(tmp_path: Path) -> None:
+    """Of the faces to check on, twenty are noise: a detector finds none there."""
+    parent, out = load_bundle(find_bundle("ferplus7-tiny")), tmp_path / "mine"
+    faces = noisy(77, "validation", 2)
+    faces.images[:20] = np.random.default_rng(0).integers(0, 255, (20, 48, 48))
+    made = origin(tmp_path, labellings=(faces,), parent=parent)
+    for version in ("0.1.1", "0.1.2"):
+        convert_model(made, out, (), None)
+        manifest = load_bundle(out).manifest
+        assert manifest.version == version
+        assert manifest.reference is not None
+        assert manifest.reference.faces == 77
+    assert manifest.parent is not None
+    assert manifest.parent.model_dump() == {
+        "name": "ferplus7-tiny", "version": "0.1.0", "sha256": sha256(parent.model),
+    }  # fmt: skip
+    versioned = replace(parent, manifest=parent.manifest.model_copy(update={"version": "7"}))
+    photographs = replace(made.representative, files=(Path("a.jpg"),), source=Path("home/family"))
+    training = {"scheme": "ferplus7", "init": {"model": "a"}}
+    convert_model(
+        replace(made, parent=versioned, representative=photographs, training=training), tmp_path / "other", (), None
+    )
+    other = load_bundle(tmp_path / "other").manifest
+    assert (other.version, other.licence) == (
+        "7.1",
+        "not stated; it follows that of the training data, family and of the model that it was initialised from",
+    )
+    convert_model(replace(made, parent=None, representative=photographs), tmp_path / "new", (), None, licence=None)
+    new = load_bundle(tmp_path / "new").manifest
+    assert (new.version, new.licence) == (
+        __version__, "not stated; it follows that of the training data, family",
+    )  # fmt: skip
+    assert new.reference is not None
+    assert 50 <= new.reference.faces <= 60, "what a detector finds"
+    assert new.reference.labels == "ferplus7"
+
+
+def test_the_tables_show_each_figure_in_its_place(
+    good: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The float network is worse here than the int8 one, and the other bundle better, so that signs show."""
+    monkeypatch.setenv("COLUMNS", "200")
+    bundle = load_bundle(good)
+    comparison = compare(network(1), bundle, [noisy(77, "validation", 2)])
+    rival = Rival("other", 0.9, PairedDrop(10.0, (5.0, 20.0), 10, 0, 0.01))
+    print_outcome(Outcome(good, comparison, bundle.manifest.calibration, False, None, ("few",), rival, True))
+    shown = capsys.readouterr().out
+    first = comparison.measurements[0]
+    rows = {
+        cells[1]: cells[2:-1]
+        for cells in ([*map(str.strip, line.split("│"))] for line in shown.splitlines())
+        if len(cells) > 3
+    }
+    accuracy = first.accuracy
+    assert accuracy.accuracy_float < 0.3 < accuracy.accuracy_int8
+    cells = rows["ferplus7, validation"]
+    assert cells[0] == "77"
+    assert cells[1].startswith(f"{100 * accuracy.accuracy_float:.2f} ({100 * first.interval_float[0]:.1f} to ")
+    assert cells[2].startswith(f"{100 * accuracy.accuracy_int8:.2f} ({100 * first.interval_int8[0]:.1f} to ")
+    assert cells[3].startswith(f"{first.drop.drop:+.2f} (-")
+    read = [accuracy.recall_float["happy"], accuracy.recall_int8["happy"]]
+    assert rows["happy"] == [
+        *(f"{recall:.1%}" for recall in read), f"{first.class_drop('happy'):+.1f}", f"{first.net_losses['happy']:+d}",
+    ]  # fmt: skip
+    assert first.net_losses["happy"] < 0
+    assert float(rows["float32"][0]) > 3 * float(rows["int8"][0])
+    assert f"calibration error {first.ece_float:.3f} float, {first.ece_int8:.3f} int8" in shown
+    assert "Against other (90.00%): -10.00 percentage points (-20.00 to -5.00), McNemar p 0.01." in shown
+    assert "Note: few." in shown
+    assert "passed" not in shown
+    assert f"{good}: written" in shown
+
+
+def test_the_plot_has_a_bar_for_each_recall(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("fer_quantize.report.as_png", lambda figure: drawn.append(figure) or b"")
+    comparison = compare(network(1), load_bundle(good), [noisy(77, "validation", 2)])
+    plot(comparison)
+    accuracy = comparison.measurements[0].accuracy
+    (axes,) = drawn[0].axes
+    bars = {str(group.get_label()): [bar.get_height() for bar in group] for group in axes.containers}
+    assert bars == {
+        "float": [pytest.approx(100 * (recall or 0)) for recall in accuracy.recall_float.values()],
+        "int8": [pytest.approx(100 * (recall or 0)) for recall in accuracy.recall_int8.values()],
+    }
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(NAMES)
+    assert f"{accuracy.accuracy_float:.2%} float, {accuracy.accuracy_int8:.2%} int8" in axes.get_title()
