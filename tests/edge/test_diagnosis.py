@@ -1,19 +1,23 @@
 """Each fault of a source has its own message."""
 
+import base64
+import errno
 import grp
 import os
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.conftest import Run, as_nobody
+from tests.conftest import Run, as_nobody, wait_until
 
 from fer_edge.errors import SourceError
 from fer_edge.sources.device_diagnosis import why_device_fails
@@ -38,6 +42,11 @@ class Camera(BaseHTTPRequestHandler):
                 self.send_response(503)
             case "/forbidden":
                 self.send_response(403)
+            case "/broken":
+                self.send_response(500)
+            case "/moved":
+                self.send_response(302)
+                self.send_header("Location", "http://me:secret@camera/login?token=secret")
             case _:
                 self.send_response(404)
         self.end_headers()
@@ -68,6 +77,8 @@ def unused_port() -> int:
         ("page", "it answers, but not with a video (text/html)"),
         ("busy", "it answers 503 Service Unavailable"),
         ("forbidden", "it refuses access (403)"),
+        ("broken", "it answers 500 Internal Server Error"),
+        ("moved", "it leads to http://camera/login?…, where there is no video"),
     ],
 )
 def test_the_answer_of_a_server_is_reported(command: Run, port: int, place: str, reason: str) -> None:
@@ -117,24 +128,76 @@ def test_a_server_of_another_kind_is_reported(port: int, scheme: str, reason: st
     assert reason in why_url_fails(f"{scheme}://127.0.0.1:{port}/x")
 
 
-def test_rtsp_answers_are_read() -> None:
-    """As a camera without the stream answers DESCRIBE, by RFC 7826."""
+def asked_and_said(url: str, answer: bytes) -> tuple[list[str], str]:
+    """The lines that a server is asked, at PORT, and what is said of its answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         asked: list[bytes] = []
 
-        def answer() -> None:
+        def serve() -> None:
             connection, _ = server.accept()
             with connection:
                 asked.append(connection.recv(2000))
-                connection.sendall(b"RTSP/1.0 404 Stream Not Found\r\nCSeq: 1\r\n\r\n")
+                connection.sendall(answer)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=serve)
         thread.start()
-        port = server.getsockname()[1]
-        found = why_url_fails(f"rtsp://user:secret@127.0.0.1:{port}/live/1")
+        port = str(server.getsockname()[1])
+        found = why_url_fails(url.replace("PORT", port))
         thread.join()
-    assert found == "there is nothing at /live/1 (404). Is the path right?"
-    assert asked[0].startswith(f"DESCRIBE rtsp://127.0.0.1:{port}/live/1 RTSP/1.0\r\n".encode())
+    return asked[0].decode().replace(port, "PORT").split("\r\n"), found
+
+
+def test_rtsp_answers_are_read() -> None:
+    """As a camera without the stream answers DESCRIBE, by RFC 7826."""
+    asked, said = asked_and_said(
+        "rtsp://ada%40home:pass%3Aword@127.0.0.1:PORT/live/1?channel=2",
+        b"RTSP/1.0 404 Stream Not Found\r\nCSeq: 1\r\n\r\n",
+    )
+    assert said == "there is nothing at /live/1 (404). Is the path right?"
+    login = base64.b64encode(b"ada@home:pass:word").decode()
+    assert asked == [
+        "DESCRIBE rtsp://127.0.0.1:PORT/live/1?channel=2 RTSP/1.0",
+        "CSeq: 1",
+        "Accept: application/sdp",
+        f"Authorization: Basic {login}",
+        "",
+        "",
+    ]
+
+
+def test_only_the_head_of_an_answer_is_read() -> None:
+    body = b"content-type: text/plain\r\n"
+    asked, said = asked_and_said(
+        "http://ada:x@127.0.0.1:PORT/a?b", b"HTTP/1.0 200 OK\r\nContent-Type: image/x; q=1\r\n\r\n" + body
+    )
+    assert said == "it answers, but not with a video (image/x)"
+    assert asked[:2] == ["GET /a?b HTTP/1.0", "Host: 127.0.0.1:PORT"]
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "said"),
+    [
+        ("rtsp://cam/1", socket.gaierror(socket.EAI_AGAIN, "x"), "cam cannot be looked up: no name server answers"),
+        ("rtsp://cam/1", socket.gaierror(socket.EAI_NONAME, "x"), "unknown host cam. Is the name right?"),
+        ("rtsps://cam/1", TimeoutError(), "cam does not answer on port 322. Is it switched on?"),
+        ("https://cam/1", ConnectionRefusedError(), "cam refuses port 443: nothing listens there"),
+        (
+            "mmst://cam/1",
+            OSError(errno.EHOSTUNREACH, "No route to host"),
+            "cam cannot be reached on port 1755 (No route to host)",
+        ),
+    ],
+)
+def test_each_way_to_miss_a_server_has_its_message(
+    monkeypatch: pytest.MonkeyPatch, url: str, error: OSError, said: str
+) -> None:
+    """As the system tells them, on the usual ports."""
+
+    def connect(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert said in why_url_fails(url)
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "tcp"])
@@ -207,6 +270,86 @@ def test_no_permission_names_the_group_and_the_command(open_path: Path, monkeypa
         f"no permission for {device}, which belongs to the group video. "
         "Fix: sudo usermod -aG video ada, then log in again"
     )
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o600])
+def test_a_device_of_root_alone_needs_another_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    device = tmp_path / "video0"
+    device.touch()
+    device.chmod(mode)
+    if device.group() != "root":
+        pytest.skip("no file of root's group can be made: run the tests as root")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        found = why_device_fails(device)
+    assert found == f"no permission for {device}. Fix: sudo chgrp video {device} && sudo chmod g+rw {device}"
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    device = tmp_path / "video9"
+    device.touch()
+    return device
+
+
+def answer_as_kernel(monkeypatch: pytest.MonkeyPatch, driver: int, node: int, fault: int = 0, busy: int = 0) -> None:
+    """Answer VIDIOC_QUERYCAP with the abilities of a driver and of one of its devices, and VIDIOC_REQBUFS.
+
+    A `v4l2_capability` has 80 bytes of names, its version, and then both (linux/videodev2.h).
+    """
+
+    def ioctl(_descriptor: int, request: int, content: bytearray | bytes) -> None:
+        is_first = request == 0x80685600
+        if error := fault if is_first else busy:
+            raise OSError(error, os.strerror(error))
+        if isinstance(content, bytearray):
+            content[80:92] = struct.pack("<3I", 0x060600, driver, node)
+
+    monkeypatch.setattr("fcntl.ioctl", ioctl)
+
+
+def opened_files() -> Iterator[Path]:
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            yield link.readlink()
+
+
+@pytest.mark.parametrize(
+    ("driver", "node", "delivers"),
+    [
+        (0x84A00001, 0x04200001, True),  # a webcam's pictures
+        (0x84A00001, 0x04A00000, False),  # the same webcam's metadata
+        (0x84201000, 0x04201000, True),  # several planes, as of a Raspberry Pi
+        (0x04000001, 0, True),  # a driver from before there were devices' own abilities
+        (0x84000002, 0x04000002, False),  # an output
+    ],
+)
+def test_only_a_device_that_captures_is_a_camera(
+    monkeypatch: pytest.MonkeyPatch, device: Path, driver: int, node: int, delivers: bool
+) -> None:
+    answer_as_kernel(monkeypatch, driver, node)
+    said = why_device_fails(device)
+    assert said.partition(":")[0] == ("" if delivers else f"{device} delivers no frames")
+    assert device not in opened_files()
+
+
+def test_a_camera_in_use_names_who_uses_it(monkeypatch: pytest.MonkeyPatch, device: Path) -> None:
+    answer_as_kernel(monkeypatch, 0x84A00001, 0x04200001, busy=errno.EBUSY)
+    with device.open() as file, subprocess.Popen(["sleep", "100"], stdin=file) as other:
+        try:
+            wait_until(lambda: Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n")
+            assert why_device_fails(device) == f"{device} is in use by another program: sleep, process {other.pid}"
+        finally:
+            other.kill()
+    assert why_device_fails(device) == f"{device} is in use by another program"
+    answer_as_kernel(monkeypatch, 0x84A00001, 0x04200001, busy=errno.ENOTTY)
+    assert why_device_fails(device) == "", "a device that gives no buffers"
+    answer_as_kernel(monkeypatch, 0, 0, fault=errno.EIO)
+    assert why_device_fails(device) == f"{device} does not answer (Input/output error)"
 
 
 def test_a_video_without_permission_or_content_is_reported(command: Run, open_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from starlette.responses import PlainTextResponse
 from tests.clock import Clock
 from tests.conftest import Run, wait_until
+from tests.edge.test_overlay import likeness
 from tests.pages import PASSWORD, TOKEN, running
 from tests.visitors import write_expected
 
@@ -35,7 +36,7 @@ from fer_edge.web.state import LiveState
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """An open page, shared by the tests that only read."""
-    with running(tmp_path_factory.mktemp("page"), "") as client:
+    with running(tmp_path_factory.mktemp("page"), "[overlay]\nscore = true\n") as client:
         yield client
 
 
@@ -189,9 +190,14 @@ def test_the_snapshot_is_the_annotated_picture(page: httpx.Client) -> None:
         image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
         assert image is not None
         assert image.shape == (480, 640, 3)
-        return bool(image.std(axis=2).max() > 20)
+        return bool(image.std(axis=2).max() > 20) and shows_score(image)
 
     wait_until(is_coloured)
+
+
+def shows_score(image: cv2.typing.MatLike) -> bool:
+    """As `overlay.score` asks for it, in small letters."""
+    return likeness(np.asarray(image, np.uint8), "face 0.", 16) > 0.7
 
 
 def test_the_stream_gives_new_pictures_one_after_the_other(page: httpx.Client) -> None:
@@ -327,8 +333,9 @@ def test_pictures_can_be_reduced_or_switched_off(tmp_path: Path, picture: str) -
         if picture == "none":
             assert answer.status_code == client.get("/stream.mjpg").status_code == 404
             return
-        image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE)
+        image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
         assert image is not None
+        assert not shows_score(image)
         if picture == "boxes":
             assert float(np.median(image)) < 10
 

@@ -1,0 +1,250 @@
+"""What `fer-edge service` reads from systemd and its journal: programs that answer as systemd's do."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.conftest import Run
+
+from fer_edge.device.service import installed_units, last_warnings, service_state, show_journal
+from fer_edge.device.unit import Sandbox, Unit, credential_path, sandbox_of
+from fer_edge.errors import ConfigError, MissingDependency
+
+RUNNING = """\
+LoadState=loaded
+ActiveState=active
+SubState=running
+StatusText=29.9 FPS, 1 face: happy=yes
+ActiveEnterTimestamp=Fri 2026-11-27 08:00:00 UTC
+NRestarts=2
+Result=success
+ExecMainStatus=0
+MemoryCurrent=187654321
+UnitFileState=enabled
+DropInPaths=
+"""
+FAILED = """\
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+NRestarts=5
+Result=exit-code
+ExecMainStatus=3
+MemoryCurrent=[not set]
+UnitFileState=enabled
+"""
+DOOR, HALL = Unit("door"), Unit("hall")
+
+Answer = Callable[[str, str], None]
+
+
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Put a program on the path that writes its arguments to a file and runs these lines of a shell."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setattr("fer_edge.device.unit._CONFIGS", tmp_path)
+
+    def put(name: str, lines: str) -> None:
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/{name}.arguments\n{lines}\n')
+        program.chmod(0o755)
+
+    return put
+
+
+def shown(text: str) -> str:
+    return f"cat <<'END'\n{text}END"
+
+
+def arguments(folder: Path, program: str) -> list[str]:
+    return (folder / f"{program}.arguments").read_text().splitlines()
+
+
+def test_a_running_service_has_no_last_result(answer: Answer, tmp_path: Path) -> None:
+    answer("systemctl", shown(RUNNING))
+    state = service_state(Unit())
+    assert (state.runs, state.state) == (True, "active (running)")
+    assert state.facts == {
+        "it says": "29.9 FPS, 1 face: happy=yes",
+        "since": "Fri 2026-11-27 08:00:00 UTC",
+        "restarts since boot": "2",
+        "memory": "188 MB",
+        "at boot": "enabled",
+    }
+    assert arguments(tmp_path, "systemctl")[:2] == ["show", "fer-edge.service"]
+
+
+def test_a_service_that_failed_tells_its_result_and_one_that_starts_does_not(answer: Answer) -> None:
+    answer("systemctl", shown(FAILED))
+    state = service_state(Unit())
+    assert (state.runs, state.state) == (False, "failed (failed)")
+    assert state.facts == {
+        "restarts since boot": "5",
+        "last result": "exit-code",
+        "last exit code": "3",
+        "at boot": "enabled",
+    }
+    answer("systemctl", shown(FAILED.replace("=failed\nSubState=failed", "=activating\nSubState=start-pre")))
+    state = service_state(Unit())
+    assert (state.runs, state.state) == (False, "activating (start-pre)")
+    assert "last exit code" not in state.facts
+
+
+def test_a_unit_that_is_not_installed_is_named_with_its_command(answer: Answer, tmp_path: Path) -> None:
+    answer("systemctl", shown("LoadState=not-found\nActiveState=inactive\nSubState=dead\n"))
+    with pytest.raises(ConfigError, match=r"fer-edge.service is not installed \(not-found\)"):
+        service_state(Unit())
+    answer("systemctl", shown(RUNNING))  # as of each name, where the template is installed
+    with pytest.raises(ConfigError, match=r"Install it with sudo systemd/install.sh --instance door$"):
+        service_state(DOOR)
+    (tmp_path / "door.toml").touch()
+    assert service_state(DOOR).runs
+
+
+def test_the_service_comes_before_its_instances(answer: Answer) -> None:
+    listed = [
+        "fer-edge@hall.service loaded failed failed one",
+        "fer-edge@door.service loaded active running two",
+        "fer-edge@gone.service not-found inactive dead three",
+        "fer-edge.service loaded active running four",
+    ]
+    answer("systemctl", shown("\n".join(listed) + "\n"))
+    assert installed_units() == [Unit(), DOOR, HALL]
+    answer("systemctl", shown("\n".join(listed[:3]) + "\n"))
+    assert installed_units() == [DOOR, HALL]
+    answer("systemctl", "")
+    with pytest.raises(ConfigError, match="is not installed"):
+        installed_units()
+
+
+def test_a_machine_without_systemd_says_so(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer("systemctl", "echo 'System has not been booted with systemd' >&2; echo more >&2; exit 1")
+    with pytest.raises(
+        MissingDependency, match=r"systemctl does not answer \(System has not been booted with systemd\)"
+    ):
+        service_state(Unit())
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(MissingDependency, match="this machine has no systemd"):
+        service_state(Unit())
+
+
+def test_the_last_warnings_have_their_age_and_unit(answer: Answer, tmp_path: Path) -> None:
+    at = int(1e6 * (time.time() - 7200))
+    entries = [
+        {"__REALTIME_TIMESTAMP": str(at), "_SYSTEMD_UNIT": "fer-edge.service", "MESSAGE": "the camera is lost"},
+        {"__REALTIME_TIMESTAMP": str(at), "UNIT": "fer-edge@door.service", "_SYSTEMD_UNIT": "init.scope"},
+        {"__REALTIME_TIMESTAMP": str(at), "_SYSTEMD_UNIT": "fer-edge.service", "MESSAGE": [195, 164, 255]},
+    ]
+    answer("journalctl", shown("".join(json.dumps(entry) + "\n" for entry in entries)))
+    lines = list(last_warnings([Unit(), DOOR]))
+    assert [(line.unit, line.message) for line in lines] == [
+        ("fer-edge.service", "the camera is lost"),
+        ("fer-edge@door.service", ""),
+        ("fer-edge.service", "ä\ufffd"),
+    ]
+    assert all(7200 <= line.age_s < 9000 for line in lines)
+    asked = arguments(tmp_path, "journalctl")
+    assert asked[:2] == ["--unit=fer-edge.service", "--unit=fer-edge@door.service"]
+    assert {"--priority=warning", "--lines=8"} < {*asked}
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_journal_is_shown_by_journalctl(answer: Answer, tmp_path: Path, follow: bool) -> None:
+    answer("journalctl", "exit 3")
+    assert show_journal([DOOR], 7, follow=follow) == 3
+    asked = arguments(tmp_path, "journalctl")
+    assert {"--unit=fer-edge@door.service", "--lines=7"} < {*asked}
+    assert ("--follow" in asked) == follow
+
+
+def test_the_status_of_a_service_that_does_not_run_is_a_failure(answer: Answer, command: Run, tmp_path: Path) -> None:
+    line = {"__REALTIME_TIMESTAMP": str(int(1e6 * (time.time() - 5400))), "MESSAGE": "the camera is lost"}
+    answer("journalctl", shown(json.dumps(line) + "\n"))
+    state = tmp_path / "state"
+    answer("systemctl", f'[ "$1" = list-units ] && echo fer-edge.service loaded || cat {state}')
+    state.write_text(RUNNING)
+    good = command("fer-edge", "service", "status")
+    assert good.returncode == 0, good.stderr
+    assert "active (running)" in good.stdout
+    assert "1 h ago: the camera is lost" in good.stdout
+    state.write_text(FAILED)
+    bad = command("fer-edge", "service", "status", "--json")
+    assert bad.returncode == 1
+    (one,) = json.loads(bad.stdout)
+    assert (one["service"], one["running"], one["facts"]["last exit code"]) == ("fer-edge.service", False, "3")
+
+
+def test_drop_ins_override_by_name_and_an_empty_setting_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By systemd.unit(5): /etc over /run over /usr, in order of name; an instance has those of its template too."""
+    folders = [tmp_path / name for name in ("usr", "run", "etc")]
+    monkeypatch.setattr("fer_edge.device.unit._FOLDERS", [str(folder) for folder in folders])
+
+    def write(folder: int, name: str, text: str) -> None:
+        path = folders[folder] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"[Unit]\nTTYPath=/no\n[Service]\n{text}\n")
+
+    assert sandbox_of(DOOR) is None
+    write(0, "fer-edge@.service", "PrivateTmp=no")
+    write(2, "fer-edge@.service", "IPAddressDeny=any\nPrivateTmp=yes\nUMask=\\\n0027\n; UMask=0\n#UMask=1\nTTYPath=")
+    write(1, "fer-edge@.service.d/10-net.conf", "IPAddressDeny=")
+    write(0, "fer-edge@door.service.d/20-tmp.conf", "PrivateTmp=no")
+    write(2, "fer-edge@door.service.d/20-tmp.conf", "RuntimeDirectory=fer-edge/%i\nReadWritePaths=/run/%n 100%%")
+    sandbox = sandbox_of(DOOR)
+    assert sandbox is not None
+    assert sandbox.settings == [
+        ("IPAddressDeny", "any"),
+        ("PrivateTmp", "yes"),
+        ("UMask", "0027"),
+        ("TTYPath", ""),
+        ("IPAddressDeny", ""),
+        ("RuntimeDirectory", "fer-edge/door"),
+        ("ReadWritePaths", "/run/fer-edge@door.service 100%"),
+    ]
+    assert not sandbox.forbids("8.8.8.8"), "the drop-in takes it back"
+    assert not sandbox.has_console
+    hall = sandbox_of(HALL)
+    assert hall is not None
+    assert len(hall.settings) == 5, "without the drop-in of another instance"
+
+
+def test_what_the_service_does_not_see_is_known_by_its_real_place(tmp_path: Path) -> None:
+    unit = tmp_path / "unit"
+    unit.write_text("[Service]\nProtectHome=no\nProtectHome=tmpfs\n")
+    (tmp_path / "link").symlink_to("/home/pi")
+    sandbox = Sandbox(Unit(), unit)
+    hidden = ("/home/pi/x", "/root/x", "/run/user/1000/x", str(tmp_path / "link" / "x"))
+    assert [path for path in (*hidden, "/homes/x", "/srv/x") if sandbox.hides(Path(path))] == [*hidden]
+    unit.write_text("[Service]\nPrivateTmp=true\n")
+    places = [Path(place, "x") for place in ("/tmp", "/var/tmp", "/home")]  # noqa: S108 - nothing is written there
+    assert [place for place in places if Sandbox(Unit(), unit).hides(place)] == places[:2]
+
+
+def test_a_check_runs_with_the_permissions_of_the_unit_alone(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = tmp_path / "unit"
+    unit.write_text(
+        "[Service]\nType=notify\nExecStart=/x\nRestart=on-failure\nWatchdogSec=30\nUser=fer-edge\n"
+        "RestrictRealtime=yes\nDeviceAllow=char-drm rw\nDeviceAllow=/dev/vcio rw\n"
+    )
+    answer("systemd-run", "exit 2")
+    monkeypatch.chdir(tmp_path)
+    assert Sandbox(Unit(), unit).run(["fer-edge", "--here"], Path("mine.toml")) == 2
+    asked = arguments(tmp_path, "systemd-run")
+    assert [one.removeprefix("--property=") for one in asked if one.startswith("--property=")] == [
+        "User=fer-edge",
+        "RestrictRealtime=yes",
+        "DeviceAllow=char-drm rw",
+        "DeviceAllow=/dev/vcio rw",
+        f"LoadCredential=config.toml:{tmp_path}/mine.toml",
+    ]
+    assert {"--wait", "--unit=fer-edge-check.service"} < {*asked}
+    assert asked[-3:] == ["--", "fer-edge", "--here"]
+    assert credential_path() == "/run/credentials/fer-edge-check.service/config.toml"
