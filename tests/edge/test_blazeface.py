@@ -45,6 +45,7 @@ def test_a_region_is_letterboxed_and_its_pixels_lead_back_to_the_picture(width: 
     assert entry.shape == (1, 128, 128, 3)
     assert entry.dtype == np.float32
     assert (entry.min(), entry.max()) == (-1, 1)
+    assert to_picture.scale.dtype == to_picture.offset.dtype == np.float32
     blue = (entry[0, :, :, 2] > 0) & (entry[0, :, :, 0] < 0)
     rows, columns = np.flatnonzero(blue.any(axis=1)), np.flatnonzero(blue.any(axis=0))
     corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]])
@@ -203,6 +204,8 @@ def test_what_the_network_says_becomes_a_box_in_the_picture(monkeypatch: pytest.
     network.logits[0, :2] = -1
     assert len(blazeface.find(image, region, 0.73)) == 1
     assert len(blazeface.find(image, region, 0)) > 1
+    BlazeFace(b"")
+    assert network.threads == 1
     network = Network(anchors=895)
     with pytest.raises(ModelError, match="the number of anchors differs"):
         BlazeFace(b"")
@@ -214,3 +217,15 @@ def test_averaging_keeps_what_single_pixels_would_miss() -> None:
     stripes[:, ::2] = 200
     entry, _ = letterbox(np.asarray(cv2.blur(stripes, (2, 1)), np.uint8), FaceBox(0, 0, 1920, 1920), 192)
     assert entry.mean() == pytest.approx(100 / 127.5 - 1, abs=0.02)
+
+
+def test_of_a_large_picture_the_pixels_in_the_middle_of_their_squares_are_taken() -> None:
+    """So no face is moved, not by a fraction of the network's pixel either."""
+    ramp = np.linspace(0, 250, 6144)
+    image: Image = np.zeros((6144, 6144, 3), np.uint8)
+    image[..., 0], image[..., 2] = ramp[:, None].round(), ramp.round()
+    entry, _ = letterbox(image, FaceBox(0, 0, 6144, 6144), 128)
+    levels = (entry[0, :32, :32] + 1) * 127.5
+    expected = ramp.reshape(128, 48).mean(axis=1)[:32]
+    for found in (levels[..., 0].mean(axis=0), levels[..., 2].mean(axis=1)):
+        assert (found - expected).mean() == pytest.approx(0, abs=0.06)

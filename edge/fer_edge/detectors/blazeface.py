@@ -123,7 +123,8 @@ def letterbox(image: Image, region: FaceBox, side: int) -> tuple[Floats, ToPictu
     square[below : below + size[1], right : right + size[0]] = small
     entry = np.asarray(cv2.LUT(cv2.cvtColor(square, cv2.COLOR_BGR2RGB), _LEVELS), np.float32)[None]
     scales = np.array([width / size[0], height / size[1]], np.float32)
-    return entry, ToPicture(scales, np.array([left, top], np.float32) - scales * (right, below))
+    offset = np.array([left, top], np.float32) - scales * np.array([right, below], np.float32)
+    return entry, ToPicture(scales, offset)
 
 
 def _averaged(image: Image, cell: int) -> Image:
