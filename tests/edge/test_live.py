@@ -39,7 +39,7 @@ class Pictures:
         time.sleep(0.01)
         self._left -= 1
         noise = np.random.default_rng(abs(self._left)).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-        return Shot(noise) if self._left >= 0 else None
+        return Shot(noise, small=noise[::2, ::2]) if self._left >= 0 else None
 
     def release(self) -> None:
         self.released = True
@@ -250,6 +250,7 @@ def test_frames_are_numbered_and_what_was_damaged_is_counted() -> None:
         numbers = [frame.index for frame in seen]
         assert numbers == sorted(set(numbers)), "none is handed over twice"
         assert all(frame.live for frame in seen)
+        assert {frame.small.shape for frame in seen if frame.small is not None} == {(24, 32, 3)}
         assert source.skipped >= (3 * numbers[-1] if fps == 30 else 0)
         assert source.skipped % 3 == 0
         assert bool(source.skipped) == (fps == 30)
@@ -276,6 +277,15 @@ def test_a_lost_camera_is_said_to_be_waited_for_until_it_is_back(caplog: pytest.
         "the camera is lost, waiting for it",
         "the camera is back",
     ]
+
+
+def test_while_there_is_no_frame_it_is_looked_after_five_times_per_second_at_most() -> None:
+    watcher = Watcher()
+    source = LiveSource("the camera", lambda: None, fps=30, wait=True, observer=watcher, timeouts=PATIENT)
+    watcher.end = lambda: source.stop() if len(watcher.waited) == 6 else None
+    begun = time.monotonic()
+    assert not list(taken(source))
+    assert time.monotonic() - begun > 0.9
 
 
 @pytest.mark.parametrize(("why", "said"), [("no /dev/video0", "no /dev/video0"), ("", "Is it connected")])

@@ -422,6 +422,7 @@ def test_a_record_that_cannot_be_written_is_said_once(
         f"{path}: cannot be written (File exists). A restart begins the trial again"
     ]
     assert trial.trouble == f"{path} cannot be written (File exists)"
+    assert trial.description == "the trial of the model mine@2"
     (state / "trials").unlink()
     watch(trial, clock, 61)
     assert trial.trouble == ""
