@@ -15,7 +15,6 @@ from fer_train.data.datasets import LabelledFaces
 # photograph with another watermark, brightness or crop; below 0.95 some pairs show different people.
 ALIKE = 0.96
 # Images are compared at this width and height, in pixels.
-
 _COARSE = 12
 # This many images are compared with all others at once, to limit the memory.
 _ROWS = 512
