@@ -317,6 +317,7 @@ def test_a_reader_that_cannot_be_stopped_is_told() -> None:
     source = camera(lambda: stuck)
     with source:
         assert stuck.is_stuck.wait(30)
+        assert all(thread.daemon for thread in threading.enumerate() if thread.name == "camera")
     assert source.hangs
     stuck.freed.set()
 

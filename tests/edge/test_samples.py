@@ -395,6 +395,19 @@ def test_no_faces_and_skipped_ones_do_not_count_and_months_are_apart(tmp_path: P
     assert list(by_month(folder.labels().values(), folder.seen())) == ["2026-06"]
 
 
+@pytest.mark.parametrize("answer", ["skipped", "not a face"])
+def test_answers_that_are_no_label_measure_nothing(tmp_path: Path, answer: str) -> None:
+    folder, samples = make_folder(tmp_path / "samples", [("happy", 0.9)] * 2)
+    assert measure([], {}) is None
+    for sample in samples:
+        folder.set_label(sample, answer)
+    measured = measure(folder.labels().values(), folder.seen())
+    assert measured is not None
+    assert (measured.labelled, measured.no_faces + measured.skipped) == (0, 2)
+    assert measured.accuracy is measured.of_samples is measured.confidence is None
+    assert measured.recall == measured.confusion == {}
+
+
 def test_a_run_of_the_demo_keeps_its_one_visit(command: Run, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f'[samples]\npath = "{tmp_path}/samples"\n')
