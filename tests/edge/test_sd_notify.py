@@ -243,7 +243,12 @@ def test_each_hour_the_journal_gets_one_line(
         for seconds in (1800, 1800, 1800, 1800, 1800, 1800):
             clock.now += seconds
             notifier.emit(seen(1))
-    assert caplog.messages == ["3 frames in 1.5 hours, now 1 face, camera 0"] * 2
+        clock.now += 3_600_000  # without a camera
+        notifier.emit(seen(2))
+    assert caplog.messages == [
+        *["3 frames in 1.5 hours, now 1 face, camera 0"] * 2,
+        "1 frames in 1000.0 hours, now 2 faces, camera 0",
+    ]
 
 
 def test_a_status_names_the_outputs_that_fail(systemd: Notifications) -> None:

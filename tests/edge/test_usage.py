@@ -347,6 +347,14 @@ def test_what_another_program_locks_is_written_later(
     assert {one.name for one in tmp_path.iterdir()} == {"usage.sqlite", "usage.sqlite.lock"}
 
 
+def test_a_record_without_a_place_is_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file/usage.sqlite"
+    with pytest.raises(ConfigError) as refusal, UsageStore(path, MODEL):
+        pass
+    assert str(refusal.value) == f"{path}: cannot be written (File exists)"
+
+
 def test_kill_9_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "usage.sqlite"
     script = (

@@ -122,8 +122,15 @@ def test_compressed_faces_have_a_quality_of_10_to_60() -> None:
     face, rng = load_composites()["fear"], np.random.default_rng(0)
     qualities = {jpeg(face, quality, rng).tobytes(): quality for quality in range(10, 61)}
     drawn = [qualities[compressed.tobytes()] for compressed in augmented(face, compress=1)]
-    assert min(drawn) < 13
-    assert max(drawn) > 57
+    assert min(drawn) == 10
+    assert max(drawn) >= 59
+
+
+def test_noise_has_a_deviation_of_up_to_25_grey_levels() -> None:
+    deviations = augmented(np.full((192, 192), 128, np.uint8), noise=1).std(axis=(1, 2))
+    assert 24.7 < deviations.max() < 25.3
+    assert deviations.min() < 0.5
+    assert deviations.mean() == pytest.approx(12.5, abs=1)
 
 
 @pytest.mark.parametrize("damage", ["soften", "erase", "noise", "compress"])
