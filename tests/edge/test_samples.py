@@ -404,8 +404,8 @@ def test_answers_that_are_no_label_measure_nothing(tmp_path: Path, answer: str) 
     measured = measure(folder.labels().values(), folder.seen())
     assert measured is not None
     assert (measured.labelled, measured.no_faces + measured.skipped) == (0, 2)
-    assert measured.accuracy is measured.of_samples is measured.confidence is None
-    assert measured.recall == measured.confusion == {}
+    assert (measured.accuracy, measured.of_samples, measured.confidence) == (None, None, None)
+    assert (measured.recall, measured.confusion) == ({}, {})
 
 
 def test_a_run_of_the_demo_keeps_its_one_visit(command: Run, tmp_path: Path) -> None:
