@@ -140,6 +140,7 @@ def test_the_counts_of_a_fleet_are_kept_and_compared(operator: Operator, broker:
     dark = {"confidence": 0.69, "brightness": 40.0}
     unsure = {"confidence": 0.5, "brightness": 118.0}
     fleet = [usage(f"d{number}") for number in range(5)]
+    fleet[1] = usage("d1", drift="too little data")
     fleet += [usage("dark", means=dark), usage("unsure", means=unsure), usage("moved", drift="drifted")]
     for each in fleet:
         listener.say(f"fer-edge/fleet/{each.id}/usage", each.model_dump_json(), retain=True)
@@ -151,6 +152,10 @@ def test_the_counts_of_a_fleet_are_kept_and_compared(operator: Operator, broker:
     assert done.code == 0, done.err
     assert "1 messages refused, such as fer-edge/fleet/liar/usage" in done.err
     assert f"{file}: 56 new days of 8 devices" in done.out
+    row = next(line for line in done.out.splitlines() if "│ d0" in line)
+    assert [cell.strip() for cell in row.split("│")[2:8]] == ["7", "140", "7.0", "0.70", "120", "ferplus7@0.1.0"]
+    two = json.loads(operator.do("collect", file, "--broker", f"127.0.0.1:{broker.port}", "--days", 2, "--json"))
+    assert {device["days"] for device in two} == {1}
     again = operator.run("collect", file, "--broker", f"127.0.0.1:{broker.port}")
     assert f"{file}: 0 new days" in again.out
     remarks = {device.name: device.remarks for device in compare(file, TODAY, 28) if device.remarks}

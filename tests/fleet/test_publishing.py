@@ -54,6 +54,17 @@ def test_beta_gets_it_at_once_and_stable_step_by_step(operator: Operator, device
     assert taken(device) == "0.2.0"
 
 
+def test_stable_devices_get_nothing_before_a_share_is_given(operator: Operator, device: Device) -> None:
+    said = operator.do("publish", operator.bundle("0.2.0"), "--channel", "stable")
+    assert said == f"{MODEL}@0.2.0: published, stable at 0 %\n"
+    assert taken(device) is None
+    operator.do("rollout", "0.2.0", "--percent", 100, "--cohort", "lab")
+    operator.do("publish", operator.bundle("0.3.0"))
+    lines = operator.do("show").splitlines()
+    assert [line.split("│")[2].strip() for line in lines if MODEL in line] == ["0.3.0", "0.2.0"], "the newest first"
+    assert "0 %, 100 % of lab" in " ".join(" ".join(lines).replace("│", " ").split())
+
+
 def test_halting_keeps_others_from_it_and_revoking_takes_it_back(operator: Operator, device: Device) -> None:
     for version in ("0.2.0", "0.3.0"):
         operator.do("publish", operator.bundle(version), "--channel", "stable", "--percent", 100)

@@ -1,16 +1,18 @@
 """For how long signatures are valid, when they are renewed, and what is kept: a repository over weeks."""
 
+import hashlib
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.fleet_repository import PASSPHRASE
+from tests.fleet_repository import PASSPHRASE, Operator
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, FerError
 from fer_edge.updates.releases import Releases
 from fer_fleet import edits, operations
 from fer_fleet.creation import DEFAULT_SIGNERS, create
+from fer_fleet.gate import check
 from fer_fleet.keys import Keys
 from fer_fleet.repository import ROLES, Repository
 from fer_fleet.rotation import rotate
@@ -155,3 +157,135 @@ def test_what_makes_no_sense_makes_no_repository(
     with pytest.raises(ConfigError, match=message):
         create(tmp_path / "repo", tmp_path / keys, passphrase, DAYS, signers, NOW)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_root_needs_no_more_signatures_than_its_threshold(repo: Path) -> None:
+    root = Repository(repo).root
+    assert (len(root.signed.roles["root"].keyids), len(root.signatures)) == (3, 2)
+
+
+def test_keys_are_found_in_all_folders(repo: Path, keys: Keys, tmp_path: Path) -> None:
+    """The timestamp's key is on a stick."""
+    (key,) = keys.folders[0].glob("timestamp-*.pem")
+    (tmp_path / "stick").mkdir()
+    shutil.move(key, tmp_path / "stick")
+    operations.refresh(repo, Keys([keys.folders[0], tmp_path / "stick"], lambda _: PASSPHRASE), in_days(1))
+    assert states(repo)["timestamp"] == (2, 5)
+
+
+@pytest.mark.parametrize("names", [["snapshot"], ["timestamp"], ["targets", "snapshot"]])
+def test_new_online_keys_sign_at_once_and_are_not_encrypted(repo: Path, keys: Keys, names: list[str]) -> None:
+    made = rotate(repo, names, [], keys, PASSPHRASE, in_days(1))
+    assert list(made) == names
+    assert verify(repo) == (0, 0)
+    for name in names:
+        (key,) = made[name]
+        (path,) = keys.folders[0].glob(f"{name}-{key.keyid[:12]}.pem")
+        assert (b"ENCRYPTED" in path.read_bytes()) == (name == "targets")
+        assert Repository(repo).role(name).keyids == [key.keyid]
+
+
+def test_of_two_roles_one_may_have_lost_its_keys(repo: Path, keys: Keys) -> None:
+    (lost,) = keys.folders[0].glob("targets-*.pem")
+    lost.unlink()
+    rotate(repo, ["targets", "snapshot"], [], keys, PASSPHRASE, in_days(1))
+    assert verify(repo) == (0, 0)
+
+
+def test_lost_keys_are_those_of_one_role(repo: Path, keys: Keys) -> None:
+    before = sorted(keys.folders[0].iterdir())
+    with pytest.raises(ConfigError, match="--lost names keys of one role"):
+        rotate(repo, ["root", "targets"], ["a"], keys, PASSPHRASE, NOW)
+    assert sorted(keys.folders[0].iterdir()) == before
+
+
+def test_a_root_of_years_is_no_wrong_clock_while_other_files_are_fresh(tmp_path: Path, operator: Operator) -> None:
+    """The clock is compared with the newest file, not with the oldest."""
+    repo, bundle = tmp_path / "old", operator.bundle("0.2.0")
+    days = DAYS | {"root": 3000, "targets": 3000}
+    create(repo, tmp_path / "old.keys", PASSPHRASE, days, DEFAULT_SIGNERS, in_days(-800))
+    own = Keys([tmp_path / "old.keys"], lambda _: PASSPHRASE)
+    with pytest.raises(ConfigError, match="and the newest file was signed on"):
+        operations.publish(repo, own, check(bundle), "beta", 100, None, NOW)
+    operations.refresh(repo, own, in_days(-1))
+    assert operations.publish(repo, own, check(bundle), "beta", 100, None, NOW)
+
+
+# What a device would accept
+
+
+def test_it_is_told_how_much_a_device_would_read(operator: Operator) -> None:
+    for version in ("0.1.0", "0.2.0"):
+        operator.do("publish", operator.bundle(version))
+    read = list((operator.repo / "targets").rglob("*.tar"))
+    releases = Repository(operator.repo).targets.signed.targets["releases.json"].length
+    assert len(read) == 2
+    size = releases + sum(path.stat().st_size for path in read)
+    assert verify(operator.repo) == (3, size)
+    assert operator.do("verify") == f"{operator.repo}: a device accepts it: 3 files, {size / 1e6:.1f} MB\n"
+    read[0].unlink()
+    with pytest.raises(FerError, match="missing"):
+        verify(operator.repo)
+
+
+def test_a_device_with_the_root_of_another_repository_accepts_nothing(repo: Path, tmp_path: Path) -> None:
+    create(tmp_path / "other", tmp_path / "other.keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
+    root = tmp_path / "other" / "metadata" / "1.root.json"
+    assert verify(tmp_path / "other", root) == (0, 0)
+    with pytest.raises(FerError, match="it was changed, or signed by other keys"):
+        verify(repo, root)
+
+
+def test_what_has_expired_is_said_with_what_renews_it(tmp_path: Path) -> None:
+    create(tmp_path / "repo", tmp_path / "keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, in_days(-5))
+    with pytest.raises(FerError, match=r"timestamp\.json.*: renew it with fer-fleet refresh$"):
+        verify(tmp_path / "repo")
+
+
+def test_releases_that_somebody_changed_are_not_signed_again(operator: Operator) -> None:
+    operator.do("publish", operator.bundle("0.2.0"))
+    (path,) = (operator.repo / "targets").glob("*.releases.json")
+    path.write_text(path.read_text().replace('"beta"', '"stable"'))
+    done = operator.run("halt", "0.2.0")
+    assert done.code == 2
+    assert f"{path}: is not as it was signed" in done.err
+
+
+def test_verify_warns_of_what_is_due_and_of_what_devices_do_not_get(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    operator.do("publish", operator.bundle("0.2.0"))
+    assert operator.run("verify").err == ""
+    for days, warnings in {6: ["timestamp expires in 1.0 days: renew it with fer-fleet refresh"], 150: [
+        "targets expires in 30.0 days: renew it with fer-fleet refresh --all",
+        "snapshot expires in -120.0 days: renew it with fer-fleet refresh",
+        "timestamp expires in -143.0 days: renew it with fer-fleet refresh",
+    ]}.items():  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr("fer_fleet.cli.repository.now", lambda days=days: datetime.now(UTC) + timedelta(days=days))
+            said = operator.run("verify").err.splitlines()
+        assert said == [f"warning: {warning}" for warning in warnings]
+    (key,) = operator.keys.glob("snapshot-*.pem")
+    shutil.move(key, tmp_path)
+    operator.do("publish", operator.bundle("0.3.0"))
+    assert "devices do not get the newest releases yet" in operator.run("verify").err
+
+
+def test_a_repository_is_made_as_it_is_told_to(operator: Operator, tmp_path: Path) -> None:
+    words = ["--root-keys", 4, "--root-threshold", 3, "--targets-keys", 2, "--targets-threshold", 1]
+    for role, days in {"root": 400, "targets": 200, "snapshot": 40, "timestamp": 9}.items():
+        words += [f"--{role}-days", days]
+    made = tmp_path / "made"
+    said = operator.do("init", made, *words)
+    repository = Repository(made)
+    signers = {name: (len(repository.role(name).keyids), repository.role(name).threshold) for name in ROLES}
+    assert signers == {"root": (4, 3), "targets": (2, 1), "snapshot": (1, 1), "timestamp": (1, 1)}
+    assert {name: repository.days(name) for name in ROLES} == {
+        "root": 400, "targets": 200, "snapshot": 40, "timestamp": 9,
+    }  # fmt: skip
+    digest = hashlib.sha256((made / "metadata" / "1.root.json").read_bytes()).hexdigest()
+    assert said.splitlines()[-1].rpartition("fingerprint is ")[2].replace(" ", "") == digest
+    renewed = operator.do("refresh")
+    timestamp = Repository(operator.repo).timestamp
+    assert timestamp is not None
+    assert f"valid until {timestamp.signed.expires:%Y-%m-%d %H:%M} UTC" in renewed

@@ -112,9 +112,13 @@ def test_filters_and_json(operator: Operator, broker: Broker, listener: Listener
 
     for word, devices in {"drifted": "a", "problem": "b", "silent": "c", "trial": "d", "failed": "e"}.items():
         assert shown("--only", word) == devices
+    assert shown("--only", "drifted", "--only", "problem") == "", "both at once"
     assert shown("--model", MODEL) == "abcde"
     assert shown("--model", f"{MODEL}@0.2.0") == "d"
     assert shown() == "abcdef"
+    few = operator.do("status", "--broker", f"127.0.0.1:{broker.port}", "--only", "drifted")
+    assert "1 of 6 devices" in few
+    assert f"{MODEL}@0.2.0" in few, "the trials of all devices are counted"
 
 
 def test_a_removed_device_is_not_shown(operator: Operator, broker: Broker, listener: Listener) -> None:
@@ -510,6 +514,22 @@ def test_an_automatic_rollout_through_a_broker(operator: Operator, broker: Broke
     assert "more than 5 %" in halted.out
     assert "halted at 10 %" in operator.do("show")
     assert "is halted" in operator.run(*words).err
+
+
+def test_an_automatic_rollout_asks_its_channel_and_allows_as_many_failures_as_are_given(
+    operator: Operator, broker: Broker, listener: Listener
+) -> None:
+    """All devices of the beta channel take the version at once, and all failed it."""
+    operator.do("publish", operator.bundle("0.2.0"), "--percent", 10)
+    words = ["rollout", "0.2.0", "--auto", "--channel", "beta", "--broker", f"127.0.0.1:{broker.port}"]
+    failed = [tried(f"b{number}", "0.2.0", passed=False, reason="slow") for number in range(40)]
+    publish(listener, *(each.model_copy(update={"channel": "beta"}) for each in failed))
+    allowed = operator.run(*words, "--limit", 100)
+    assert allowed.code == 0
+    assert "halted" not in allowed.out
+    halted = operator.run(*words, "--limit", 50)
+    assert halted.code == 1
+    assert "more than 50 %" in halted.out
 
 
 def test_automatic_and_by_hand_exclude_each_other(operator: Operator) -> None:
