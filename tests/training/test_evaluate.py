@@ -13,7 +13,7 @@ from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.labels import FER2013
-from fer_edge.model.bundle import load_bundle
+from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_train.data.corruptions import CORRUPTIONS
 from fer_train.data.datasets import load_dataset
@@ -65,6 +65,12 @@ def test_the_table_shows_each_class_and_the_mirrored_reading_apart(
     assert done.stdout.count("on 280 faces of fer2013.csv, train split, fer2013 labels") == 2
     plain, mirrored = (json.loads((out / f"scores{suffix}.json").read_text()) for suffix in ("", "-mirror"))
     assert plain["confusion"] != mirrored["confusion"]
+    faces, read = load_dataset(tiny_data, "train", "fer2013"), Classifier(load_bundle(find_bundle("ferplus7")))
+    views = (faces.images, np.ascontiguousarray(faces.images[:, :, ::-1]))
+    shares = np.mean([[read.probabilities(image) for image in images] for images in views], axis=0)
+    expected = np.zeros((7, 7), int)
+    np.add.at(expected, (faces.classes, shares.argmax(axis=1)), 1)
+    assert mirrored["confusion"] == expected.tolist()
     assert "(confusion-mirror.png)" in (out / "report-mirror.md").read_text()
 
 

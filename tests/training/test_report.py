@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from fer_edge.errors import ConfigError
 from fer_train.data.datasets import LabelledFaces, load_dataset
+from fer_train.evaluation import plots
 from fer_train.evaluation.metrics import confusion, reliability, score
 from fer_train.evaluation.plots import read_history
 from fer_train.evaluation.report import write_report
@@ -124,3 +127,93 @@ def test_a_history_with_two_heads_is_read_by_column(tmp_path: Path) -> None:
     history = read_history(path)
     assert history["fer2013_accuracy"].tolist() == [0.2]
     assert np.isnan(history["val_fer2013_accuracy"]).all()
+
+
+# What the pictures show
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures, which are kept instead of made into a picture."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "as_png", figures.append)
+    return figures
+
+
+def bars(axes: Axes) -> dict[str, list[float]]:
+    """The heights of each group of bars, by its label."""
+    return {str(group.get_label()): [bar.get_height() for bar in group] for group in axes.containers}
+
+
+def test_curves_show_training_and_validation_of_each_head_from_epoch_1_on(drawn: list[Figure]) -> None:
+    columns = {"epoch": [0, 1], "accuracy": [0.2, 0.5], "val_accuracy": [0.1, 0.4], "loss": [2, 1], "val_loss": [3, 2]}
+    columns |= {"fer2013_accuracy": [0.25, 0.3], "val_fer2013_accuracy": [0.15, 0.2]}
+    plots.curves({name: np.array(values, float) for name, values in columns.items()})
+    left, right = drawn[0].axes
+    lines = {line.get_label(): line for line in left.lines}
+    assert {label: np.asarray(line.get_ydata()).tolist() for label, line in lines.items()} == {
+        "training": [20, 50], "validation": [10, 40], "fer2013 training": [25, 30], "fer2013 validation": [15, 20],
+    }  # fmt: skip
+    assert np.asarray(lines["training"].get_xdata()).tolist() == [1, 2]
+    assert (lines["training"].get_linestyle(), lines["validation"].get_linestyle()) == ("-", "--")
+    assert lines["training"].get_color() == lines["validation"].get_color() != lines["fer2013 training"].get_color()
+    assert {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in right.lines} == {
+        "training": [2, 1],
+        "validation": [3, 2],
+    }
+
+
+def test_the_confusion_matrix_has_the_true_class_in_its_rows(faces: LabelledFaces, drawn: list[Figure]) -> None:
+    plots.confusion_matrix(reading(faces), faces)
+    (axes,) = drawn[0].axes
+    texts: dict[tuple[int, int], list[str]] = {}
+    for text in axes.texts:
+        column, row = map(round, text.get_position())
+        texts.setdefault((column, row), []).append(text.get_text())
+    assert texts[0, 1] == ["100 %", "10"], "disgust is taken for anger"
+    assert texts[1, 0] == ["0 %", "0"]
+    assert texts[5, 2] == texts[2, 2] == ["50 %", "5"], "half of fear is taken for surprise"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert np.asarray(axes.images[0].get_array())[1, 0] == 100
+
+
+def test_the_reliability_diagram_shows_accuracy_by_confidence(faces: LabelledFaces, drawn: list[Figure]) -> None:
+    plots.reliability_diagram(reading(faces, sure=0.72), faces)
+    upper, lower = drawn[0].axes
+    assert bars(upper) == {"accuracy": [pytest.approx(100 * 55 / 70)]}
+    (bar,) = upper.containers[0]
+    assert bar.get_x() < 72 < bar.get_x() + bar.get_width()
+    assert [*bars(lower).values()] == [[70]]
+    assert upper.get_title() == f"expected calibration error: {100 * 55 / 70 - 72:.1f} percentage points"
+
+
+def test_the_bars_of_a_class_are_its_precision_recall_and_f1(faces: LabelledFaces, drawn: list[Figure]) -> None:
+    result = score(reading(faces), faces)
+    plots.class_bars(result)
+    (axes,) = drawn[0].axes
+    shares = {"precision": result.precision, "recall": result.recall, "F1": result.f1}
+    assert bars(axes) == {
+        name: [pytest.approx(100 * (of_class[label] or 0)) for label in faces.labels]
+        for name, of_class in shares.items()
+    }
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"{label}\n10 faces" for label in faces.labels]
+
+
+def test_the_sheet_has_correct_faces_on_the_left_and_wrong_ones_on_the_right(
+    faces: LabelledFaces, drawn: list[Figure]
+) -> None:
+    plots.samples(reading(faces), faces)
+    correct, wrong = drawn[0].axes
+    rows = {
+        label.get_text(): place for place, label in zip(correct.get_yticks(), correct.get_yticklabels(), strict=True)
+    }
+    said = [(text.get_text().split()[1], text.get_text().split()[2], text.get_position()[1]) for text in correct.texts]
+    assert len(said) == 4 * 6, "four of each class that is ever read right"
+    for label, confidence, below in said:
+        assert confidence == "70%"
+        assert 0 < below - rows[label] < 48
+    assert [text.get_text() for text in wrong.texts] == ["✗ angry 70%"] * 4 + ["✗ surprise 70%"] * 4
+    sheet = np.asarray(correct.images[0].get_array())
+    first = sheet[1:49, 1:49, 0]
+    angry = faces.images[faces.classes == 0]
+    assert any(np.array_equal(first, image) for image in angry)
