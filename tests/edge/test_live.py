@@ -359,6 +359,8 @@ def test_repeated_messages_become_rare_and_start_again_after_a_quiet_hour() -> N
     said = [second for second in range(0, 86_400, 11) if sparing.allows(second)]
     assert said[:2] == [0, 11]
     assert len(said) < 40
+    doubling = LogRateLimiter()
+    assert [second for second in range(600) if doubling.allows(second)] == [0, 5, 15, 35, 75, 155, 315]
     assert sparing.allows(100_000)
     assert sparing.allows(100_006)
     said = [second for second in range(200_000, 400_000, 11) if sparing.allows(second)]
