@@ -71,6 +71,54 @@ def test_a_change_has_a_time_and_a_place() -> None:
     assert not motion.has_moved(0.5, FaceBox(320, 240, 320, 240))
 
 
+@pytest.mark.parametrize(
+    ("beside", "touching"),
+    [
+        (FaceBox(200, 240, 119, 47), FaceBox(200, 240, 121, 47)),
+        (FaceBox(369, 240, 90, 47), FaceBox(367, 240, 90, 47)),
+        (FaceBox(320, 140, 47, 99), FaceBox(320, 140, 47, 101)),
+        (FaceBox(320, 289, 47, 90), FaceBox(320, 287, 47, 90)),
+    ],
+    ids=["left", "right", "above", "below"],
+)
+def test_a_change_lies_in_the_parts_that_touch_its_cells(beside: FaceBox, touching: FaceBox) -> None:
+    """A change of three cells by three, from 320, 240 to 368, 288."""
+    motion = MotionDetector()
+    motion.update(room(1), 0.0)
+    motion.update(with_something(room(1), 320, 240, 48), 1.0)
+    assert not motion.has_moved(0.5, beside)
+    assert motion.has_moved(0.5, touching)
+
+
+def test_what_a_face_does_within_twice_its_box_is_no_motion() -> None:
+    """The change is that of above. Boxes of half the size of the parts above leave the same out."""
+    other = with_something(room(1), 320, 240, 48)
+    assert not moves(room(1), other, faces=[FaceBox(332, 252, 23, 23)])
+    assert moves(room(1), other, faces=[FaceBox(332, 252, 23, 12)]), "a row of cells remains"
+    assert moves(room(1), other, faces=[FaceBox(332, 252, 12, 23)]), "a column of cells remains"
+    assert moves(room(1), other, faces=[FaceBox(200, 100, 23, 23)])
+
+
+@pytest.mark.parametrize(
+    ("face", "part"),
+    [
+        (FaceBox(-300, 240, 60, 60), FaceBox(0, 225, 15, 90)),
+        (FaceBox(740, 240, 60, 60), FaceBox(625, 225, 15, 90)),
+        (FaceBox(240, -300, 60, 60), FaceBox(225, 0, 90, 15)),
+        (FaceBox(240, 580, 60, 60), FaceBox(225, 465, 90, 15)),
+    ],
+    ids=["left", "right", "above", "below"],
+)
+def test_a_face_outside_the_frame_hides_nothing_of_it(face: FaceBox, part: FaceBox) -> None:
+    other = room(1)
+    for edge in (other[:, :16], other[:, -16:], other[:16], other[-16:]):
+        edge[:] = (edge * 0.8).astype(np.uint8)
+    motion = MotionDetector()
+    motion.update(room(1), 0.0)
+    motion.update(other, 1.0, [face])
+    assert motion.has_moved(0.5, part)
+
+
 def test_another_picture_altogether_is_a_cut_and_a_person_in_front_is_none() -> None:
     motion = MotionDetector()
     motion.update(room(1), 0.0)
