@@ -108,12 +108,17 @@ def test_other_names_are_refused_with_what_was_expected(name: str, hint: str, tm
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_says_what_names_mean(tmp_path: Path) -> None:
+def test_a_file_says_what_names_mean(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What was not obvious is logged, once; what is left out on purpose is not said to be ignored."""
+    caplog.set_level("INFO")
     for name, label in (("1", "sad"), ("fröhlich", "happy"), ("mixed", "fear"), ("Anger", "angry")):
         save(tmp_path / name, label, copies=5)
     (tmp_path / "classes.toml").write_text('1 = "sad"\n"Fröhlich" = "happy"\nmixed = ""\n', encoding="utf-8-sig")
     assert available_splits(tmp_path) == ("train", "validation")
     assert read_classes(tmp_path) | read_classes(tmp_path, "validation") == {"sad", "happy", "angry"}
+    assert caplog.messages == [
+        f"{tmp_path}: classes are read as 1 = sad, Anger = angry, fröhlich = happy, mixed = left out"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,10 @@ def test_a_file_says_what_names_mean(tmp_path: Path) -> None:
         ("happy = 3", "3 is no class"),
         ("happy = {a = 1}", "is no class"),
         ("happy", "classes.toml: cannot be read"),
+        (
+            'numbers = "ferplusss"',
+            "classes.toml: numbers: 'ferplusss' is unknown. Did you mean ferplus? Choose fer2013,",
+        ),
     ],
 )
 def test_a_wrong_file_is_named(content: str, message: str, tmp_path: Path) -> None:

@@ -57,11 +57,15 @@ def class_folders(folder: Path, root: Path | None = None) -> list[tuple[Path, in
     Raises:
         DataError: a folder has no class name.
     """
+    return [(path, FER2013.index(name)) for path, name in _named_folders(folder, root) if name != LEFT_OUT]
+
+
+def _named_folders(folder: Path, root: Path | None) -> list[tuple[Path, str]]:
+    """The folders in a folder with their class, or `LEFT_OUT`, in order."""
     alike = {folder, *(_split_folders(root).values() if root else ())}
     names = {path.name for one in alike for path in _folders_in(one)}
     meanings = find_classes(names, root or folder)
-    found = ((path, meanings[path.name]) for path in _folders_in(folder))
-    return [(path, FER2013.index(name)) for path, name in found if name != LEFT_OUT]
+    return [(path, meanings[path.name]) for path in _folders_in(folder)]
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -121,7 +125,8 @@ def _list_images(folder: Path, root: Path) -> list[Entry]:
         if is_image_file(file)
     ]
     read = {entry.name for entry in entries}
-    ignored = [file for file in files_below(folder) if file not in read]
+    left_out = {path for path, name in _named_folders(folder, root) if name == LEFT_OUT}
+    ignored = [file for file in files_below(folder) if file not in read and left_out.isdisjoint(file.parents)]
     if ignored:
         log.warning(
             "%s: %d files are ignored, the first is %s. Expected images as <class>/<image>",
