@@ -1,12 +1,17 @@
 """OpenCV's cascades: which sizes are searched, and what the hits say."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from fer_edge.assets.composites import load_composites
+from fer_edge.detectors import cascades
 from fer_edge.detectors.cascades import Cascade, even_light, find_cascade, hits_of, score_of
-from fer_edge.types import Image
+from fer_edge.detectors.region_view import RegionView
+from fer_edge.errors import MissingDependency
+from fer_edge.types import FaceBox, Image
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +53,60 @@ def test_a_face_in_the_dark_keeps_its_contrast() -> None:
     assert (np.diff(levels) >= 0).all()
     assert levels[40] - levels[20] == pytest.approx(levels[160] - levels[80], abs=8)
     assert levels[40] - levels[20] > 30
+
+
+def test_debians_cascades_serve_where_opencv_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    monkeypatch.setattr("cv2.data.haarcascades", f"{own}/")
+    monkeypatch.setattr(cascades, "_DEBIAN", tmp_path)
+    (tmp_path / "face.xml").touch()
+    assert find_cascade("face.xml") == tmp_path / "face.xml"
+    own.mkdir()
+    (own / "face.xml").touch()
+    assert find_cascade("face.xml") == own / "face.xml"
+    with pytest.raises(MissingDependency, match=r"eye.xml is not installed. Fix: sudo apt install opencv-data"):
+        find_cascade("eye.xml")
+
+
+MARK = FaceBox(300, 180, 20, 30, 0.7)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("roll", [0.0, 25.0, -25.0])
+@pytest.mark.parametrize(
+    "expected", [FaceBox(250, 150, 100, 100), FaceBox(270, 130, 80, 80), FaceBox(290, 140, 61, 61)]
+)
+def test_what_is_found_in_a_view_has_its_place_in_the_frame(expected: FaceBox, roll: float, mirrored: bool) -> None:
+    """A white mark is searched for in the view, which is scaled, rotated and mirrored, and cut at the frame's edge."""
+    image = np.full((240, 330, 3), 60, np.uint8)
+    image[180:210, 300:320] = 255
+    view = RegionView(image, expected, 1.6, 48.0, roll, mirrored=mirrored)
+    rows, columns = np.nonzero(view.picture > 200)
+    found = FaceBox(columns.mean() - 5, rows.mean() - 8, 11, 17, 0.7)
+    placed = view.placed(found)
+    scale = expected.width / 48
+    assert (placed.x + placed.width / 2, placed.y + placed.height / 2) == pytest.approx((310, 195), abs=1.5 * scale)
+    assert (placed.width, placed.height) == pytest.approx((11 * scale, 17 * scale), rel=0.05)
+    assert (placed.score, placed.roll) == (0.7, roll)
+
+
+def test_a_view_turns_a_tilted_head_upright_and_mirrors_it() -> None:
+    """A line that falls to the right is level after a rotation by its angle; above its right half is a dot."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    cv2.line(image, (60, 85), (140, 115), (255, 255, 255), 3)
+    cv2.circle(image, (132, 92), 4, (255, 255, 255), -1)
+    roll = float(np.degrees(np.arctan2(30, 80)))
+    for mirrored in (False, True):
+        picture = RegionView(image, FaceBox(50, 50, 100, 100), 1.4, 96.0, roll, mirrored=mirrored).picture
+        assert picture.shape == (134, 134)
+        bright = picture > 150
+        line = np.flatnonzero(bright.sum(axis=1) > 50)
+        assert 1 <= len(line) <= 6, "it is level"
+        above = np.flatnonzero(bright[: line[0] - 3].any(axis=0))
+        assert (above.mean() > 67) != mirrored
+
+
+def test_a_view_that_is_mostly_outside_the_frame_is_empty() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    assert RegionView(image, FaceBox(90, 10, 60, 60), 1.0, 48.0).picture.size == 0
+    assert RegionView(image, FaceBox(60, 10, 60, 60), 1.0, 48.0).picture.shape == (48, 32)

@@ -62,6 +62,22 @@ def test_the_values_in_the_default_file_are_the_defaults(default_file: str) -> N
     assert {value for key, value in defaults.items() if not key.endswith(("topic", "hosts", "tags"))} == {None}
 
 
+def test_figures_in_the_documentation_were_measured_with_these_defaults() -> None:
+    """Who changes one measures again: docs/performance.md, docs/detectors.md, results/."""
+    values = RunConfig().model_dump()
+    known = {
+        "camera": (640, 480, 30, None, False, 0, False, False),
+        "detector": ("haar", 320, 20, 0, None, None, None),
+        "tracker": (1.0, 0.25, 2.0, 0.1, 0.3, 0.05, 0.2, 3, 1.0, 0.3, 0.3),
+        "classifier": (0.15,),
+        "smoothing": (0.4, 0.1, 0.35),
+        "json_lines": (False, False, None, 50, 24, 30),
+    }
+    assert {section: tuple(values[section].values()) for section in known} == known
+    assert (values["threads"], values["samples"]["count"], values["samples"]["days"]) == (1, 400, 30)
+    assert (values["updates"]["min_fps"], values["updates"]["trial_minutes"]) == (5, 30)
+
+
 def test_every_key_is_explained_by_the_lines_above_it(default_file: str) -> None:
     lines = default_file.splitlines()
     for above, line in pairwise(lines):

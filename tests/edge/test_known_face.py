@@ -1,5 +1,7 @@
 """Where a tracked face is expected, by its motion alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,14 @@ def test_two_at_one_place_are_one() -> None:
     assert lost.is_at(found)
     found.see(FaceBox(found.box.x + 200, 200, 60, 60), found.last_seen + 1)
     assert not lost.is_at(found)
+
+
+def test_a_lost_face_is_looked_for_where_it_should_be_by_now() -> None:
+    """At 300 pixels per second it has left its old place after 0.2 s."""
+    lost = moving(300, 0, seconds=1)
+    now = lost.last_seen + 0.2
+    there, before = (
+        new_face(replace(FRAME, captured_at=now), box, certain=False) for box in (lost.expected(now), lost.box)
+    )
+    assert lost.is_at(there)
+    assert not lost.is_at(before)

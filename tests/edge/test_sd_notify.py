@@ -145,7 +145,7 @@ def test_a_lost_message_to_systemd_is_sent_with_the_next_frame(tmp_path: Path) -
 
 def test_the_first_start_says_once_where_it_must_not_be_used(command: Run, tmp_path: Path) -> None:
     def start() -> str:
-        environment = os.environ | {"STATE_DIRECTORY": str(tmp_path)}
+        environment = os.environ | {"STATE_DIRECTORY": f"{tmp_path}:{tmp_path}/trials"}  # as the unit has both
         done = command("fer-edge", "run", "demo", "--max-frames", 2, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stderr

@@ -1,5 +1,7 @@
 """Smoothed labels: noise is not shown, a real change is."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,20 @@ def test_a_flickering_label_is_held() -> None:
         shown.append(face.smoothed.label)
         assert face.raw.label == ("sad" if index % 5 == 4 else "happy")
     assert set(shown) == {"happy"}
+
+
+def test_a_frame_from_before_the_last_one_changes_nothing() -> None:
+    """As of a camera whose own times go back."""
+    smoother = Smoother(SmoothingConfig(), LABELS)
+    before = smoother.update([track()], {1: HAPPY}, 10.0)[0].smoothed
+    after = smoother.update([track()], {1: SAD}, 9.0)[0].smoothed
+    assert np.array_equal(after.probabilities, before.probabilities)
+
+
+@pytest.mark.parametrize(("margin", "works"), [(0.09, True), (0.1, False)])
+def test_a_label_that_could_never_be_shown_again_is_refused(margin: float, works: bool) -> None:
+    with nullcontext() if works else pytest.raises(ValueError, match="no label would ever be shown again"):
+        SmoothingConfig(uncertain_below=0.9, switch_margin=margin)
 
 
 @pytest.mark.parametrize("fps", [5, 30])
