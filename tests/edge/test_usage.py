@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,9 @@ import pytest
 from tests.conftest import Run, as_nobody, wait_until
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
+from fer_edge.device.thermal import Heat
 from fer_edge.errors import ConfigError
+from fer_edge.monitoring.drift import DriftReport, State
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.stats import group_rows, parse_since
@@ -37,7 +40,8 @@ from fer_edge.monitoring.store import (
     read_rows,
 )
 from fer_edge.monitoring.usage import UsageRecorder
-from fer_edge.monitoring.usage_writer import face_features
+from fer_edge.monitoring.usage_writer import UsageWriter, face_features
+from fer_edge.sinks import Sink
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ModelIdentity("ferplus7", "1.0.0", "0" * 64)
@@ -159,6 +163,70 @@ def test_a_lost_camera_is_counted_once_with_its_seconds(tmp_path: Path) -> None:
             recorder.emit(frame(index, now))
     (row,) = read_rows(path)
     assert (row.period.camera_losses, row.period.camera_lost_s) == (1, 9.0)
+
+
+def test_a_camera_that_is_away_for_minutes_is_lost_in_each_for_its_part(tmp_path: Path) -> None:
+    path, now = tmp_path / "usage.sqlite", 0.0
+    store = UsageStore(path, MODEL)
+    with UsageRecorder(store, "the record", wall_clock=lambda: MONDAY + now, clock=lambda: now) as recorder:
+        recorder.emit(frame(0, now))
+        for second in range(10, 150, 5):
+            now = float(second)
+            recorder.waiting("the camera")
+        now = 160.0
+        recorder.emit(frame(1, now))
+    rows = read_rows(path)
+    assert [(row.start - MONDAY, row.period.camera_lost_s) for row in rows] == [(0, 50.0), (60, 60.0), (120, 40.0)]
+    assert sum(row.period.camera_losses for row in rows) == 1
+
+
+def test_somebody_who_is_not_shown_for_a_moment_is_nobody_new(tmp_path: Path) -> None:
+    here, hidden = face(), face()
+    hidden = replace(hidden, track=replace(hidden.track, missed_s=0.5, visible=False))
+    shown = [here, hidden, here]
+    total = record(tmp_path / "usage.sqlite", *(frame(index, index / 2, one) for index, one in enumerate(shown)))
+    assert (total.people, total.visits, dict(total.face_s)) == (1, {"happy": 1}, {"happy": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("state", "note"), [("ok", ""), ("too little data", ""), ("watch", "drift: why"), ("drifted", "drift: why")]
+)
+def test_drift_is_a_remark_from_watch_on(tmp_path: Path, state: State, note: str) -> None:
+    recorder = UsageRecorder(UsageStore(tmp_path / "usage.sqlite", MODEL), "the record")
+    recorder._writer.drift.report = DriftReport(state, (), "why")
+    assert recorder.note == note
+
+
+def test_minutes_that_wait_for_a_disk_are_added_to_the_last_one_after_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each keeps its counts, and the heat that it was measured with; that it works again ends the trouble."""
+    monkeypatch.setattr("fer_edge.monitoring.usage_writer.read_heat", lambda: Heat(61.5, None))
+
+    class Full(UsageStore):
+        is_full = True
+
+        def append(self, start: int, period: Period) -> None:
+            if self.is_full:
+                raise OSError("No space left on device")
+            super().append(start, period)
+
+    sink, store = Sink(), Full(tmp_path / "usage.sqlite", MODEL)
+    with store:
+        writer = UsageWriter(sink, store, None)
+        writer.start()
+        for minute in range(70):
+            writer.put(MONDAY + minute * MINUTE, Period(frames=1))
+        wait_until(lambda: len(writer._waiting) == 60 and writer._tasks.empty())
+        assert sink.trouble == "No space left on device"
+        store.is_full = False
+        writer.put(MONDAY + 70 * MINUTE, Period(frames=1))
+        writer.finish()
+    rows = read_rows(store.path)
+    assert [row.start for row in rows] == [MONDAY + minute * MINUTE for minute in range(60)]
+    assert [row.period.frames for row in rows] == [1] * 59 + [12]
+    assert {row.period.hottest for row in rows} == {61.5}
+    assert sink.trouble == ""
 
 
 def test_a_clock_that_is_set_back_by_a_day_is_marked_and_loses_nothing(tmp_path: Path) -> None:
