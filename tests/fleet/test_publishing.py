@@ -37,6 +37,7 @@ def test_a_published_bundle_arrives_whole_and_reads_its_golden_faces(operator: O
     assert target is not None
     with tarfile.open(client.download_target(target)) as archive:
         assert archive.getnames() == ["model.tflite", "model.json", "golden.npz"]
+        assert {member.mode for member in archive} == {0o644}, "any user of the device may read them"
         archive.extractall(device.folder / "bundle", filter="data")
     assert "golden faces" in verify(device.folder / "bundle")
     assert load_bundle(device.folder / "bundle").manifest.version == "0.2.0"

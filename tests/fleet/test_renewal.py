@@ -289,3 +289,10 @@ def test_a_repository_is_made_as_it_is_told_to(operator: Operator, tmp_path: Pat
     timestamp = Repository(operator.repo).timestamp
     assert timestamp is not None
     assert f"valid until {timestamp.signed.expires:%Y-%m-%d %H:%M} UTC" in renewed
+
+
+def test_a_repository_whose_keys_cannot_be_written_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        create(tmp_path / "repo", tmp_path / "file" / "keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

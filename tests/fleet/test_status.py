@@ -1,7 +1,9 @@
 """What the operator sees of the devices, through a real broker; and a broker that lies."""
 
 import json
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +121,21 @@ def test_filters_and_json(operator: Operator, broker: Broker, listener: Listener
     few = operator.do("status", "--broker", f"127.0.0.1:{broker.port}", "--only", "drifted")
     assert "1 of 6 devices" in few
     assert f"{MODEL}@0.2.0" in few, "the trials of all devices are counted"
+
+
+def test_a_broker_with_tls_is_believed_by_its_certificate(operator: Operator, broker: Broker) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl: sudo apt install openssl")
+    pem, key = operator.folder / "broker.pem", operator.folder / "broker.key"
+    making = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=fleet -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*making.split(), "-keyout", key, "-out", pem], capture_output=True, check=True)
+    broker.stop()
+    broker.configure("allow_anonymous true", f"certfile {pem}", f"keyfile {key}")
+    broker.start()
+    address = f"127.0.0.1:{broker.port}"
+    assert "0 of 0 devices" in operator.do("status", "--broker", f"mqtts://{address}", "--cafile", pem)
+    unknown = operator.run("status", "--broker", f"mqtts://{address}")
+    assert (unknown.code, "certificate" in unknown.err, unknown.err.count("\n")) == (3, True, 1), unknown.err
 
 
 def test_a_removed_device_is_not_shown(operator: Operator, broker: Broker, listener: Listener) -> None:
@@ -527,6 +544,7 @@ def test_an_automatic_rollout_asks_its_channel_and_allows_as_many_failures_as_ar
     allowed = operator.run(*words, "--limit", 100)
     assert allowed.code == 0
     assert "halted" not in allowed.out
+    assert "no device" not in allowed.out
     halted = operator.run(*words, "--limit", 50)
     assert halted.code == 1
     assert "more than 50 %" in halted.out

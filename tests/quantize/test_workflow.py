@@ -1,10 +1,13 @@
 """What a conversion writes into a bundle, and what keeps it from writing one: on a network that compares pictures."""
 
+import json
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -23,11 +26,14 @@ import keras  # noqa: E402 - quiet only when it is loaded so
 from fer_quantize.check import compare  # noqa: E402
 from fer_quantize.gate import Limits, Outcome, Rival  # noqa: E402
 from fer_quantize.inputs import Origin  # noqa: E402
+from fer_quantize.refresh import Material, read_material, recipe_for, refresh  # noqa: E402
 from fer_quantize.report import plot, print_outcome  # noqa: E402
 from fer_quantize.statistics import PairedDrop  # noqa: E402
 from fer_quantize.temperature_scaling import calibrate  # noqa: E402
 from fer_quantize.workflow import convert_model  # noqa: E402
+from fer_train.architectures import ARCHITECTURES, Architecture  # noqa: E402
 from fer_train.keras_models import load_model, predict  # noqa: E402
+from fer_train.recipes import Recipe, load_recipe  # noqa: E402
 
 NAMES = LABELS["ferplus7"]
 PRIOR = dict(zip(NAMES, (0.3, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1), strict=True))
@@ -256,3 +262,114 @@ def test_the_plot_has_a_bar_for_each_recall(good: Path, monkeypatch: pytest.Monk
     }
     assert [label.get_text() for label in axes.get_xticklabels()] == list(NAMES)
     assert f"{accuracy.accuracy_float:.2%} float, {accuracy.accuracy_int8:.2%} int8" in axes.get_title()
+
+
+# The refresh of such a bundle
+
+
+@pytest.fixture
+def parent(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the bundle whose training names that network; nobody looks at the pictures of the training's report."""
+
+    def build(classes: int, dropout: float = 0.0) -> keras.Model:  # noqa: ARG001 - a builder's signature
+        return network()
+
+    monkeypatch.setitem(ARCHITECTURES, "compares", Architecture(build, "made here"))
+    monkeypatch.setattr("fer_train.training.artifacts.write_report", lambda *_, **__: None)
+    copy = Path(shutil.copytree(good, tmp_path / "parent"))
+    manifest = json.loads((copy / "model.json").read_text())
+    manifest |= {"training": {"scheme": "ferplus7", "recipe": {"architecture": "compares"}}, "version": "1.9"}
+    (copy / "model.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def write_faces(folder: Path, faces: LabelledFaces) -> None:
+    for place, image in enumerate(faces.images):
+        path = folder / faces.split / faces.labels[faces.classes[place]] / f"{faces.rows[place]}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), image)
+
+
+def test_a_refresh_reads_samples_that_are_not_among_those_held_out(parent: Path, tmp_path: Path) -> None:
+    samples, data = tmp_path / "samples", tmp_path / "data"
+    learnt, held_out = noisy(35, "train", 3), noisy(21, "validation", 4)
+    held_out.images[:5] = learnt.images[:5]
+    for faces, folder in ((learnt, samples), (held_out, samples)):
+        write_faces(folder, faces)
+    for faces in (noisy(14, "train", 5), noisy(28, "validation", 6)):
+        write_faces(data, faces)
+    material = read_material(samples, str(parent), data)
+    assert (len(material.samples), len(material.held_out)) == (30, 21)
+    assert material.old is not None
+    assert material.validation is not None
+    assert (len(material.old), material.old.split) == (14, "train")
+    assert (len(material.validation), material.validation.split) == (28, "validation")
+    assert material.start == parent / "model.keras"
+    assert material.parent.manifest.version == "1.9"
+    assert recipe_for(material, 7) == load_recipe("refresh", architecture="compares", labels="ferplus7", seed=7)
+    alone = read_material(samples, str(parent), None)
+    assert (alone.old, alone.validation) == (None, None)
+    assert recipe_for(alone) == load_recipe("photographs", architecture="compares", labels="ferplus7", seed=0)
+
+
+QUICK: dict[str, Any] = {
+    "labels": "ferplus7", "architecture": "compares", "epochs": 4, "batch_size": 16, "optimizer": "adam",
+    "schedule": "constant", "learning_rate": 0.0005, "weight_decay": 0, "ema": 0, "seed": 3,
+}  # fmt: skip
+
+
+def upside_down(faces: LabelledFaces) -> LabelledFaces:
+    return replace(faces, images=np.ascontiguousarray(faces.images[:, ::-1]))
+
+
+def material(parent: Path, *, old: bool) -> Material:
+    """The device sees each face upside down; the old faces, if they are there, are upright."""
+    samples, held_out = (upside_down(faces) for faces in (noisy(140, "train", 7), noisy(210, "validation", 9)))
+    validation = noisy(84, "validation", 8) if old else None
+    return Material(load_bundle(parent), parent / "model.keras", samples, held_out, None, validation)
+
+
+def test_a_refresh_that_is_better_on_the_held_out_samples_is_written(parent: Path, tmp_path: Path) -> None:
+    out, given = tmp_path / "out", material(parent, old=False)
+    result = refresh(given, out, Recipe.model_validate(QUICK))
+    assert (result.refusal, result.on_validation) == (None, None)
+    assert result.on_samples is not None
+    assert (result.images, result.start_share, result.version) == ((210, 0), 0, "1.10")
+    before, after = (right(load_bundle(folder), given.held_out) for folder in (parent, out))
+    assert result.on_samples.accuracy == pytest.approx(before)
+    assert result.on_samples.loss.drop == pytest.approx(100 * (before - after))
+    assert after > before + 0.1
+    manifest = load_bundle(out).manifest
+    assert (manifest.version, manifest.parent is not None) == ("1.10", True)
+    (measured,) = manifest.accuracy
+    assert (measured.images, measured.accuracy_int8) == (210, pytest.approx(after, abs=1e-4))
+    assert manifest.calibration is not None
+    assert manifest.calibration.images == 210, "on faces that were not learnt"
+    assert manifest.quantization is not None
+    assert manifest.quantization.seed == 3
+    told: dict[str, Any] = manifest.training
+    assert (told["start_share"], told["replayed_from"]) == (0, None)
+    assert told["samples"]["fingerprint"] == given.samples.fingerprint
+    assert manifest.licence.startswith("not stated; it follows that of the samples, and of good: MIT for the model")
+
+
+def test_what_a_refresh_learns_is_taken_back_by_halves_while_it_costs_too_much(parent: Path, tmp_path: Path) -> None:
+    given = material(parent, old=True)
+    result = refresh(given, tmp_path / "out", Recipe.model_validate(QUICK))
+    assert result.on_samples is not None
+    assert result.on_validation is not None
+    assert given.validation is not None
+    assert result.on_samples.accuracy == pytest.approx(right(given.parent, given.held_out))
+    assert result.on_validation.accuracy == pytest.approx(right(given.parent, given.validation))
+    assert result.on_validation.loss.drop > 10
+    assert (result.images, result.start_share, result.version) == ((210, 84), 0.75, None), "halved twice, then refused"
+    assert f"it loses {result.on_validation.loss.drop:.2f} percentage points" in str(result.refusal)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refresh_that_learns_nothing_writes_nothing(parent: Path, tmp_path: Path) -> None:
+    idle = Recipe.model_validate(QUICK | {"learning_rate": 1e-30, "epochs": 1})
+    result = refresh(material(parent, old=True), tmp_path / "out", idle)
+    assert "the training gained nothing on the held-out samples" in str(result.refusal)
+    assert (result.on_samples, result.version, result.images) == (None, None, (210, 0))
+    assert not (tmp_path / "out").exists()

@@ -13,6 +13,7 @@ from fer_train.recipes import Recipe
 load_keras()
 
 from fer_train.training.batches import Batch, Batches, join  # noqa: E402 - Keras is quiet only when it is loaded first
+from fer_train.training.distributed import Shard  # noqa: E402
 from fer_train.training.losses import AdjustedCrossentropy, losses  # noqa: E402
 
 
@@ -37,6 +38,26 @@ def test_an_epoch_has_the_same_batches_whenever_it_begins(faces: LabelledFaces) 
         assert np.array_equal(one[1]["fer2013"], other[1]["fer2013"])
     resumed.start_epoch(1)
     assert not np.array_equal(through[0][0], resumed[0][0])
+
+
+def test_workers_share_each_batch_of_a_single_process(faces: LabelledFaces) -> None:
+    """Of 280 faces, two workers with three devices each drop four, which they cannot divide."""
+    recipe, shards = Recipe(batch_size=48, mixup=0.3), [Shard(worker, 2, 6) for worker in range(2)]
+    alone = Batches(join([faces]), recipe, Shard(0, 1, 6))
+    parts = [Batches(join([faces]), recipe, shard) for shard in shards]
+    assert [shard.writes for shard in shards] == [True, False]
+    assert sum(len(images) for images, *_ in all_of(alone)) == 276
+    for whole, one, other in zip(all_of(alone), *map(all_of, parts), strict=True):
+        for place, part in enumerate((one, other)):
+            assert np.array_equal(whole[0][place::2], part[0])
+            assert np.array_equal(whole[1]["fer2013"][place::2], part[1]["fer2013"])
+            assert len(part[2]["fer2013"]) == len(part[0])
+    examples = join([faces])
+    halves = [examples.validation(shard)[0] for shard in shards]
+    assert [len(half) for half in halves] == [138, 138]
+    assert np.array_equal(halves[1][..., 0], faces.images[1:276:2])
+    assert [Shard(0, 1, 6).divisible(count) for count in (5, 6, 512)] == [0, 6, 510]
+    assert Shard().divisible(7) == 7
 
 
 def test_the_end_is_soft(faces: LabelledFaces) -> None:

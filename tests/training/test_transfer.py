@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.conftest import Run
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, ModelError
 from fer_edge.model.bundle import find_bundle
 from fer_train.backend import load_keras
 
@@ -174,6 +174,17 @@ def test_a_network_gets_all_weights_of_another_and_keeps_those_that_are_frozen(t
     assert all(map(np.array_equal, other.layers[1].get_weights(), source.layers[1].get_weights()))
     with pytest.raises(ConfigError, match="--freeze stem9: no such layer"):
         initialise(model, tmp_path / "model.keras", ["stem9"])
+
+
+def test_a_network_of_another_width_is_no_start(tmp_path: Path) -> None:
+    def layers(width: int) -> keras.Model:
+        image = keras.Input((48, 48, 1))
+        wide = keras.layers.Dense(width)(keras.layers.GlobalAveragePooling2D()(image))
+        return keras.Model(image, keras.layers.Dense(7, activation="softmax")(wide))
+
+    layers(4).save(tmp_path / "model.keras")
+    with pytest.raises(ModelError, match="has another size than in"):
+        initialise(layers(5), tmp_path / "model.keras")
 
 
 def test_auxiliary_heads_get_the_weights_of_theirs(tmp_path: Path) -> None:
