@@ -15,7 +15,8 @@ from typing import cast
 import cv2
 import numpy as np
 import pytest
-from tests.conftest import Run
+from tests.clock import Clock
+from tests.conftest import Run, wait_until
 
 from fer_edge.config import RunConfig, ScreenConfig
 from fer_edge.pipeline import Pipeline
@@ -127,6 +128,57 @@ def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
         screen.press("q")
         with pytest.raises(StopRun):
             emit_until(display, result, lambda: False)
+
+
+def test_a_mirror_and_scores_are_shown_where_they_are_configured(screen: Screen, result: FrameResult) -> None:
+    with Display("window", ScreenConfig(mirror=True), score=True) as display:
+        expected = draw(result, (768, 576), mirror=True, score=True)
+        assert emit_until(display, result, lambda: shows(screen, expected))
+
+
+def test_a_lost_screen_is_tried_again_after_five_seconds(
+    result: FrameResult, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose process is one that says nothing here, and then that it is ready."""
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.sinks.display.time", clock)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with Display("window", ScreenConfig()) as display:
+
+        def emit_while(condition: Callable[[], bool]) -> None:
+            wait_until(lambda: display.emit(result) or not condition())
+
+        emit_while(lambda: not display.trouble)
+        clock.now += 4.9
+        display.emit(result)
+        assert display._process is None
+        monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+        clock.now += 0.2
+        display.emit(result)
+        assert display._process is not None
+        emit_while(lambda: bool(display.trouble))
+    assert caplog.text.count("recognition continues without it") == 1
+    assert caplog.text.count("the screen is back") == 1
+
+
+def test_the_last_line_tells_the_frames_per_second_and_their_age(
+    result: FrameResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("fer_edge.sinks.display.time", clock)
+    display = Display("window", ScreenConfig())
+    told = []
+    monkeypatch.setattr(display, "_is_ready", lambda: True)
+    monkeypatch.setattr(display, "_hand_over", lambda result: told.append(display._status(result)))
+    for live in (False, True):
+        for _ in range(40):
+            clock.now += 0.1
+            frame = replace(result.frame, captured_at=clock.now - 0.25, live=live)
+            display.emit(replace(result, frame=frame, timings_ms={"track": 30.0, "classify": 5.0}))
+    assert told[0] == "0 fps  35 ms"
+    assert told[39] == "10 fps  35 ms"
+    assert told[-1] == "10 fps  250 ms", "of a camera, from the moment of the picture on"
 
 
 def test_who_ends_the_run_while_a_frame_is_handed_over_has_ended_it(screen: Screen, result: FrameResult) -> None:

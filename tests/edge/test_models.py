@@ -133,6 +133,16 @@ def test_prune_keeps_the_current_model_and_the_one_before(models: Models, tmp_pa
     assert models("rollback").stdout.startswith("mine@3 is the current model")
 
 
+def test_prune_keeps_the_chosen_model_though_it_failed_its_trial(models: Models, tmp_path: Path) -> None:
+    for version in "1234":
+        with Slots().lock():
+            install_bundle(make(tmp_path / version, version), Slots(), probe=no_probe)
+            Slots().use(ModelId("mine", version), "use")
+    TrialRecord().ended(Verdict("mine@4", 4, False, "too slow", 0.0)).write(record_path())
+    assert models("prune").stdout == "removed: mine@1\n"
+    assert [model.version for model in Slots().installed()] == ["2", "3", "4"]
+
+
 def test_prune_keeps_what_a_configuration_names(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

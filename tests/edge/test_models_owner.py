@@ -10,6 +10,7 @@ import pytest
 from tests.bundles import make_bundle, pack
 
 from fer_edge.model.bundle import current_bundle
+from fer_edge.model.owner import acting_as_owner
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.updates.latest import Latest, read_latest, write_latest
 
@@ -103,3 +104,16 @@ def test_root_tries_a_model_where_its_owner_cannot_change_it(models: Path, tmp_p
         assert (staged.stat().st_uid, staged.stat().st_mode & 0o777) == (0, 0o700)
     assert not staged.exists()
     del tmp_path
+
+
+def test_root_has_no_groups_of_its_own_while_it_acts_as_the_owner(models: Path) -> None:
+    """Whatever happens meanwhile, it is root again afterwards."""
+    before = (os.geteuid(), os.getegid(), os.getgroups())
+    os.setgroups([0, 4])
+    try:
+        with pytest.raises(OSError, match="full"), acting_as_owner(models):
+            assert (os.geteuid(), os.getegid(), os.getgroups()) == (NOBODY, NOBODY, [])
+            raise OSError("full")
+        assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, before[1], [0, 4])
+    finally:
+        os.setgroups(before[2])

@@ -77,6 +77,27 @@ def test_every_frame_is_kept_once_at_its_own_time(tmp_path: Path, name: str) -> 
     assert read_levels(tmp_path / name) == pytest.approx([40 * number + 20 for number in range(6)], abs=8)
 
 
+@pytest.mark.parametrize("name", ["out.mkv", "out.webm"])
+def test_what_was_recorded_outlives_a_kill_and_can_be_entered_every_two_seconds(tmp_path: Path, name: str) -> None:
+    """Read while it is written; players begin at key frames."""
+    av = pytest.importorskip("av", reason=NO_AV)
+    with Recording(tmp_path / name, FPS) as recording:
+        for number in range(60):
+            recording.emit(result(number / FPS, 2 * number + 20, live=True))
+        assert len(read_levels(tmp_path / name)) >= 40, "six seconds less the latest two"
+    with av.open(str(tmp_path / name)) as container:
+        keys = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.is_keyframe]
+    assert keys == pytest.approx([0, 2, 4], abs=0.01)
+
+
+def test_two_frames_of_one_time_are_both_kept(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason=NO_AV)
+    with Recording(tmp_path / "out.mkv", FPS) as recording:
+        for number, at in enumerate((0.0, 0.1, 0.1, 0.2)):
+            recording.emit(result(at, 40 * number + 20, live=False))
+    assert read_levels(tmp_path / "out.mkv") == pytest.approx([20, 60, 100, 140], abs=8)
+
+
 def test_a_camera_that_was_away_leaves_two_seconds(tmp_path: Path) -> None:
     pytest.importorskip("av", reason=NO_AV)
     with Recording(tmp_path / "out.mkv", FPS) as recording:

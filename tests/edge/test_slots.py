@@ -75,6 +75,32 @@ def test_one_process_at_a_time_changes_the_models_and_removes_what_another_left(
         pass
 
 
+def test_any_folder_with_the_name_of_a_version_is_one(slots: Slots) -> None:
+    for name in ("mine/local", "mine/v2", "mine/.new-3", "no name/1", "other/1"):
+        (slots.folder / name).mkdir(parents=True)
+    (slots.folder / "mine" / "file").touch()
+    assert [str(model) for model in slots.installed()] == ["mine@local", "mine@v2", "other@1"]
+
+
+def test_a_link_that_was_left_is_replaced(slots: Slots) -> None:
+    """Also within one lock, whose beginning alone removes what was left."""
+    with slots.lock():
+        (slots.folder / f"{TEMPORARY}current").symlink_to("nowhere")
+        slots.use(A, "use")
+    assert slots.current() == A
+
+
+def test_the_services_models_are_meant_where_they_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FER_EDGE_MODELS", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "mine"))
+    monkeypatch.setattr("fer_edge.model.slots.SERVICE_DATA", tmp_path / "service")
+    assert Slots().folder == tmp_path / "mine" / "fer-edge" / "models"
+    (tmp_path / "service").mkdir()
+    assert Slots().folder == tmp_path / "service" / "models"
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "named"))
+    assert Slots().folder == tmp_path / "named"
+
+
 def test_an_added_version_can_be_read_by_the_service_and_is_newest_by_its_numbers(slots: Slots) -> None:
     for version in ("0.10.0", "0.9.0"):
         with slots.lock(), slots.staging() as staged:

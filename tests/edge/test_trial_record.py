@@ -105,6 +105,16 @@ def test_a_run_that_an_error_of_the_program_ends_was_not_closed(
     assert usual.deaths == (0 if closed else 1)
 
 
+def test_restarts_are_counted_of_the_model_that_is_used_in_place_of_a_failed_one(slots: Slots) -> None:
+    switch = slots.in_effect()
+    assert switch is not None
+    TrialRecord().ended(Verdict(str(SECOND), switch.serial, False, "too slow", 0.0)).write(record_path())
+    with count_restarts():
+        usual = TrialRecord.read(record_path()).usual
+    assert usual is not None
+    assert usual.model == str(FIRST)
+
+
 def test_what_is_pinned_was_chosen_by_a_rollback_or_has_passed_is_on_no_trial(slots: Slots) -> None:
     trial = open_trial(RunConfig())
     assert trial is not None

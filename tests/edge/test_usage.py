@@ -546,6 +546,26 @@ def test_the_hottest_of_two_periods_is_that_of_both() -> None:
         assert (one.hottest, one.frames) == (hottest, 2)
 
 
+def test_two_periods_of_one_kind_count_twice() -> None:
+    total, twice = Period(), busy_period()
+    for _ in range(2):
+        total.add(busy_period())
+    for name in ("frames", "dropped", "people", "camera_losses", "camera_lost_s"):
+        assert getattr(total, name) == 2 * getattr(twice, name)
+    assert total.face_s == {label: 2 * seconds for label, seconds in twice.face_s.items()}
+    assert total.visits == {label: 2 * count for label, count in twice.visits.items()}
+    for name, counts in twice.histograms.items():
+        assert total.histograms[name] == {place: 2 * count for place, count in counts.items()}
+
+
+def test_the_outer_bins_count_as_their_edges_in_a_mean() -> None:
+    size = FEATURES["size"]
+    assert size.mean(Counter({0: 3})) == 16
+    assert size.mean(Counter({1: 1, 2: 1})) == (20 + 28) / 2
+    assert size.mean(Counter({size.bin_of(9000): 2})) == 512
+    assert size.mean(Counter()) is None
+
+
 def test_since_is_a_span_or_a_date() -> None:
     now = datetime(2026, 11, 27, 12).astimezone()
     assert (now - parse_since("36h", now)).total_seconds() == 36 * HOUR

@@ -1,0 +1,83 @@
+"""What is said about a model made elsewhere is in its bundle; models of other kinds are in tests/quantize."""
+
+from pathlib import Path
+
+import pytest
+from tests.conftest import Run
+
+from fer_edge.cli.models_wrap import parse_labels, tell_agreement
+from fer_edge.errors import ConfigError
+from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.wrap import Wish, wrap
+
+SHIPPED = find_bundle("ferplus7-tiny")
+LABELS = load_bundle(SHIPPED).manifest.labels
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A file as somebody else may have it: int8, grey, levels 0 to 255."""
+    path = tmp_path / "theirs.v3.tflite"
+    path.write_bytes((SHIPPED / "model.tflite").read_bytes())
+    return path
+
+
+def test_a_bundle_says_what_was_said_and_what_was_found(model: Path, tmp_path: Path) -> None:
+    found = wrap(model, tmp_path / "found", Wish(LABELS))
+    manifest = load_bundle(tmp_path / "found").manifest
+    assert (manifest.name, manifest.version, manifest.crop_margin) == ("found", "1", 0.0)
+    seen = manifest.preprocessing
+    assert (seen.colour, seen.mean, seen.scale) == ("grey", (0.0,), (1.0,))
+    assert (found.dtype, found.known) == ("int8", 7)
+    assert found.same >= 6
+    other = "probabilities" if seen.outputs == "logits" else "logits"
+    wish = Wish(LABELS, scale=(2.0,), mean=(3.0,), outputs=other, crop_margin=0.25, licence="MIT", version="7")
+    wrap(model, tmp_path / "said", wish)
+    manifest = load_bundle(tmp_path / "said").manifest
+    assert (manifest.version, manifest.crop_margin, manifest.licence) == ("7", 0.25, "MIT")
+    assert (manifest.preprocessing.mean, manifest.preprocessing.scale) == ((3.0,), (2.0,))
+    assert manifest.preprocessing.outputs == other
+    assert manifest.accuracy == ()
+    assert manifest.source_revision == "unknown"
+
+
+def test_a_folder_that_is_no_bundle_is_kept(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("kept")
+    with pytest.raises(ConfigError):
+        wrap(model, tmp_path / "mine", Wish(LABELS))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(("length", "works"), [(40, True), (41, False)])
+def test_a_label_has_forty_letters_at_most(model: Path, tmp_path: Path, length: int, works: bool) -> None:
+    wish = Wish(("x" * length, *LABELS[1:]))
+    if works:
+        wrap(model, tmp_path / "out", wish)
+        return
+    with pytest.raises(ConfigError, match="a printable name of at most 40 letters"):
+        wrap(model, tmp_path / "out", wish)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_beside_the_model(command: Run, model: Path, tmp_path: Path) -> None:
+    options = ("--labels", ",".join(LABELS), "--crop-margin", "0.5", "--model-version", "3", "--outputs", "logits")
+    done = command("fer-edge", "models", "wrap", model, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    manifest = load_bundle(tmp_path / "theirs.v3").manifest
+    assert (manifest.crop_margin, manifest.version, manifest.preprocessing.outputs) == (0.5, "3", "logits")
+    assert f"Next: fer-edge run --model {tmp_path}/theirs.v3" in done.stdout
+
+
+def test_a_file_of_labels_may_begin_with_a_mark_as_editors_write_it(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("angry\r\nhappy \r\n", encoding="utf-8-sig")
+    assert parse_labels(str(tmp_path / "names.txt")) == ("angry", "happy")
+    assert parse_labels("angry, happy,") == ("angry", "happy")
+
+
+@pytest.mark.parametrize(("same", "is_few"), [(2, True), (3, True), (4, False)])
+def test_less_than_half_of_the_faces_is_few(capsys: pytest.CaptureFixture[str], same: int, is_few: bool) -> None:
+    tell_agreement(same, 7)
+    assert ("That is few" in capsys.readouterr().out) == is_few
+    tell_agreement(1, 2)
+    assert "That is few" not in capsys.readouterr().out
