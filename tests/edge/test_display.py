@@ -146,10 +146,11 @@ def test_a_lost_screen_is_tried_again_after_five_seconds(
         monkeypatch.delenv(name, raising=False)
     with Display("window", ScreenConfig()) as display:
 
-        def emit_while(condition: Callable[[], bool]) -> None:
-            wait_until(lambda: display.emit(result) or not condition())
+        def is_in_trouble() -> bool:
+            display.emit(result)
+            return bool(display.trouble)
 
-        emit_while(lambda: not display.trouble)
+        wait_until(is_in_trouble)
         clock.now += 4.9
         display.emit(result)
         assert display._process is None
@@ -157,7 +158,7 @@ def test_a_lost_screen_is_tried_again_after_five_seconds(
         clock.now += 0.2
         display.emit(result)
         assert display._process is not None
-        emit_while(lambda: bool(display.trouble))
+        wait_until(lambda: not is_in_trouble())
     assert caplog.text.count("recognition continues without it") == 1
     assert caplog.text.count("the screen is back") == 1
 

@@ -8,6 +8,7 @@ from tests.conftest import Run
 from fer_edge.cli.models_wrap import parse_labels, tell_agreement
 from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import find_bundle, load_bundle
+from fer_edge.model.preprocessing import Outputs
 from fer_edge.model.wrap import Wish, wrap
 
 SHIPPED = find_bundle("ferplus7-tiny")
@@ -30,7 +31,7 @@ def test_a_bundle_says_what_was_said_and_what_was_found(model: Path, tmp_path: P
     assert (seen.colour, seen.mean, seen.scale) == ("grey", (0.0,), (1.0,))
     assert (found.dtype, found.known) == ("int8", 7)
     assert found.same >= 6
-    other = "probabilities" if seen.outputs == "logits" else "logits"
+    other: Outputs = "probabilities" if seen.outputs == "logits" else "logits"
     wish = Wish(LABELS, scale=(2.0,), mean=(3.0,), outputs=other, crop_margin=0.25, licence="MIT", version="7")
     wrap(model, tmp_path / "said", wish)
     manifest = load_bundle(tmp_path / "said").manifest
