@@ -10,7 +10,7 @@ from fer_edge.assets.composites import load_composites
 from fer_edge.detectors import cascades
 from fer_edge.detectors.cascades import Cascade, even_light, find_cascade, hits_of, score_of
 from fer_edge.detectors.region_view import RegionView
-from fer_edge.errors import MissingDependency
+from fer_edge.errors import ConfigError, MissingDependency
 from fer_edge.types import FaceBox, Image
 
 
@@ -24,6 +24,16 @@ def room(side: int) -> Image:
     picture = np.full((240, 320), 128, np.uint8)
     picture[20 : 20 + side, 30 : 30 + side] = cv2.resize(load_composites()["neutral"], (side, side))
     return picture
+
+
+def test_a_configured_cascade_is_the_only_one(tmp_path: Path) -> None:
+    name, own = "haarcascade_frontalface_alt2.xml", tmp_path / "own.xml"
+    with pytest.raises(ConfigError, match=r"detector.cascade: .*own.xml: no such file"):
+        find_cascade(name, own)
+    own.write_text("no cascade")
+    assert find_cascade(name, own) == own
+    with pytest.raises(ConfigError, match=r"own.xml: is not a Haar cascade"):
+        Cascade(own)
 
 
 @pytest.mark.parametrize("hits", [0, 1, 5, 45])
