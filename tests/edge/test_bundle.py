@@ -16,6 +16,7 @@ from fer_edge.model.bundle import (
     find_bundle,
     load_bundle,
     model_before,
+    revocation,
     sha256,
     verify_files,
 )
@@ -168,6 +169,15 @@ def test_a_model_that_failed_or_was_revoked_is_no_choice(slots: Slots) -> None:
     revoke(slots, "mine@1")
     assert list(current_choices(slots, TrialRecord())) == []
     assert current_bundle().manifest.name == "ferplus7"
+
+
+def test_a_shipped_model_is_revoked_by_the_version_in_its_description(slots: Slots) -> None:
+    assert revocation(ModelId("ferplus7"), slots) is None
+    version = load_bundle(find_bundle("ferplus7")).manifest.version
+    revoke(slots, f"ferplus7@{version}", "ferplus8@0")
+    assert revocation(ModelId("ferplus7"), slots) == "poisoned"
+    assert revocation(ModelId("ferplus8"), slots) is None
+    assert revocation(ModelId("gone"), slots) is None
 
 
 def test_the_model_to_go_back_to_can_be_read_and_may_run(slots: Slots) -> None:

@@ -45,6 +45,22 @@ def test_a_hot_board_scans_less_until_it_has_cooled_and_both_are_logged_once(
     ]
 
 
+def test_a_board_is_hot_from_80_degrees_until_three_minutes_below_75(tmp_path: Path) -> None:
+    governor = Governor(tmp_path)
+    for now, celsius, is_hot in (
+        (0, 76, False),
+        (10, 79.9, False),
+        (20, 80, True),
+        (30, 79.9, True),
+        (180, 75, True),
+        (359, 74.9, True),
+        (369, 74.9, False),
+        (379, 79.9, False),
+    ):
+        set_zone(tmp_path, celsius)
+        assert (governor.pace(now) < 1) == is_hot, now
+
+
 def test_the_board_is_not_asked_for_every_frame(tmp_path: Path) -> None:
     governor = Governor(tmp_path)
     set_zone(tmp_path, 60)
