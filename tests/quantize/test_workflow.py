@@ -11,26 +11,29 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tests.conftest import Run
 
 from fer_edge import __version__
 from fer_edge.assets.composites import load_composites
 from fer_edge.model.bundle import Bundle, find_bundle, load_bundle, sha256
 from fer_edge.model.classifier import Classifier
 from fer_train.backend import load_keras
-from fer_train.data.datasets import LABELS, LabelledFaces, Split
+from fer_train.data.datasets import LABELS, LabelledFaces, Split, load_dataset
 
 load_keras()
 
 import keras  # noqa: E402 - quiet only when it is loaded so
 
 from fer_quantize.check import compare  # noqa: E402
+from fer_quantize.convert import to_int8  # noqa: E402
 from fer_quantize.gate import Limits, Outcome, Rival  # noqa: E402
 from fer_quantize.inputs import Origin  # noqa: E402
 from fer_quantize.refresh import Material, read_material, recipe_for, refresh  # noqa: E402
 from fer_quantize.report import plot, print_outcome  # noqa: E402
+from fer_quantize.representative import representative_rows  # noqa: E402
 from fer_quantize.statistics import PairedDrop  # noqa: E402
 from fer_quantize.temperature_scaling import calibrate  # noqa: E402
-from fer_quantize.workflow import convert_model  # noqa: E402
+from fer_quantize.workflow import check_bundle, convert_model  # noqa: E402
 from fer_train.architectures import ARCHITECTURES, Architecture  # noqa: E402
 from fer_train.keras_models import load_model, predict  # noqa: E402
 from fer_train.recipes import Recipe, load_recipe  # noqa: E402
@@ -137,6 +140,8 @@ def test_the_bundle_tells_what_it_was_made_of_and_how_it_was_measured(tmp_path: 
     assert manifest.reference_distribution == pytest.approx(
         dict(zip(NAMES, answers.mean(axis=0), strict=True)), abs=1e-4
     )
+    assert manifest.reference is not None
+    assert (manifest.reference.labels, manifest.reference.data) == ("ferplus7", "made.csv")
     # The float model in it is the calibrated one, which int8 was made from.
     kept = predict(load_model(out / "model.keras"), made.faces)
     assert np.abs(kept - before).max() > 0.01
@@ -173,6 +178,74 @@ def test_a_model_that_another_bundle_beats_is_not_written(good: Path, tmp_path: 
     only_told = convert_model(origin(tmp_path, model=network(1)), bad, (), None, against=str(good))
     assert only_told.rival == beaten.rival
     assert (only_told.refusal, only_told.written) == (None, True)
+
+
+def test_a_model_that_its_training_measured_better_is_not_written(tmp_path: Path) -> None:
+    made = origin(tmp_path)
+    data = {"validation": {"fingerprint": made.labellings[0].fingerprint}}
+    training = {"scheme": "ferplus7", "data": data, "results": {"validation": {"accuracy": 0.95}}}
+    outcome = convert_model(replace(made, training=training), tmp_path / "mine", (), Limits(100, 100))
+    assert "its training recorded 95.00%: it is not the model that was trained" in str(outcome.refusal)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_bundle_is_checked_with_the_labels_and_against_the_bundle_that_are_named(good: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    convert_model(origin(tmp_path, model=network(1)), bad, ("probabilities",), None, licence="mine alone")
+    manifest = load_bundle(bad).manifest
+    assert manifest.quantization is not None
+    assert (manifest.quantization.int16_layers, manifest.licence) == (("probabilities",), "mine alone")
+    for faces in (noisy(35, "train", 5), noisy(70, "validation", 6)):
+        write_faces(tmp_path / "data", faces)
+    outcome = check_bundle(str(bad), tmp_path / "data", None, Limits(100, 100), against=str(good))
+    assert outcome.rival is not None
+    assert (outcome.rival.name, outcome.gated, outcome.written) == ("good", True, False)
+    assert outcome.rival.loss.drop > 50
+    assert [each.accuracy.labels for each in outcome.comparison.measurements] == ["ferplus7", "fer2013"]
+    outcome = check_bundle(str(bad), tmp_path / "data", "fer2013", None)
+    assert [each.accuracy.labels for each in outcome.comparison.measurements] == ["fer2013"]
+    assert (outcome.rival, outcome.gated) == (None, False)
+
+
+def test_the_options_of_the_command_reach_the_conversion_and_the_check(
+    command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    model, out = tmp_path / "model.keras", tmp_path / "out"
+    network().save(model)
+    options = ("--labels", "ferplus7", "--representative", 30, "--seed", 7, "--licence", "mine alone", "--out", out)
+    done = command("fer-quantize", model, "--data", tiny_data, *options, timeout=300)
+    assert done.returncode == 0, done.stderr
+    manifest = load_bundle(out).manifest
+    faces = load_dataset(tiny_data, "train", "ferplus7")
+    chosen = faces.take(representative_rows(faces, 30, 7))
+    assert manifest.quantization is not None
+    assert manifest.quantization.representative_rows == tuple(chosen.rows)
+    assert (manifest.quantization.seed, manifest.licence) == (7, "mine alone")
+    wide = ("--max-drop", 100, "--max-class-drop", 100)
+    for limits, said in (((), "passed"), (("--min-accuracy", 99.9), "less than the 99.9 % asked for")):
+        done = command("fer-quantize", out, "--data", tiny_data, "--check", *wide, *limits)
+        assert said in done.stdout, done.stdout + done.stderr
+        assert done.returncode == (1 if limits else 0)
+
+
+def test_each_limit_of_the_command_is_for_its_own_loss(
+    good: Path, command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    """An int8 model of other answers than its float model."""
+    broken = Path(shutil.copytree(good, tmp_path / "broken"))
+    turned = to_int8(network(1), noisy(35, "train", 0).images)
+    (broken / "model.tflite").write_bytes(turned)
+    manifest = json.loads((broken / "model.json").read_text())
+    manifest["files"]["model.tflite"] = sha256(turned)
+    (broken / "model.json").write_text(json.dumps(manifest))
+    for options, telling in (
+        ((), "percentage points, more than the 0.5 allowed"),
+        (("--max-drop", 100), "more than the 2 allowed"),
+        (("--max-drop", 40, "--max-class-drop", 100), "percentage points, more than the 40 allowed"),
+    ):
+        done = command("fer-quantize", broken, "--data", tiny_data, "--check", *options)
+        assert done.returncode == 1, done.stderr
+        assert telling in done.stdout
 
 
 def test_a_refreshed_model_counts_on_and_takes_samples_as_the_crops_they_are(tmp_path: Path) -> None:
