@@ -15,6 +15,7 @@ from tests.conftest import Run
 from tests.screen import run_in_terminal
 
 from fer_edge.config import JsonLinesConfig
+from fer_edge.errors import ConfigError
 from fer_edge.labels import FER2013
 from fer_edge.sinks.csv_file import CsvFile
 from fer_edge.sinks.jsonl import JsonLines
@@ -106,6 +107,30 @@ def test_a_video_gives_rows_on_standard_output(command: Run, demo_video: Path) -
     assert {row["file"] for row in rows} == {str(demo_video)}
     assert float(rows[-1]["elapsed_s"]) == pytest.approx(int(rows[-1]["frame"]) / 30, abs=0.002)
     assert done.stderr.count("\n") == 1, "the summary alone: rows take the place of the log"
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"),
+    [
+        ("", False),
+        ("file,frame,elapsed_s,of an older run\n1\n", False),
+        ("file,frame", True),
+        ("faces of a person\n", True),
+    ],
+)
+def test_what_a_table_may_replace(tmp_path: Path, content: str, is_refused: bool) -> None:
+    path = tmp_path / "faces.csv"
+    path.write_text(content)
+    if is_refused:
+        with pytest.raises(ConfigError) as refusal, CsvFile(str(path), "demo", FER2013):
+            pass
+        assert str(refusal.value) == (
+            f"--csv {path}: exists and holds something else than such a table. Choose another file"
+        )
+    else:
+        with CsvFile(str(path), "demo", FER2013):
+            pass
+    assert path.read_text() == content, "it stays until there is a row"
 
 
 def test_a_table_replaces_a_table_and_nothing_else(command: Run, album: Path, demo_video: Path, tmp_path: Path) -> None:

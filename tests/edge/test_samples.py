@@ -99,7 +99,8 @@ def test_a_sample_has_a_band_of_confidence_a_local_day_and_a_name_in_utc(monkeyp
     bands = {0.0: "low", 0.4999: "low", 0.5: "medium", 0.7999: "medium", 0.8: "high", 1.0: "high"}
     assert {at: replace(sample, confidence=at).stratum for at in bands} == {at: f"sad {bands[at]}" for at in bands}
     plain = asdict(sample)
-    assert Sample.parse(plain) == sample
+    for sure in (0.0, 0.5, 1.0):
+        assert Sample.parse({**plain, "confidence": sure}) == replace(sample, confidence=sure)
     for wrong in ({"id": "../etc"}, {"confidence": 1.01}, {"confidence": -0.01}, {"label": None, "taken_at": None}):
         with pytest.raises(ValueError, match="is no sample"):
             Sample.parse({**plain, **wrong})
@@ -168,6 +169,13 @@ def test_nobody_but_the_owner_can_read_them(tmp_path: Path) -> None:
     path.chmod(0o750)
     with pytest.raises(ConfigError, match="chmod 700"):
         run_visits(path, [face(1)])
+
+
+def test_samples_without_a_place_are_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError) as refusal:
+        run_visits(tmp_path / "file/samples", [face(1)])
+    assert str(refusal.value) == f"{tmp_path}/file/samples: cannot be created (Not a directory)"
 
 
 def test_a_file_system_without_permissions_is_refused(tmp_path: Path) -> None:
