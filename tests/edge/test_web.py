@@ -6,6 +6,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,9 @@ def test_the_record_of_today_and_drift_are_shown(tmp_path: Path) -> None:
     record = tmp_path / "usage.sqlite"
     period = Period(people=3, face_s=defaultdict(float, happy=90.0, sad=30.0))
     with UsageStore(record, ModelIdentity("ferplus7", "1", "")) as store:
-        store.append(int(time.time()) // 60 * 60, period)
+        midnight = int(datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+        store.append(midnight - 60, Period(people=100, face_s=defaultdict(float, happy=1000.0)))
+        store.append(midnight, period)
     usage = f'[usage]\npath = "{record}"\n'
     with running(tmp_path, usage) as client:
         wait_until(lambda: client.get("/api/state").json()["usage"] is not None)
