@@ -23,7 +23,7 @@ load_keras()
 
 import keras  # noqa: E402 - quiet only when it is loaded so
 
-from fer_edge.model.manifest import Accuracy  # noqa: E402
+from fer_edge.model.manifest import Accuracy, Calibration  # noqa: E402
 from fer_quantize.check import Comparison, Cost, Measurement, compare  # noqa: E402
 from fer_quantize.gate import Limits, Rival, cautions, gate_failure  # noqa: E402
 from fer_quantize.inputs import open_origin, trained_accuracy  # noqa: E402
@@ -228,5 +228,8 @@ def test_few_faces_and_other_class_frequencies_are_cautions() -> None:
     assert cautions(measured(images=200, classes={"happy": 148, "fear": 20, "sad": 32}), None, prior) == []
     (shares,) = cautions(measured(images=200, classes={"happy": 152, "fear": 20, "sad": 28}), None, prior)
     assert "('happy' 76%, there 50%)" in shares
+    for temperature, is_usual in ((0.503, False), (0.51, True), (1.97, True), (1.985, False)):
+        calibration = Calibration(temperature=temperature, split="validation", images=200, ece_before=0.1, ece=0.1)
+        assert (cautions(measured(), calibration, None) == []) == is_usual, "a search ends near its limit, never at it"
     (few,) = cautions(measured(images=199), None, None)
     assert few.startswith("only 199 faces were checked: the true accuracy may be anything from 70% to 90%")

@@ -89,3 +89,6 @@ def test_outputs_that_are_neither_probabilities_nor_logits_are_asked_about(tmp_p
     with pytest.raises(ConfigError, match=r"its outputs for a face sum to 3\.50: give --outputs logits"):
         adapt(tmp_path / "odd.keras", tmp_path / "run", Description(FER2013, None, (0.0,), (1.0,), None))
     assert not (tmp_path / "run").exists()
+    asked = Description(FER2013, None, (0.0,), (1.0,), "logits")
+    assert adapt(tmp_path / "odd.keras", tmp_path / "run", asked).outputs == "logits"
+    assert predict(load_model(tmp_path / "run" / "model.keras"), FACES) == pytest.approx(1 / 7, abs=1e-5)
