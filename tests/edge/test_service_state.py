@@ -195,6 +195,7 @@ def test_drop_ins_override_by_name_and_an_empty_setting_forgets(
     write(2, "fer-edge@.service", "IPAddressDeny=any\nPrivateTmp=yes\nUMask=\\\n0027\n; UMask=0\n#UMask=1\nTTYPath=")
     write(1, "fer-edge@.service.d/10-net.conf", "IPAddressDeny=")
     write(0, "fer-edge@door.service.d/20-tmp.conf", "PrivateTmp=no")
+    write(2, "fer-edge@door.service.d/05-tasks.conf", "TasksMax=8")
     write(2, "fer-edge@door.service.d/20-tmp.conf", "RuntimeDirectory=fer-edge/%i\nReadWritePaths=/run/%n 100%%")
     sandbox = sandbox_of(DOOR)
     assert sandbox is not None
@@ -203,6 +204,7 @@ def test_drop_ins_override_by_name_and_an_empty_setting_forgets(
         ("PrivateTmp", "yes"),
         ("UMask", "0027"),
         ("TTYPath", ""),
+        ("TasksMax", "8"),
         ("IPAddressDeny", ""),
         ("RuntimeDirectory", "fer-edge/door"),
         ("ReadWritePaths", "/run/fer-edge@door.service 100%"),

@@ -1,10 +1,12 @@
 """The folder of installed models: the history of switches, and what a process that was killed left."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from tests.conftest import as_nobody
 
 from fer_edge.errors import FerError
 from fer_edge.files import TEMPORARY
@@ -114,6 +116,61 @@ def test_an_added_version_can_be_read_by_the_service_and_is_newest_by_its_number
     with slots.lock():
         slots.remove(ModelId("mine", "0.9.0"))
     assert slots.installed() == [ModelId("mine", "0.10.0")]
+
+
+def test_what_is_deleted_is_gone_at_once(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut in the middle leaves no half of a version: its files go when it has no name any more."""
+    slots.path(ModelId("mine", "1")).mkdir(parents=True)
+    (slots.path(ModelId("mine", "1")) / "model.json").touch()
+
+    def fail(_path: Path, *, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError("the power is cut")
+
+    with slots.lock():
+        monkeypatch.setattr("shutil.rmtree", fail)
+        with pytest.raises(FerError, match="the power is cut"):
+            slots.remove(ModelId("mine", "1"))
+    monkeypatch.undo()
+    assert slots.installed() == []
+    with slots.lock():
+        assert not list(slots.folder.glob(f"{TEMPORARY}*"))
+
+
+def test_a_version_and_its_name_are_on_the_disk_before_they_are_used(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file, then the names in each folder (fsync(2))."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    model = ModelId("mine", "1")
+    with slots.lock(), slots.staging() as staged:
+        for name in ("model.json", "model.tflite"):
+            (staged / name).write_text("x")
+        slots.add(staged, model)
+        added, synced[:] = [*synced], []
+        slots.use(model, "use")
+    folder = str(slots.folder.resolve())
+    assert added == [
+        *(f"{folder}/{staged.name}/{name}" for name in ("model.json", "model.tflite")),
+        f"{folder}/{staged.name}",
+        f"{folder}/mine",
+        folder,
+    ]
+    assert synced == [f"{folder}/{TEMPORARY}history.json", folder, folder]
+
+
+def test_who_may_not_write_the_models_is_told_to_be_root(open_path: Path) -> None:
+    (open_path / "models").mkdir(mode=0o555)
+    refused = pytest.raises(FerError, match=r"may not be written. Run it with sudo$")
+    with as_nobody(), refused, Slots(open_path / "models").lock():
+        pass
 
 
 @pytest.mark.parametrize(
