@@ -106,6 +106,8 @@ def test_photographs_without_a_face_with_several_or_broken(command: Run, photogr
         "none.png": "no face",
         "phone.heic": "cannot be read",
     }
+    row = next(line for line in done.stdout.splitlines() if "│ happy" in line)
+    assert [cell.strip() for cell in row.split("│")[2:-1]] == ["6", "2", "1", "1", "1", "1", "1"]
     assert f"{source / 'two.png'}: several faces, the largest is used" in done.stdout
     assert f"{source / 'none.png'}: no face" in done.stdout
     taken = cv2.imread(str(next((tmp_path / "faces").glob("*/happy/two.png.*.png"))), cv2.IMREAD_GRAYSCALE)

@@ -28,6 +28,7 @@ def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Pat
         ("train", "happy", "b.png", faces["happy"]),
         ("train", "sad", "c.png", faces["sad"]),
         ("train", "sad", "d.png", np.full((48, 48), 3, np.uint8)),
+        ("train", "sad", "g.png", np.tile(np.array([0, 30], np.uint8), (48, 24))),
         ("test", "happy", "e.png", cv2.resize(faces["happy"], (96, 96))),
         ("test", "fear", "f.png", faces["sad"]),
     ):
@@ -37,9 +38,10 @@ def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Pat
     done = command("fer-train", "explore", data, "--out", out)
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
-    assert "1 of 5 images of the train split cannot be read" in line
+    assert "1 of 6 images of the train split cannot be read" in line
     rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
-    assert rows["all"].split() == ["│", "all", "│", "4", "│", "│", "2", "│", "│"]
+    assert rows["all"].split() == ["│", "all", "│", "5", "│", "│", "2", "│", "│"]
+    assert rows["happy"].split()[3:8:2] == ["2", "40.0", "1"], "two of five, and one of two"
     assert rows["cannot be read"].split("│")[2].strip() == "1"
     assert [int(cell) for cell in rows["train, copies after the first"].split("│")[2:4]] == [1, 1]
     assert [int(cell) for cell in rows["validation, also in train"].split("│")[2:4]] == [1, 2]
@@ -47,8 +49,9 @@ def test_folders_with_twins_dark_and_broken_pictures(command: Run, tmp_path: Pat
     assert f"cannot be read: {data / 'train' / 'sad' / 'broken.jpg'}" in done.stdout
     told = findings(out)
     assert [Path(line["place"]).name for line in told["cannot be read"]] == ["broken.jpg"]
-    assert [Path(line["place"]).name for line in told["dark"]] == ["d.png"]
+    assert [Path(line["place"]).name for line in told["dark"]] == ["d.png", "g.png"]
     assert [Path(line["place"]).name for line in told["flat"]] == ["d.png"]
+    assert [line["class"] for line in told["dark"] + told["flat"]] == ["sad"] * 3
     assert [Path(line["place"]).name for line in told["same pixels"]] == ["a.png", "b.png", "c.png", "f.png"]
     for picture in ("contact_sheet.png", "histogram.png"):
         shown = cv2.imread(str(out / picture))
