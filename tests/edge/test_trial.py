@@ -24,6 +24,8 @@ from fer_edge.model.bundle import current_bundle, find_bundle, load_bundle
 from fer_edge.model.classifier import Classifier
 from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import Progress, TrialRecord, failed_models
+from fer_edge.monitoring.crop_statistics import crop_statistics
+from fer_edge.monitoring.expected_accuracy import chance_right
 from fer_edge.pipeline import Pipeline
 from fer_edge.sinks import StopRun
 from fer_edge.sources.demo import DemoSource
@@ -254,6 +256,25 @@ def test_a_model_that_is_less_sure_of_the_same_faces_is_worse(
     for _ in range(faces):
         comparison.add(FACE)
     assert comparison.problem() == problem
+
+
+@pytest.mark.parametrize(("new_has", "old_has"), [(True, True), (True, False), (False, True)])
+def test_accuracy_is_estimated_from_the_faces_where_both_models_can(new_has: bool, old_has: bool) -> None:
+    """Otherwise both by their confidence."""
+    bundle = load_bundle(find_bundle("ferplus7-tiny"))
+    with_one, without = bundle.manifest, bundle.manifest.model_copy(update={"reference": None})
+    assert with_one.reference is not None
+    new, old = AsTold(bundle), AsTold(bundle)
+    new.confidence, old.confidence = 0.5, 0.9
+    comparison = Comparison((new, with_one if new_has else without), (old, with_one if old_has else without), 0.35)
+    for _ in range(120):
+        comparison.add(FACE)
+    right, before = (
+        chance_right(with_one.reference.estimate, sure, crop_statistics(FACE)) if new_has and old_has else sure
+        for sure in (0.5, 0.9)
+    )
+    told = f"its expected accuracy is {right:.0%}, and {before:.0%} with the model before, on the same faces"
+    assert comparison.problem() == told
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_splits_labels_and_pixels_of_the_csv(tmp_path: Path) -> None:
     train, validation = load_dataset(path, "train"), load_dataset(tmp_path, "validation")
     assert train.labels == FER2013
     assert train.classes.tolist() == [3]
+    assert (train.images.dtype, train.targets.dtype, train.rows.dtype) == (np.uint8, np.float32, np.int64)
     assert (train.images == 7).all()
     assert validation.rows.tolist() == [1]
     assert validation.images.reshape(-1)[:300].tolist() == [level % 256 for level in range(300)]
@@ -115,6 +116,12 @@ def test_one_reading_gives_each_scheme_its_own_rows(tmp_path: Path) -> None:
 def test_the_csv_whose_header_has_blanks(tmp_path: Path) -> None:
     write_csv(tmp_path, ("3", "Training", GREY), header=("emotion", " Usage", " pixels"))
     assert load_dataset(tmp_path, "train").classes.tolist() == [3]
+
+
+def test_a_csv_without_any_row_of_a_split_says_what_it_expects(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, ("3", GREY, "training"))
+    with pytest.raises(DataError, match=r"fer2013.csv: no row has a Usage of Training, PublicTest, PrivateTest"):
+        available_splits(path)
 
 
 @pytest.mark.parametrize("layout", ["images/train", "train", "Images/Train", "TRAIN"])
