@@ -67,6 +67,20 @@ def test_the_csv_by_votes(command: Run, tiny_data: Path) -> None:
     assert next(line for line in done.stdout.splitlines() if "disgust" in line).split()[3] == "40"
 
 
+def test_pictures_that_people_disagree_on_are_left_out_on_request(
+    command: Run, tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copy(tiny_data / "fer2013.csv", tmp_path)
+    head, *rows = (tiny_data / "fer2013new.csv").read_text().splitlines()
+    odd = next(index for index, row in enumerate(rows) if row.startswith("Training"))
+    rows[odd] = "Training,odd.png,4,3,3,0,0,0,0,0,0,0"
+    (tmp_path / "fer2013new.csv").write_text("\n".join([head, *rows]) + "\n")
+    for votes, images in (("plurality", "280"), ("majority", "279")):
+        done = command("fer-train", "explore", tmp_path, "--labels", "ferplus7", "--votes", votes)
+        (row,) = [line for line in done.stdout.splitlines() if "│ all " in line]
+        assert row.split("│")[2].strip() == images, done.stderr
+
+
 def test_pictures_in_which_most_people_saw_no_face(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_data / "fer2013.csv", tmp_path)
     votes = (tiny_data / "fer2013new.csv").read_text().splitlines()
