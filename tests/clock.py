@@ -10,6 +10,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def perf_counter(self) -> float:
+        return self.now
+
     def time(self) -> float:
         return 1_780_000_000 + self.now
 

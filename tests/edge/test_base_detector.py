@@ -13,9 +13,9 @@ class Lamps(BaseDetector):
 
     def find_faces(self, image: Image) -> list[FaceBox]:
         count, _, found, _ = cv2.connectedComponentsWithStats((image[..., 0] > 0).astype(np.uint8))
-        boxes = [FaceBox(x, y, width, height) for x, y, width, height, _ in found[1:count].tolist()]
+        size = image[..., 0].size
         return [
-            FaceBox(box.x, box.y, box.width, box.height, box.width * box.height / image[..., 0].size) for box in boxes
+            FaceBox(x, y, width, height, width * height / size) for x, y, width, height, _ in found[1:count].tolist()
         ]
 
 

@@ -11,14 +11,9 @@ from fer_edge.types import FaceBox, Image
 IMAGE = np.zeros((120, 160, 3), np.uint8)
 
 
-class SlowClock(Clock):
-    def perf_counter(self) -> float:
-        return self.now
-
-
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = SlowClock()
+    clock = Clock()
     monkeypatch.setattr("fer_edge.timing.time", clock)
     return clock
 

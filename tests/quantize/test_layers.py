@@ -1,6 +1,5 @@
 """Which layer loses by int8, 16 bits for it, and the other modes: on a small network that loses in a known place."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +27,7 @@ from fer_train.keras_models import predict  # noqa: E402
 FACES = np.stack([np.roll(face, shift, 1) for face in load_composites().values() for shift in (0, 3, 6)])
 
 
-@pytest.fixture(autouse=True)
-def folder_of_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow leaves its files there until the end."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("folder_of_tensorflow")
 
 
 @pytest.fixture(scope="module")

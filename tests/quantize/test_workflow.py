@@ -42,11 +42,7 @@ NAMES = LABELS["ferplus7"]
 PRIOR = dict(zip(NAMES, (0.3, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1), strict=True))
 
 
-@pytest.fixture(autouse=True)
-def folder_of_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow leaves its files there until the end."""
-    (tmp_path / "tensorflow").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tensorflow"))
+pytestmark = pytest.mark.usefixtures("folder_of_tensorflow")
 
 
 def network(turn: int = 0) -> keras.Model:

@@ -118,14 +118,16 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def _list_images(folder: Path, root: Path) -> list[Entry]:
     """Images with their class, in order; other files are counted in a warning."""
+    named = _named_folders(folder, root)
     entries = [
-        Entry(file, label, file.read_bytes)
-        for path, label in class_folders(folder, root)
+        Entry(file, FER2013.index(name), file.read_bytes)
+        for path, name in named
+        if name != LEFT_OUT
         for file in sorted(path.iterdir())
         if is_image_file(file)
     ]
     read = {entry.name for entry in entries}
-    left_out = {path for path, name in _named_folders(folder, root) if name == LEFT_OUT}
+    left_out = {path for path, name in named if name == LEFT_OUT}
     ignored = [file for file in files_below(folder) if file not in read and left_out.isdisjoint(file.parents)]
     if ignored:
         log.warning(
