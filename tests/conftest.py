@@ -44,8 +44,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _starts_programs(test: pytest.Function) -> bool:
-    fixtures = {"broker", "camera", "command"} & {*test.fixturenames}
-    return bool(fixtures) or re.search(r"subprocess\.|(?<![\w.])start\(", inspect.getsource(test.function)) is not None
+    fixtures = {"browser", "camera", "command"} & {*test.fixturenames}
+    calls = re.compile(r"subprocess\.|(?<![\w.])(running|start|started)\(")
+    return bool(fixtures) or calls.search(inspect.getsource(test.function)) is not None
 
 
 def _mix(items: list[pytest.Item]) -> None:

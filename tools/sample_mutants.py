@@ -6,7 +6,7 @@
 One fault takes half a second, where mutmut, which runs all tests that reach it, takes many. What survives here may be
 noticed by a slower test: ask mutmut about it by its name. Results are kept in .mutation/sample.jsonl, so that an
 interrupted run goes on where it was. With --again the survivors are tried against ten times as many tests, and with
---also tests/edge/test_live.py against a file of tests that was changed since.
+--also tests/edge/test_live.py against all tests of a file as well, those that start programs included.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,10 @@ import pytest
 MUTATION = Path(__file__).resolve().parents[1] / ".mutation"
 MUTANTS = MUTATION / "mutants"
 LOG = MUTATION / "sample.jsonl"
-ARGUMENTS = ["--rootdir=.", "-q", "--tb=no", "--hypothesis-profile=mutants", "-m", "not slow"]
+ARGUMENTS = ["--rootdir=.", "-q", "--tb=no", "-m", "not slow"]
 ARGUMENTS += [word for plugin in ("schemathesis", "cacheprovider", "xdist") for word in ("-p", f"no:{plugin}")]
+# Leaves out the tests that start programs.
+QUICK = "--hypothesis-profile=mutants"
 # The tests of a fault take this many seconds together, as measured without faults; and each some more to begin.
 BUDGET, START = 4.0, 0.05
 # A fault whose tests take more seconds, of the processor or in all, is noticed: it never ends.
@@ -53,8 +55,8 @@ def quickest(tests: list[str], seconds: Mapping[str, float], budget: float) -> I
             yield test
 
 
-def try_fault(fault: str, tests: list[str]) -> str:
-    """Run tests with a fault in a process of its own, which has all modules loaded."""
+def try_fault(fault: str, tests: list[str], options: Sequence[str]) -> str:
+    """Run pytest with a fault in a process of its own, which has all modules loaded."""
     if not tests:
         return "no tests"
     child = os.fork()
@@ -65,7 +67,7 @@ def try_fault(fault: str, tests: list[str]) -> str:
         os.dup2(silent, 2)
         os.environ["MUTANT_UNDER_TEST"] = fault
         resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S + 5))
-        os._exit(int(pytest.main([*ARGUMENTS, "-x", *tests])))
+        os._exit(int(pytest.main([*ARGUMENTS, *options, "-x", *tests])))
     end = time.monotonic() + ALL_S
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > end:
@@ -95,7 +97,7 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--count", type=int, default=24, metavar="N", help="faults per module (default: about 24)")
     parser.add_argument("--again", action="store_true", help="try survivors again, against ten times as many tests")
-    parser.add_argument("--also", metavar="FILE", help="the same, and against this file of tests")
+    parser.add_argument("--also", metavar="FILE", help="the same, and against all tests of this file")
     arguments = parser.parse_args()
     lines = LOG.read_text().splitlines() if LOG.exists() else []
     results = {name: result for line in lines for name, result in json.loads(line).items()}
@@ -113,12 +115,14 @@ def main() -> None:
         tests = {fault: [arguments.also, *names] for fault, names in tests.items()}
     os.chdir(MUTANTS)
     sys.path[:0] = [str(MUTANTS / "src"), str(MUTANTS)]
+    os.environ["PYTHONPATH"] = str(MUTANTS / "src")  # for the programs that tests start
     os.environ["MUTANT_UNDER_TEST"] = ""
+    options = [] if arguments.also else [QUICK]
     files = {test.partition("::")[0] for names in tests.values() for test in names}
-    pytest.main([*ARGUMENTS, "--collect-only", "-qq", *sorted(files)])  # loads what the processes of the faults need
+    pytest.main([*ARGUMENTS, *options, "--collect-only", "-qq", *sorted(files)])  # loads what the processes of the faults need
     for fault in faults:
         if fault not in results:
-            results[fault] = try_fault(fault, tests[fault])
+            results[fault] = try_fault(fault, tests[fault], options)
             with LOG.open("a") as log:
                 log.write(json.dumps({fault: results[fault]}) + "\n")
             sys.stdout.write(f"{results[fault]}: {fault}\n")
