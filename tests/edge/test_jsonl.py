@@ -19,9 +19,11 @@ from tests.conftest import Run, wait_until
 from tests.notify import Notifications
 
 from fer_edge.config import JsonLinesConfig
+from fer_edge.errors import ConfigError
+from fer_edge.sinks import StopRun
 from fer_edge.sinks.jsonl import JsonLines
 from fer_edge.sinks.rotating_file import RotatingFile
-from fer_edge.types import Frame, FrameResult
+from fer_edge.types import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 
 FER_EDGE = str(Path(sys.executable).with_name("fer-edge"))
 
@@ -45,6 +47,89 @@ def frames(path: Path) -> list[int]:
 def runs(path: Path) -> list[dict[str, Any]]:
     """What a log says of starts and ends."""
     return [record for record in map(json.loads, path.read_text().splitlines()) if "run" in record]
+
+
+def result(*identities: int, index: int = 0, label: str = "happy", name: str = "") -> FrameResult:
+    """A frame, captured at a second of its index, with these faces; the odd ones are visible."""
+    read = Prediction(np.array([0.25, 0.75], np.float32), label, 0.75)
+    faces = (
+        TrackedFace(Track(number, FaceBox(1, 2, 30, 40, 0.5), 9, 0, visible=number % 2 == 1), read, read)
+        for number in identities
+    )
+    return FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), float(index), index, name=name), tuple(faces), {})
+
+
+def test_each_run_of_a_log_starts_and_stops_and_one_without_a_stop_is_told_at_the_next_start(tmp_path: Path) -> None:
+    out, config = tmp_path / "out.jsonl", JsonLinesConfig(append=True)
+    with JsonLines(str(out), config) as sink:
+        assert sink.description == str(out)
+        sink.emit(result(1, index=0))
+        sink.emit(result(1, index=1))
+    killed = JsonLines(str(out), config)
+    killed.__enter__()
+    killed.emit(result(3, 4, 5, index=2))
+    with JsonLines(str(out), config) as sink:
+        sink.waiting("the camera")
+    with JsonLines(str(out), config):
+        pass  # a run without a frame says nothing
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert all(line.pop("time") for line in lines)
+    assert [line for line in lines if "frame" not in line] == [
+        {"run": "start", "faces": []},
+        {"run": "stop", "faces": []},
+        {"run": "start", "faces": []},
+        {"run": "unfinished", "last": json.loads(out.read_text().splitlines()[5])["time"], "seen": [3, 5], "faces": []},
+        {"run": "start", "faces": []},
+        {"camera": "offline", "faces": []},
+        {"run": "stop", "faces": []},
+    ]
+    assert [line["frame"] for line in lines if "frame" in line] == [0, 1, 2]
+
+
+def test_a_camera_that_is_lost_and_back_is_a_line_each_and_its_faces_are_new(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with JsonLines(str(out), JsonLinesConfig(on_change=True)) as sink:
+        for index in (3, 4):
+            sink.emit(result(1, index=index))
+        for _ in range(2):
+            sink.waiting("the camera")
+        for index in (5, 6):
+            sink.emit(result(1, index=index))
+        sink.emit(result(1, 2, index=7))
+        sink.emit(result(1, index=8, label="sad"))
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line.get("camera") or (line["frame"], line["elapsed_s"]) for line in lines] == [
+        (3, 0.0),
+        "offline",
+        "online",
+        (5, 2.0),
+        (8, 5.0),
+    ]
+
+
+def test_lines_go_to_standard_output_until_its_reader_ends(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JsonLines("-", JsonLinesConfig(append=True)) as sink:
+        assert sink.description == "standard output"
+        sink.emit(result(1, name=os.fsdecode(b"\xff.jpg")))
+    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert line["file"] == "\udcff.jpg"
+    assert line["faces"][0]["raw"] == [0.25, 0.75]
+    assert not Path("-").exists()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe, JsonLines("-", JsonLinesConfig()) as sink:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(StopRun):
+            sink.emit(result(1))
+        assert Path("/proc/self/fd/1").readlink() == Path("/dev/null")
+
+
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised, JsonLines(str(tmp_path), JsonLinesConfig()):
+        pass
+    assert str(raised.value) == f"'{tmp_path}': cannot be written (Is a directory)"
 
 
 def test_a_log_is_appended_to_and_rotated_by_size(command: Run, tmp_path: Path) -> None:
@@ -260,12 +345,11 @@ def test_the_last_change_before_quiet_is_made_safe_too(tmp_path: Path, monkeypat
         safe.append(out.stat().st_size)
 
     monkeypatch.setattr(os, "fsync", noted)
-    nobody = FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0), (), {})
     with JsonLines(str(out), JsonLinesConfig(append=True, on_change=True, sync_s=0.1)) as sink:
-        sink.emit(nobody)
+        sink.emit(result())
         assert not safe
-        wait_until(lambda: sink.emit(nobody) or bool(safe))  # type: ignore[func-returns-value]
-        sink.emit(nobody)
+        wait_until(lambda: sink.emit(result()) or bool(safe))  # type: ignore[func-returns-value]
+        sink.emit(result())
         assert safe == [out.stat().st_size]
     assert len(frames(out)) == 1
 
@@ -282,7 +366,7 @@ def test_lines_are_safe_when_the_log_is_closed_where_that_was_asked_for(
 
     monkeypatch.setattr(os, "fsync", noted)
     with JsonLines(str(out), JsonLinesConfig(append=True, sync_s=sync_s)) as sink:
-        sink.emit(FrameResult(Frame(np.zeros((48, 64, 3), np.uint8), 0.0, 0), (), {}))
+        sink.emit(result())
         assert safe[-1] == 0
     assert safe[-1] == (out.stat().st_size if sync_s else 0)
 

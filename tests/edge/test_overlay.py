@@ -16,6 +16,7 @@ from tests.conftest import Run
 
 from fer_edge.labels import FER2013
 from fer_edge.sinks.overlay import COLOURS, draw
+from fer_edge.sinks.text import draw_mask, text_mask
 from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Track, TrackedFace
 
 FONT = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
@@ -189,3 +190,27 @@ def test_bars_have_the_names_of_the_models_own_labels() -> None:
     assert likeness(drawn, "calm", 16) > 0.8
     assert likeness(drawn, "bored", 16) > 0.8
     assert likeness(drawn, "disgust", 16) < 0.6
+
+
+def test_ink_covers_what_the_mask_covers_and_what_lies_outside_is_cut_off() -> None:
+    colour, mask = (10, 200, 250), np.full((30, 40), 255, np.uint8)
+    mask[0] = 0
+    for corner, rows, columns in (
+        ((5, 8), slice(9, 38), slice(5, 45)),
+        ((-5, -8), slice(0, 22), slice(0, 35)),
+        ((80, 40), slice(41, 50), slice(80, 100)),
+    ):
+        image = np.full((50, 100, 3), 90, np.uint8)
+        expected = image.copy()
+        expected[rows, columns] = colour
+        draw_mask(image, mask, corner, colour)
+        assert np.array_equal(image, expected), corner
+    image = np.full((50, 100, 3), 90, np.uint8)
+    for corner in ((100, 0), (0, 50), (-40, 0), (0, -30)):
+        draw_mask(image, mask, corner, colour)
+    assert (image == 90).all()
+
+
+def test_text_has_the_height_of_its_font_and_a_square_for_an_unknown_letter() -> None:
+    assert [text_mask("sad", em).shape[0] for em in (0, 2, 20, 50)] == [3, 3, 26, 64]
+    assert np.array_equal(text_mask("愛", 20), text_mask("□", 20))
