@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _starts_programs(test: pytest.Function) -> bool:
     fixtures = {"browser", "camera", "command"} & {*test.fixturenames}
-    calls = re.compile(r"subprocess\.|(?<![\w.])(running|start|started)\(")
+    calls = re.compile(r"subprocess\.|(?<![\w.])(Running|running|start|started)\(")
     return bool(fixtures) or calls.search(inspect.getsource(test.function)) is not None
 
 
@@ -63,8 +63,8 @@ VOTED = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
-    """Wait for something that must come true."""
-    end = time.monotonic() + seconds
+    """Wait for something that must come true; with a fault in the code for less time, since there are thousands."""
+    end = time.monotonic() + (min(seconds, 15) if os.environ.get("MUTANT_UNDER_TEST") else seconds)
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.02)
