@@ -5,17 +5,21 @@ import logging
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.broker import Broker, Listener
 from tests.conftest import wait_until
+from tests.edge.test_mqtt import certificates
 
 from fer_edge.config import MqttConfig
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.sinks.mqtt_connection import MqttConnection
 from fer_edge.types import FrameResult
+
+__all__ = ["certificates"]  # a fixture
 
 
 class Connection(MqttConnection):
@@ -119,6 +123,17 @@ def test_who_said_offline_in_its_name_is_corrected(broker: Broker, listener: Lis
         wait_until(lambda: listener.on("test/value") == [b"1", b"1"])
         assert not connection.trouble
         assert retained(broker, "test/availability") == {"test/availability": b"online"}
+
+
+def test_the_broker_says_offline_for_a_connection_that_broke(broker: Broker, listener: Listener) -> None:
+    with Connection(configuration(broker)) as connection:
+        wait_until(lambda: listener.on("test/availability") == [b"online"])
+        link = connection._client.socket()
+        assert link is not None
+        link.shutdown(socket.SHUT_RDWR)
+        wait_until(lambda: connection.connections == 2)
+        wait_until(lambda: listener.on("test/availability")[1:2] == [b"offline"])
+        wait_until(lambda: listener.on("test/availability")[-1] == b"online")
 
 
 def test_another_with_its_topic_is_warned_of_once_and_told(
@@ -234,6 +249,25 @@ def test_a_password_file_that_holds_none_is_refused(tmp_path: Path, content: byt
         Connection(MqttConfig(host="there", username="fer", password_file=path))
     assert str(raised.value).startswith(f"mqtt.password_file {path}: ")
     assert said in str(raised.value)
+
+
+def test_only_a_broker_of_the_given_authority_is_trusted(broker: Broker, certificates: Path) -> None:
+    broker.stop()
+    broker.configure(
+        "allow_anonymous true", f"certfile {certificates / 'broker.pem'}", f"keyfile {certificates / 'broker.key'}"
+    )
+    broker.start()
+    with Connection(configuration(broker, cafile=certificates / "ca.pem")) as friend:
+        wait_until(lambda: friend.connections == 1)
+    with Connection(configuration(broker, tls=True)) as stranger:
+        wait_until(lambda: "its certificate is not trusted" in stranger.trouble)
+        assert stranger.connections == 0
+
+
+def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    with pytest.raises(MissingExtra, match=r"^paho-mqtt is not installed.*\[mqtt\]"):
+        Connection(MqttConfig(host="there"))
 
 
 def test_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
