@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Run
 
 from fer_edge.config import VideoCodec
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.sinks.recording import Recording
 from fer_edge.types import Frame, FrameResult
 
@@ -151,6 +151,98 @@ def test_without_pyav_it_says_what_browsers_do_not_play(demo_video: Path, tmp_pa
     refused = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "pip install '.[recording]'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "fourcc", "is_warned"),
+    [
+        ("out.mp4", None, b"FMP4", True),
+        ("out.MKV", None, b"FMP4", True),
+        ("out.mkv", "mpeg4", b"FMP4", False),
+        ("out.webm", None, b"VP80", False),
+    ],
+)
+def test_what_is_written_without_pyav_and_when_that_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    codec: VideoCodec | None,
+    fourcc: bytes,
+    is_warned: bool,
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with Recording(tmp_path / name, FPS, codec=codec) as recording:
+        recording.emit(result(0, 100, live=False))
+    written = int(cv2.VideoCapture(str(tmp_path / name)).get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    assert written == fourcc
+    told = (
+        f"{tmp_path / name}: MPEG-4 Part 2, which browsers do not play. "
+        "For H.264: pip install '.[recording]', or apt install python3-av. Or record to .webm"
+    )
+    assert caplog.messages == [told] * is_warned
+
+
+@pytest.mark.parametrize(("name", "codec", "library"), [("a.mp4", "h264", "libx264"), ("a.webm", "vp9", "libvpx-vp9")])
+def test_a_codec_that_needs_pyav_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, codec: VideoCodec, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtra) as raised, Recording(tmp_path / name, FPS, codec=codec):
+        pass
+    assert str(raised.value) == f"PyAV with {library} is not installed. Fix: pip install '.[recording]'"
+
+
+def test_a_place_that_cannot_be_recorded_to_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    for name, said in (
+        ("a.avi", "a recording is written as .mp4, .mkv, .webm"),
+        ("folder.mp4", "cannot be written (is a folder)"),
+        ("no/a.mkv", "cannot be written (No such file or directory)"),
+    ):
+        with pytest.raises(ConfigError) as raised, Recording(tmp_path / name, FPS):
+            pass
+        assert str(raised.value) == f"'{tmp_path}/{name}': {said}"
+
+
+def test_a_video_that_is_removed_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    with Recording(out, FPS, codec="mpeg4") as recording:
+        recording.emit(result(5, 40, live=True))
+        out.unlink()
+        with pytest.raises(FileNotFoundError, match="the video was removed; a new one is started"):
+            recording.emit(result(5.1, 80, live=True))
+        for at in (5.2, 5.3):
+            recording.emit(result(at, 200, live=True))
+    assert read_levels(out) == pytest.approx([200, 200], abs=6)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_recording_ends_before_the_disk_is_full(small_disk: Path, suffix: str) -> None:
+    out = small_disk / f"out{suffix}"
+    with Recording(out, FPS, codec="mpeg4") as recording:
+        for index in range(3):
+            recording.emit(result(index / FPS, 100, live=False))
+        (small_disk / "other").write_bytes(bytes(1_200_000))
+        for index in (3, 4):
+            with pytest.raises(OSError, match="No space left on device: the video ends here"):
+                recording.emit(result(index / FPS, 100, live=False))
+    assert len(read_levels(out)) in range(3, 10)
+    assert level(out) == pytest.approx(100, abs=6)
+
+
+@pytest.mark.parametrize(("name", "also"), [("out.mp4", " and is discarded"), ("out.mkv", "")])
+def test_a_video_that_cannot_be_finished_is_an_error(tmp_path: Path, name: str, also: str) -> None:
+    """Since it cannot be read back: somebody removed it."""
+    with pytest.raises(ConfigError) as raised, Recording(tmp_path / name, FPS, codec="mpeg4") as recording:
+        recording.emit(result(0, 100, live=False))
+        (part,) = tmp_path.iterdir()
+        part.unlink()
+    assert str(raised.value) == (
+        f"{tmp_path / name}: the video could not be finished{also}: it cannot be read back. Is the disk full?"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_webm_holds_no_mpeg4(tmp_path: Path) -> None:
