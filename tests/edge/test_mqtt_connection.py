@@ -129,7 +129,7 @@ def test_the_broker_says_offline_for_a_connection_that_broke(broker: Broker, lis
     with Connection(configuration(broker)) as connection:
         wait_until(lambda: listener.on("test/availability") == [b"online"])
         link = connection._client.socket()
-        assert link is not None
+        assert isinstance(link, socket.socket)
         link.shutdown(socket.SHUT_RDWR)
         wait_until(lambda: connection.connections == 2)
         wait_until(lambda: listener.on("test/availability")[1:2] == [b"offline"])
