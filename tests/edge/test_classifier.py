@@ -12,7 +12,8 @@ from fer_edge import FaceBox, Frame, Track
 from fer_edge.assets.composites import load_composites
 from fer_edge.errors import ModelError
 from fer_edge.model.bundle import load_bundle
-from fer_edge.model.classifier import Classifier, only_tensor
+from fer_edge.model.classifier import Classifier, _model_input, only_tensor
+from fer_edge.model.preprocessing import Preprocessing, input_table
 from fer_edge.preprocess import CropCalibration, crop_face
 
 
@@ -98,4 +99,21 @@ def test_a_prior_that_the_bundle_does_not_have_is_said(
     assert plain.dtype == np.float32
     assert caplog.messages == [
         f"{copy}: model.json has no prior, so [classifier] prior does nothing. Add it with fer-quantize --add-prior"
+    ]
+
+
+def test_a_model_of_colours_gets_them_in_its_own_order_and_a_grey_crop_in_all_three() -> None:
+    crop = np.zeros((2, 3, 3), np.uint8)
+    crop[0, 1] = (10, 20, 30)
+    grey = crop[:, :, 0]
+    for colour, expected in (("bgr", [1, 2, 3]), ("rgb", [3, 2, 1])):
+        wanted = Preprocessing(colour=colour, scale=(10,))
+        table = input_table(wanted, 3, np.float32, (0.0, 0))
+        seen = _model_input(crop, wanted, table)
+        assert seen.shape == (1, 2, 3, 3)
+        assert seen[0, 0, 1].tolist() == expected
+        assert _model_input(grey, wanted, table)[0, 0, 1].tolist() == [1, 1, 1]
+    alone = Preprocessing(scale=(10,))
+    assert _model_input(grey, alone, input_table(alone, 1, np.float32, (0.0, 0))).tolist() == [
+        [[[0], [1], [0]], [[0], [0], [0]]]
     ]

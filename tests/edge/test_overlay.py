@@ -214,3 +214,13 @@ def test_ink_covers_what_the_mask_covers_and_what_lies_outside_is_cut_off() -> N
 def test_text_has_the_height_of_its_font_and_a_square_for_an_unknown_letter() -> None:
     assert [text_mask("sad", em).shape[0] for em in (0, 2, 20, 50)] == [3, 3, 26, 64]
     assert np.array_equal(text_mask("愛", 20), text_mask("□", 20))
+
+
+def test_lines_and_bars_of_a_small_picture_are_thin_but_there() -> None:
+    shown = result(FaceBox(20, 80, 60, 60), size=(320, 240))
+    drawn = draw(replace(shown, frame=replace(shown.frame, image=np.full((240, 320, 3), 200, np.uint8))))
+    groove = (drawn == (96, 96, 96)).all(axis=2)
+    assert int(groove.sum(axis=0).max()) == 2 * len(FER2013), "two rows for each class"
+    tiny = result(FaceBox(20, 15, 20, 20), size=(64, 48))
+    box = (draw(tiny) == COLOURS["happy"]).all(axis=2)
+    assert box[24, :30].sum() == 1, "its left side is a pixel wide"

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from fer_edge.model.preprocessing import Preprocessing, input_table, real_outputs, to_probabilities
+from fer_edge.model.preprocessing import (
+    Outputs,
+    Preprocessing,
+    input_table,
+    kind_of_outputs,
+    real_outputs,
+    to_probabilities,
+)
 
 
 def test_the_input_of_a_float_model_is_level_less_mean_over_scale_per_channel() -> None:
@@ -35,6 +42,26 @@ def test_the_input_of_a_quantized_model_is_rounded_and_clipped(
     table = input_table(Preprocessing(), 1, dtype, quantization)
     assert table.dtype == dtype
     assert table[[0, 100, 255], 0].tolist() == expected
+
+
+def test_levels_below_what_a_type_holds_are_clipped_too() -> None:
+    table = input_table(Preprocessing(mean=(10,)), 1, np.int8, (1.0, -128))
+    assert table[[0, 9, 10, 11], 0].tolist() == [-128, -128, -128, -127]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        ([[0.2, 0.8], [1, 0]], "probabilities"),
+        ([[-0.02, 1.02]], "probabilities"),
+        ([[-0.04, 1]], "logits"),
+        ([[0, 1.04]], "logits"),
+        ([[0.2, 0.8], [0.3, 0.8]], None),
+        ([[0.2, 0.8], [-5, 6]], "logits"),
+    ],
+)
+def test_outputs_below_zero_or_above_one_are_logits(rows: list[list[float]], kind: Outputs | None) -> None:
+    assert kind_of_outputs(np.array(rows, np.float32)) == kind
 
 
 def test_quantized_outputs_become_real_ones() -> None:

@@ -313,10 +313,11 @@ def test_only_what_a_dead_run_left_of_the_same_video_is_removed(tmp_path: Path) 
     assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", *theirs}
 
 
-def test_odd_sides_are_made_even_and_frames_of_another_size_fit_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(63, 95), (64, 95), (63, 96)])
+def test_odd_sides_are_made_even_and_frames_of_another_size_fit_in(tmp_path: Path, size: tuple[int, int]) -> None:
     out = tmp_path / "out.mkv"
     with Recording(out, FPS, codec="mpeg4") as recording:
-        for index, (height, width) in enumerate(((63, 95), (63, 95), (120, 40))):
+        for index, (height, width) in enumerate((size, size, (120, 40))):
             recording.emit(FrameResult(Frame(np.full((height, width, 3), 100, np.uint8), index / FPS), (), {}))
     capture = cv2.VideoCapture(str(out))
     assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (96, 64)
