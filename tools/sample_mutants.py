@@ -119,7 +119,9 @@ def main() -> None:
     os.environ["MUTANT_UNDER_TEST"] = ""
     options = [] if arguments.also else [QUICK]
     files = {test.partition("::")[0] for names in tests.values() for test in names}
-    pytest.main([*ARGUMENTS, *options, "--collect-only", "-qq", *sorted(files)])  # loads what the processes of the faults need
+    pytest.main(
+        [*ARGUMENTS, *options, "--collect-only", "-qq", *sorted(files)]
+    )  # loads what the processes of the faults need
     for fault in faults:
         if fault not in results:
             results[fault] = try_fault(fault, tests[fault], options)

@@ -105,7 +105,7 @@ def _fitted(image: Image) -> tuple[int, int]:
 
 
 def _save(image: Image, folder: Path) -> None:
-    """Write a temporary file, then rename it; a full disk loses only this image."""
+    """Write a temporary file, then rename it; a full disk, or a folder that is none, loses only this image."""
     path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
     aside = path.with_suffix(".part.png")
     try:
@@ -113,7 +113,8 @@ def _save(image: Image, folder: Path) -> None:
         if cv2.imwrite(str(aside), image):
             aside.replace(path)
     except OSError:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be none
+            aside.unlink(missing_ok=True)
 
 
 def serve(pipe: Connection, memory: int, window: Window) -> None:
