@@ -1,5 +1,6 @@
 """How a recording keeps time: read back from the video that it wrote."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -275,13 +276,19 @@ def level(path: Path) -> float:
     return levels[0]
 
 
-def test_an_mkv_never_replaces_another_and_an_empty_file_is_free(tmp_path: Path) -> None:
+def test_an_mkv_never_replaces_another_and_an_empty_file_is_free(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fer_edge")
     out = tmp_path / "out.mkv"
     out.touch()
     for grey in (40, 120, 200):
         write(out, grey, grey)
     found = {path.name: level(path) for path in tmp_path.iterdir()}
     assert found == pytest.approx({"out.mkv": 40, "out-2.mkv": 120, "out-3.mkv": 200}, abs=6)
+    assert caplog.messages == [
+        f"{out} exists already: recording to {out.with_stem(f'out-{number}')}" for number in (2, 3)
+    ]
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.webm"])
