@@ -28,6 +28,7 @@ from tests.visitors import write_expected
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
 from fer_edge.config import MqttConfig
 from fer_edge.device.identity import device_id
+from fer_edge.sinks.home_assistant import HomeAssistant, withdraw
 from fer_edge.sinks.home_assistant_discovery import Device, discovery_payload, discovery_topic, removed_entities
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.sinks.mqtt_state import REFRESH_S, About, MqttState, Readings
@@ -522,6 +523,55 @@ def test_a_snapshot_belongs_to_a_change_and_the_confidence_counts_in_both_direct
     assert not any(told["problem"] for told in states(listener)), "that nothing has drifted is no problem"
     assert set(listener.on("test/problem")) == {b"{}"}
     assert len(listener.on("test/snapshot")) == 4, "at 0, 12, 23.5 and 45 seconds"
+
+
+def test_a_device_is_announced_again_when_asked_for_and_five_seconds_apart(
+    broker: Broker, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, topic = Clock(), f"ha/device/fer_edge_{ID}/config"
+    monkeypatch.setattr("fer_edge.sinks.home_assistant.time", clock)
+    whole, less = device(whole=True), device(whole=False)
+    expected = json.loads(json.dumps(discovery_payload(less)))
+
+    def announced(count: int) -> Any:
+        """The last of so many announcements."""
+        wait_until(lambda: len(listener.on(topic)) == count)
+        text = listener.on(topic)[-1]
+        return json.loads(text) if text.startswith(b"{") else text
+
+    listener.say(topic, json.dumps(discovery_payload(whole)), retain=True)
+    with Mqtt(MqttConfig(host=f"127.0.0.1:{broker.port}", topic="test")) as mqtt:
+        wait_until(lambda: mqtt.connections == 1)
+        with HomeAssistant(mqtt, "ha", less) as sink:
+            assert sink.description == "Home Assistant"
+            assert announced(2) == expected
+            wait_until(lambda: sink._is_asked)  # by what an earlier run had announced
+            clock.now += 4.9
+            sink.emit(result((1, "happy", 50)))
+            assert sink._is_asked
+            clock.now += 0.2
+            sink.emit(result((1, "happy", 50)))
+            components = announced(3)["components"]
+            removed = {"temperature", "drift", "expected_accuracy", "expression_happy", "expression_sad"}
+            assert {key for key, entity in components.items() if len(entity) == 1} == removed | {"snapshot", "update"}
+            assert {key: components[key] for key in expected["components"]} == expected["components"]
+            clock.now += 6
+            for heard, text in (("ha/status", "offline"), (topic, "")):
+                listener.say(heard, text)
+                mqtt.publish("test/heard", heard, repeat=True)
+                wait_until(lambda: heard.encode() in listener.on("test/heard"))  # noqa: B023
+                sink.emit(result((1, "happy", 50)))
+                assert not sink._is_asked
+            assert announced(4) == b""
+            for count, (heard, text) in ((5, ("ha/status", "online")), (7, (topic, "no announcement"))):
+                listener.say(heard, text)
+                wait_until(lambda: sink._is_asked)
+                clock.now += 6
+                for _ in range(2):
+                    sink.waiting("the camera is lost")
+                assert announced(count)["components"] == components, "what was removed stays so"
+        withdraw(mqtt, "ha", ID)
+        assert announced(8) == b""
 
 
 def test_home_assistant_without_a_broker_is_refused(command: Run, tmp_path: Path) -> None:
