@@ -367,6 +367,7 @@ def test_the_same_face_is_published_again_after_the_camera_was_lost(broker: Brok
     faces = [json.loads(said) for topic, said in listener.said if topic == "fer-edge/faces" and said]
     assert [[face["label"] for face in said["faces"]] for said in faces] == [["happy"], [], ["happy"], []]
     assert faces[0]["faces"][0]["box"] == [10, 20, 30, 40]
+    assert [said.get("camera") for said in faces] == [None, "offline"] * 2
     assert [said for topic, said in listener.said if topic == "fer-edge/camera" and said] == ["online", "offline"] * 2
 
 
