@@ -42,6 +42,13 @@ def test_noise_and_a_change_of_the_light_are_no_changes(noise: float) -> None:
     assert not moves(*(room(seed, noise=noise) for seed in range(1, 30)), room(40, noise=noise, light=1.06))
 
 
+def test_a_cell_is_compared_up_to_its_edges() -> None:
+    """Cells are 16 pixels wide here. Bars stand at their edges alone."""
+    barred = room(1)
+    barred[100:300, [x for x in range(96, 304) if x % 16 < 4 or x % 16 >= 12]] //= 2
+    assert moves(room(1), barred)
+
+
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 @pytest.mark.parametrize("side", [60, 200, 440])
 def test_somebody_who_comes_is_a_change(noise: float, side: int) -> None:
