@@ -38,7 +38,7 @@ coverage: .venv-dev/installed
 mutants: .venv-dev/installed
 	mkdir -p .mutation/src
 	ln -sfn ../../edge/fer_edge ../../fleet/fer_fleet ../../training/fer_train ../../quantize/fer_quantize .mutation/src/
-	ln -sfn ../tests ../models ../training ../pyproject.toml .mutation/
+	ln -sfn ../docs ../tests ../models ../training ../pyproject.toml .mutation/
 	cd .mutation && ../.venv-dev/bin/mutmut run $(ARGS)
 	cd .mutation && ../.venv-dev/bin/mutmut results
 

@@ -264,6 +264,11 @@ def test_only_a_broker_of_the_given_authority_is_trusted(broker: Broker, certifi
         assert stranger.connections == 0
 
 
+def test_a_host_that_is_none_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^mqtt\.host: '': "), Connection(MqttConfig()):
+        pass
+
+
 def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(MissingExtra, match=r"^paho-mqtt is not installed.*\[mqtt\]"):

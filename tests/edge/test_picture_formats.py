@@ -394,12 +394,13 @@ class TestFilms:
         tape, usual = tmp_path / "tape.dv", tmp_path / "usual.mp4"
         for path in (tape, usual):
             self.ffmpeg("-f", "lavfi", "-i", "testsrc=size=720x576:rate=25:duration=1", "-pix_fmt", "yuv420p", path)
-        is_refused = self.frames(tape)[1] == 3
+        shown, true = (np.asarray(cv2.VideoCapture(str(path)).read()[1], float) for path in (tape, usual))
+        is_wrong = abs(shown - true).mean() > 30
         monkeypatch.setenv("OPENCV_FFMPEG_LOGLEVEL", "-8")
         latin = Path(os.fsdecode(os.fsencode(tmp_path) + b"/t\xe4pe.dv"))
         latin.write_bytes(tape.read_bytes())
         found = [cannot_be_converted(path) for path in (tape, latin, usual, tmp_path / "absent")]
-        assert found == [is_refused, is_refused, False, False]
+        assert found == [is_wrong, is_wrong, False, False]
         monkeypatch.setattr("fer_edge.sources.interlaced._TIMEOUT_S", 0.001)
         assert not cannot_be_converted(tape)
         monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 import pytest
 from tests.conftest import Run
+from tests.edge.test_overlay import likeness
+from tests.edge.test_overlay import result as annotated
 
 from fer_edge.config import VideoCodec
 from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.sinks.recording import Recording
-from fer_edge.types import Frame, FrameResult
+from fer_edge.types import FaceBox, Frame, FrameResult
 
 FPS = 10.0
 NO_AV = "no PyAV: pip install '.[recording]'"
@@ -89,6 +91,15 @@ def test_what_was_recorded_outlives_a_kill_and_can_be_entered_every_two_seconds(
     with av.open(str(tmp_path / name)) as container:
         keys = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.is_keyframe]
     assert keys == pytest.approx([0, 2, 4], abs=0.01)
+
+
+def test_the_score_of_a_face_is_drawn_only_when_asked_for(tmp_path: Path) -> None:
+    face = annotated(FaceBox(200, 150, 150, 150, 0.9))
+    for name, options in (("without.mkv", {}), ("with.mkv", {"score": True})):
+        with Recording(tmp_path / name, FPS, codec="mpeg4", **options) as recording:
+            recording.emit(face)
+        image = np.asarray(cv2.VideoCapture(str(tmp_path / name)).read()[1], np.uint8)
+        assert (likeness(image, "face 0.90", 16) > 0.6) == bool(options)
 
 
 def test_two_frames_of_one_time_are_both_kept(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tests.conftest import wait_until
 from tests.edge.test_overlay import result
 
 from fer_edge.config import ScreenConfig
+from fer_edge.errors import MissingExtra
+from fer_edge.sinks.display import Display
 from fer_edge.sinks.overlay import draw
 from fer_edge.types import FaceBox, FrameResult, Image
 
@@ -190,6 +192,13 @@ class Shown:
 
     def show(self, shown: FrameResult, status: str) -> None:
         self.given.append((shown, status))
+
+
+def test_without_its_package_the_display_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.sinks.display.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra) as raised:
+        Display("window", ScreenConfig())
+    assert str(raised.value) == "pygame-ce is not installed. Fix: pip install '.[display]'"
 
 
 def test_it_asks_for_each_frame_and_tells_the_end(

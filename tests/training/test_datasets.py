@@ -10,10 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_edge.errors import DataError
+from fer_edge.errors import ConfigError, DataError
 from fer_edge.labels import FER2013, FERPLUS8
-from fer_train.data.datasets import available_splits, load_dataset, load_schemes
+from fer_train.data.datasets import available_splits, load_both, load_dataset, load_schemes
+from fer_train.data.datasets.faces import parse_scheme, parse_votes
 from fer_train.data.datasets.ferplus import not_faces
+from fer_train.data.datasets.records import read_records
 
 GREY = " ".join(["7"] * 2304)
 
@@ -318,3 +320,51 @@ def test_the_real_data_has_its_known_counts(fer_data: Path) -> None:
     assert len(load_dataset(fer_data, "validation", "ferplus8", "plurality")) == 3553
     assert len(load_dataset(fer_data, "validation", "ferplus8", "majority")) == 3199
     np.testing.assert_allclose(validation.targets.sum(axis=1), 1, atol=1e-6)
+
+
+def test_both_splits_are_read_once_per_label_set(tmp_path: Path) -> None:
+    write_csv(tmp_path, ("3", GREY, "Training"), ("6", GREY, "PublicTest"))
+    write_votes(tmp_path, {"happiness": 4, "contempt": 6}, {"neutral": 10})
+    votes = tmp_path / "fer2013new.csv"
+    votes.write_text(votes.read_text().replace("Training,fer1", "PublicTest,fer1"))
+    train, validation = load_both(tmp_path, ("ferplus8", "fer2013"))
+    assert [(part.scheme, part.split, part.classes.tolist()) for part in (*train, *validation)] == [
+        ("ferplus8", "train", [7]),
+        ("fer2013", "train", [3]),
+        ("ferplus8", "validation", [6]),
+        ("fer2013", "validation", [6]),
+    ]
+    assert train[0].targets[0, [3, 7]] == pytest.approx([0.4, 0.6])
+    assert load_both(tmp_path, ("ferplus8",), "plurality")[0][0].targets[0, [3, 7]].tolist() == [0, 1]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    assert [parse_scheme(name) for name in ("fer2013", "ferplus7", "ferplus8")] == ["fer2013", "ferplus7", "ferplus8"]
+    assert [parse_votes(name) for name in ("soft", "plurality", "majority")] == ["soft", "plurality", "majority"]
+    with pytest.raises(ConfigError) as raised:
+        parse_scheme("ferplus9")
+    assert str(raised.value).startswith("labels 'ferplus9' are unknown. ")
+    assert "ferplus8" in str(raised.value)
+    with pytest.raises(ConfigError) as raised:
+        parse_votes("majorty")
+    assert str(raised.value).startswith("votes 'majorty' are unknown. ")
+    assert "majority" in str(raised.value)
+
+
+def test_a_table_that_cannot_be_read_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+
+    def said(content: bytes) -> str:
+        path.write_bytes(content)
+        with pytest.raises(DataError) as raised:
+            list(read_records(path, ("path", "label")))
+        return str(raised.value)
+
+    assert said(b"path,name\n") == f"{path}: no column 'label'. Expected path, label"
+    assert said(b"path,label\na,b\nc\n") == f"{path}: row 1 (line 3): no field 'label'"
+    assert said(b"path,label\n\xff,b\n").startswith(f"{path}: cannot be read as CSV (")
+    path.write_bytes(b'\xef\xbb\xbf path , label \n"a\r\nb",c\n\nd,e\n')
+    assert [(line, *record.values()) for line, record in read_records(path, ("path", "label"))] == [
+        (3, "a\r\nb", "c"),
+        (5, "d", "e"),
+    ]
