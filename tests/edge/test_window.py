@@ -135,13 +135,14 @@ def test_a_screen_without_a_desktop_is_drawn_on_by_the_kernels_driver(
     monkeypatch.setattr(pygame.display, "get_driver", lambda: "dummy")
     with pytest.raises(pygame.error, match="neither DISPLAY nor WAYLAND_DISPLAY is set"):
         Window("window", ScreenConfig(), score=False)
-    monkeypatch.setenv("DISPLAY", ":7")
-    with pytest.raises(pygame.error, match="neither DISPLAY"):
-        Window("hdmi", ScreenConfig(), score=False)
-    monkeypatch.delenv("DISPLAY")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.setenv(name, ":7")
+        with pytest.raises(pygame.error, match="neither DISPLAY"):
+            Window("hdmi", ScreenConfig(), score=False)
+        monkeypatch.delenv(name)
     with pytest.raises(pygame.error, match="not initialized"):  # the stand-in has initialised nothing
         Window("hdmi", ScreenConfig(), score=False)
-    assert chosen == ["", "", "kmsdrm"]
+    assert chosen == ["", "", "", "kmsdrm"]
 
 
 @pytest.fixture

@@ -121,6 +121,20 @@ def test_a_file_says_what_names_mean(tmp_path: Path, caplog: pytest.LogCaptureFi
     ]
 
 
+def test_our_own_names_in_any_case_need_no_word_and_a_fraction_is_no_number(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for name in ("Happy", "SAD"):
+        save(tmp_path / "ours" / "train" / name, name.lower())
+    assert read_classes(tmp_path / "ours") == {"happy", "sad"}
+    assert not caplog.messages
+    for name in ("angry", "3.5"):
+        save(tmp_path / "theirs" / "train" / name, "angry")
+    with pytest.raises(DataError, match=r"unknown class '3\.5'"):
+        load_dataset(tmp_path / "theirs", "train")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
