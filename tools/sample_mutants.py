@@ -119,9 +119,9 @@ def main() -> None:
     os.environ["MUTANT_UNDER_TEST"] = ""
     options = [] if arguments.also else [QUICK]
     files = {test.partition("::")[0] for names in tests.values() for test in names}
-    pytest.main(
-        [*ARGUMENTS, *options, "--collect-only", "-qq", *sorted(files)]
-    )  # loads what the processes of the faults need
+    # This loads what the processes of the faults need. Tests that cannot even be collected would notice every fault.
+    if pytest.main([*ARGUMENTS, *options, "--collect-only", "-qq", *sorted(files)]):
+        sys.exit("some tests cannot be collected: see above")
     for fault in faults:
         if fault not in results:
             results[fault] = try_fault(fault, tests[fault], options)

@@ -42,6 +42,14 @@ def width(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return columns
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """That of the live line."""
+    clock = Clock()
+    monkeypatch.setattr(terminal, "time", clock)
+    return clock
+
+
 def rows(out: str) -> list[list[str]]:
     """The cells of a table, the headings first; a cell of several lines is one."""
     lines = [line.replace("┃", "│").split("│")[1:-1] for line in out.splitlines() if line[0] in "┃│"]
@@ -57,10 +65,8 @@ def written(*results: FrameResult, capsys: pytest.CaptureFixture[str]) -> list[l
     return rows(capsys.readouterr().out)
 
 
-def test_a_table_has_a_row_per_face_and_one_for_an_image_without(
-    width: list[int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    width[0] = 100
+@pytest.mark.usefixtures("width")
+def test_a_table_has_a_row_per_face_and_one_for_an_image_without(capsys: pytest.CaptureFixture[str]) -> None:
     shown = written(result("[b]a\n.png", 3, 4, label="[red]"), result("b.png"), capsys=capsys)
     assert shown == [
         ["picture", "face", "expression", "confidence", "x, y, width, height"],
@@ -169,11 +175,7 @@ def test_a_folder_that_cannot_be_created_is_named_and_a_copy_that_fails_leaves_n
 
 
 @pytest.mark.usefixtures("width")
-def test_the_live_line_tells_the_rate_and_who_is_there(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = Clock()
-    monkeypatch.setattr(terminal, "time", clock)
+def test_the_live_line_tells_the_rate_and_who_is_there(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with LiveLine(None) as line:
         assert line.description == "the terminal"
         line.emit(result("", 1))
@@ -192,11 +194,7 @@ def test_the_live_line_tells_the_rate_and_who_is_there(
 
 
 @pytest.mark.usefixtures("width")
-def test_the_bar_counts_the_frames_and_stays(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = Clock()
-    monkeypatch.setattr(terminal, "time", clock)
+def test_the_bar_counts_the_frames_and_stays(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with LiveLine(12) as line:
         assert "starting" in capsys.readouterr().out
         for _ in range(7):
