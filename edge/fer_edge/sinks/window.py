@@ -24,6 +24,7 @@ import numpy as np
 import pygame
 
 from fer_edge.config import ScreenConfig
+from fer_edge.files import replace_file
 from fer_edge.sinks.overlay import draw
 from fer_edge.types import FrameResult, Image
 
@@ -105,16 +106,12 @@ def _fitted(image: Image) -> tuple[int, int]:
 
 
 def _save(image: Image, folder: Path) -> None:
-    """Write a temporary file, then rename it; a full disk, or a folder that is none, loses only this image."""
-    path = folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-    aside = path.with_suffix(".part.png")
-    try:
+    """Write the whole image or nothing; a full disk, or a folder that is none, loses only this image."""
+    written, content = cv2.imencode(".png", image)
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        if cv2.imwrite(str(aside), image):
-            aside.replace(path)
-    except OSError:
-        with suppress(OSError):  # the folder may be none
-            aside.unlink(missing_ok=True)
+        if written:
+            replace_file(folder / f"{datetime.now():%Y%m%d-%H%M%S-%f}.png", content.tobytes())
 
 
 def serve(pipe: Connection, memory: int, window: Window) -> None:
