@@ -7,6 +7,9 @@ One fault takes half a second, where mutmut, which runs all tests that reach it,
 noticed by a slower test: ask mutmut about it by its name. Results are kept in .mutation/sample.jsonl, so that an
 interrupted run goes on where it was. With --again the survivors are tried against ten times as many tests, and with
 --also tests/edge/test_live.py against all tests of a file as well, those that start programs included.
+
+mutmut does not see what the programs reach that tests start. --learn runs all quick tests of the runtime and the fleet
+once, and notes it (20 minutes); after that --programs tries survivors against those tests as well.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ import pytest
 MUTATION = Path(__file__).resolve().parents[1] / ".mutation"
 MUTANTS = MUTATION / "mutants"
 LOG = MUTATION / "sample.jsonl"
+# What --learn has learnt: a line for each function that a test reaches, and the seconds of each test.
+REACHED, SECONDS = MUTATION / "reached.tsv", MUTATION / "seconds.json"
+# The programs of a fault's tests find its code here.
+SOURCES = str(MUTANTS / "src")
 ARGUMENTS = ["--rootdir=.", "-q", "--tb=no", "-m", "not slow"]
 ARGUMENTS += [word for plugin in ("schemathesis", "cacheprovider", "xdist") for word in ("-p", f"no:{plugin}")]
 # Leaves out the tests that start programs.
@@ -37,6 +44,48 @@ BUDGET, START = 4.0, 0.05
 # A fault whose tests take more seconds, of the processor or in all, is noticed: it never ends.
 PROCESSOR_S, ALL_S = 60, 300
 NOTICED = ("noticed", "never ended")
+
+
+class Durations:
+    """A plugin for pytest that adds up the seconds of each test.
+
+    Attributes:
+        seconds: for setup, call and teardown together, by the name of the test; None for a test that failed.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float | None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called by pytest after each phase of a test."""
+        before = self.seconds.get(report.nodeid, 0.0)
+        self.seconds[report.nodeid] = None if before is None or report.failed else before + report.duration
+
+
+def learn() -> None:
+    """Run the tests once without a fault, and note which functions they and their programs reach."""
+    REACHED.write_text("")
+    os.environ |= {"MUTANT_UNDER_TEST": "stats", "REACHED": str(REACHED)}
+    os.environ["PYTHONPATH"] = os.pathsep.join([SOURCES, str(Path(__file__).parent / "reached")])
+    durations = Durations()
+    options = ["--rootdir=.", "-q", "--tb=line", "-m", "not slow", "-p", "no:schemathesis", "-p", "no:cacheprovider"]
+    pytest.main([*options, "--numprocesses=2", "--dist=loadfile", "tests/edge", "tests/fleet"], plugins=[durations])
+    SECONDS.write_text(json.dumps(durations.seconds))
+
+
+def learnt() -> tuple[dict[str, list[str]], dict[str, float]]:
+    """The tests that reach each function, themselves or with a program, and their seconds; without those that failed.
+
+    Returns:
+        Tests by the mangled name of a function, and seconds by test.
+    """
+    seconds: dict[str, float | None] = json.loads(SECONDS.read_text())
+    tests: dict[str, list[str]] = {}
+    for line in REACHED.read_text().splitlines():
+        test, function = line.split("\t")
+        if seconds.get(test) is not None and test not in tests.setdefault(function, []):
+            tests[function].append(test)
+    return tests, {test: taken for test, taken in seconds.items() if taken is not None}
 
 
 def faults_of(module: str, count: int) -> list[str]:
@@ -98,13 +147,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24, metavar="N", help="faults per module (default: about 24)")
     parser.add_argument("--again", action="store_true", help="try survivors again, against ten times as many tests")
     parser.add_argument("--also", metavar="FILE", help="the same, and against all tests of this file")
+    parser.add_argument("--learn", action="store_true", help="note what tests reach, with the programs that they start")
+    parser.add_argument("--programs", action="store_true", help="--again, with the tests that start programs")
     arguments = parser.parse_args()
+    os.chdir(MUTANTS)
+    sys.path[:0] = [SOURCES, str(MUTANTS)]
+    if arguments.learn:
+        learn()
     lines = LOG.read_text().splitlines() if LOG.exists() else []
     results = {name: result for line in lines for name, result in json.loads(line).items()}
     stats = json.loads((MUTANTS / "mutmut-stats.json").read_text())
     reached, seconds = stats["tests_by_mangled_function_name"], stats["duration_by_test"]
     faults = [fault for module in arguments.modules for fault in faults_of(module, arguments.count)]
-    budget = 10 * BUDGET if arguments.again or arguments.also else BUDGET
+    if arguments.programs:
+        reached, seconds = learnt()
+    budget = 10 * BUDGET if arguments.again or arguments.also or arguments.programs else BUDGET
     tests = {
         fault: list(quickest(reached.get(fault.partition("__mutmut_")[0], []), seconds, budget)) for fault in faults
     }
@@ -113,11 +170,8 @@ def main() -> None:
     if arguments.also:
         shutil.copy(MUTATION.parent / arguments.also, MUTANTS / arguments.also)
         tests = {fault: [arguments.also, *names] for fault, names in tests.items()}
-    os.chdir(MUTANTS)
-    sys.path[:0] = [str(MUTANTS / "src"), str(MUTANTS)]
-    os.environ["PYTHONPATH"] = str(MUTANTS / "src")  # for the programs that tests start
-    os.environ["MUTANT_UNDER_TEST"] = ""
-    options = [] if arguments.also else [QUICK]
+    os.environ |= {"PYTHONPATH": SOURCES, "MUTANT_UNDER_TEST": ""}
+    options = [] if arguments.also or arguments.programs else [QUICK]
     files = {test.partition("::")[0] for names in tests.values() for test in names}
     # This loads what the processes of the faults need. Tests that cannot even be collected would notice every fault.
     if pytest.main([*ARGUMENTS, *options, "--collect-only", "-qq", *sorted(files)]):
