@@ -98,10 +98,14 @@ def emit_until(display: Display, result: FrameResult, condition: Callable[[], bo
     return False
 
 
-def shows(screen: Screen, expected: Image) -> bool:
-    """Whether the picture is on the screen, but for its last line, which tells the speed."""
+def likeness(shot: Image, expected: Image) -> float:
+    """How much a screenshot resembles the picture, -1..1, but for its last line, which tells the speed."""
     part = expected[: -expected.shape[0] // 10]
-    return bool(cv2.matchTemplate(screen.shot(), part, cv2.TM_CCOEFF_NORMED).max() > 0.98)
+    return float(cv2.matchTemplate(shot, part, cv2.TM_CCOEFF_NORMED).max())
+
+
+def shows(screen: Screen, expected: Image) -> bool:
+    return likeness(screen.shot(), expected) > 0.98
 
 
 def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
@@ -132,8 +136,10 @@ def test_the_window_shows_label_and_box_where_the_face_is_and_obeys_its_keys(
 
 def test_a_mirror_and_scores_are_shown_where_they_are_configured(screen: Screen, result: FrameResult) -> None:
     with Display("window", ScreenConfig(mirror=True), score=True) as display:
-        expected = draw(result, (768, 576), mirror=True, score=True)
+        expected, unscored = (draw(result, (768, 576), mirror=True, score=score) for score in (True, False))
         assert emit_until(display, result, lambda: shows(screen, expected))
+        shot = screen.shot()
+        assert likeness(shot, expected) > likeness(shot, unscored)
 
 
 def test_a_lost_screen_is_tried_again_after_five_seconds(
