@@ -116,6 +116,7 @@ class HttpServer:
                 path.chmod(0o660)
             else:
                 listening.bind(self._config.address)
+            listening.listen(_BACKLOG)  # until then another program can take the port
         except (OSError, ValueError) as error:
             listening.close()
             raise ConfigError(f"web.listen {self._config.listen}: cannot be used ({reason(error)})") from error
