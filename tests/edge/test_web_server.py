@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -309,12 +309,15 @@ def test_the_end_closes_the_port(served: Served) -> None:
     assert served.failures == []
 
 
-@pytest.mark.parametrize(("size", "status"), [(15_000, b"200"), (20_000, b"400")])
-def test_a_head_of_more_than_16_kb_is_refused(served: Served, size: int, status: bytes) -> None:
-    with served.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * size)
-        connection.sendall(b"\r\n\r\n")
-        assert connection.recv(12) == b"HTTP/1.1 " + status
+def test_a_head_of_more_than_16_kb_is_refused(served: Served) -> None:
+    def answer(size: int) -> bytes:
+        with served.connect() as connection, suppress(ConnectionError):  # it may close before it has read all
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * size + b"\r\n\r\n")
+            return connection.recv(12)
+        return b""
+
+    assert answer(15_000) == b"HTTP/1.1 200"
+    assert answer(200_000) in {b"HTTP/1.1 400", b""}
 
 
 def test_who_sends_no_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
