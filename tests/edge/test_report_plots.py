@@ -1,5 +1,6 @@
 """The report's figures: each number is at its place in the pictures and on the cards, in its unit."""
 
+import os
 import re
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 from tests.samples import make_folder
 
-from fer_edge.monitoring import report_plots
+from fer_edge import __version__
+from fer_edge.errors import ConfigError
+from fer_edge.monitoring import report, report_plots
 from fer_edge.monitoring.drift import DriftReport, FeatureDrift
 from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.measured_accuracy import MeasuredAccuracy, Rate
 from fer_edge.monitoring.period import Period
-from fer_edge.monitoring.report import ReportInput, make_report
+from fer_edge.monitoring.report import ReportInput, make_report, write_report
 from fer_edge.monitoring.stats import Group
 from fer_edge.monitoring.store import HOUR, ModelIdentity, UsageStore
 from fer_edge.sinks.overlay import COLOURS
@@ -164,3 +167,90 @@ def test_the_cards_hold_the_figures_in_their_units(tmp_path: Path, is_well: bool
     hour = re.compile(r">\d\d \w{3} \d\dh<")
     assert hour.search(text)
     assert not hour.search(make_report(replace(about, since=now - timedelta(days=4)))), "by the day"
+
+
+def cards_of(text: str) -> dict[str, tuple[str, str, str]]:
+    """Value, text below it and further class of each card."""
+    card = r'<div class="card([^"]*)"><span>(.*?)</span><b>(.*?)</b><span>(.*?)</span></div>'
+    return {name: (value, below, kind.strip()) for kind, name, value, below in re.findall(card, text)}
+
+
+def test_a_page_about_nothing_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    with UsageStore(path, ModelIdentity("m", "1", "")):
+        pass
+    about = ReportInput(path, MONDAY, MONDAY + timedelta(days=7), DriftReport("too little data", (), ""), None, None)
+    text = make_report(about)
+    assert text.startswith('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n')
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    assert f"<title>fer-edge report</title>\n<style>{report._STYLE}</style>" in text
+    assert f"<h1>What {os.uname().nodename} saw</h1>" in text
+    assert "Monday, 01 June 2026 to Monday, 08 June 2026; nothing was recorded</p>" in text
+    assert f"fer-edge {__version__}. Counts only: this page holds no picture of anybody." in text
+    assert text.endswith("</body>\n</html>\n")
+    assert cards_of(text) == {
+        "people": ("0", "0.0 hours of faces", ""),
+        "seen most": ("nobody", "", ""),
+        "drift": ("too little data", "since the reference week", ""),
+        "expected accuracy": ("-", "too few faces in the last two days, or no reference", ""),
+        "measured accuracy": ("-", "no sample has a label: fer-edge samples review", ""),
+        "camera lost": ("0x", "0 minutes", ""),
+        "recorded": ("0 h", "0 frames", ""),
+    }
+    assert "<h2>" not in text
+
+
+def test_the_pictures_have_titles_texts_and_the_models(tmp_path: Path) -> None:
+    path, now = tmp_path / "usage.sqlite", MONDAY + timedelta(days=3)
+    for model in ("1", "2"):
+        with UsageStore(path, ModelIdentity("m", model, "")) as store:
+            for hours in (1, 2, 30):
+                period = Period(frames=10, people=1, face_s=defaultdict(float, sad=6.0), camera_losses=1)
+                store.append(int((MONDAY + timedelta(hours=hours)).timestamp()) + 60 * int(model), period)
+    expected = ExpectedAccuracy(0.8, 0.7, 0.9, True, "faces look as usual")
+    about = ReportInput(path, MONDAY, now, DriftReport("ok", (), "nothing changed"), expected, None)
+    text = make_report(about)
+    assert re.findall("<h2>(.*?)</h2>", text) == [
+        "Who was seen",
+        "When",
+        "Is it still as it was?",
+        "Is it right?",
+        "Device",
+    ]
+    assert text.count("<svg") == 5
+    assert re.findall('</h2>\n<p class="quiet">(.*?)</p>', text) == [
+        "nothing changed",
+        "Expected accuracy of the last two days: faces look as usual.",
+    ]
+    assert "; m@1, m@2</p>" in text
+    cards = cards_of(text)
+    assert cards["camera lost"] == ("6x", "0 minutes", "bad")
+    assert cards["seen most"] == ("sad", "100% of the time", "")
+    assert ">01 Jun 01h<" in text, "three days are drawn by the hour"
+    assert ">01 Jun 01h<" not in make_report(replace(about, now=now + timedelta(seconds=1)))
+    once = make_report(about)
+    assert once == text, "the same record gives the same page"
+
+
+def test_the_pictures_say_what_they_show(axes: list[Any]) -> None:
+    report_plots.draw_labels(DAYS)
+    upper, lower = axes
+    assert (upper.get_ylabel(), lower.get_ylabel()) == ("face time, minutes", "people")
+    assert upper.get_position().height / lower.get_position().height == pytest.approx(3, abs=0.6)
+    del axes[:]
+    report_plots.draw_faults(DAYS)
+    assert [one.get_ylabel() for one in axes] == ["FPS", "camera lost,\nminutes", "hottest, °C"]
+    assert len({one.get_position().x0 for one in axes}) == 1, "one above the other"
+
+
+def test_a_page_is_written_whole_or_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    with UsageStore(path, ModelIdentity("m", "1", "")):
+        pass
+    about = ReportInput(path, MONDAY, MONDAY + timedelta(days=7), DriftReport("ok", (), ""), None, None)
+    out = tmp_path / "page.html"
+    write_report(about, out)
+    assert out.read_text() == make_report(about)
+    with pytest.raises(ConfigError) as error:
+        write_report(about, tmp_path / "no" / "page.html")
+    assert str(error.value) == f"--html {tmp_path / 'no' / 'page.html'}: cannot be written (No such file or directory)"
