@@ -16,7 +16,7 @@ from fer_edge.errors import ConfigError, FerError
 from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.monitoring.prometheus import Metrics
 from fer_edge.types import Frame, FrameResult
-from fer_edge.web.auth import Gate
+from fer_edge.web.auth import Gate, hash_password
 from fer_edge.web.http_server import is_known_host
 from fer_edge.web.instances import ask, find_instances, read_state
 from fer_edge.web.overview import make_overview, serve_overview
@@ -188,8 +188,30 @@ def test_what_speaks_no_http_is_an_error(folder: Path) -> None:
             await ask(path, "/")
         return str(failed.value)
 
-    assert with_server(folder, "silent", b"", first)
-    assert with_server(folder, "ssh", b"SSH-2.0-OpenSSH\r\n\r\n", first)
+    assert "ConnectionClosed" in str(with_server(folder, "closed", b"", first))
+    assert "illegal" in str(with_server(folder, "ssh", b"SSH-2.0-OpenSSH\r\n\r\n", first))
+
+
+def test_a_run_that_hangs_is_waited_for_a_while(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.web.instances._ANSWER_S", 0.1)
+    sent: list[bytes] = []
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent[0])
+        await over.wait()
+        writer.close()
+
+    async def both() -> tuple[bytes | None, bytes | None]:
+        async with await asyncio.start_unix_server(talk, folder / "s"):
+            answers = []
+            for content in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"):
+                sent[:] = [content]
+                answers.append(await asyncio.wait_for(read_state(folder / "s"), 30))
+            over.set()
+            return answers[0], answers[1]
+
+    over = asyncio.Event()
+    assert asyncio.run(both()) == (None, None)
 
 
 def test_a_request_names_its_path_its_host_and_its_end(folder: Path) -> None:
@@ -224,6 +246,25 @@ def test_the_server_tells_its_address_and_ends_when_it_is_told_to(
     serve_overview(config, folder, use_and_stop)
     assert answers[0].json() == {"instances": []}
     assert f"all cameras on one page: {config.url}" in capsys.readouterr().err
+
+
+def test_the_page_has_the_password_and_the_token_of_its_configuration(folder: Path) -> None:
+    token = "0123456789abcdef"  # noqa: S105 - of a test
+    settings = {"listen": str(free_port()), "password": hash_password("one"), "token": token}
+    config = WebConfig.model_validate(settings)
+    codes: list[int] = []
+    cookies: list[str] = []
+
+    def use_and_stop(stop: Callable[[], None]) -> None:
+        with httpx.Client(base_url=config.url, timeout=60) as client:
+            codes.append(client.get("/api/instances").status_code)
+            codes.append(client.get("/api/instances", headers={"Authorization": f"Bearer {token}"}).status_code)
+            cookies.append(client.post("/login", data={"password": "one"}).headers["set-cookie"].lower())
+        stop()
+
+    serve_overview(config, folder, use_and_stop)
+    assert codes == [401, 200]
+    assert "; secure" not in cookies[0]
 
 
 def test_others_may_reach_the_page_with_a_password_alone(folder: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from tests.conftest import wait_until
 from tests.pages import free_port
@@ -262,12 +262,25 @@ class Served:
     def __init__(self, **settings: object) -> None:
         self.port = free_port()
         self.failures: list[str] = []
+        self.ended: list[str] = []
         config = WebConfig.model_validate({"listen": str(self.port), **settings})
-        self.server = HttpServer(config, Starlette(routes=[Route("/", self._answer)]), self.failures.append)
+        routes = [Route("/", self._answer), Route("/large", self._large)]
+        self.server = HttpServer(config, Starlette(routes=routes), self.failures.append)
 
     async def _answer(self, request: Request) -> PlainTextResponse:
         client = request.client
         return PlainTextResponse(client.host if client else "nobody")
+
+    async def _large(self, _request: Request) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield bytes(65536)
+                    await asyncio.sleep(0)
+            finally:
+                self.ended.append("large")
+
+        return StreamingResponse(parts())
 
     def connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
@@ -307,6 +320,25 @@ def test_the_end_closes_the_port(served: Served) -> None:
     with pytest.raises(ConnectionRefusedError):
         served.connect()
     assert served.failures == []
+
+
+def test_the_end_closes_the_connections_of_viewers(served: Served) -> None:
+    with served.connect() as viewer:
+        viewer.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert viewer.recv(8) == b"HTTP/1.1"
+        served.server.close()
+        wait_until(lambda: viewer.recv(4096) == b"")
+
+
+def test_who_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.web.http_server._STALLED_S", 0.2)
+    with Served() as served, served.connect() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        viewer.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: bool(served.ended))
+        with pytest.raises(ConnectionResetError):
+            while viewer.recv(65536):
+                pass
 
 
 def test_a_head_of_more_than_16_kb_is_refused(served: Served) -> None:
