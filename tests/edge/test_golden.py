@@ -1,15 +1,18 @@
 """Golden faces: by how much a device may compute something else than the workstation."""
 
+import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.errors import ModelError
 from fer_edge.model.bundle import load_bundle
 from fer_edge.model.classifier import Classifier
-from fer_edge.model.golden import self_test, verify
+from fer_edge.model.golden import make_golden, self_test, verify
 
 
 @pytest.fixture
@@ -30,8 +33,50 @@ def test_a_single_output_may_differ_by_two_steps_from_one_family_of_kernels(copy
     if steps <= 2:
         assert self_test(bundle) == steps
     else:
-        with pytest.raises(ModelError, match=f"differ from the golden ones by {steps} of 256 steps, more than 2"):
+        with pytest.raises(ModelError) as error:
             self_test(bundle)
+        differ = f"{copy}: outputs differ from the golden ones by {steps} of 256 steps, more than 2. "
+        assert str(error.value) == f"{differ}Install another version of the TFLite runtime"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "missing. Copy the whole bundle"),
+        (b"", "is not a file of golden faces (No data left in file)"),
+        (b"PK\x03\x04 cut off", "is not a file of golden faces (File is not a zip file)"),
+        ({"inputs": 2}, "is not a file of golden faces ('outputs is not a file in the archive')"),
+        ({"inputs": (7, 40, 40), "outputs": (2, 7, 7)}, "its faces and outputs do not fit this model"),
+        ({"inputs": (7, 48, 48, 3), "outputs": (2, 7, 7)}, "its faces and outputs do not fit this model"),
+        ({"inputs": (7, 48, 48), "outputs": (2, 6, 7)}, "its faces and outputs do not fit this model"),
+        ({"inputs": (7, 48, 48), "outputs": (2, 7, 8)}, "its faces and outputs do not fit this model"),
+        ({"inputs": (7, 48, 48), "outputs": (0, 7, 7)}, "its faces and outputs do not fit this model"),
+    ],
+)
+def test_a_file_that_holds_no_golden_faces_is_named(
+    copy: Path, content: bytes | dict[str, int | tuple[int, ...]] | None, told: str
+) -> None:
+    path = copy / "golden.npz"
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        arrays: dict[str, Any] = {name: np.zeros(shape, np.uint8) for name, shape in content.items()}
+        np.savez(path, **arrays)
+    with pytest.raises(ModelError) as error:
+        self_test(load_bundle(copy))
+    assert str(error.value) == f"{path}: {told}"
+
+
+def test_golden_faces_are_the_composite_ones_read_by_both_families_of_kernels(copy: Path) -> None:
+    bundle = load_bundle(copy)
+    with np.load(io.BytesIO(make_golden(bundle))) as golden:
+        inputs, outputs = golden["inputs"], golden["outputs"]
+    assert np.array_equal(inputs, np.array(list(load_composites().values())))
+    assert (outputs.shape, outputs.dtype) == ((2, 7, 7), np.int8)
+    assert np.array_equal(outputs[0], [Classifier(bundle).outputs(face) for face in inputs])
+    assert not np.array_equal(outputs[0], outputs[1])
+    assert verify(copy) == f"{copy}: hashes agree; golden faces: off by {self_test(bundle)} of 256 steps at most"
 
 
 def test_golden_faces_that_were_written_again_are_not_those_of_the_bundle(copy: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 from tests.conftest import Run
 
 from fer_edge.cli.models_wrap import parse_labels, tell_agreement
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, ModelError
 from fer_edge.model.bundle import find_bundle, load_bundle
-from fer_edge.model.preprocessing import Outputs
-from fer_edge.model.wrap import Wish, wrap
+from fer_edge.model.preprocessing import Colour, Outputs
+from fer_edge.model.wrap import Wish, input_colour, wrap
 
 SHIPPED = find_bundle("ferplus7-tiny")
 LABELS = load_bundle(SHIPPED).manifest.labels
@@ -40,6 +40,54 @@ def test_a_bundle_says_what_was_said_and_what_was_found(model: Path, tmp_path: P
     assert manifest.preprocessing.outputs == other
     assert manifest.accuracy == ()
     assert manifest.source_revision == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("asked", "channels", "colour"),
+    [(None, 1, "grey"), (None, 3, "rgb"), ("bgr", 3, "bgr"), ("grey", 3, "grey"), ("grey", 1, "grey")],
+)
+def test_a_model_sees_the_colour_that_was_asked_for_or_the_usual_one(
+    asked: Colour | None, channels: int, colour: Colour
+) -> None:
+    assert input_colour(asked, channels) == colour
+
+
+@pytest.mark.parametrize("asked", ["rgb", "bgr"])
+def test_one_channel_has_no_colour(asked: Colour) -> None:
+    with pytest.raises(ConfigError) as error:
+        input_colour(asked, 1)
+    told = f"--input {asked}: the model's input has one channel. Give --input grey, or leave it out"
+    assert str(error.value) == told
+
+
+@pytest.mark.parametrize(
+    ("wish", "error", "told"),
+    [
+        (
+            Wish(LABELS, mean=(3.0,)),
+            ConfigError,
+            "--mean: give --scale too. A model sees (level - mean) / scale",
+        ),
+        (Wish(LABELS[1:]), ModelError, "it has 7 classes, but --labels names 6: disgust, fear, happy, sad, surprise"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_told(
+    model: Path, tmp_path: Path, wish: Wish, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error) as failed:
+        wrap(model, tmp_path / "out", wish)
+    assert told in str(failed.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "no.tflite"
+    for content, told in ((None, "cannot be read (No such file or directory)"), (b"x" * 99, "not a TFLite model")):
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(ModelError) as failed:
+            wrap(path, tmp_path / "out", Wish(LABELS))
+        assert str(failed.value).startswith(f"{path}: {told}")
 
 
 def test_a_folder_that_is_no_bundle_is_kept(model: Path, tmp_path: Path) -> None:
