@@ -105,7 +105,7 @@ def serve_updates(folder: Path) -> Iterator[UpdateServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, serves=server)) as http:
         http.daemon_threads = True
         server.port = http.server_address[1]
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=http.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield server

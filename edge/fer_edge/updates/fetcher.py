@@ -236,7 +236,7 @@ def _within(url: str, watchdog: _Watchdog, until: float, read: Callable[[], _Rea
 
 def _unreachable(url: str, error: Exception) -> FetchError:
     inner = getattr(error, "reason", error)  # of urllib's URLError
-    why = "no answer" if isinstance(inner, TimeoutError) else reason(inner) if isinstance(inner, OSError) else inner
+    why = "no answer" if isinstance(inner, TimeoutError) else reason(inner).strip()
     return FetchError(f"{url}: cannot be fetched ({why or type(inner).__name__}). Check the network and updates.url")
 
 
