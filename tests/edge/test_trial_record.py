@@ -21,7 +21,7 @@ from fer_edge.sinks import StopRun
 from fer_edge.types import FrameResult
 from fer_edge.updates.restarts import count_restarts
 from fer_edge.updates.trial import Trial, open_trial
-from fer_edge.updates.watch import ModelWatch
+from fer_edge.updates.watch import ModelWatch, warn_if_revoked
 
 FIRST, SECOND = ModelId("ferplus7-tiny"), ModelId("ferplus8")
 RESULT = FrameResult(Frame(np.zeros((4, 4, 3), np.uint8)), (), {})
@@ -103,6 +103,34 @@ def test_a_run_that_an_error_of_the_program_ends_was_not_closed(
     usual = TrialRecord.read(record_path()).usual
     assert usual is not None
     assert usual.deaths == (0 if closed else 1)
+
+
+def test_a_run_of_a_model_that_nobody_chose_is_counted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "none" / "models"))
+    verdict = Verdict("m@1", 1, True, "", 0.0)
+    TrialRecord().ended(verdict).write(record_path())
+    for _ in range(2):
+        with count_restarts():
+            running = TrialRecord.read(record_path()).usual
+        closed = TrialRecord.read(record_path())
+        assert running is not None
+        assert closed.usual is not None
+        assert (running.model, running.boot, closed.usual.boot) == ("ferplus7", boot_id(), "")
+        assert closed.usual.lived >= 0
+        assert closed.verdicts == (verdict,), "what the file says of trials stays"
+
+
+@pytest.mark.parametrize("error", [None, FerError("no")])
+def test_a_record_that_cannot_be_written_is_said_and_the_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: FerError | None
+) -> None:
+    (tmp_path / "trials").write_text("a file where the folder should be")
+    with suppress(FerError), count_restarts():
+        assert len(caplog.messages) == 1
+        if error:
+            raise error
+    said = f"{record_path()}: cannot be written (File exists), so restarts are not counted"
+    assert caplog.messages == [said, said], "at its start and at its end"
 
 
 def test_restarts_are_counted_of_the_model_that_is_used_in_place_of_a_failed_one(slots: Slots) -> None:
@@ -192,3 +220,58 @@ def test_a_model_that_failed_is_named_by_what_watches_the_choice(slots: Slots) -
     assert switch is not None
     TrialRecord().ended(Verdict(str(SECOND), switch.serial, False, "too slow", 0.0)).write(record_path())
     assert ModelWatch(slots).trouble == "failed its trial, and the one before it is used: too slow"
+
+
+def test_a_model_that_passed_its_trial_has_no_trouble(slots: Slots) -> None:
+    switch = slots.in_effect()
+    assert switch is not None
+    TrialRecord().ended(Verdict(str(SECOND), switch.serial, True, "as good", 0.0)).write(record_path())
+    watch = ModelWatch()
+    assert (watch.description, watch.trouble, watch.chosen) == ("the model ferplus8", "", "")
+
+
+def test_the_choice_is_read_every_five_seconds_from_the_first_on(slots: Slots) -> None:
+    clock = Clock()
+    watch = ModelWatch(slots, clock=clock.monotonic)
+    choose(slots, FIRST)
+    clock.now += 4.5
+    watch.emit(RESULT)
+    assert watch.chosen == ""
+    clock.now += 0.5
+    with pytest.raises(StopRun):
+        watch.emit(RESULT)
+    assert watch.chosen == str(FIRST)
+
+
+def test_a_first_choice_ends_the_run_and_one_that_is_taken_away_does_not(
+    slots: Slots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    watch = ModelWatch(slots, clock=clock.monotonic)
+    (slots.folder / "history.json").unlink()
+    clock.now += 6
+    watch.emit(RESULT)
+    assert watch.chosen == ""
+    monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "other"))
+    watch = ModelWatch(clock=clock.monotonic)
+    assert watch.trouble == ""
+    clock.now += 6
+    watch.waiting("camera")
+    choose(Slots(), SECOND)
+    clock.now += 6
+    with pytest.raises(StopRun):
+        watch.waiting("camera")
+    assert watch.chosen == str(SECOND)
+
+
+def test_a_run_with_a_revoked_model_says_which_and_why(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = (load_bundle(find_bundle(str(model))).manifest for model in (FIRST, SECOND))
+    warn_if_revoked(first)
+    assert caplog.messages == []
+    with slots.lock():
+        slots.revoke({f"{FIRST}@{first.version}": "poisoned", str(SECOND): "no version", "other@0.1.0": "slow"})
+    warn_if_revoked(first)
+    warn_if_revoked(second)
+    assert caplog.messages == [
+        f"model ferplus7-tiny@{first.version} was revoked by whoever signs the models (poisoned). Use another one"
+    ]
