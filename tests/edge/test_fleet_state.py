@@ -1,14 +1,18 @@
 """What a device tells the operator of its fleet, against a real broker on loopback."""
 
 import json
+import logging
 import random
-from datetime import UTC, date, datetime, timedelta
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.broker import Broker, Listener
+from tests.clock import Clock
 from tests.conftest import Run, wait_until
 from tests.edge.test_usage import frame
 
@@ -19,6 +23,7 @@ from fer_edge.model.slots import ModelId, Slots
 from fer_edge.model.trial_record import TrialRecord, Verdict, record_path
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
+from fer_edge.sinks import Sink
 from fer_edge.sinks.mqtt import Mqtt
 from fer_edge.updates import fleet_state
 from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage, parse_message
@@ -230,6 +235,156 @@ def test_a_change_without_a_connection_is_said_later(device: FleetState, broker:
         listener = Listener(broker.port)
         wait_until(lambda: (listener.latest("kitchen/state") or {}).get("problem") == "the image is black")
         listener.close()
+
+
+class FleetClock(Clock):
+    """Stands still, and knows the calendar."""
+
+    def mktime(self, day: time.struct_time) -> float:
+        return time.mktime(day)
+
+
+@pytest.fixture
+def clock(quick: None, monkeypatch: pytest.MonkeyPatch) -> FleetClock:  # noqa: ARG001
+    """The clock of a device that looks at its state once, at the start."""
+    clock = FleetClock()
+    monkeypatch.setattr(fleet_state, "time", clock)
+    monkeypatch.setattr(fleet_state, "_INTERVAL_S", 600.0)
+    return clock
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    listener = Listener(broker.port)
+    yield listener
+    listener.close()
+
+
+def connected(broker: Broker) -> Mqtt:
+    return Mqtt(MqttConfig.model_validate({"host": f"127.0.0.1:{broker.port}"}))
+
+
+def broken(description: str, trouble: str) -> Sink:
+    """An output that does not work, or does."""
+    sink = Sink()
+    sink.description, sink.trouble = description, trouble
+    return sink
+
+
+def write_usage(path: Path, *days: int) -> None:
+    """A usage record with an hour of some days, so many days ago."""
+    noon = datetime.now().astimezone().replace(hour=12, minute=0, second=0, microsecond=0)
+    with UsageStore(path, ModelIdentity("ferplus7", "0.2.0", "x")) as store:
+        for ago in days:
+            store.append(int((noon - timedelta(days=ago)).timestamp()), Period(frames=100 + ago, people=ago))
+
+
+def test_a_device_tells_all_that_is_known_of_it(
+    broker: Broker, listener: Listener, clock: FleetClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    write_usage(tmp_path / "usage.db", 2, 1)
+    tags = ("lob\nby", *(f"tag{number}" for number in range(24)))
+    facts = Facts("kitchen", "Pi\x1b 4" + "!" * 300, "0.1.0", "mine@2", "beta", tags, tmp_path / "usage.db")
+    readings = Readings(lambda: 51.5, lambda: "watch\n", lambda: 81.26, lambda: "mine 3 is\tmeant for this device.")
+    mqtt = connected(broker)
+    device = FleetState(mqtt, facts, readings)
+    with mqtt, device:
+        wait_until(lambda: bool(listener.on("kitchen/state")) and bool(listener.on("kitchen/usage")))
+        clock.now += 3
+        for _ in range(100):
+            device.emit(frame(0, 0.0))
+        device.watch([broken("the screen", "no monitor"), broken("the file", ""), broken("the page", "port in use")])
+        device.remark("the image is black")
+    assert "this device is kitchen in its fleet" in caplog.messages
+
+    wait_until(lambda: not listener.latest("kitchen/state")["running"])
+    first, last = (parse_message(DeviceState, TOPIC, content) for content in listener.on("kitchen/state"))
+    for told in (first, last):
+        assert (told.id, told.software, told.model, told.channel) == ("kitchen", "0.1.0", "mine@2", "beta")
+        assert told.board == "Pi  4" + "!" * 295
+        assert told.tags == ("lob by", *(f"tag{number}" for number in range(19)))
+        assert (told.celsius, told.drift, told.expected_accuracy) == (51.5, "watch ", 81.3)
+        assert told.decision == "mine 3 is meant for this device."
+        assert abs(told.time - datetime.now(UTC)) < timedelta(minutes=5)
+        assert told.time.microsecond == 0
+        assert (told.on_trial, told.trials) == (None, ())
+    assert (first.running, first.camera, first.fps, first.problem) == (True, False, 0.0, "")
+    assert (last.running, last.camera, last.fps) == (False, False, 33.3)
+    assert last.problem == "the screen: no monitor; the page: port in use; the image is black"
+
+    (content,) = listener.on("kitchen/usage")
+    usage = parse_message(DeviceUsage, "fer-edge/fleet/kitchen/usage", content)
+    assert usage.drift == "watch "
+    assert [day.frames for day in usage.days] == [102, 101]
+
+
+def test_what_is_unknown_is_left_out(broker: Broker, listener: Listener, clock: FleetClock) -> None:
+    mqtt = connected(broker)
+    with mqtt, FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "mine@2"), Readings()):
+        wait_until(lambda: bool(listener.on("kitchen/state")))
+    told = parse_message(DeviceState, TOPIC, listener.on("kitchen/state")[0])
+    assert (told.channel, told.tags, told.problem, told.decision, told.drift) == ("", (), "", "", "")
+    assert told.celsius is told.expected_accuracy is None
+    assert listener.on("kitchen/usage") == []
+    del clock
+
+
+def test_the_model_on_trial_and_the_ended_trials_are_told(
+    broker: Broker, listener: Listener, clock: FleetClock
+) -> None:
+    model = ModelId("ferplus7-tiny")
+    with Slots().lock():
+        Slots().use(model, "use")
+    TrialRecord().ended(Verdict("m@1", 1, False, "too slow", 1.0)).begun(model, 2).write(record_path())
+    mqtt = connected(broker)
+    with mqtt, FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", str(model)), Readings()):
+        wait_until(lambda: bool(listener.on("kitchen/state")))
+    told = listener.latest("kitchen/state")
+    assert told["on_trial"] == str(model)
+    assert told["trials"] == [{"model": "m@1", "passed": False, "reason": "too slow"}]
+    del clock
+
+
+def test_a_camera_that_is_lost_and_found_is_told(device: FleetState, listener: Listener) -> None:
+    def is_there() -> object:
+        return (listener.latest("kitchen/state") or {}).get("camera")
+
+    with device._mqtt, device:
+        device.waiting("camera")
+        wait_until(lambda: is_there() is False)
+        device.emit(frame(0, 0.0))
+        wait_until(lambda: is_there() is True)
+        device.waiting("camera")
+        wait_until(lambda: is_there() is False)
+
+
+def test_the_counts_are_told_once_per_day(
+    broker: Broker, listener: Listener, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Tomorrow":
+            real = datetime.now(tz) + timedelta(days=1)
+            return cls(*real.timetuple()[:6], tzinfo=real.tzinfo)
+
+    write_usage(tmp_path / "usage.db", 1, 0)
+    mqtt = connected(broker)
+    device = FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "mine@2", usage=tmp_path / "usage.db"), Readings())
+
+    def told() -> list[list[int]]:
+        return [[day["frames"] for day in json.loads(each)["days"]] for each in listener.on("kitchen/usage")]
+
+    with mqtt, device:
+        wait_until(lambda: bool(told()))
+        wait_for_looks(device, 3)
+        assert told() == [[101]]
+        with monkeypatch.context() as patch:
+            patch.setattr(fleet_state, "datetime", Tomorrow)
+            wait_until(lambda: len(told()) > 1)
+            wait_for_looks(device, 3)
+            assert told() == [[101], [101, 100]]
+    del quick
 
 
 # What it reads
