@@ -321,12 +321,15 @@ def test_a_device_tells_all_that_is_known_of_it(
 
 def test_what_is_unknown_is_left_out(broker: Broker, listener: Listener, clock: FleetClock) -> None:
     mqtt = connected(broker)
-    with mqtt, FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "mine@2"), Readings()):
+    with mqtt, FleetState(mqtt, Facts("kitchen", "Pi 4", "0.1.0", "mine@2"), Readings()) as device:
         wait_until(lambda: bool(listener.on("kitchen/state")))
+        device.watch([broken("the screen", "no monitor")])
     told = parse_message(DeviceState, TOPIC, listener.on("kitchen/state")[0])
     assert (told.channel, told.tags, told.problem, told.decision, told.drift) == ("", (), "", "", "")
     assert told.celsius is told.expected_accuracy is None
     assert listener.on("kitchen/usage") == []
+    wait_until(lambda: not listener.latest("kitchen/state")["running"])
+    assert listener.latest("kitchen/state")["problem"] == "the screen: no monitor"
     del clock
 
 
