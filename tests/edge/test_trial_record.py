@@ -252,6 +252,7 @@ def test_a_first_choice_ends_the_run_and_one_that_is_taken_away_does_not(
     clock.now += 6
     watch.emit(RESULT)
     assert watch.chosen == ""
+    assert ModelWatch(slots).trouble == "", "a choice of which nothing is known"
     monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "other"))
     watch = ModelWatch(clock=clock.monotonic)
     assert watch.trouble == ""

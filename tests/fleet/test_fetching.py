@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.clock import Clock
+from tests.conftest import wait_until
 from tests.update_server import UpdateServer, serve_updates
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 
@@ -361,17 +362,23 @@ def test_a_server_that_stops_within_tls_is_left(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     monkeypatch.setattr(fetcher, "_PATIENCE_S", 0.3)
-    over = threading.Event()
+    monkeypatch.setattr(fetcher, "_TIMEOUT_S", 120.0)
+    was_left: list[bool] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            over.wait(60)
+            self.connection.settimeout(15)
+            try:
+                was_left.append(self.rfile.read(1) == b"")
+            except TimeoutError:
+                was_left.append(False)
+            except OSError:
+                was_left.append(True)
 
         def log_message(self, *_: object) -> None:
             pass
 
     with serving(Handler, tls) as url:
-        try:
-            assert str(failure(cache, f"{url}/a")) == f"{url}/a: the server is too slow. Try again later"
-        finally:
-            over.set()
+        assert str(failure(cache, f"{url}/a")) == f"{url}/a: the server is too slow. Try again later"
+        wait_until(lambda: bool(was_left))
+    assert was_left == [True]
