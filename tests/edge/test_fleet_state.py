@@ -25,8 +25,8 @@ from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.store import ModelIdentity, UsageStore
 from fer_edge.sinks import Sink
 from fer_edge.sinks.mqtt import Mqtt
-from fer_edge.updates import fleet_state
-from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage, parse_message
+from fer_edge.updates import fleet_messages, fleet_state
+from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage, is_id, parse_message
 from fer_edge.updates.fleet_state import Facts, FleetState, Readings, Schedule, read_trials, usage_days
 
 TOPIC = "fer-edge/fleet/kitchen/state"
@@ -110,6 +110,78 @@ def test_a_device_does_not_speak_for_one_whose_name_begins_like_its_own() -> Non
 def test_any_bytes_are_refused_without_a_traceback(content: bytes) -> None:
     with pytest.raises(DataError):
         parse_message(DeviceUsage, "fer-edge/fleet/kitchen/usage", content)
+
+
+USAGE = "fer-edge/fleet/kitchen/usage"
+
+
+def usage(**changes: object) -> bytes:
+    """The counts of one day, as a message."""
+    day = {
+        "day": "2026-11-20", "model": "m@1", "recorded_s": 3600, "frames": 100, "people": 2,
+        "face_s": {"happy": 3.5}, "means": {"confidence": 0.5}, **changes,
+    }  # fmt: skip
+    return as_json({"id": "kitchen", "days": [day]})
+
+
+def refusal(content: bytes, kind: type[DeviceState] | type[DeviceUsage] = DeviceUsage) -> str:
+    topic = USAGE if kind is DeviceUsage else TOPIC
+    with pytest.raises(DataError) as caught:
+        parse_message(kind, topic, content)
+    assert str(caught.value).startswith(f"{topic}: ")
+    return str(caught.value).removeprefix(f"{topic}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "shown"), [("confidence", 1.0, "1"), ("brightness", 256.0, "256"), ("sharpness", 1e9, "1e+09")]
+)
+def test_the_mean_of_a_feature_lies_in_its_range(name: str, most: float, shown: str) -> None:
+    for mean in (None, 0.0, 0.5, most):
+        (day,) = parse_message(DeviceUsage, USAGE, usage(means={name: mean})).days
+        assert day.means == {name: mean}
+    for mean, said in ((-0.5, "-0.5"), (2 * most, f"{2 * most:g}")):
+        assert refusal(usage(means={name: mean})).startswith(
+            f"days.0.means: {name} is {said}, and 0 to {shown} is possible"
+        )
+
+
+def test_a_day_may_be_tomorrow_where_it_has_begun_and_no_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Noon":
+            return cls(2026, 11, 27, 12, tzinfo=tz)
+
+    monkeypatch.setattr(fleet_messages, "datetime", Noon)
+    for text in ("2026-11-20", "2026-11-27", "2026-11-28"):
+        (day,) = parse_message(DeviceUsage, USAGE, usage(day=text)).days
+        assert str(day.day) == text
+    for text in ("2026-11-29", "2028-01-01"):
+        assert refusal(usage(day=text)) == f"days.0.day: is in the future, not '{text}'"
+
+
+def test_what_is_wrong_with_a_message_is_said_with_its_place() -> None:
+    trial = {"model": "m@1", "passed": True, "reason": ""}
+    said = {**state().model_dump(mode="json"), "trials": [trial, trial]}
+    assert refusal(as_json(said), DeviceState).startswith("trials: has several trials of one model")
+    said["trials"] = [trial, {**trial, "model": "m@2"}]
+    assert len(parse_message(DeviceState, TOPIC, as_json(said)).trials) == 2
+    said["problem"] = "\x1b[2J"
+    assert refusal(as_json(said), DeviceState).startswith("problem: has characters that cannot be shown, not ")
+    assert refusal(usage(frames=-1)).startswith("days.0.frames: ")
+    assert refusal(as_json({**said, "problem": "", "id": "hall"}), DeviceState) == "says that it is from hall"
+
+
+def test_a_message_may_have_32_kilobytes_and_not_one_byte_more() -> None:
+    content = usage().ljust(MOST_BYTES)
+    assert parse_message(DeviceUsage, USAGE, content).id == "kitchen"
+    assert refusal(content + b" ") == "has 32769 bytes, more than 32768"
+
+
+def test_only_a_plain_word_names_a_device() -> None:
+    for name in ("kitchen", "0123456789ab", "x" * 64):
+        assert is_id(name)
+    for name in ("", "a/b", "a b", "+", "#", "x" * 65, "kitchen\n"):
+        assert not is_id(name)
 
 
 # When it is said
@@ -314,9 +386,9 @@ def test_a_device_tells_all_that_is_known_of_it(
     assert last.problem == "the screen: no monitor; the page: port in use; the image is black"
 
     (content,) = listener.on("kitchen/usage")
-    usage = parse_message(DeviceUsage, "fer-edge/fleet/kitchen/usage", content)
-    assert usage.drift == "watch "
-    assert [day.frames for day in usage.days] == [102, 101]
+    counts = parse_message(DeviceUsage, USAGE, content)
+    assert counts.drift == "watch "
+    assert [day.frames for day in counts.days] == [102, 101]
 
 
 def test_what_is_unknown_is_left_out(broker: Broker, listener: Listener, clock: FleetClock) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.bundles import make_bundle, no_probe
+from tests.bundles import edit_manifest, make_bundle, no_probe
 from tests.clock import Clock
 from tests.fleet_repository import Operator
 from tests.update_server import UpdateServer
@@ -23,10 +23,12 @@ from fer_edge.updates import fetcher, updater
 from fer_edge.updates.install import install_bundle
 from fer_edge.updates.latest import Latest, read_latest, write_latest
 from fer_edge.updates.probe import Probe
-from fer_edge.updates.releases import Releases
+from fer_edge.updates.releases import Releases, bundle_target
 from fer_edge.updates.updater import ModelUpdater, become_updater, state_folder
 from fer_fleet import operations
+from fer_fleet.archive import pack
 from fer_fleet.keys import Keys
+from fer_fleet.repository import Repository
 
 NAME = "ferplus7-tiny"
 NEW = ModelId(NAME, "0.2.0")
@@ -137,6 +139,44 @@ def test_a_version_that_is_installed_already_is_used_without_a_download(
     shutil.rmtree(published.repo / "targets" / "bundles")
     assert make().update().installed == "0.2.0"
     assert switch() == (str(NEW), "update")
+
+
+def test_a_device_takes_what_is_for_its_tags(make: Make, operator: Operator) -> None:
+    operator.do("publish", operator.bundle("0.2.0"), "--percent", 0)
+    operator.do("rollout", "0.2.0", "--channel", "beta", "--percent", 100, "--cohort", "lobby")
+    assert make().update(check=True).latest == "0.1.0"
+    assert make(tags=["hall"]).update(check=True).latest == "0.1.0"
+    assert make(tags=["hall", "lobby"]).update(check=True).latest == "0.2.0"
+    assert make(tags=["lobby"], channel="stable").update(check=True).latest == "0.1.0"
+
+
+def test_a_version_that_failed_its_trial_here_is_not_taken(make: Make, published: Operator) -> None:
+    failed = TrialRecord().ended(Verdict("other@0.2.0", 1, False, "too slow", 0.0))
+    failed.write(record_path())
+    assert make().update(check=True).latest == "0.2.0", "another model failed"
+    failed.ended(Verdict(str(NEW), 2, False, "too slow", 1.0)).write(record_path())
+    found = make().update()
+    assert (found.installed, found.latest) == ("0.1.0", "0.1.0")
+    assert "0.2.0 failed its trial on this device" in found.reason
+    del published
+
+
+def test_an_update_keeps_the_crop_and_takes_the_version_that_was_offered(
+    make: Make, operator: Operator, keys: Keys
+) -> None:
+    other, wide = operator.bundle("0.3.0"), operator.bundle("0.2.0")
+    edit_manifest(wide, crop_margin=0.5)
+    operator.do("publish", wide)
+    with pytest.raises(ModelError, match=r"its crop_margin is 0\.5, and that of the current model 0\.0"):
+        make().update()
+    repository, now = Repository(operator.repo), datetime.now(UTC)
+    archive = repository.write_archive(bundle_target(NAME, "0.2.0"), pack(other))
+    repository.sign_releases(repository.releases, keys, now, [archive])
+    repository.refresh(keys, now)
+    with pytest.raises(ModelError, match=f"is {NAME}@0.3.0, not {NEW}. Nothing was installed"):
+        make().update()
+    assert switch() == (NAME, "use")
+    assert Slots().installed() == []
 
 
 def test_older_versions_go_and_that_they_cannot_go_does_not_stop_the_update(
