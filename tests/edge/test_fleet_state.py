@@ -124,12 +124,20 @@ def usage(**changes: object) -> bytes:
     return as_json({"id": "kitchen", "days": [day]})
 
 
-def refusal(content: bytes, kind: type[DeviceState] | type[DeviceUsage] = DeviceUsage) -> str:
-    topic = USAGE if kind is DeviceUsage else TOPIC
+def refusal(content: bytes) -> str:
+    """Why these counts are refused."""
     with pytest.raises(DataError) as caught:
-        parse_message(kind, topic, content)
-    assert str(caught.value).startswith(f"{topic}: ")
-    return str(caught.value).removeprefix(f"{topic}: ")
+        parse_message(DeviceUsage, USAGE, content)
+    assert str(caught.value).startswith(f"{USAGE}: ")
+    return str(caught.value).removeprefix(f"{USAGE}: ")
+
+
+def refusal_of_state(said: object) -> str:
+    """Why this state is refused."""
+    with pytest.raises(DataError) as caught:
+        parse_message(DeviceState, TOPIC, as_json(said))
+    assert str(caught.value).startswith(f"{TOPIC}: ")
+    return str(caught.value).removeprefix(f"{TOPIC}: ")
 
 
 @pytest.mark.parametrize(
@@ -162,13 +170,13 @@ def test_a_day_may_be_tomorrow_where_it_has_begun_and_no_later(monkeypatch: pyte
 def test_what_is_wrong_with_a_message_is_said_with_its_place() -> None:
     trial = {"model": "m@1", "passed": True, "reason": ""}
     said = {**state().model_dump(mode="json"), "trials": [trial, trial]}
-    assert refusal(as_json(said), DeviceState).startswith("trials: has several trials of one model")
+    assert refusal_of_state(said).startswith("trials: has several trials of one model")
     said["trials"] = [trial, {**trial, "model": "m@2"}]
     assert len(parse_message(DeviceState, TOPIC, as_json(said)).trials) == 2
     said["problem"] = "\x1b[2J"
-    assert refusal(as_json(said), DeviceState).startswith("problem: has characters that cannot be shown, not ")
+    assert refusal_of_state(said).startswith("problem: has characters that cannot be shown, not ")
     assert refusal(usage(frames=-1)).startswith("days.0.frames: ")
-    assert refusal(as_json({**said, "problem": "", "id": "hall"}), DeviceState) == "says that it is from hall"
+    assert refusal_of_state({**said, "problem": "", "id": "hall"}) == "says that it is from hall"
 
 
 def test_a_message_may_have_32_kilobytes_and_not_one_byte_more() -> None:
