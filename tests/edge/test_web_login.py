@@ -86,6 +86,15 @@ def test_a_login_of_more_than_4_kb_is_not_read(hashed: str) -> None:
         assert ask(gate, "POST", "/login", content=b"x" * size).status_code == code
 
 
+def test_five_wrong_passwords_have_to_wait(hashed: str) -> None:
+    gate = Gate(hashed, None)
+    for _ in range(5):
+        assert ask(gate, "POST", "/login", content=b"password=no").headers["location"] == "/login?wrong"
+    answer = ask(gate, "POST", "/login", content=f"password={PASSWORD}".encode())
+    assert (answer.status_code, answer.text) == (429, "too many wrong passwords. Wait a minute")
+    assert answer.headers["retry-after"] == "60"
+
+
 def test_a_name_that_only_begins_like_one_of_this_machine_is_unknown() -> None:
     gate = Gate(None, None)
     known = ("localhost", "localhost:8080", "127.0.0.1", "[::1]", "door", "door:8080")

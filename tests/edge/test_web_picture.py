@@ -1,8 +1,10 @@
 """The picture for viewers: how often it is encoded, for whom, and what it hides."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from tests.clock import Clock
 from tests.conftest import wait_until
 
+from fer_edge.sinks.overlay import draw
 from fer_edge.types import FaceBox, Frame, FrameResult, Image, Prediction, Track, TrackedFace
 from fer_edge.web.picture import Picture, PictureEncoder, PictureKind
 
@@ -100,3 +103,32 @@ def test_no_more_pictures_per_second_are_encoded_than_asked_for() -> None:
             encoding.latest()
             time.sleep(0.002)
         assert encoding.latest().number - before <= 5 * (time.monotonic() - began) + 2
+
+
+def test_scores_are_left_out_unless_they_are_asked_for() -> None:
+    with encoder() as encoding:
+        encoding.put(result())
+        shown = cv2.imdecode(np.frombuffer(first(encoding).jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    near, far = (np.abs(shown.astype(int) - draw(result(), score=score)).mean() for score in (False, True))
+    assert near < far
+
+
+def test_a_frame_that_cannot_be_drawn_gives_an_empty_picture() -> None:
+    empty = replace(result(), frame=Frame(np.zeros((0, 0, 3), np.uint8), 0.0, live=True))
+    with encoder() as encoding:
+        encoding.put(empty)
+        assert first(encoding).jpeg == b""
+        encoding.put(result())
+        wait_until(lambda: encoding.latest().jpeg[:2] == b"\xff\xd8")
+
+
+def test_the_end_is_the_end_of_its_thread() -> None:
+    def threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "web picture"]
+
+    with encoder() as encoding:
+        encoding.put(result())
+        first(encoding)
+        assert threads() == ["web picture"]
+    assert threads() == []
