@@ -284,6 +284,23 @@ def test_where_nothing_is_left_to_go_back_to_is_said(make: Make, published: Oper
     assert switch() == (str(NEW), "update")
 
 
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_revoked_model_is_left_although_the_new_one_cannot_be_fetched(
+    make: Make, published: Operator, is_last: bool
+) -> None:
+    make().update()
+    if is_last:
+        with Slots().lock():
+            Slots().revoke({f"{NAME}@0.1.0": "old", "ferplus7@0.1.0": "old"})
+    published.do("publish", published.bundle("0.3.0"))
+    published.do("revoke", "0.2.0")
+    shutil.rmtree(published.repo / "targets" / "bundles")
+    said = f"{NEW} is revoked, and there is no other model" if is_last else "404 Not Found. Check updates.url"
+    with pytest.raises(FerError, match=said):
+        make().update()
+    assert switch() == ((str(NEW), "update") if is_last else (NAME, "rollback"))
+
+
 def test_the_model_to_go_back_to_did_not_fail_its_trial(make: Make, published: Operator, tmp_path: Path) -> None:
     use(add(tmp_path, "0.1.5"))
     failed = Slots().in_effect()
