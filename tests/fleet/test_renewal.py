@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fer_edge.errors import ConfigError, FerError
 from fer_edge.updates.releases import Releases
 from fer_fleet import edits, operations
 from fer_fleet.creation import DEFAULT_SIGNERS, create
+from fer_fleet.files import locked
 from fer_fleet.gate import check
 from fer_fleet.keys import Keys
 from fer_fleet.repository import ROLES, Repository
@@ -296,3 +298,214 @@ def test_a_repository_whose_keys_cannot_be_written_is_none(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="cannot be written"):
         create(tmp_path / "repo", tmp_path / "file" / "keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# The files of a repository
+
+
+def said(change: Callable[[], object]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        change()
+    return str(caught.value)
+
+
+def test_the_releases_are_a_file_that_people_can_read(repo: Path, keys: Keys) -> None:
+    """A line per value, without those that nobody gave."""
+    at = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    operations.change(repo, keys, lambda old: edits.publish(old, "mine", "1", "beta", 5, None, at), NOW)
+    (path,) = (repo / "targets").iterdir()
+    content = path.read_bytes()
+    assert path.name == f"{hashlib.sha256(content).hexdigest()}.releases.json"
+    assert content.decode() == (
+        '{\n "models": {\n  "mine": {\n   "releases": [\n    {\n     "version": "1",\n'
+        '     "published": "2026-06-01T12:00:00Z"\n    }\n   ],\n'
+        '   "beta": [\n    {\n     "version": "1",\n     "percent": 5.0\n    }\n   ]\n  }\n }\n}\n'
+    )
+
+
+def test_an_archive_lies_under_its_name_and_its_hash(repo: Path, keys: Keys) -> None:
+    repository = Repository(repo)
+    file = repository.write_archive("bundles/mine/1.tar", b"content")
+    digest = hashlib.sha256(b"content").hexdigest()
+    path = repo / "targets" / "bundles" / "mine" / f"{digest}.1.tar"
+    assert path.read_bytes() == b"content"
+    assert (file.path, file.length, file.hashes) == ("bundles/mine/1.tar", 7, {"sha256": digest})
+    repository.sign_releases(Releases(), keys, NOW, [file])
+    again = Repository(repo)
+    assert set(again.targets.signed.targets) == {"bundles/mine/1.tar", "releases.json"}
+    assert again.read_target("bundles/mine/1.tar") == b"content"
+    path.write_bytes(b"Content")
+    assert said(lambda: again.read_target("bundles/mine/1.tar")).startswith(f"{path}: is not as it was signed (")
+    path.unlink()
+    assert said(lambda: again.read_target("bundles/mine/1.tar")) == (
+        f"{path}: cannot be read (No such file or directory)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("1.root.json", None, "cannot be read (Is a directory)"),
+        ("1.targets.json", None, "cannot be read (Is a directory)"),
+        ("1.root.json", "{", "is malformed"),
+        ("1.targets.json", "{}", "is malformed"),
+        ("1.targets.json", "1.snapshot.json", "is of another role"),
+        ("1.root.json", "timestamp.json", "is of another role"),
+    ],
+)
+def test_a_damaged_file_of_a_repository_is_named(repo: Path, name: str, content: str | None, problem: str) -> None:
+    path = repo / "metadata" / name
+    if content is None:
+        path.unlink()
+        path.mkdir()
+    elif content.endswith(".json"):
+        path.write_bytes((path.parent / content).read_bytes())
+    else:
+        path.write_text(content)
+    assert said(lambda: Repository(repo)) == f"{path}: {problem}. Restore it from a copy"
+
+
+def test_a_damaged_timestamp_or_snapshot_is_named_where_it_is_needed(repo: Path, keys: Keys) -> None:
+    for name in ("timestamp.json", "1.snapshot.json"):
+        path = repo / "metadata" / name
+        whole = path.read_bytes()
+        path.write_text("{")
+        repository = Repository(repo)
+        for use in (repository.is_current, lambda: operations.refresh(repo, keys, NOW)):
+            assert said(use) == f"{path}: is malformed. Restore it from a copy"
+        path.write_bytes(whole)
+    assert Repository(repo).is_current()
+
+
+def test_only_numbered_files_are_versions(repo: Path) -> None:
+    """What an editor or a copy leaves is no newer root."""
+    for name in ("02.root.json", "9.root.json.bak", "x2.root.json", "2.root.jsonx", "2xroot.json", "0.root.json"):
+        (repo / "metadata" / name).write_text("{}")
+    assert Repository(repo).root.signed.version == 1
+
+
+def test_the_newest_file_is_found_by_its_number(repo: Path, keys: Keys) -> None:
+    """10 is newer than 9."""
+    for _ in range(9):
+        operations.refresh(repo, keys, NOW, offline=True)
+    assert states(repo)["root"][0] == 10
+    assert states(repo)["targets"][0] == 10
+    assert verify(repo) == (0, 0)
+
+
+def test_files_have_whole_seconds_and_the_names_of_their_roles(repo: Path, keys: Keys) -> None:
+    operations.refresh(repo, keys, NOW + timedelta(microseconds=7))
+    timestamp = Repository(repo).timestamp
+    assert timestamp is not None
+    assert timestamp.signed.expires.replace(tzinfo=UTC) == NOW + timedelta(days=4)
+    assert {path.name for path in (repo / "metadata").iterdir()} == {
+        "1.root.json", "1.targets.json", "1.snapshot.json", "timestamp.json",
+    }  # fmt: skip
+    content = (repo / "metadata" / "1.root.json").read_bytes()
+    assert b"\n" not in content, "as small as can be: devices fetch it"
+    assert b'"x-fer-fleet-days":100' in content
+    assert Repository(repo).root.signed.consistent_snapshot is True
+
+
+def test_a_repository_of_another_tool_has_the_usual_days(repo: Path) -> None:
+    repository = Repository(repo)
+    for name in ROLES:
+        repository.role(name).unrecognized_fields.clear()
+    assert {name: repository.days(name) for name in ROLES} == {
+        "root": 365, "targets": 180, "snapshot": 30, "timestamp": 7,
+    }  # fmt: skip
+
+
+def test_before_a_timestamp_nothing_is_current_and_two_roles_have_a_state(repo: Path, keys: Keys) -> None:
+    """As after a crash in the first minute."""
+    for name in ("timestamp", "1.snapshot"):
+        (repo / "metadata" / f"{name}.json").unlink()
+    repository = Repository(repo)
+    assert (repository.timestamp, repository.snapshot, repository.is_current()) == (None, None, False)
+    assert repository.signed_at == NOW
+    assert list(states(repo)) == ["root", "targets"]
+    operations.refresh(repo, keys, NOW)
+    assert states(repo) == {role: (1, DAYS[role]) for role in ROLES}
+    assert verify(repo) == (0, 0)
+
+
+def test_the_newest_file_says_when_the_repository_was_signed(repo: Path, keys: Keys) -> None:
+    assert Repository(repo).signed_at == NOW
+    operations.refresh(repo, keys, in_days(3))
+    assert Repository(repo).signed_at == in_days(3)
+    (repo / "metadata" / "timestamp.json").unlink()
+    assert Repository(repo).signed_at == NOW
+
+
+def test_a_role_is_described_with_its_keys_and_its_command(repo: Path) -> None:
+    repository = Repository(repo)
+    for state in role_states(repository, NOW):
+        role = repository.role(state.name)
+        assert state.expires == in_days(DAYS[state.name])
+        assert (state.threshold, state.keys) == (role.threshold, tuple(key[:12] for key in role.keyids))
+        offline = state.name in {"root", "targets"}
+        assert state.how_to_renew == ("fer-fleet refresh --all" if offline else "fer-fleet refresh")
+
+
+def test_a_root_that_is_not_there_is_one_line(repo: Path) -> None:
+    assert said(lambda: verify(repo, repo / "none")) == f"{repo}/none: cannot be read (No such file or directory)"
+    (repo / "metadata" / "1.root.json").rename(repo / "root.json")
+    assert said(lambda: verify(repo)).startswith(f"{repo}/metadata/1.root.json: cannot be read (")
+    (repo / "root.json").rename(repo / "metadata" / "1.root.json")
+
+
+def test_a_release_that_was_not_signed_is_named(repo: Path, keys: Keys) -> None:
+    """And one that is signed is read whole."""
+    publish(repo, keys, "1")
+    with pytest.raises(FerError) as caught:
+        verify(repo)
+    assert str(caught.value) == f"{repo}: bundles/mine/1.tar: is rolled out, but was not signed"
+    repository = Repository(repo)
+    file = repository.write_archive("bundles/mine/1.tar", b"content")
+    repository.sign_releases(repository.releases, keys, NOW, [file])
+    operations.refresh(repo, keys, NOW)
+    assert verify(repo) == (2, 7 + repository.targets.signed.targets["releases.json"].length)
+
+
+def test_a_locked_or_absent_folder_is_one_line(repo: Path, keys: Keys) -> None:
+    nothing = repo / "nothing"
+    with locked(repo):
+        assert said(lambda: operations.refresh(repo, keys, NOW)) == (
+            f"{repo}: another fer-fleet is changing it. Wait until it is done"
+        )
+    operations.refresh(repo, keys, NOW)
+    assert said(lambda: operations.refresh(nothing, keys, NOW)) == (
+        f"{nothing}: cannot be opened (No such file or directory). Make it with fer-fleet init"
+    )
+
+
+def test_a_folder_that_is_taken_is_not_made_a_repository(tmp_path: Path) -> None:
+    def make(folder: str, key_folder: str) -> Repository:
+        return create(tmp_path / folder, tmp_path / key_folder, PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
+
+    for name in ("full", "empty", "no keys"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "file").touch()
+    (tmp_path / "file").touch()
+    for names in (("full", "k"), ("file", "k"), ("r", "full"), ("r", "file")):
+        taken = next(name for name in names if name in {"full", "file"})
+        assert said(lambda names=names: make(*names)) == (  # type: ignore[misc]
+            f"{tmp_path / taken}: exists and is not an empty folder. Choose another"
+        )
+    assert said(lambda: make("r", "r")) == (
+        f"--keys {tmp_path / 'r'}: is in the repository, which everybody can read. Choose another folder"
+    )
+    before = {path.name for path in tmp_path.iterdir()}
+    assert make("empty", "no keys").role("root").threshold == 2
+    assert {path.name for path in tmp_path.iterdir()} == before, "nothing is left beside it"
+    assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "no keys").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_crash_left_beside_a_new_repository_is_removed(tmp_path: Path) -> None:
+    for name in (".repo.part", ".keys.part"):
+        (tmp_path / name / "metadata").mkdir(parents=True)
+        (tmp_path / name / "metadata" / "9.root.json").touch()
+    create(tmp_path / "repo", tmp_path / "keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
+    assert {path.name for path in tmp_path.iterdir()} == {"repo", "keys"}
+    assert verify(tmp_path / "repo") == (0, 0)
