@@ -1,6 +1,8 @@
 """Logins of devices, by a real broker that enforces them; and the counts of a fleet in one file."""
 
+import fcntl
 import json
+import os
 import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
@@ -236,6 +238,84 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no DuckDB file that can be written"):
         keep(tmp_path / "f", [])
     assert (tmp_path / "f").read_text().startswith("something else")
+
+
+def test_a_file_that_another_program_uses_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    keep(path, [usage("d")])
+    held, holds = os.pipe()
+    done, ends = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(ends)
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            os.write(holds, b"x")
+            os.read(done, 1)
+        os._exit(0)
+    os.read(held, 1)
+    try:
+        with pytest.raises(ConfigError) as caught:
+            compare(path, TODAY, 28)
+    finally:
+        os.close(ends)
+        os.waitpid(child, 0)
+        for descriptor in (held, holds, done):
+            os.close(descriptor)
+    assert str(caught.value) == f"{path}: is used by another program"
+    assert len(compare(path, TODAY, 28)) == 1
+
+
+def test_counts_that_were_never_kept_compare_to_nothing(tmp_path: Path) -> None:
+    assert compare(tmp_path / "f", TODAY, 28) == []
+    assert keep(tmp_path / "f", []) == 0
+
+
+def test_the_days_that_are_compared_end_with_today(tmp_path: Path) -> None:
+    keep(tmp_path / "f", [usage("d")])
+    assert [compare(tmp_path / "f", TODAY, days)[0].days for days in (2, 7, 8, 28)] == [1, 6, 7, 7]
+    assert compare(tmp_path / "f", TODAY, 1) == [], "its last whole day was yesterday"
+
+
+def test_a_day_that_comes_again_without_a_label_has_it_no_more(tmp_path: Path) -> None:
+    """Nor a mean that is unknown now. The same day of another device stays."""
+    keep(tmp_path / "f", [usage("d", days=1), usage("e", days=1)])
+    keep(tmp_path / "f", [usage("d", days=1, face_s={"sad": 60.0}, means={"confidence": 0.5, "brightness": None})])
+    found = {device.name: device for device in compare(tmp_path / "f", TODAY, 28)}
+    assert (found["d"].face_s, found["d"].brightness) == (60, None)
+    assert found["d"].confidence == pytest.approx(0.5)
+    assert found["e"].face_s == 3600
+    assert found["e"].brightness == pytest.approx(120)
+
+
+def test_a_device_that_saw_no_face_has_no_means_and_no_remark(tmp_path: Path) -> None:
+    empty = usage("d", days=1, face_s={}, means={"confidence": None, "brightness": None}, people=0)
+    keep(tmp_path / "f", [empty, *(usage(f"e{number}") for number in range(3))])
+    device = compare(tmp_path / "f", TODAY, 28)[0]
+    assert (device.name, device.days, device.people, device.face_s) == ("d", 1, 0, 0)
+    assert (device.confidence, device.brightness, device.remarks) == (None, None, ())
+
+
+def test_all_that_differs_is_remarked_in_one_order(tmp_path: Path) -> None:
+    worst = usage("d", drift="drifted", means={"confidence": 0.3, "brightness": 63.9})
+    edge = usage("edge", means={"confidence": 0.671, "brightness": 64.0})
+    keep(tmp_path / "f", [worst, edge, *(usage(f"e{number}") for number in range(4))])
+    found = {device.name: device.remarks for device in compare(tmp_path / "f", TODAY, 28)}
+    assert found["d"] == ("drifts", "less sure", "too dark")
+    assert found["edge"] == (), "by less than 0.03, and not darker than dark"
+    assert found["e0"] == ()
+
+
+def test_all_counts_of_a_day_are_kept(tmp_path: Path) -> None:
+    keep(tmp_path / "f", [usage("d", days=1, camera_lost_s=12.5)])
+    with duckdb.connect(str(tmp_path / "f")) as database:
+        days = database.execute("SELECT * FROM days").fetchall()
+        labels = database.execute("SELECT device, label, seconds FROM labels ORDER BY label").fetchall()
+        means = database.execute("SELECT device, feature, mean FROM means ORDER BY feature").fetchall()
+    day = TODAY - timedelta(days=1)
+    assert days == [("d", day, "ferplus7@0.1.0", 86_400, 500_000, 20, 12.5, "ok")]
+    assert labels == [("d", "happy", 600.0), ("d", "neutral", 3000.0)]
+    assert means == [("d", "brightness", 120.0), ("d", "confidence", 0.7)]
 
 
 def test_old_days_are_kept_and_not_compared(tmp_path: Path) -> None:

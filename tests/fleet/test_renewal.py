@@ -509,3 +509,116 @@ def test_what_a_crash_left_beside_a_new_repository_is_removed(tmp_path: Path) ->
     create(tmp_path / "repo", tmp_path / "keys", PASSPHRASE, DAYS, DEFAULT_SIGNERS, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {"repo", "keys"}
     assert verify(tmp_path / "repo") == (0, 0)
+
+
+# New keys
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def signatures(repo: Path) -> dict[str, int]:
+    """By how many keys the newest file of each role is signed."""
+    repository = Repository(repo)
+    assert repository.snapshot is not None
+    assert repository.timestamp is not None
+    return {
+        "root": len(repository.root.signatures),
+        "targets": len(repository.targets.signatures),
+        "snapshot": len(repository.snapshot.signatures),
+        "timestamp": len(repository.timestamp.signatures),
+    }
+
+
+def test_lost_keys_of_root_are_replaced_and_the_others_stay(repo: Path, keys: Keys) -> None:
+    before, files = Repository(repo).role("root").keyids, names(keys.folders[0])
+    made = rotate(repo, ["root"], [before[2][:12], before[0], before[2]], keys, PASSPHRASE, in_days(1))
+    new = [key.keyid for key in made["root"]]
+    assert list(made) == ["root"]
+    assert len(new) == 2
+    assert set(Repository(repo).role("root").keyids) == {before[1], *new}
+    assert names(keys.folders[0]) - files == {f"root-{key_id[:12]}.pem" for key_id in new}
+    assert states(repo) == {"root": (2, 101), "targets": (1, 50), "snapshot": (1, 20), "timestamp": (1, 4)}
+    assert verify(repo) == (0, 0)
+
+
+def test_a_lost_key_that_is_none_is_named_with_those_that_are(repo: Path, keys: Keys) -> None:
+    before, files = Repository(repo).role("root").keyids, names(keys.folders[0])
+    first, second, third = (key_id[:12] for key_id in before)
+    for given in ("zzzz", ""):
+        assert said(lambda given=given: rotate(repo, ["root"], [given], keys, PASSPHRASE, NOW)) == (  # type: ignore[misc]
+            f"--lost {given}: is not the id of one of root's keys. Choose {first}, {second} or {third}"
+        )
+    assert said(lambda: rotate(repo, ["root", "targets"], [first], keys, PASSPHRASE, NOW)) == (
+        "--lost names keys of one role. Give one role"
+    )
+    assert names(keys.folders[0]) == files
+    assert Repository(repo).role("root").keyids == before
+
+
+@pytest.mark.parametrize(
+    ("roles", "signed", "versions"),
+    [
+        (["root"], {"root": 4, "targets": 1, "snapshot": 1, "timestamp": 1}, [2, 1, 1, 1]),
+        (["targets"], {"root": 2, "targets": 2, "snapshot": 1, "timestamp": 1}, [2, 2, 2, 2]),
+        (["snapshot"], {"root": 2, "targets": 1, "snapshot": 2, "timestamp": 1}, [2, 1, 2, 2]),
+        (["timestamp"], {"root": 2, "targets": 1, "snapshot": 1, "timestamp": 2}, [2, 1, 1, 2]),
+        (["root", "timestamp"], {"root": 4, "targets": 1, "snapshot": 1, "timestamp": 2}, [2, 1, 1, 2]),
+    ],
+)
+def test_old_and_new_keys_sign_what_they_replace_and_nothing_else_is_signed_again(
+    repo: Path, keys: Keys, roles: list[str], signed: dict[str, int], versions: list[int]
+) -> None:
+    """So devices that know the old root accept it as those do that know the new one."""
+    rotate(repo, roles, [], keys, PASSPHRASE, in_days(1))
+    assert signatures(repo) == signed
+    assert [version for version, _ in states(repo).values()] == versions
+    assert verify(repo) == (0, 0)
+
+
+def test_where_the_old_key_is_lost_the_new_one_signs_alone(repo: Path, keys: Keys) -> None:
+    (lost,) = keys.folders[0].glob("targets-*.pem")
+    lost.unlink()
+    rotate(repo, ["targets"], [], keys, PASSPHRASE, in_days(1))
+    assert signatures(repo) == {"root": 2, "targets": 1, "snapshot": 1, "timestamp": 1}
+    assert verify(repo) == (0, 0)
+
+
+def test_new_keys_lie_in_the_first_folder_and_no_new_passphrase_is_asked_for(
+    repo: Path, keys: Keys, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return PASSPHRASE
+
+    made = rotate(repo, ["targets", "snapshot"], [], Keys([stick, *keys.folders], ask), "another", in_days(1))
+    assert names(stick) == {f"{role}-{key.keyid[:12]}.pem" for role, (key,) in made.items()}
+    assert len(asked) == 1, "the old passphrase, once"
+    asked.clear()
+    rotate(repo, ["snapshot"], [], Keys([stick, *keys.folders], ask), None, in_days(1))
+    assert len(asked) == 1, "root alone is encrypted"
+
+
+def test_a_rotation_needs_the_keys_of_root_and_of_what_names_the_role(repo: Path, keys: Keys) -> None:
+    (folder,) = keys.folders
+    for role, roles in {"timestamp": ["targets"], "snapshot": ["timestamp"], "root": ["root"]}.items():
+        aside = repo.with_name("aside")
+        aside.mkdir()
+        for path in folder.glob(f"{role}-*.pem"):
+            path.rename(aside / path.name)
+        before = names(folder)
+        assert said(lambda roles=roles: rotate(repo, roles, [], keys, PASSPHRASE, NOW)).startswith(  # type: ignore[misc]
+            f"{role}: needs {2 if role == 'root' else 1} of its keys, and 0 are in {folder}. Bring one of {role}-"
+        )
+        assert names(folder) == before
+        for path in aside.iterdir():
+            path.rename(folder / path.name)
+        aside.rmdir()
+    for path in folder.glob("timestamp-*.pem"):
+        path.unlink()
+    assert list(rotate(repo, ["root"], [], keys, PASSPHRASE, NOW)) == ["root"], "root is named by nothing"

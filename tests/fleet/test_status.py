@@ -481,6 +481,18 @@ def test_progress_counts_devices_once() -> None:
     assert [each.model for each in all_progress(states)] == ["ferplus7-tiny@0.1.0", "m@1", "m@2", "m@3"]
 
 
+def test_reasons_are_ordered_by_their_number_and_then_by_their_name() -> None:
+    """Not as the devices were read."""
+    reasons = ["slow", "slow", "crashed", "unsure", "broken", "crashed"]
+    states = [
+        state(f"d{number}", trials=[{"model": "m@2", "passed": False, "reason": reason}])
+        for number, reason in enumerate(reasons)
+    ]
+    found = progress_of("m@2", [state("first", trials=[{"model": "m@2", "passed": True, "reason": "fine"}]), *states])
+    assert list(found.reasons.items()) == [("crashed", 2), ("slow", 2), ("broken", 1), ("unsure", 1)]
+    assert (found.model, found.passed, found.failed) == ("m@2", 1, 6)
+
+
 @pytest.mark.parametrize(
     ("what", "changes", "is_so"),
     [
