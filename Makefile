@@ -37,7 +37,7 @@ coverage: .venv-dev/installed
 # mutmut works on packages below src/, in a copy of the tests beside them.
 mutants: .venv-dev/installed
 	mkdir -p .mutation/src
-	ln -sfn ../../edge/fer_edge ../../fleet/fer_fleet ../../training/fer_train ../../quantize/fer_quantize .mutation/src/
+	ln -sfn ../../edge/fer_edge ../../fleet/fer_fleet ../../training/fer_train ../../training/recipes ../../quantize/fer_quantize .mutation/src/
 	ln -sfn ../docs ../tests ../models ../training ../pyproject.toml .mutation/
 	cd .mutation && ../.venv-dev/bin/mutmut run $(ARGS)
 	cd .mutation && ../.venv-dev/bin/mutmut results

@@ -8,8 +8,8 @@ noticed by a slower test: ask mutmut about it by its name. Results are kept in .
 interrupted run goes on where it was. With --again the survivors are tried against ten times as many tests, and with
 --also tests/edge/test_live.py against all tests of a file as well, those that start programs included.
 
-mutmut does not see what the programs reach that tests start. --learn runs all quick tests of the runtime and the fleet
-once, and notes it (20 minutes); after that --programs tries survivors against those tests as well.
+mutmut does not see what the programs reach that tests start. --learn runs all quick tests once, and notes it (25
+minutes); after that --programs tries survivors against those tests as well.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def learn() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([SOURCES, str(Path(__file__).parent / "reached")])
     durations = Durations()
     options = ["--rootdir=.", "-q", "--tb=line", "-m", "not slow", "-p", "no:schemathesis", "-p", "no:cacheprovider"]
-    pytest.main([*options, "--numprocesses=2", "--dist=loadfile", "tests/edge", "tests/fleet"], plugins=[durations])
+    folders = [f"tests/{name}" for name in ("edge", "fleet", "training", "quantize")]
+    pytest.main([*options, "--numprocesses=2", "--dist=loadfile", *folders], plugins=[durations])
     SECONDS.write_text(json.dumps(durations.seconds))
 
 
@@ -90,7 +91,8 @@ def learnt() -> tuple[dict[str, list[str]], dict[str, float]]:
 
 def faults_of(module: str, count: int) -> list[str]:
     """The names of about so many of a module's faults, evenly spread."""
-    path = MUTANTS / "src" / f"{module.replace('.', '/')}.py.meta"
+    stem = MUTANTS / "src" / module.replace(".", "/")
+    path = stem / "__init__.py.meta" if stem.is_dir() else stem.with_name(f"{stem.name}.py.meta")
     faults = list(json.loads(path.read_text())["exit_code_by_key"])
     return faults[:: max(round(len(faults) / count), 1)]
 
