@@ -124,6 +124,29 @@ def test_an_empty_folder_and_what_a_killed_export_left_are_replaced(tmp_path: Pa
     assert not left.exists()
 
 
+def test_an_export_makes_the_folders_above_its_own_and_fills_one_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = labelled(tmp_path / "samples", ["happy", "sad"], per_day=1)
+    export_samples(folder, tmp_path / "new" / "newer" / "out")
+    assert (tmp_path / "new" / "newer" / "out" / "samples.csv").is_file()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    export_samples(folder, Path("here"))
+    assert (tmp_path / "here" / "samples.csv").is_file()
+
+
+def test_no_day_is_on_both_sides(tmp_path: Path) -> None:
+    folder, samples = labelled(tmp_path / "samples", ["happy", "sad", "fear"] * 4, per_day=3)
+    assert export_samples(folder, tmp_path / "out") == {"train": 9, "validation": 3}
+    days = {sample.id: sample.day for sample in samples}
+    train, validation = (
+        {days[path.stem] for path in (tmp_path / "out" / side).rglob("*.png")} for side in ("train", "validation")
+    )
+    assert (len(train), len(validation)) == (3, 1)
+    assert max(train) < min(validation)
+
+
 def cell(sheet: Image, index: int) -> Image:
     """One face of the sheet with its two lines of text."""
     top, left = index // 10 * 126, index % 10 * 96

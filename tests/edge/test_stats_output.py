@@ -1,6 +1,7 @@
 """The usage record as a table and as a picture: each number at its place, in its unit."""
 
 import csv
+import sys
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import cv2
 import matplotlib.figure
 import pytest
 
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.stats import Group, as_csv, group_rows, ordered_labels
@@ -159,3 +160,25 @@ def test_nothing_to_draw_and_a_place_that_cannot_be_written_are_one_line(tmp_pat
         with pytest.raises(ConfigError) as error:
             draw_stats(groups, tmp_path / name)
         assert str(error.value).startswith(message)
+
+
+def test_all_labels_fit_into_a_legend_of_small_letters(figures: list[matplotlib.figure.Figure], tmp_path: Path) -> None:
+    """Five beside each other, and the others below them."""
+    everybody = group(WEDNESDAY, face_s=defaultdict(float, dict.fromkeys(COLOURS, 60.0)))
+    draw_stats([everybody], tmp_path / "plot.png")
+    upper, lower = figures[0].axes
+    legend, place = upper.get_legend(), upper.get_window_extent()
+    assert legend is not None
+    names = legend.get_texts()
+    assert len(names) == len(COLOURS) > 5
+    assert len({round(name.get_window_extent().x0) for name in names}) == 5
+    assert place.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= place.x1
+    assert names[0].get_fontsize() < upper.yaxis.label.get_fontsize()
+    assert {bar.get_facecolor()[:3] for bar in lower.patches} == {(0.6, 0.6, 0.6)}, "grey, which no label is"
+
+
+def test_a_plot_without_matplotlib_is_told_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtra) as error:
+        draw_stats([FIRST], tmp_path / "plot.png")
+    assert str(error.value) == "matplotlib, for --plot, is not installed. Fix: pip install '.[plot]'"
