@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 from tests.samples import make_folder
 
 from fer_edge import __version__
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, MissingExtra
 from fer_edge.monitoring import report, report_plots
 from fer_edge.monitoring.drift import DriftReport, FeatureDrift
 from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
@@ -264,3 +265,39 @@ def test_a_page_is_written_whole_or_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         write_report(about, tmp_path / "no" / "page.html")
     assert str(error.value) == f"--html {tmp_path / 'no' / 'page.html'}: cannot be written (No such file or directory)"
+
+
+def test_the_week_of_a_page_is_by_the_hour_also_where_all_else_is_by_the_day(tmp_path: Path, axes: list[Any]) -> None:
+    path = tmp_path / "usage.sqlite"
+    with UsageStore(path, ModelIdentity("m", "1", "")) as store:
+        for hours in (7, 31, 31 + 7 * 24):
+            period = Period(frames=10, people=1, face_s=defaultdict(float, sad=30.0))
+            store.append(int((MONDAY + timedelta(hours=hours)).timestamp()), period)
+    make_report(ReportInput(path, MONDAY, MONDAY + timedelta(days=20), DriftReport("ok", (), ""), None, None))
+    (table,) = [one.images[0].get_array() for one in axes if one.images and one.get_xlabel() == "hour"]
+    assert (table.sum(), table[0, 7], table[1, 7]) == (1.5, 0.5, 1.0)
+    assert [len(one.patches) for one in axes if one.get_ylabel() == "people"] == [3], "three days"
+
+
+def test_legends_have_no_frame_that_hides_what_is_drawn(axes: list[Any]) -> None:
+    report_plots.draw_labels(DAYS)
+    report_plots.draw_accuracy(DAYS, {})
+    legends = [one.get_legend() for one in axes if one.get_legend()]
+    assert legends
+    assert not any(legend.get_frame_on() for legend in legends)
+    assert all(legend.get_texts()[0].get_fontsize() < axes[0].yaxis.label.get_fontsize() for legend in legends)
+
+
+def test_a_camera_that_was_lost_once_is_marked(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    with UsageStore(path, ModelIdentity("m", "1", "")) as store:
+        store.append(int(MONDAY.timestamp()), Period(frames=10, camera_losses=1, camera_lost_s=30.1))
+    about = ReportInput(path, MONDAY, MONDAY + timedelta(hours=5), DriftReport("ok", (), ""), None, None)
+    assert cards_of(make_report(about))["camera lost"] == ("1x", "1 minutes", "bad")
+
+
+def test_pictures_without_matplotlib_are_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtra) as error:
+        report_plots.draw_labels(DAYS)
+    assert str(error.value) == "matplotlib, for pictures, is not installed. Fix: pip install '.[plot]'"

@@ -173,7 +173,7 @@ def test_all_labels_fit_into_a_legend_of_small_letters(figures: list[matplotlib.
     assert len(names) == len(COLOURS) > 5
     assert len({round(name.get_window_extent().x0) for name in names}) == 5
     assert place.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= place.x1
-    assert names[0].get_fontsize() < upper.yaxis.label.get_fontsize()
+    assert float(names[0].get_fontsize()) < float(upper.yaxis.label.get_fontsize())
     assert {bar.get_facecolor()[:3] for bar in lower.patches} == {(0.6, 0.6, 0.6)}, "grey, which no label is"
 
 
