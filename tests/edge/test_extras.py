@@ -15,7 +15,7 @@ from fer_edge.monitoring.stats_plot import draw_stats
 MANIFEST = load_bundle(find_bundle("ferplus7-tiny")).manifest
 USES: list[tuple[str, Callable[[], object], str, str]] = [
     ("matplotlib.figure", lambda: draw_stats([], Path("plot.png")), "matplotlib, for --plot,", "plot"),
-    ("matplotlib", lambda: new_figure(2.0), "matplotlib, for pictures,", "plot"),
+    ("matplotlib.figure", lambda: new_figure(2.0), "matplotlib, for pictures,", "plot"),
     ("prometheus_client", lambda: Metrics(MANIFEST), "prometheus-client, for metrics,", "web"),
 ]
 

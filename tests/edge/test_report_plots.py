@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ import pytest
 from tests.samples import make_folder
 
 from fer_edge import __version__
-from fer_edge.errors import ConfigError, MissingExtra
+from fer_edge.errors import ConfigError
 from fer_edge.monitoring import report, report_plots
 from fer_edge.monitoring.drift import DriftReport, FeatureDrift
 from fer_edge.monitoring.expected_accuracy import ExpectedAccuracy
@@ -232,17 +231,6 @@ def test_the_pictures_have_titles_texts_and_the_models(tmp_path: Path) -> None:
     assert ">01 Jun 01h<" not in make_report(replace(about, now=now + timedelta(seconds=1)))
 
 
-def test_a_page_of_a_week_tells_its_hours(axes: list[Any], tmp_path: Path) -> None:
-    path = tmp_path / "usage.sqlite"
-    with UsageStore(path, ModelIdentity("m", "1", "")) as store:
-        for hours in (1, 30):
-            period = Period(face_s=defaultdict(float, sad=60.0))
-            store.append(int((MONDAY + timedelta(hours=hours)).timestamp()), period)
-    make_report(ReportInput(path, MONDAY, MONDAY + timedelta(days=7), DriftReport("ok", (), ""), None, None))
-    table = next(one.images[0].get_array() for one in axes if one.images)
-    assert [(row, hour) for row in range(7) for hour in range(24) if table[row, hour]] == [(0, 1), (1, 6)]
-
-
 def test_the_pictures_say_what_they_show(axes: list[Any]) -> None:
     report_plots.draw_labels(DAYS)
     upper, lower = axes
@@ -294,10 +282,3 @@ def test_a_camera_that_was_lost_once_is_marked(tmp_path: Path) -> None:
         store.append(int(MONDAY.timestamp()), Period(frames=10, camera_losses=1, camera_lost_s=30.1))
     about = ReportInput(path, MONDAY, MONDAY + timedelta(hours=5), DriftReport("ok", (), ""), None, None)
     assert cards_of(make_report(about))["camera lost"] == ("1x", "1 minutes", "bad")
-
-
-def test_pictures_without_matplotlib_are_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtra) as error:
-        report_plots.draw_labels(DAYS)
-    assert str(error.value) == "matplotlib, for pictures, is not installed. Fix: pip install '.[plot]'"

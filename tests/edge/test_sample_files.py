@@ -107,11 +107,6 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["none", "one", "out"]
 
 
-def test_missing_folders_above_are_made(tmp_path: Path) -> None:
-    folder, _ = labelled(tmp_path / "samples", ["happy", "sad"], per_day=1)
-    assert export_samples(folder, tmp_path / "a" / "b" / "out") == {"train": 1, "validation": 1}
-
-
 def test_an_empty_folder_and_what_a_killed_export_left_are_replaced(tmp_path: Path) -> None:
     folder, _ = labelled(tmp_path / "samples", ["happy", "sad"], per_day=1)
     out = tmp_path / "deep" / "out"

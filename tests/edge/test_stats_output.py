@@ -1,7 +1,6 @@
 """The usage record as a table and as a picture: each number at its place, in its unit."""
 
 import csv
-import sys
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ import cv2
 import matplotlib.figure
 import pytest
 
-from fer_edge.errors import ConfigError, MissingExtra
+from fer_edge.errors import ConfigError
 from fer_edge.monitoring.histograms import FEATURES
 from fer_edge.monitoring.period import Period
 from fer_edge.monitoring.stats import Group, as_csv, group_rows, ordered_labels
@@ -175,10 +174,3 @@ def test_all_labels_fit_into_a_legend_of_small_letters(figures: list[matplotlib.
     assert place.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= place.x1
     assert float(names[0].get_fontsize()) < float(upper.yaxis.label.get_fontsize())
     assert {bar.get_facecolor()[:3] for bar in lower.patches} == {(0.6, 0.6, 0.6)}, "grey, which no label is"
-
-
-def test_a_plot_without_matplotlib_is_told_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtra) as error:
-        draw_stats([FIRST], tmp_path / "plot.png")
-    assert str(error.value) == "matplotlib, for --plot, is not installed. Fix: pip install '.[plot]'"
