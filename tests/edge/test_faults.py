@@ -86,6 +86,7 @@ def test_a_read_that_hangs_is_abandoned(demo_video: Path, tmp_path: Path) -> Non
     writer.wait()
 
 
+@pytest.mark.slow
 def test_black_and_frozen_pictures_are_reported(camera: LoopbackCamera, tmp_path: Path) -> None:
     folders = [tmp_path / "black", tmp_path / "still"]
     for folder in folders:

@@ -283,6 +283,7 @@ def test_node_exporter_reads_the_text_file(tmp_path: Path) -> None:
     assert found["fer_edge_source_up"] == 0, "the run is over"
 
 
+@pytest.mark.slow
 def test_page_and_text_file_give_the_same_metrics_of_one_output(tmp_path: Path) -> None:
     """Also while the file cannot be written, which both would tell if it could."""
     text = tmp_path / "folder" / "fer.prom"

@@ -327,6 +327,7 @@ def test_only_this_machine_gets_the_metrics_without_a_token(path: str) -> None:
     assert codes == [200, 200, 401, 200]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["none", "boxes", "blurred"])
 def test_pictures_can_be_reduced_or_switched_off(tmp_path: Path, picture: str) -> None:
     with running(tmp_path, f'picture = "{picture}"\n') as client:

@@ -52,6 +52,7 @@ def test_a_flood_of_logins_has_to_wait(tmp_path: Path) -> None:
         assert large.status_code in {413, 429}
 
 
+@pytest.mark.slow
 def test_idle_and_slow_connections_are_closed(page: httpx.Client) -> None:
     address = ("127.0.0.1", page.base_url.port or 0)
     held = [socket.create_connection(address) for _ in range(500)]
@@ -66,6 +67,7 @@ def test_idle_and_slow_connections_are_closed(page: httpx.Client) -> None:
     wait_until(lambda: answers(page))
 
 
+@pytest.mark.slow
 def test_requests_in_drops_are_closed(page: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", page.base_url.port or 0), timeout=1) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
