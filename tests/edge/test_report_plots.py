@@ -276,6 +276,7 @@ def test_legends_have_no_frame_that_hides_what_is_drawn(axes: list[Any]) -> None
     assert all(legend.get_texts()[0].get_fontsize() < axes[0].yaxis.label.get_fontsize() for legend in legends)
 
 
+@pytest.mark.usefixtures("axes")
 def test_a_camera_that_was_lost_once_is_marked(tmp_path: Path) -> None:
     path = tmp_path / "usage.sqlite"
     with UsageStore(path, ModelIdentity("m", "1", "")) as store:

@@ -179,3 +179,10 @@ def test_who_may_not_write_the_models_is_told_to_be_root(open_path: Path) -> Non
 )
 def test_the_numbers_of_a_version(version: str, numbers: tuple[int, ...]) -> None:
     assert version_numbers(version) == numbers
+
+
+def test_the_link_names_a_shipped_model_or_a_folder_of_a_version(slots: Slots) -> None:
+    for model, link in ((A, "ferplus7"), (ModelId("mine", "1.2"), "mine/1.2")):
+        use(slots, model)
+        assert os.readlink(slots.folder / "current") == link  # noqa: PTH115 - pathlib takes a slash at the end away
+        assert slots.current() == model

@@ -276,3 +276,20 @@ def test_a_run_with_a_revoked_model_says_which_and_why(slots: Slots, caplog: pyt
     assert caplog.messages == [
         f"model ferplus7-tiny@{first.version} was revoked by whoever signs the models (poisoned). Use another one"
     ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"\xff", b'{"progress": {"foreign": 1}, "usual": null, "verdicts": []}']
+)
+def test_a_record_that_cannot_be_read_is_empty(tmp_path: Path, content: bytes) -> None:
+    assert TrialRecord.read(tmp_path / "none.json") == TrialRecord()
+    (tmp_path / "record.json").write_bytes(content)
+    assert TrialRecord.read(tmp_path / "record.json") == TrialRecord()
+
+
+def test_a_boot_is_unknown_where_the_kernel_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "boot_id"
+    monkeypatch.setattr("fer_edge.model.trial_record._BOOT_ID", path)
+    assert boot_id() == "unknown"
+    path.write_text("4c21-9a\n")
+    assert boot_id() == "4c21-9a"

@@ -47,6 +47,7 @@ def test_minutes_wait_for_a_full_disk_and_the_last_one_takes_what_is_too_much(
     sink.description = "the record"
     with Store(tmp_path / "usage.sqlite", ModelIdentity("m", "1", "")) as store:
         writer = UsageWriter(sink, store, None)
+        assert writer.name == "usage record", "in the list of threads"
         assert writer.daemon, "a run that is killed does not wait for it"
         writer.start()
         for minute in range(62):
@@ -104,3 +105,12 @@ def test_features_of_a_face_are_those_of_what_is_shown() -> None:
     }
     further = set(face_features(face(np.zeros((48, 48), np.uint8)))) - set(features)
     assert further == {"brightness", "contrast", "sharpness"}
+
+
+def test_the_sharpness_of_a_crop_counts_edges_to_both_sides() -> None:
+    """A board of light and dark fields: its Laplacian is 160 above and below zero, everywhere but at the border."""
+    board = (np.indices((48, 48)).sum(axis=0) % 2 * 40 + 100).astype(np.uint8)
+    features = face_features(face(board))
+    assert features["brightness"] == pytest.approx(120)
+    assert features["contrast"] == pytest.approx(20)
+    assert features["sharpness"] == pytest.approx(160**2, rel=0.1)
