@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from tests.clock import Clock
 
 from fer_edge.config import WebConfig
 from fer_edge.web.auth import Gate, hash_password
@@ -93,6 +94,25 @@ def test_five_wrong_passwords_have_to_wait(hashed: str) -> None:
     answer = ask(gate, "POST", "/login", content=f"password={PASSWORD}".encode())
     assert (answer.status_code, answer.text) == (429, "too many wrong passwords. Wait a minute")
     assert answer.headers["retry-after"] == "60"
+
+
+def test_a_minute_after_the_first_of_five_wrong_passwords_one_more_may_be_tried(
+    hashed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(1000.0)
+    monkeypatch.setattr("fer_edge.web.auth.time", clock)
+    gate = Gate(hashed, None)
+    for _ in range(5):
+        assert not gate.must_wait()
+        gate.check_password("no")
+        clock.now += 1
+    clock.now = 1059.75
+    assert gate.must_wait()
+    clock.now = 1060.0
+    assert not gate.must_wait()
+    gate.check_password("no")
+    clock.now = 1060.75
+    assert gate.must_wait(), "the second was less than a minute ago"
 
 
 def test_a_name_that_only_begins_like_one_of_this_machine_is_unknown() -> None:

@@ -132,3 +132,17 @@ def test_the_end_is_the_end_of_its_thread() -> None:
         first(encoding)
         assert threads() == ["web picture"]
     assert threads() == []
+
+
+def test_pictures_are_counted_from_one() -> None:
+    with encoder() as encoding:
+        assert encoding.latest() == Picture(0, b"", b"")
+        encoding.put(result())
+        assert first(encoding).number == 1
+
+
+def test_boxes_hide_the_small_image_too() -> None:
+    seen = result()
+    with encoder("boxes") as encoding:
+        encoding.put(replace(seen, frame=replace(seen.frame, small=seen.frame.image[::2, ::2])))
+        assert face_of(first(encoding)).std() < 3

@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -187,6 +188,41 @@ def test_a_page_that_is_not_required_leaves_the_run_alone(caplog: pytest.LogCapt
     assert caplog.text.count("Recognition continues without it") == 1
 
 
+def test_a_page_whose_server_fails_says_so_and_the_run_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OSError("no more files")
+
+    monkeypatch.setattr("uvicorn.Server.serve", fail)
+    with Page(path) as page:
+        wait_until(lambda: bool(page.sink.trouble))
+        page.sink.emit(result())
+    assert page.sink.trouble == "no more files"
+    assert f"the page on {path} fails: no more files. Recognition continues without it" in caplog.text
+
+
+def test_a_viewer_is_told_of_a_new_image_and_does_not_wait_for_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fer_edge.web.app._PICTURE_WAIT", 1000.0)
+    with Page(path) as page:
+        page.viewer.timeout = httpx.Timeout(15)
+        with page.viewer.stream("GET", "/stream.mjpg") as answer:
+            parts = answer.iter_bytes()
+            for _ in range(3):
+                assert next(parts).startswith(b"--frame\r\n")
+                page.sink.emit(result())
+
+
+def test_its_threads_end_with_the_run(path: Path) -> None:
+    def threads() -> list[str]:
+        return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("web "))
+
+    with Page(path) as page:
+        assert page.viewer.get("/snapshot.jpg").status_code == 200
+        assert threads() == ["web picture", "web server"]
+    assert threads() == []
+
+
 def ask(config: WebConfig, headers: dict[str, str]) -> httpx.Response:
     """One request to something behind the guard."""
     guard = Guard(PlainTextResponse("there it is"), Gate(None, None), is_known_host(config))
@@ -206,6 +242,18 @@ def test_the_names_of_the_page_are_its_address_this_machine_and_those_of_the_con
     refused = [ask(config, {"Host": host}) for host in unknown]
     assert {answer.status_code for answer in refused} == {421}
     assert refused[0].text == "this host name is not known. Add it to web.hosts in the configuration"
+
+
+def test_a_request_that_names_no_host_is_refused() -> None:
+    guard = Guard(PlainTextResponse("there it is"), Gate(None, None), is_known_host(WebConfig(listen="8080")))
+
+    async def answer() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as client:
+            request = client.build_request("GET", "/")
+            del request.headers["host"]
+            return await client.send(request)
+
+    assert asyncio.run(answer()).status_code == 421
 
 
 @pytest.mark.parametrize(
@@ -254,6 +302,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     command = ["openssl", "req", "-x509", *key, "-out", str(files[0]), "-days", "2", "-subj", "/CN=localhost"]
     subprocess.run(command, check=True, capture_output=True)
     return files
+
+
+def test_the_cookie_of_an_encrypted_page_is_for_tls_alone(path: Path, certificate: tuple[Path, Path]) -> None:
+    transport = httpx.HTTPTransport(uds=str(path), verify=ssl.create_default_context(cafile=certificate[0]))
+    with (
+        Page(path, picture="none", password=hash_password("one"), certificate=certificate[0], key=certificate[1]),
+        httpx.Client(transport=transport, base_url="https://localhost", timeout=60) as viewer,
+    ):
+        answer = viewer.post("/login", data={"password": "one"})
+    assert "; secure" in answer.headers["set-cookie"].lower()
 
 
 class Served:
