@@ -189,6 +189,7 @@ def test_what_speaks_no_http_is_an_error(folder: Path) -> None:
         return str(failed.value)
 
     assert "ConnectionClosed" in str(with_server(folder, "closed", b"", first))
+    assert with_server(folder, "hint", b"HTTP/1.1 103 Early Hints\r\n\r\n", first) == "no HTTP answer"
     assert "illegal" in str(with_server(folder, "ssh", b"SSH-2.0-OpenSSH\r\n\r\n", first))
 
 
@@ -281,3 +282,25 @@ def test_a_port_in_use_is_said(folder: Path) -> None:
         stop()
 
     serve_overview(config, folder, second)
+
+
+def test_a_server_that_fails_ends_the_command_with_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OSError("no more files")
+
+    monkeypatch.setattr("uvicorn.Server.serve", fail)
+    listen = f"unix:{folder / 's'}"
+    with pytest.raises(FerError, match=f"^the page on {listen}: no more files$"):
+        serve_overview(WebConfig(listen=listen), folder, lambda _stop: None)
+    assert not (folder / "s").exists()
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_the_cookie_is_for_tls_alone_where_the_page_is_encrypted(folder: Path, secure: bool) -> None:
+    app = make_overview(folder, Gate(hash_password("one"), None), lambda _name: True, secure=secure)
+
+    async def log_in() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.post("/login", data={"password": "one"})
+
+    assert ("; secure" in asyncio.run(log_in()).headers["set-cookie"].lower()) is secure

@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+import logging
+import os
+import re
+import signal
 import socket
+import threading
 from http.cookies import SimpleCookie
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.conftest import as_nobody
+from tests.pages import free_port
 from tests.samples import make_folder
 
 from fer_edge.errors import ConfigError
@@ -186,3 +192,57 @@ def test_a_port_that_is_in_use_and_an_empty_folder_are_one_line(folder: SampleFo
     with pytest.raises(ConfigError, match=f"{empty.folder}: there are no samples yet"):
         serve_review(empty, 0, told.append)
     assert told == []
+
+
+def use_until_ctrl_c(folder: SampleFolder, port: int = 0) -> tuple[str, list[int]]:
+    """Serve the page until Ctrl-C, which comes after one request; what was told, and the status of the answer."""
+    told: list[str] = []
+    statuses: list[int] = []
+
+    def use() -> None:
+        try:
+            with httpx.Client(timeout=20) as client:
+                statuses.append(client.get(told[0].split()[1], follow_redirects=True).status_code)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def tell(what: str) -> None:
+        told.append(what)
+        threading.Thread(target=use, daemon=True).start()
+
+    serve_review(folder, port, tell)
+    return told[0], statuses
+
+
+def test_it_is_served_until_ctrl_c_without_a_word_in_the_log(
+    folder: SampleFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        told, statuses = use_until_ctrl_c(folder)
+    assert statuses == [200]
+    assert re.fullmatch(r"Open http://127\.0\.0\.1:[1-9]\d*/\?token=[\w-]{20,} and end with Ctrl-C", told)
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
+def test_it_is_on_the_port_that_was_asked_for_each_time_with_another_token(folder: SampleFolder) -> None:
+    port = free_port()
+    first, second = (use_until_ctrl_c(folder, port)[0] for _ in range(2))
+    assert first.startswith(f"Open http://127.0.0.1:{port}/?token=")
+    assert second.startswith(f"Open http://127.0.0.1:{port}/?token=")
+    assert first != second
+
+
+def test_labels_are_sent_with_post_and_all_else_is_read(owner: Owner) -> None:
+    assert owner.ask("/api/label").status_code == 405
+    assert owner.ask("/api/queue", content="").status_code == 405
+
+
+def test_a_request_that_names_no_host_is_refused(folder: SampleFolder) -> None:
+    async def answer() -> httpx.Response:
+        transport = httpx.ASGITransport(make_review_app(folder, TOKEN))
+        async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+            request = client.build_request("GET", "/", headers={"Cookie": f"fer_edge_review={TOKEN}"})
+            del request.headers["host"]
+            return await client.send(request)
+
+    assert asyncio.run(answer()).status_code == 421
