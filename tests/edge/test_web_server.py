@@ -88,6 +88,20 @@ def test_the_image_is_the_drawn_frame_with_the_score_if_that_is_asked_for(path: 
     assert near < far
 
 
+def test_neither_scores_nor_updates_are_offered_unless_they_are_asked_for(path: Path) -> None:
+    config = WebConfig(listen=f"unix:{path}")
+    transport = httpx.HTTPTransport(uds=str(path))
+    with (
+        WebSink(config, MANIFEST, "camera 0", Metrics(MANIFEST)) as sink,
+        httpx.Client(transport=transport, base_url="http://localhost", timeout=60) as viewer,
+    ):
+        sink.emit(result())
+        shown = decoded(viewer.get("/snapshot.jpg").content).astype(int)
+        assert viewer.get("/api/state").json()["model"]["can_update"] is False
+    near, far = (float(np.abs(shown - draw(result(), score=score)).mean()) for score in (False, True))
+    assert near < far
+
+
 def test_a_stream_sends_each_image_once(path: Path) -> None:
     with Page(path) as page, page.viewer.stream("GET", "/stream.mjpg") as answer:
         assert answer.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
