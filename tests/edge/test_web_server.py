@@ -145,6 +145,13 @@ def test_metrics_are_those_of_the_run_and_events_the_state(path: Path) -> None:
         assert (well.status_code, well.text) == (200, "ok")
 
 
+def test_the_state_tells_the_source_and_the_model(path: Path) -> None:
+    with Page(path, picture="none") as page:
+        state = page.viewer.get("/api/state").json()
+    assert (state["source"], state["camera"]) == ("camera 0", "online")
+    assert (state["model"]["name"], state["model"]["version"]) == (MANIFEST.name, MANIFEST.version)
+
+
 def test_an_update_is_asked_for_where_that_is_allowed_and_there_is_an_updater(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -411,6 +418,16 @@ def test_who_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConnectionResetError):
             while viewer.recv(65536):
                 pass
+
+
+def test_a_head_may_come_in_parts(served: Served) -> None:
+    with served.connect() as viewer:
+        viewer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        viewer.sendall(b"GET / HTTP/1.1\r\nHo")
+        other = httpx.get(f"http://127.0.0.1:{served.port}/")  # so the first part has been read
+        assert other.status_code == 200
+        viewer.sendall(b"st: localhost\r\n\r\n")
+        assert viewer.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_a_head_of_more_than_16_kb_is_refused(served: Served) -> None:
