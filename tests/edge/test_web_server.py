@@ -152,6 +152,15 @@ def test_the_state_tells_the_source_and_the_model(path: Path) -> None:
     assert (state["model"]["name"], state["model"]["version"]) == (MANIFEST.name, MANIFEST.version)
 
 
+def test_the_page_has_its_files_with_their_types(path: Path) -> None:
+    types = {"": "text/html", "app.js": "text/javascript", "style.css": "text/css", "openapi.json": "application/json"}
+    with Page(path, picture="none") as page:
+        found = {name: page.viewer.get(f"/{name}") for name in types}
+        assert page.viewer.get("/overview.js").status_code == 404
+    assert {name: answer.headers["content-type"].partition(";")[0] for name, answer in found.items()} == types
+    assert "app.js" in found[""].text
+
+
 def test_an_update_is_asked_for_where_that_is_allowed_and_there_is_an_updater(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
