@@ -125,6 +125,8 @@ def try_fault(fault: str, tests: list[str], options: Sequence[str]) -> str:
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.02)
     code = os.waitstatus_to_exitcode(ended[1])
+    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        sys.exit(f"{fault}: its tests are not there any more. Make the mutants again")
     return "survived" if code == 0 else "noticed" if code > 0 else "never ended"
 
 

@@ -39,6 +39,20 @@ def test_a_single_output_may_differ_by_two_steps_from_one_family_of_kernels(copy
         assert str(error.value) == f"{differ}Install another version of the TFLite runtime"
 
 
+def test_the_largest_difference_of_whole_numbers_is_not_taken_for_a_small_one(copy: Path) -> None:
+    """127 and -128 are one step apart where eight bits wrap."""
+    bundle = load_bundle(copy)
+    with np.load(copy / "golden.npz") as golden:
+        inputs = golden["inputs"]
+    here = np.array([Classifier(bundle).outputs(face) for face in inputs])
+    assert here.dtype == np.int8
+    face, label = np.unravel_index(here.argmax(), here.shape)
+    here[face, label] = -128
+    np.savez(copy / "golden.npz", inputs=inputs, outputs=here[None])
+    with pytest.raises(ModelError, match=r"by 2[0-9]{2} of 256 steps"):
+        self_test(bundle)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
