@@ -77,7 +77,7 @@ def retaining(
                 except OSError:
                     return
                 with suppress(OSError), connection:
-                    connection.settimeout(10)
+                    connection.settimeout(30)
                     if certificate:
                         with certificate().wrap_socket(connection, server_side=True) as wrapped:
                             broker.serve(wrapped)

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr
 from tests.retained import retaining
 
-from fer_edge.config import MqttConfig
+from fer_edge.config import MqttConfig, reveal
 from fer_edge.errors import SourceError
 from fer_edge.updates.fleet_messages import MOST_BYTES, DeviceState, DeviceUsage
 from fer_fleet.broker import Heard, read_messages
+from fer_fleet.cli.broker_options import broker_config
 
 PREFIX = "fer-edge/fleet"
 
@@ -26,7 +27,7 @@ PREFIX = "fer-edge/fleet"
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fer_fleet.broker._QUIET_S", 0.02)
-    monkeypatch.setattr("fer_fleet.broker._LONGEST_S", 5.0)
+    monkeypatch.setattr("fer_fleet.broker._LONGEST_S", 30.0)
 
 
 def state(name: str) -> bytes:
@@ -186,3 +187,20 @@ def make_certificate(folder: Path) -> Path:
     (folder / "broker.pem").write_bytes(made.public_bytes(Encoding.PEM))
     (folder / "broker.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return folder / "broker.pem"
+
+
+def test_a_password_is_asked_for_unseen_and_certificates_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[str, dict[str, bool]]] = []
+
+    def prompt(text: str, **options: bool) -> str:
+        asked.append((text, options))
+        return "secret"
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    monkeypatch.delenv("FER_FLEET_MQTT_PASSWORD", raising=False)
+    (tmp_path / "ca.pem").touch()
+    config = broker_config("mqtts://broker.example", "me", tmp_path / "ca.pem")
+    assert asked == [("password of me", {"hide_input": True, "err": True})]
+    assert (config.username, reveal(config.password), config.cafile) == ("me", "secret", tmp_path / "ca.pem")
