@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
@@ -111,6 +112,41 @@ def test_a_drawing_among_faces_is_the_least_like_one(tmp_path: Path) -> None:
     found = explore(tmp_path, "fer2013")
     faces, position = found.locate(int(found.strangest[0]))
     assert Path(faces.place(position)).name == "drawing.png"
+
+
+def test_twins_are_counted_per_split_and_between_splits(tmp_path: Path) -> None:
+    """Position by position: the images of all splits in order, first those for training."""
+    faces, rng = load_composites(), np.random.default_rng(0)
+    small = cv2.resize(cv2.resize(faces["happy"], (96, 96)), (48, 48))
+    for split, label, name, image in (
+        ("train", "happy", "a.png", faces["happy"]),
+        ("train", "happy", "b.png", faces["happy"]),
+        ("train", "sad", "c.png", rng.integers(0, 256, (48, 48), np.uint8)),
+        ("train", "sad", "d.png", np.full((48, 48), 20, np.uint8)),
+        ("validation", "fear", "e.png", faces["happy"]),
+        ("validation", "happy", "f.png", small),
+        ("validation", "sad", "g.png", np.tile(np.array([9, 29], np.uint8), (48, 24))),
+    ):
+        (tmp_path / split / label).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / split / label / name), image)
+    found = explore(tmp_path, "fer2013")
+    assert [len(part) for part in found.splits] == [4, 3]
+    names = [Path(part.place(place)).name for part, place in map(found.locate, range(7))]
+    assert sorted(names[:4]) == ["a.png", "b.png", "c.png", "d.png"]
+    assert sorted(names[4:]) == ["e.png", "f.png", "g.png"]
+    assert found.locate(4) == (found.splits[1], 0)
+    with pytest.raises(IndexError):
+        found.locate(7)
+    assert found.exact.repeated == {"train": 1, "validation": 0}
+    assert found.exact.shared == {("train", "validation"): 2, ("validation", "train"): 1}
+    assert found.exact.disagreeing == 3
+    assert found.near.repeated == {"train": 1, "validation": 1}
+    assert found.near.shared == {("train", "validation"): 2, ("validation", "train"): 2}
+    assert found.near.disagreeing == 4
+    assert [names[place] for place in found.dark] == ["g.png"], "a mean of exactly 20 is not dark"
+    assert sorted(names[place] for place in found.flat) == ["d.png"], "a deviation of exactly 10 is not flat"
+    assert not len(found.voted_out)
+    assert not len(found.strangest), "too few to tell"
 
 
 def test_what_cannot_be_explored_is_one_line(command: Run, tmp_path: Path) -> None:
