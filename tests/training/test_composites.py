@@ -9,7 +9,7 @@ import pytest
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.errors import DataError
-from fer_train.data.composites import composite_atlas
+from fer_train.data.composites import composite_atlas, write_atlas
 from fer_train.data.datasets import LABELS, LabelledFaces
 
 NAMES = LABELS["fer2013"]
@@ -55,3 +55,33 @@ def test_a_face_that_the_data_repeats_counts_once() -> None:
 def test_a_class_of_few_faces_has_no_composite() -> None:
     with pytest.raises(DataError, match="19 faces of class angry, a composite needs 20"):
         composite_atlas(data_set([load_composites()["happy"]] * 20, per_class=19))
+
+
+def test_composites_of_faces_that_are_moved_are_sharp_and_use_all_greys() -> None:
+    """Each face is moved back before the mean, as far as six pixels."""
+    rng, face = np.random.default_rng(1), load_composites()["happy"]
+    happy = []
+    for x, y in rng.integers(-5, 6, (30, 2)):
+        moved = cv2.warpAffine(
+            noisy(face, rng), np.array([[1, 0, x], [0, 1, y]], float), (48, 48), borderMode=cv2.BORDER_REPLICATE
+        )
+        happy.append(np.asarray(moved, np.uint8))
+    atlas = composite_atlas(data_set(happy))
+    assert likeness(atlas, face) > 0.95
+
+
+def test_dark_pale_and_bright_photographs_have_the_same_weight() -> None:
+    """Without that, a few photographs of strong contrast would decide."""
+    rng, face, other = np.random.default_rng(1), load_composites()["happy"], load_composites()["happy"][::-1]
+    pale = [np.asarray(noisy(face, rng) // 16 + rng.integers(0, 200), np.uint8) for _ in range(30)]
+    atlas = composite_atlas(data_set(pale + [noisy(other, rng) for _ in range(5)]), 15)
+    assert likeness(atlas, face) > 0.9
+
+
+def test_the_atlas_is_written_as_it_is(tmp_path: Path) -> None:
+    atlas = np.random.default_rng(0).integers(0, 256, (48, 96), np.uint8)
+    write_atlas(atlas, tmp_path / "atlas.png")
+    assert (tmp_path / "atlas.png").read_bytes().startswith(b"\x89PNG")
+    picture = cv2.imread(str(tmp_path / "atlas.png"), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    assert np.array_equal(picture, atlas)

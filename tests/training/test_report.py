@@ -16,9 +16,15 @@ from fer_train.data.datasets import LabelledFaces, load_dataset
 from fer_train.evaluation import plots
 from fer_train.evaluation.metrics import confusion, reliability, score
 from fer_train.evaluation.plots import read_history
-from fer_train.evaluation.report import write_report
+from fer_train.evaluation.report import table, write_report
 
 PICTURES = {"classes.png", "confusion.png", "reliability.png", "samples.png"}
+
+
+@pytest.fixture
+def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are not made into pictures, which takes most of the time of a report."""
+    monkeypatch.setattr(plots, "as_png", lambda _: b"picture")
 
 
 @pytest.fixture
@@ -90,6 +96,81 @@ def test_a_report_shows_everything(faces: LabelledFaces, tmp_path: Path) -> None
     figures = json.loads((out / "scores.json").read_text())
     assert figures["confusion"] == confusion(reading(faces), faces).tolist()
     assert figures["labels"] == "ferplus7"
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_report_explains_its_numbers_and_pictures(faces: LabelledFaces, tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,accuracy,loss\n0,0.2,2\n")
+    record = {"labels": 1, "seed": 5, "trainings": {"a": 1}, "recipe": {"labels": 2, "name": "a|b", "results": 3}}
+    write_report(tmp_path / "out", reading(faces), faces, "Mine", history=history, record=record)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert text.endswith("| recipe.name | a b |\n")
+    paragraphs = text.split("\n\n")
+    assert paragraphs[0] == "# Mine"
+    assert paragraphs[1].endswith("expected calibration error 0.0857.")
+    assert [line for line in paragraphs if line.startswith("#")][1:] == [
+        "## Each class", "## Confusion matrix", "## Calibration", "## Samples", "## The training", "## Training record"
+    ]  # fmt: skip
+    assert paragraphs[3].splitlines()[:2] == [
+        "| class | faces | precision | recall | F1 |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    assert paragraphs[4:6] == [
+        "Precision: the fraction of the predictions of this class that are correct. Recall: the fraction of the faces "
+        "of this class that were found. F1: their harmonic mean. The last line is the macro average: the mean over "
+        "the classes.",
+        "![Precision, recall and F1 of each class](classes.png)",
+    ]
+    assert paragraphs[7] == (
+        "Most frequent mistakes: disgust predicted as angry (10 faces, 100% of the class); "
+        "fear predicted as surprise (5 faces, 50% of the class)."
+    )
+    assert paragraphs[8:] == [
+        "![Confusion matrix: faces, and percent of the true class](confusion.png)",
+        "## Calibration",
+        "Bars above the line: accuracy is higher than confidence. Bars below: the model is overconfident.",
+        "![Accuracy against confidence](reliability.png)",
+        "## Samples",
+        "Chosen at random.",
+        "![Faces with correct and with wrong predictions](samples.png)",
+        "## The training",
+        "![Loss and accuracy by epoch](curves.png)",
+        "## Training record",
+        "|  |  |\n|---|---:|\n| seed | 5 |\n| recipe.name | a b |\n",
+    ]
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_the_scores_for_programs_have_every_figure_on_lines_of_their_own(faces: LabelledFaces, tmp_path: Path) -> None:
+    result = write_report(tmp_path, reading(faces), faces, "Mine")
+    text = (tmp_path / "scores.json").read_text()
+    assert text.startswith('{\n  "labels": "ferplus7",\n')
+    assert text.endswith("\n}\n")
+    figures = json.loads(text)
+    assert figures["images"] == 70
+    assert figures["accuracy"] == result.accuracy
+    assert figures["interval"] == [*result.interval]
+    assert figures["calibration_error"] == result.calibration_error
+    for name in ("support", "precision", "recall", "f1"):
+        assert figures[name] == getattr(result, name)
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_the_three_most_frequent_mistakes_are_named_the_largest_first(faces: LabelledFaces, tmp_path: Path) -> None:
+    read = faces.classes.copy()
+    for true, other, count in ((0, 1, 2), (1, 2, 5), (2, 3, 3), (3, 4, 1)):
+        read[np.flatnonzero(faces.classes == true)[:count]] = other
+    write_report(tmp_path, np.eye(7, dtype=np.float32)[read], faces, "Mine")
+    (line,) = [line for line in (tmp_path / "report.md").read_text().splitlines() if "mistakes" in line]
+    assert line == (
+        "Most frequent mistakes: disgust predicted as fear (5 faces, 50% of the class); fear predicted as happy "
+        "(3 faces, 30% of the class); angry predicted as disgust (2 faces, 20% of the class)."
+    )
+
+
+def test_a_table_has_its_numbers_on_the_right() -> None:
+    assert [*table(("a", "b", "c"), [("x|y", "1", "2")])] == ["| a | b | c |", "|---|---:|---:|", "| x y | 1 | 2 |"]
 
 
 def test_two_reports_share_a_folder(faces: LabelledFaces, tmp_path: Path) -> None:
@@ -217,3 +298,43 @@ def test_the_sheet_has_correct_faces_on_the_left_and_wrong_ones_on_the_right(
     first = sheet[1:49, 1:49, 0]
     angry = faces.images[faces.classes == 0]
     assert any(np.array_equal(first, image) for image in angry)
+
+
+def test_the_pictures_have_their_sizes_names_and_colours(faces: LabelledFaces, drawn: list[Figure]) -> None:
+    plots.confusion_matrix(reading(faces), faces)
+    plots.reliability_diagram(reading(faces), faces)
+    plots.class_bars(score(reading(faces), faces))
+    plots.samples(reading(faces), faces)
+    plots.curves({name: np.array([1.0, 2.0]) for name in ("epoch", "accuracy", "loss")})
+    sizes = [tuple(figure.get_size_inches()) for figure in drawn]
+    assert sizes == [(6.4, 6), (5.4, 6), (9, 3.6), pytest.approx((9.6, 8.8)), (9, 3.6)]
+    assert all(figure.get_layout_engine() is not None for figure in drawn)
+    matrix, calibration, classes, samples, training = (figure.axes for figure in drawn)
+    assert matrix[0].images[0].get_cmap().name == "Blues"
+    assert matrix[0].images[0].get_clim() == (0, 100)
+    assert [text.get_text() for text in matrix[0].get_xticklabels()] == list(faces.labels)
+    assert [text.get_text() for text in matrix[0].get_yticklabels()] == list(faces.labels)
+    assert {text.get_rotation() for text in matrix[0].get_xticklabels()} == {30}
+    assert {(text.get_horizontalalignment(), text.get_verticalalignment()) for text in matrix[0].texts} == {
+        ("center", "center")
+    }
+    assert {text.get_color() for text in matrix[0].texts if text.get_text() == "100 %"} == {"white"}
+    assert {text.get_color() for text in matrix[0].texts if text.get_text() in {"50 %", "0 %"}} == {"black"}
+    upper, lower = calibration
+    assert (upper.get_ylabel(), upper.get_xlim(), upper.get_ylim()) == ("accuracy, %", (0, 100), (0, 100))
+    assert (lower.get_xlabel(), lower.get_ylabel()) == ("confidence (the largest probability), %", "faces")
+    (perfect,) = upper.lines
+    assert (perfect.get_label(), perfect.get_linestyle(), perfect.get_color()) == ("perfect calibration", "--", "black")
+    assert np.asarray(perfect.get_xydata()).tolist() == [[0, 0], [100, 100]]
+    assert upper.get_legend() is not None
+    assert (classes[0].get_ylabel(), classes[0].get_ylim()) == ("%", (0, 105))
+    colours = {str(group.get_label()): group[0].get_facecolor() for group in classes[0].containers}
+    assert len(set(colours.values())) == 3
+    left, right = samples
+    assert left.get_title() == "✓ correct (row: true class; below the face: prediction)"
+    assert right.get_title() == "✗ wrong (row: true class; below the face: prediction)"
+    assert left.title.get_color() == left.texts[0].get_color() != right.title.get_color()
+    assert (list(left.get_xticks()), left.spines["top"].get_visible()) == ([], False)
+    assert [axes.get_xlabel() for axes in training] == ["epoch"] * 2
+    assert [axes.get_ylabel() for axes in training] == ["accuracy, %", "loss"]
+    assert all(axes.get_legend() is not None for axes in training)
