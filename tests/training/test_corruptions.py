@@ -69,3 +69,43 @@ def test_a_blur_spreads_an_edge_by_its_level() -> None:
     edge = np.repeat(np.array([0, 250], np.uint8), 24 * 48).reshape(1, 48, 48)
     slope = np.diff(BY_NAME["blur"].apply(edge, 2, 0)[0, :, 24].astype(int)) / 250
     assert np.sqrt(slope @ (np.arange(47) - 23) ** 2) == pytest.approx(2, rel=0.05)
+
+
+def test_heads_are_tilted_about_the_middle_of_the_face() -> None:
+    for moments in corrupted_bars("rotation", 30):
+        centre = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+        assert centre == pytest.approx((23.5, 23.5), abs=0.1)
+
+
+def test_what_comes_in_from_the_edge_repeats_the_edge() -> None:
+    grey = np.full((20, 48, 48), 90, np.uint8)
+    for name in ("shift", "rotation", "blur", "scale"):
+        assert (BY_NAME[name].apply(grey, 12, 0) == 90).all(), name
+
+
+def test_noise_stays_within_the_levels_and_has_their_mean() -> None:
+    for level in (0, 128, 255):
+        noisy = BY_NAME["noise"].apply(np.full((9, 48, 48), level, np.uint8), 30, 0).astype(int)
+        expected = {0: 30 / np.sqrt(2 * np.pi), 128: 128, 255: 255 - 30 / np.sqrt(2 * np.pi)}[level]
+        assert noisy.mean() == pytest.approx(expected, abs=1)
+
+
+def test_gamma_keeps_black_and_white_and_maps_each_level_by_its_power() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    for name, exponent in (("darker", 1.7), ("lighter", 0.6)):
+        expected = np.rint(255 * (np.arange(256) / 255) ** exponent)
+        assert BY_NAME[name].apply(levels, exponent, 0).ravel().tolist() == expected.tolist()
+
+
+def test_the_levels_are_in_the_order_of_the_table() -> None:
+    assert {corruption.name: corruption.unit for corruption in CORRUPTIONS} == {
+        "scale": "px", "blur": "px", "noise": "levels", "lighter": "gamma", "darker": "gamma", "JPEG": "quality",
+        "shift": "px", "rotation": "degrees",
+    }  # fmt: skip
+
+
+def test_jpeg_has_the_quality_of_its_level() -> None:
+    content = cv2.imencode(".jpg", FACES[0], (cv2.IMWRITE_JPEG_QUALITY, 20))[1]
+    expected = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+    assert expected is not None
+    assert np.array_equal(BY_NAME["JPEG"].apply(FACES[:1], 20, 0)[0], expected)

@@ -1,6 +1,7 @@
 """A model that was made elsewhere is given what it wants, and answers in our order: against figures made by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from fer_edge.assets.composites import load_composites
-from fer_edge.errors import ConfigError
+from fer_edge.errors import ConfigError, ModelError
 from fer_edge.labels import FER2013, FERPLUS8
 from fer_edge.model.bundle import sha256
 from fer_edge.preprocess import resize
@@ -92,3 +93,55 @@ def test_outputs_that_are_neither_probabilities_nor_logits_are_asked_about(tmp_p
     asked = Description(FER2013, None, (0.0,), (1.0,), "logits")
     assert adapt(tmp_path / "odd.keras", tmp_path / "run", asked).outputs == "logits"
     assert predict(load_model(tmp_path / "run" / "model.keras"), FACES) == pytest.approx(1 / 7, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean": (1.0, 2.0)}, "--mean: the model has 3 channels. Give one number, or one per channel"),
+        ({"scale": (1.0, 2.0)}, "--scale: the model has 3 channels. Give one number, or one per channel"),
+        ({"scale": (1.0, 0.0, 2.0)}, "--scale: must be greater than 0"),
+        (
+            {"labels": FER2013[:6]},
+            f"PATH: has 7 classes, but --labels names 6: {', '.join(FER2013[:6])}",
+        ),
+        (
+            {"labels": (*FER2013[:6], FER2013[0])},
+            f"--labels: {', '.join((*FER2013[:6], FER2013[0]))} are not {', '.join(FER2013)}, "
+            "with or without contempt. fer-edge models wrap takes a TFLite model with any classes",
+        ),
+    ],
+)
+def test_a_description_that_does_not_fit_is_told_and_nothing_written(
+    tmp_path: Path, changes: dict[str, tuple[float, ...]], message: str
+) -> None:
+    path = tmp_path / "theirs.keras"
+    foreign(path, 7, 3, softmax=True)
+    description = replace(Description(FER2013, None, (0.0,), (1.0,), None), **changes)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as caught:
+        adapt(path, tmp_path / "run", description)
+    assert str(caught.value) == message.replace("PATH", str(path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_small_scale_is_allowed_and_a_used_folder_refused(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.keras"
+    foreign(path, 7, 3, softmax=True)
+    description = Description(FER2013, None, (0.0,), (0.5,), "probabilities")
+    adapted = adapt(path, tmp_path / "run", description)
+    assert adapted.outputs == "probabilities"
+    text = (tmp_path / "run" / "training.json").read_text()
+    assert text.startswith('{\n  "scheme": "fer2013",\n')
+    assert text.endswith("\n}\n")
+    with pytest.raises(ConfigError, match="run"):
+        adapt(path, tmp_path / "run", description)
+
+
+def test_outputs_that_are_not_finite_are_blamed_on_the_range(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.keras"
+    image = keras.Input((32, 32, 1))
+    dense = keras.layers.Dense(7, kernel_initializer=keras.initializers.Constant(3e38))
+    keras.Model(image, dense(keras.layers.GlobalAveragePooling2D()(image))).save(path)
+    with pytest.raises(ModelError) as caught:
+        adapt(path, tmp_path / "run", Description(FER2013, None, (0.0,), (1.0,), None))
+    assert str(caught.value) == f"{path}: its outputs are not finite. Check --mean and --scale"

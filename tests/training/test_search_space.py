@@ -11,6 +11,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from fer_edge.errors import ConfigError
 from fer_train.recipes import load_recipe
 from fer_train.tuning.report import print_trials, write_results
 from fer_train.tuning.search_space import SearchSpace, parse_space
@@ -53,6 +54,68 @@ def test_a_recipe_has_the_values_of_a_trial_and_the_fixed_ones() -> None:
     found = space(*VARIED).recipe(values)
     assert (found.epochs, found.learning_rate, found.batch_size) == (3, 0.005, 48)
     assert (found.optimizer, found.augmentation.erase) == ("sgd", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate", "expected key=low..high, key=low..high:log or key=a,b,c"),
+        ("=1..2", "expected key=low..high, key=low..high:log or key=a,b,c"),
+        ("optimizer=sgd", "expected key=low..high, key=low..high:log or key=a,b,c"),
+        ("optimizer=sgd,sgd", "expected key=low..high, key=low..high:log or key=a,b,c"),
+        ("learning_rate=0.1..0.2:lin", "'lin' is unknown. Only :log may follow the bounds"),
+        ("learning_rate=a..0.2", "the bounds must be numbers"),
+        ("learning_rate=0.1..true", "the bounds must be numbers"),
+        ("learning_rate=0.1..inf", "the bounds must be numbers"),
+        ("learning_rate=nan..1", "the bounds must be numbers"),
+        ("learning_rate=0.2..0.1", "the first bound must be the smaller"),
+        ("learning_rate=0.2..0.2", "the first bound must be the smaller"),
+        ("learning_rate=0..0.2:log", "with :log the bounds must be greater than 0"),
+        ("batch_size=32..64.5", "the bounds must be whole numbers"),
+        ("batch_size=31.5..64", "the bounds must be whole numbers"),
+        ("optimizer=sgd,", "'' is neither a number nor a word"),
+        ("optimizer=sgd,[1]", "'[1]' is neither a number nor a word"),
+        ("labels=ferplus7,ferplus8", "results on other labels cannot be compared. Choose them with --set"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused_with_the_reason(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        space(text)
+    assert str(caught.value) == f"--vary {text}: {message}"
+
+
+def test_a_key_is_varied_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        space("batch_size=32..64", "batch_size=16..32")
+    assert str(caught.value) == "--vary batch_size=16..32: batch_size is varied twice"
+
+
+def test_both_bounds_and_every_choice_must_be_valid_in_the_recipe() -> None:
+    for text in ("augmentation.erase=-1..0.5", "augmentation.erase=0..7", "optimizer=sgd,nonsense"):
+        with pytest.raises(ConfigError) as caught:
+            space(text)
+        assert str(caught.value).startswith(f"--vary {text}: ")
+        assert "--set" not in str(caught.value)
+
+
+def test_spaces_around_the_parts_of_a_range_do_not_matter() -> None:
+    assert space(" batch_size = 32 .. 64 ").distributions == {"batch_size": IntDistribution(32, 64)}
+    assert space("batch_size=32..64:log").distributions == {"batch_size": IntDistribution(32, 64, log=True)}
+    assert space("batch_size=32, 64").distributions == {"batch_size": CategoricalDistribution([32, 64])}
+
+
+def test_the_usual_values_have_their_bounds_and_a_decay_of_zero_is_searched_too() -> None:
+    found = space(overrides=("weight_decay=0",)).distributions
+    assert found["weight_decay"] == FloatDistribution(1e-5, 1e-3, log=True)
+    assert found["dropout"] == FloatDistribution(0, 0.5)
+    assert found["label_smoothing"] == FloatDistribution(0, 0.2)
+    assert found["mixup"] == FloatDistribution(0, 0.4)
+
+
+def test_a_search_begins_with_a_value_at_the_very_bound() -> None:
+    found = space("batch_size=32..64", overrides=("batch_size=64",))
+    assert found.start == {"batch_size": 64}
+    assert space("batch_size=64..128", overrides=("batch_size=64",)).start == {"batch_size": 64}
 
 
 def ended(state: TrialState, value: float | None, batch_size: int, epochs: int, error: str = "") -> Any:
