@@ -375,6 +375,7 @@ def test_the_shipped_bundle_keeps_what_the_readme_says(fer_data: Path, bundle_di
     assert manifest.macs <= 60_000_000
 
 
+@pytest.mark.slow
 def test_the_shipped_model_damaged_fails_the_gate(
     command: Run, fer_data: Path, bundle_dir: Path, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_conversion_needs_no_such_option(command: Run, tiny_data: Path, tmp_pa
     assert (done.returncode, "takes a bundle" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_shipped_priors_come_from_the_command(command: Run, fer_data: Path, tmp_path: Path) -> None:
     for name in shipped_bundles():
         old = without_prior(find_bundle(name), tmp_path / name)
