@@ -1,5 +1,7 @@
 """A package of the npm registry: where it is asked for, what is said of a failure, and that its hashes decide."""
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from tests.update_server import serve_updates
 
 from fer_edge.errors import ConfigError, FerError
 from fer_edge.model.bundle import sha256
+from fer_train.pretrained import npm
 from fer_train.pretrained.npm import NpmPackage, download, read_archive, unpack
 
 PACKAGE = NpmPackage("@them/faces", "1.2.3", "0" * 64, {})
@@ -34,7 +37,7 @@ def test_what_is_no_address_is_refused_with_an_example() -> None:
 
 def test_a_missing_archive_is_told_with_the_way_around(tmp_path: Path) -> None:
     with serve_updates(tmp_path) as server, pytest.raises(FerError) as caught:
-        download(PACKAGE, server.url)
+        download(PACKAGE, f"{server.url}/")
     told = str(caught.value)
     assert told.startswith(f"{server.url}/@them/faces/-/faces-1.2.3.tgz: cannot be downloaded (")
     assert "404" in told
@@ -78,3 +81,24 @@ def test_another_file_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(FerError) as caught:
         unpack(other, path.read_bytes(), "a.tgz")
     assert str(caught.value).startswith(f"a.tgz: LICENSE: its SHA-256 is {sha256(b'MIT')}, not 1111")
+
+
+def test_a_folder_in_the_place_of_a_file_has_no_content() -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        member = tarfile.TarInfo("package/LICENSE")
+        member.type = tarfile.DIRTYPE
+        archive.addfile(member)
+    package = NpmPackage("x", "1", sha256(content.getvalue()), {"LICENSE": sha256(b"MIT")})
+    with pytest.raises(FerError) as caught:
+        unpack(package, content.getvalue(), "a.tgz")
+    assert f"a.tgz: LICENSE: its SHA-256 is {sha256(b'')}, not" in str(caught.value)
+
+
+def test_no_more_is_downloaded_than_any_package_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npm, "_LARGEST", 1000)
+    path = tmp_path / PACKAGE.address
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(5000))
+    with serve_updates(tmp_path) as server:
+        assert len(download(PACKAGE, server.url)) == 1000
