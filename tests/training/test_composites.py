@@ -85,3 +85,16 @@ def test_the_atlas_is_written_as_it_is(tmp_path: Path) -> None:
     picture = cv2.imread(str(tmp_path / "atlas.png"), cv2.IMREAD_UNCHANGED)
     assert picture is not None
     assert np.array_equal(picture, atlas)
+
+
+def test_a_composite_of_one_face_is_that_face_in_its_place_with_sharper_edges() -> None:
+    face = load_composites()["happy"]
+    happy = [face.copy() for _ in range(24)]
+    for place, image in enumerate(happy):
+        image[0, place] ^= 1  # the same picture would count once
+    start = 48 * NAMES.index("happy")
+    found = composite_atlas(data_set(happy))[:, start : start + 48].astype(float)
+    levels = face.astype(float)
+    crisp = 2 * levels - cv2.GaussianBlur(levels, (0, 0), 2)
+    expected = np.clip(128 + 52 * (crisp - crisp.mean()) / crisp.std(), 0, 255)
+    assert np.abs(found - expected).max() < 3

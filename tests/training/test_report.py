@@ -338,3 +338,23 @@ def test_the_pictures_have_their_sizes_names_and_colours(faces: LabelledFaces, d
     assert [axes.get_xlabel() for axes in training] == ["epoch"] * 2
     assert [axes.get_ylabel() for axes in training] == ["accuracy, %", "loss"]
     assert all(axes.get_legend() is not None for axes in training)
+
+
+def test_the_bars_of_a_class_stand_in_the_order_of_the_legend_around_its_name(
+    faces: LabelledFaces, drawn: list[Figure]
+) -> None:
+    plots.class_bars(score(reading(faces), faces))
+    (axes,) = drawn[0].axes
+    centres = [group[3].get_x() + group[3].get_width() / 2 for group in axes.containers]
+    assert centres == pytest.approx([2.73, 3, 3.27])
+    assert [bar.get_width() for bar in axes.containers[0]] == pytest.approx([0.25] * 7)
+
+
+def test_the_sheet_has_the_same_faces_each_time_and_others_by_another_seed(
+    faces: LabelledFaces, drawn: list[Figure]
+) -> None:
+    for seed in ({}, {"seed": 0}, {"seed": 1}):
+        plots.samples(reading(faces), faces, **seed)
+    first, again, other = (np.asarray(figure.axes[0].images[0].get_array()) for figure in drawn)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
