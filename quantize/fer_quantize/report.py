@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter
+from rich.markup import escape
 from rich.table import Table
 
 from fer_edge.model.manifest import Calibration
@@ -41,24 +42,26 @@ def print_outcome(outcome: Outcome) -> None:
         soft_wrap=True,
     )
     if outcome.calibration:
-        console.print(_calibration(outcome.calibration), soft_wrap=True)
+        console.print(escape(_calibration(outcome.calibration)), soft_wrap=True)
     if outcome.rival:
-        console.print(_rival(outcome.rival), soft_wrap=True)
+        console.print(escape(_rival(outcome.rival)), soft_wrap=True)
     for caution in outcome.cautions:
-        console.print(f"[yellow]Note[/]: {caution}.", soft_wrap=True)
+        console.print(f"[yellow]Note[/]: {escape(caution)}.", soft_wrap=True)
     if outcome.refusal:
-        console.print(f"[red]FAILED[/]: {outcome.refusal}", soft_wrap=True)
+        console.print(f"[red]FAILED[/]: {escape(outcome.refusal)}", soft_wrap=True)
     elif outcome.gated:
         console.print("[green]passed[/]")
     if outcome.written:
-        console.print(f"{outcome.folder}: written")
+        console.print(f"{escape(str(outcome.folder))}: written")
 
 
 def print_layers(origin: Origin) -> None:
     """Print the noise that int8 adds to each operation's output, and mark the operation that adds most."""
     errors = layer_errors(origin.model, origin.faces, origin.labellings[0].images[:_LAYER_FACES])
     worst = max(errors, key=lambda error: error.added_db)
-    table = Table(title=f"{origin.path}: int8 against float, operation by operation, on {_LAYER_FACES} faces")
+    table = Table(
+        title=f"{escape(str(origin.path))}: int8 against float, operation by operation, on {_LAYER_FACES} faces"
+    )
     for heading in ("", "operation", "layer", "signal to noise, dB", "lost here, dB"):
         table.add_column(heading, justify="left" if heading in {"operation", "layer"} else "right")
     for error in errors:
@@ -75,7 +78,7 @@ def print_layers(origin: Origin) -> None:
 def print_modes(origin: Origin, modes: Sequence[Mode]) -> None:
     """Print size, accuracy and latency of each mode."""
     faces = origin.labellings[0]
-    table = Table(title=f"{origin.path} on {len(faces)} faces of {faces.split}, {faces.scheme}")
+    table = Table(title=f"{escape(str(origin.path))} on {len(faces)} faces of {faces.split}, {faces.scheme}")
     for heading in ("mode", "kB", "accuracy, %", "ms per face, one thread here"):
         table.add_column(heading, justify="left" if heading == "mode" else "right")
     for result in compare_modes(origin.model, origin.faces, faces, modes):
@@ -128,7 +131,7 @@ def plot(comparison: Comparison) -> bytes:
 
 
 def _accuracies(outcome: Outcome) -> Table:
-    table = Table(title=f"{outcome.folder}: float against int8, 95 % intervals")
+    table = Table(title=f"{escape(str(outcome.folder))}: float against int8, 95 % intervals")
     for heading in ("labels", "images", "float, %", "int8, %", "drop, pp", "McNemar p"):
         table.add_column(heading, justify="left" if heading == "labels" else "right")
     for measured in outcome.comparison.measurements:
