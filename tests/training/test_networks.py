@@ -25,26 +25,21 @@ DOCUMENTED = Path(__file__).parents[2] / "docs" / "training.md"
 PLAIN = ("cnn-bn", "cnn-elu", "cnn-small", "cnn-3block", "mini-xception", "mobile", "resnet", "edge")
 
 
-@pytest.fixture(scope="module")
-def networks() -> dict[str, keras.Model]:
-    return {name: build(name, 7) for name in PLAIN}
-
-
 def kinds(model: keras.Model) -> list[str]:
     return [type(layer).__name__ for layer in model.layers]
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_network_has_the_size_that_the_documentation_states(networks: dict[str, keras.Model], name: str) -> None:
-    model = networks[name]
+def test_a_network_has_the_size_that_the_documentation_states(name: str) -> None:
+    model = build(name, 7)
     rows = [[cell.strip(" `") for cell in line.split("|")[1:5]] for line in DOCUMENTED.read_text().splitlines()]
     (stated,) = [row[2:] for row in rows if row and row[0] == name and row[2][:1].isdigit()]
     assert [f"{model.count_params():,}", f"{count_macs(model) / 1e6:.1f}"] == stated
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_network_is_named_and_takes_levels_by_a_named_input(networks: dict[str, keras.Model], name: str) -> None:
-    model = networks[name]
+def test_a_network_is_named_and_takes_levels_by_a_named_input(name: str) -> None:
+    model = build(name, 7)
     assert model.name == {"edge": "edge_net"}.get(name, name.replace("-", "_"))
     assert (model.layers[0].name, model.input_shape) == ("grey", (None, 48, 48, 1))
     assert (model.layers[-1].name, model.output_shape) == ("probabilities", (None, 7))
@@ -82,18 +77,14 @@ def test_more_dropout_than_nine_tenths_is_never_used() -> None:
         ("cnn-3block", ["linear"] * 3 + ["relu"] * 2),
     ],
 )
-def test_each_layer_with_weights_is_followed_by_its_activation(
-    networks: dict[str, keras.Model], name: str, activations: list[str]
-) -> None:
-    weighted = [layer for layer in networks[name].layers if isinstance(layer, (layers.Conv2D, layers.Dense))]
+def test_each_layer_with_weights_is_followed_by_its_activation(name: str, activations: list[str]) -> None:
+    weighted = [layer for layer in build(name, 7).layers if isinstance(layer, (layers.Conv2D, layers.Dense))]
     assert [layer.activation.__name__ for layer in weighted] == [*activations, "softmax"]
 
 
 @pytest.mark.parametrize("name", ["cnn-bn", "cnn-elu", "cnn-3block", "mini-xception", "mobile", "resnet", "edge"])
-def test_weights_suit_the_activation_and_statistics_follow_the_last_batches(
-    networks: dict[str, keras.Model], name: str
-) -> None:
-    for layer in networks[name].layers[:-1]:
+def test_weights_suit_the_activation_and_statistics_follow_the_last_batches(name: str) -> None:
+    for layer in build(name, 7).layers[:-1]:
         if isinstance(layer, layers.DepthwiseConv2D):
             assert isinstance(layer.depthwise_initializer, keras.initializers.HeNormal), layer.name
         elif isinstance(layer, (layers.Conv2D, layers.Dense)):
@@ -109,8 +100,8 @@ def test_weights_suit_the_activation_and_statistics_follow_the_last_batches(
         *(("mini-xception", 3), ("mobile", 3), ("resnet", 6), ("edge", 3)),
     ],
 )
-def test_the_last_picture_has_its_side(networks: dict[str, keras.Model], name: str, sides: int) -> None:
-    pictures = [layer.output.shape for layer in networks[name].layers if len(layer.output.shape) == 4]
+def test_the_last_picture_has_its_side(name: str, sides: int) -> None:
+    pictures = [layer.output.shape for layer in build(name, 7).layers if len(layer.output.shape) == 4]
     assert pictures[-1][1:3] == (sides, sides)
 
 
@@ -118,10 +109,8 @@ def test_the_last_picture_has_its_side(networks: dict[str, keras.Model], name: s
     ("name", "added", "rectified"),
     [("mini-xception", 4, 2 + 4), ("mobile", 5, 1 + 2 * 8 + 1), ("resnet", 4, 1 + 2 * 4), ("edge", 6, 2 + 2 * 6)],
 )
-def test_shortcuts_are_added_and_bottlenecks_stay_linear(
-    networks: dict[str, keras.Model], name: str, added: int, rectified: int
-) -> None:
-    found = kinds(networks[name])
+def test_shortcuts_are_added_and_bottlenecks_stay_linear(name: str, added: int, rectified: int) -> None:
+    found = kinds(build(name, 7))
     assert (found.count("Add"), found.count("ReLU")) == (added, rectified)
 
 
@@ -158,13 +147,8 @@ def test_an_unknown_network_is_told_with_a_like_one() -> None:
         build("mobil", 7)
 
 
-@pytest.fixture(scope="module")
-def small_resnet() -> keras.Model:
-    return face_resnet(3, width=2)
-
-
-def test_the_face_network_halves_the_side_and_doubles_the_channels(small_resnet: keras.Model) -> None:
-    model = small_resnet
+def test_the_face_network_halves_the_side_and_doubles_the_channels() -> None:
+    model = face_resnet(3, width=2)
     shapes = {layer.name: layer.output.shape[1:] for layer in model.layers}
     assert (model.name, model.output_shape) == ("face_resnet", (None, 3))
     assert shapes["stem_relu"] == (53, 53, 2)
@@ -187,8 +171,8 @@ def test_the_face_network_halves_the_side_and_doubles_the_channels(small_resnet:
         assert layer.kernel.shape[:2] == (3, 3) or layer is convolutions[0]
 
 
-def test_the_shortcut_of_a_halving_block_is_the_mean_and_new_channels_are_empty(small_resnet: keras.Model) -> None:
-    model = small_resnet
+def test_the_shortcut_of_a_halving_block_is_the_mean_and_new_channels_are_empty() -> None:
+    model = face_resnet(3, width=2)
     before, block = model.get_layer("block32_3_relu").output, model.get_layer("block64_down_relu")
     seen = keras.Model(model.input, [before, block.output])
     model.get_layer("block64_down_second_norm").set_weights([np.zeros(4), np.zeros(4), np.zeros(4), np.ones(4)])
