@@ -210,3 +210,16 @@ def test_batch_norms_are_measured_on_batches_as_in_the_last_epoch() -> None:
     refresh_batch_norm(model, Batches(join([grey_faces(*range(7))]), recipe), 1)
     assert norm.moving_mean.numpy() == pytest.approx(128)
     assert norm.moving_variance.numpy() == pytest.approx(0, abs=1e-6)
+
+
+def test_another_architecture_is_told_with_the_sizes_of_both_and_its_name_if_it_is_recorded(tmp_path: Path) -> None:
+    source = tmp_path / "model.keras"
+    always().save(source)
+    model = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.ReLU()], name="mine")
+    for record, ending in (({}, ""), ({"recipe": {"architecture": "mobile"}}, " mobile"), ({"recipe": 3}, "")):
+        source.with_name("training.json").write_text(json.dumps(record))
+        with pytest.raises(ModelError) as refused:
+            initialise(model, source)
+        told = f"with 16,135 parameters, not mine with 0 parameters. Give its --architecture{ending}"
+        assert str(refused.value).startswith(f"{source}: is functional")
+        assert str(refused.value).endswith(told)
