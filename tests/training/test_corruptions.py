@@ -109,3 +109,9 @@ def test_jpeg_has_the_quality_of_its_level() -> None:
     expected = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
     assert expected is not None
     assert np.array_equal(BY_NAME["JPEG"].apply(FACES[:1], 20, 0)[0], expected)
+
+
+def test_a_blur_spreads_alike_in_both_directions() -> None:
+    blur = BY_NAME["blur"]
+    turned = blur.apply(np.ascontiguousarray(FACES.transpose(0, 2, 1)), 2, 0).astype(int)
+    assert np.abs(turned.transpose(0, 2, 1) - blur.apply(FACES, 2, 0)).max() <= 1
