@@ -257,6 +257,7 @@ def test_an_h5_model_gives_a_bundle_that_can_be_checked(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_check_keeps_back_a_model_that_is_not_the_trained_one(
     command: Run, trained: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -356,6 +357,7 @@ def test_without_data_it_says_how_to_get_it(command: Run) -> None:
     assert "FER_DATA" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_shipped_bundle_loses_less_than_a_third_of_a_point(command: Run, fer_data: Path) -> None:
     done = command("fer-quantize", "--check", "--data", fer_data, "--max-drop", 0.3, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
