@@ -111,6 +111,14 @@ def test_who_is_there_stays_as_it_is(folder: Path) -> None:
     assert (folder / "hall.password").read_text() == password
 
 
+def test_a_login_is_replaced_only_where_that_is_asked_for(folder: Path) -> None:
+    add_devices(folder, ["kitchen"], "broker.local")
+    before, password = hashes(folder), (folder / "kitchen.password").read_text()
+    with pytest.raises(ConfigError, match="has a login already"):
+        add_devices(folder, ["kitchen"], "broker.local")
+    assert (hashes(folder), (folder / "kitchen.password").read_text()) == (before, password)
+
+
 def test_what_cannot_be_a_name_or_is_taken_is_refused_before_anything_is_written(folder: Path) -> None:
     for names in (["fleet"], ["operator"], ["good", "a/b"], [""]):
         with pytest.raises(ConfigError) as caught:

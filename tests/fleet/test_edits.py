@@ -64,6 +64,13 @@ def test_a_version_is_halted_in_all_channels() -> None:
     assert [rollout.halted for rollout in (*goes_on.stable, *goes_on.beta)] == [None, "too slow", None]
 
 
+def test_a_halted_version_is_raised_only_where_that_is_asked_for() -> None:
+    """An automatic rollout does not ask for it: somebody may halt the version while the devices are asked."""
+    halted = edits.halt(published("1"), MODEL, "1", "too slow")
+    with pytest.raises(ConfigError, match="is halted"):
+        edits.roll_out(halted, MODEL, "1", "beta", 100)
+
+
 def test_one_version_of_three_is_revoked() -> None:
     revoked = edits.revoke(published("1", "2", "3"), MODEL, "2", "poisoned").models[MODEL]
     assert [release.revoked for release in revoked.releases] == [None, "poisoned", None]

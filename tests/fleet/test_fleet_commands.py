@@ -21,7 +21,8 @@ from fer_fleet.cli.app import app
 from fer_fleet.cli.broker_options import broker_config, tell_refused
 from fer_fleet.cli.options import one_line
 from fer_fleet.fingerprint import fingerprint
-from fer_fleet.repository import Repository
+from fer_fleet.repository import ROLES, Repository
+from fer_fleet.verification import role_states
 
 MODEL = "ferplus7-tiny"
 
@@ -247,6 +248,26 @@ def test_a_repository_is_made_in_the_folder_that_was_named(operator: Operator, t
     assert refused.err == "error: --keys: give one folder, and move keys to other places afterwards\n"
 
 
+def test_a_repository_has_three_root_keys_and_the_usual_days_unless_it_is_told_otherwise(operator: Operator) -> None:
+    repository = Repository(operator.repo)
+    signers = {name: (len(repository.role(name).keyids), repository.role(name).threshold) for name in ROLES}
+    assert signers == {"root": (3, 2), "targets": (1, 1), "snapshot": (1, 1), "timestamp": (1, 1)}
+    assert {name: repository.days(name) for name in ROLES} == {
+        "root": 365, "targets": 180, "snapshot": 30, "timestamp": 7,
+    }  # fmt: skip
+
+
+def test_a_plain_refresh_leaves_root_and_targets_and_all_renews_them(operator: Operator) -> None:
+    def versions() -> dict[str, int]:
+        return {state.name: state.version for state in role_states(Repository(operator.repo), datetime.now(UTC))}
+
+    before = versions()
+    operator.do("refresh")
+    assert versions() == {**before, "timestamp": before["timestamp"] + 1}
+    operator.do("refresh", "--all")
+    assert {name for name, version in versions().items() if version > before[name]} == set(ROLES)
+
+
 def test_roles_are_rotated_once_and_lost_keys_alone(operator: Operator) -> None:
     before = Repository(operator.repo).role("root").keyids
     said = operator.do("rotate", "root", "root", "--lost", before[1][:12])
@@ -381,6 +402,13 @@ def test_counts_are_kept_and_those_of_the_last_days_are_shown(operator: Operator
         assert again.endswith(f"{file}: 0 new days of 2 devices\n")
         assert [(each["name"], each["days"]) for each in json.loads(target.read_text())] == [("attic", 1), ("hall", 2)]
         assert json.loads(operator.do(*words, "--json"))[1]["people"] == 18
+
+
+def test_devices_are_compared_over_four_weeks(operator: Operator) -> None:
+    with retaining([usage("hall", {27: 5, 28: 6})]) as broker:
+        said = operator.do("collect", operator.folder / "f.duckdb", "--broker", f"127.0.0.1:{broker.port}")
+    assert [row[:3] for row in cells(said)] == [["hall", "1", "5"]]
+    assert "2 new days of 1 devices" in said
 
 
 # An automatic rollout
