@@ -232,6 +232,7 @@ def test_a_camera_missing_at_the_start_is_one_line(camera: LoopbackCamera, tmp_p
     assert [json.loads(line)["camera"] for line in out.read_text().splitlines()] == ["offline", "online"]
 
 
+@pytest.mark.slow
 def test_lines_are_whole_after_every_kill(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     config = configuration(tmp_path, "sync_s = 0")

@@ -283,7 +283,7 @@ def test_shares_outside_of_a_hundred_and_two_ways_at_once_are_refused(operator: 
 
 
 def test_a_package_that_is_absent_is_named_with_its_fix(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "fer_fleet.usage")
+    monkeypatch.delitem(sys.modules, "fer_fleet.usage", raising=False)
     monkeypatch.setitem(sys.modules, "duckdb", None)
     done = operator.run("collect", operator.folder / "f", "--broker", "127.0.0.1:1")
     assert (done.code, done.err) == (2, "error: duckdb is not installed. Fix: pip install '.[fleet]'\n")

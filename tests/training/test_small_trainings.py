@@ -319,6 +319,7 @@ def test_auxiliary_heads_start_with_their_own_weights(tmp_path: Path) -> None:
 # The mean of trainings
 
 
+@pytest.mark.slow
 def test_the_mean_of_trainings_has_the_mean_of_all_weights(tmp_path: Path) -> None:
     both = recipe(architecture="normed", also={"fer2013": 0.5}, epochs=1)
     runs, out = [tmp_path / "first", tmp_path / "second"], tmp_path / "mean"
