@@ -1,5 +1,6 @@
 """A live page to test: a run of the demo that serves it, and a client."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -14,12 +15,46 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from tests.conftest import wait_until
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 TOKEN = "0123456789abcdef0123"  # noqa: S105
 CHROMIUM = shutil.which("chromium")
+
+
+def ask_app(
+    app: ASGIApp,
+    path: str,
+    method: str = "GET",
+    *,
+    base_url: str = "http://localhost",
+    address: str = "127.0.0.1",
+    names_host: bool = True,
+    **options: Any,
+) -> httpx.Response:
+    """One request to a web application, without a server.
+
+    Args:
+        app: the application.
+        path: of the request.
+        method: of the request.
+        base_url: what comes before the path.
+        address: of the client.
+        names_host: whether the request has a Host header.
+        options: as for `httpx.Client.build_request`.
+    """
+
+    async def answer() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=(address, 50000))
+        async with httpx.AsyncClient(transport=transport, base_url=base_url) as client:
+            request = client.build_request(method, path, **options)
+            if not names_host:
+                del request.headers["host"]
+            return await client.send(request)
+
+    return asyncio.run(answer())
 
 
 def free_port() -> int:

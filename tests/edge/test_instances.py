@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.pages import free_port
+from tests.pages import ask_app, free_port
 
 from fer_edge.config import WebConfig
 from fer_edge.errors import ConfigError, FerError
@@ -52,12 +52,7 @@ def get(folder: Path, path: str, gate: Gate | None = None, host: str = "localhos
     """One request to the page of all cameras."""
     config = WebConfig(listen="8080")
     app = make_overview(folder, gate or Gate(None, None), is_known_host(config), secure=False)
-
-    async def answer() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}") as client:
-            return await client.get(path)
-
-    return asyncio.run(answer())
+    return ask_app(app, path, base_url=f"http://{host}")
 
 
 def with_server(folder: Path, name: str, content: bytes, use: Callable[[Path], Awaitable[object]]) -> object:
@@ -239,8 +234,7 @@ def test_the_server_tells_its_address_and_ends_when_it_is_told_to(
     answers: list[httpx.Response] = []
 
     def use_and_stop(stop: Callable[[], None]) -> None:
-        transport = httpx.HTTPTransport(retries=9)
-        with httpx.Client(transport=transport, base_url=config.url, timeout=60) as client:
+        with httpx.Client(base_url=config.url, timeout=60) as client:
             answers.append(client.get("/api/instances"))
         stop()
 
@@ -298,9 +292,5 @@ def test_a_server_that_fails_ends_the_command_with_the_reason(folder: Path, monk
 @pytest.mark.parametrize("secure", [True, False])
 def test_the_cookie_is_for_tls_alone_where_the_page_is_encrypted(folder: Path, secure: bool) -> None:
     app = make_overview(folder, Gate(hash_password("one"), None), lambda _name: True, secure=secure)
-
-    async def log_in() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            return await client.post("/login", data={"password": "one"})
-
-    assert ("; secure" in asyncio.run(log_in()).headers["set-cookie"].lower()) is secure
+    answer = ask_app(app, "/login", "POST", data={"password": "one"})
+    assert ("; secure" in answer.headers["set-cookie"].lower()) is secure

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.clock import Clock
+from tests.edge.test_prometheus import samples
 
 from fer_edge import __version__
 from fer_edge.model.bundle import find_bundle, load_bundle
@@ -38,9 +39,7 @@ def frame(index: int, at: float, *labels: str, live: bool = True, hidden: bool =
 
 
 def values(metrics: Metrics) -> dict[str, float]:
-    """Each line's name with its labels, and its value."""
-    lines = (line for line in metrics.text().decode().splitlines() if not line.startswith("#"))
-    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+    return samples(metrics.text().decode())
 
 
 def test_every_metric_has_its_name_its_kind_and_a_sentence() -> None:

@@ -1,6 +1,5 @@
 """The page on which samples are labelled, without a server: who may see it, what it saves, and what it answers."""
 
-import asyncio
 import json
 import logging
 import os
@@ -10,11 +9,12 @@ import socket
 import threading
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from tests.conftest import as_nobody
-from tests.pages import free_port
+from tests.pages import ask_app, free_port
 from tests.samples import make_folder
 
 from fer_edge.errors import ConfigError
@@ -32,15 +32,10 @@ class Owner:
     def __init__(self, folder: SampleFolder) -> None:
         self._app = make_review_app(folder, TOKEN)
 
-    def ask(self, path: str, *, cookie: str = TOKEN, **options: object) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            cookies = {"fer_edge_review": cookie} if cookie else None
-            async with httpx.AsyncClient(transport=transport, base_url=ADDRESS, cookies=cookies) as client:
-                method = "POST" if "content" in options or "json" in options else "GET"
-                return await client.request(method, path, **options)  # type: ignore[arg-type]
-
-        return asyncio.run(answer())
+    def ask(self, path: str, *, cookie: str = TOKEN, **options: Any) -> httpx.Response:
+        method = "POST" if "content" in options or "json" in options else "GET"
+        cookies = {"fer_edge_review": cookie} if cookie else None
+        return ask_app(self._app, path, method, base_url=ADDRESS, cookies=cookies, **options)
 
 
 @pytest.fixture
@@ -237,12 +232,5 @@ def test_labels_are_sent_with_post_and_all_else_is_read(owner: Owner) -> None:
     assert owner.ask("/api/queue", content="").status_code == 405
 
 
-def test_a_request_that_names_no_host_is_refused(folder: SampleFolder) -> None:
-    async def answer() -> httpx.Response:
-        transport = httpx.ASGITransport(make_review_app(folder, TOKEN))
-        async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
-            request = client.build_request("GET", "/", headers={"Cookie": f"fer_edge_review={TOKEN}"})
-            del request.headers["host"]
-            return await client.send(request)
-
-    assert asyncio.run(answer()).status_code == 421
+def test_a_request_that_names_no_host_is_refused(owner: Owner) -> None:
+    assert owner.ask("/", names_host=False).status_code == 421

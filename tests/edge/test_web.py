@@ -1,6 +1,5 @@
 """The live page over real HTTP: what it answers, and to whom."""
 
-import asyncio
 import json
 import re
 import time
@@ -21,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from tests.clock import Clock
 from tests.conftest import Run, wait_until
 from tests.edge.test_overlay import likeness
-from tests.pages import PASSWORD, TOKEN, running
+from tests.pages import PASSWORD, TOKEN, ask_app, running
 from tests.visitors import write_expected
 
 from fer_edge import FaceBox, Frame, FrameResult, Prediction, Track, TrackedFace
@@ -316,14 +315,12 @@ def test_only_wrong_passwords_of_the_last_minute_count(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("path", ["/metrics", "/healthz"])
 def test_only_this_machine_gets_the_metrics_without_a_token(path: str) -> None:
     guard = Guard(PlainTextResponse("there it is"), Gate(hash_password("one"), TOKEN), lambda _: True)
-
-    async def ask(address: str, headers: dict[str, str]) -> int:
-        transport = httpx.ASGITransport(guard, client=(address, 50000))
-        async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
-            return (await client.get(path, headers=headers)).status_code
-
     token = {"Authorization": f"Bearer {TOKEN}"}
-    codes = [asyncio.run(ask(address, given)) for address in ("127.0.0.1", "192.0.2.7") for given in ({}, token)]
+    codes = [
+        ask_app(guard, path, address=address, headers=given).status_code
+        for address in ("127.0.0.1", "192.0.2.7")
+        for given in ({}, token)
+    ]
     assert codes == [200, 200, 401, 200]
 
 

@@ -1,6 +1,5 @@
 """Logging in to the live page, without a server: cookies, sizes and host names."""
 
-import asyncio
 from collections.abc import Mapping
 
 import httpx
@@ -10,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.clock import Clock
+from tests.pages import ask_app
 
 from fer_edge.config import WebConfig
 from fer_edge.web.auth import Gate, hash_password
@@ -45,12 +45,7 @@ def ask(
             Middleware(Guard, gate=gate, is_known_host=is_known_host(WebConfig(listen="8080", hosts=("door",))))
         ],
     )
-
-    async def answer() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}") as client:
-            return await client.request(method, path, headers=headers, content=content)
-
-    return asyncio.run(answer())
+    return ask_app(app, path, method, base_url=f"http://{host}", headers=headers, content=content)
 
 
 def log_in(gate: Gate, *, secure: bool = False, headers: Mapping[str, str] | None = None) -> str:

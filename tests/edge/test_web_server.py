@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from tests.conftest import wait_until
-from tests.pages import free_port
+from tests.pages import ask_app, free_port
 
 from fer_edge.config import WebConfig
 from fer_edge.errors import ConfigError
@@ -256,12 +256,7 @@ def test_its_threads_end_with_the_run(path: Path) -> None:
 def ask(config: WebConfig, headers: dict[str, str]) -> httpx.Response:
     """One request to something behind the guard."""
     guard = Guard(PlainTextResponse("there it is"), Gate(None, None), is_known_host(config))
-
-    async def answer() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://door") as client:
-            return await client.get("/", headers=headers)
-
-    return asyncio.run(answer())
+    return ask_app(guard, "/", headers=headers)
 
 
 def test_the_names_of_the_page_are_its_address_this_machine_and_those_of_the_configuration() -> None:
@@ -276,14 +271,7 @@ def test_the_names_of_the_page_are_its_address_this_machine_and_those_of_the_con
 
 def test_a_request_that_names_no_host_is_refused() -> None:
     guard = Guard(PlainTextResponse("there it is"), Gate(None, None), is_known_host(WebConfig(listen="8080")))
-
-    async def answer() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as client:
-            request = client.build_request("GET", "/")
-            del request.headers["host"]
-            return await client.send(request)
-
-    assert asyncio.run(answer()).status_code == 421
+    assert ask_app(guard, "/", names_host=False).status_code == 421
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(path: Path) -> Iterator[httpx.Client]:
-    transport = httpx.HTTPTransport(uds=str(path), retries=9)  # until the server's thread listens
+    transport = httpx.HTTPTransport(uds=str(path))
     with httpx.Client(transport=transport, base_url="http://localhost", timeout=60) as client:
         yield client
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.training.conftest import make_narrow_terminal
 
 from fer_edge.labels import FER2013
 from fer_train.explore.crop import Photograph
@@ -55,9 +56,7 @@ def test_photographs_without_exactly_one_face_are_named_one_per_line(capsys: pyt
 def test_a_narrow_terminal_breaks_and_colours_no_name(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setenv("TERM", "xterm-256color")
+    make_narrow_terminal(monkeypatch)
     print_photographs(FOUND)
     lines = capsys.readouterr().out.splitlines()
     assert "sad/c.jpg: several faces, the largest is used" in lines

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tests.training.conftest import make_narrow_terminal
 
 from fer_train.data.datasets import LABELS, LabelledFaces, Split
 from fer_train.explore import report
@@ -114,9 +114,7 @@ def test_five_of_the_strangest_are_named_and_without_any_it_says_why(
 def test_a_narrow_terminal_breaks_and_colours_no_place(
     found: Exploration, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setenv("TERM", "xterm-256color")
+    make_narrow_terminal(monkeypatch)
     print_exploration(found)
     lines = capsys.readouterr().out.splitlines()
     assert f"  {found.splits[1].place(0)}, happy" in lines
