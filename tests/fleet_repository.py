@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tuf.api.metadata import MetaFile
 from tuf.ngclient import Updater
 
+from fer_edge.errors import ConfigError
 from fer_edge.model.bundle import find_bundle, sha256
 from fer_edge.updates.releases import Releases, parse_releases
 from fer_fleet.cli.app import run
@@ -17,6 +19,13 @@ from fer_fleet.keys import Keys
 from fer_fleet.repository import Repository, sign
 
 PASSPHRASE = "correct horse"  # noqa: S105
+
+
+def said(change: Callable[[], object]) -> str:
+    """What is said to the operator whose change is refused."""
+    with pytest.raises(ConfigError) as caught:
+        change()
+    return str(caught.value)
 
 
 @dataclass

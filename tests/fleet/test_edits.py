@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from tests.fleet_repository import said
 
 from fer_edge.errors import ConfigError
 from fer_edge.updates.releases import Releases
@@ -77,13 +78,6 @@ def test_one_version_of_three_is_revoked() -> None:
 
 
 # What is said
-
-
-def said(edit: Callable[[], object]) -> str:
-    """What is said to the operator whose change is refused."""
-    with pytest.raises(ConfigError) as caught:
-        edit()
-    return str(caught.value)
 
 
 def two_models() -> Releases:

@@ -1,15 +1,14 @@
 """Key files: how they are found and opened, and what is said of one that is of no use."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from securesystemslib.signer import Key
+from tests.fleet_repository import said
 from tuf.api.metadata import Role
 
-from fer_edge.errors import ConfigError
 from fer_fleet.keys import Keys, make_key, short_id
 
 SECRET = "my secret"  # noqa: S105
@@ -21,12 +20,6 @@ def never(name: str) -> str:
 
 def role(threshold: int, *keys: Key) -> Role:
     return Role([key.keyid for key in keys], threshold)
-
-
-def said(change: Callable[[], object]) -> str:
-    with pytest.raises(ConfigError) as caught:
-        change()
-    return str(caught.value)
 
 
 def test_a_key_is_a_file_for_its_owner_named_after_role_and_id(tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.fleet_repository import PASSPHRASE, Operator
+from tests.fleet_repository import PASSPHRASE, Operator, said
 
 from fer_edge.errors import ConfigError, FerError
 from fer_edge.updates.releases import Releases
@@ -301,12 +300,6 @@ def test_a_repository_whose_keys_cannot_be_written_is_none(tmp_path: Path) -> No
 
 
 # The files of a repository
-
-
-def said(change: Callable[[], object]) -> str:
-    with pytest.raises(ConfigError) as caught:
-        change()
-    return str(caught.value)
 
 
 def test_the_releases_are_a_file_that_people_can_read(repo: Path, keys: Keys) -> None:
