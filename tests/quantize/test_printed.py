@@ -7,56 +7,19 @@ from typing import Any
 
 import pytest
 
-from fer_edge.model.manifest import Calibration
 from fer_train.backend import load_keras
 
 load_keras()
 
-from fer_edge.model.manifest import Accuracy  # noqa: E402
-from fer_quantize.check import Comparison, Cost, Measurement  # noqa: E402
-from fer_quantize.gate import Outcome, Rival  # noqa: E402
+from tests.quantize.outcome import CALIBRATION, COMPARISON, OUTCOME, RIVAL, shown  # noqa: E402
+
 from fer_quantize.reference import Trial  # noqa: E402
 from fer_quantize.report import as_json, print_outcome, print_trials  # noqa: E402
-from fer_quantize.statistics import PairedDrop  # noqa: E402
-
-MEASURED = Measurement(
-    accuracy=Accuracy(
-        data="made.csv",
-        split="validation",
-        labels="ferplus7",
-        images=400,
-        accuracy_float=0.8125,
-        accuracy_int8=0.79,
-        recall_float={"happy": 0.9, "fear": 0.5, "sad": None},
-        recall_int8={"happy": 0.87, "fear": 0.51, "sad": None},
-    ),
-    interval_float=(0.771, 0.848),
-    interval_int8=(0.747, 0.827),
-    drop=PairedDrop(2.25, (0.5, 4.125), 12, 3, 0.035),
-    net_losses={"happy": 9, "fear": -1, "sad": 0},
-    class_images={"happy": 300, "fear": 100, "sad": 0},
-    agreement=0.9575,
-    mean_difference=0.01234,
-    max_difference=0.2345,
-    ece_float=0.031,
-    ece_int8=0.042,
-)
-COMPARISON = Comparison((MEASURED,), {"happy": 0.12345678}, Cost(5_056_000, 1.2345), Cost(1_312_000, 0.5), 56_640_000)
-CALIBRATION = Calibration(temperature=1.25, split="held-out", images=210, ece_before=0.09, ece=0.02, prior=0.5)
-RIVAL = Rival("other", 0.8, PairedDrop(1.0, (-0.5, 2.5), 10, 6, 0.454))
-OUTCOME = Outcome(Path("out/mine"), COMPARISON, None, False, None, (), None, False)
-
-
-def shown(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[list[str]]]:
-    """The lines of text, and the cells of the tables' rows."""
-    lines = capsys.readouterr().out.splitlines()
-    rows = [line.replace("┃", "│").split("│")[1:-1] for line in lines if "│" in line or "┃" in line]
-    return [line.strip() for line in lines], [[cell.strip() for cell in row] for row in rows]
 
 
 def test_the_tables_of_a_conversion_hold_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
     print_outcome(OUTCOME)
-    lines, rows = shown(capsys)
+    lines, rows = shown(capsys.readouterr().out)
     assert rows == [
         ["labels", "images", "float, %", "int8, %", "drop, pp", "McNemar p"],
         [
@@ -122,14 +85,14 @@ def test_the_end_says_what_came_of_it(
     capsys: pytest.CaptureFixture[str], changes: dict[str, Any], last: list[str]
 ) -> None:
     print_outcome(replace(OUTCOME, **changes))
-    lines, _ = shown(capsys)
+    lines, _ = shown(capsys.readouterr().out)
     assert lines[-len(last) :] == last
     assert lines[-len(last) - 1].startswith("Same label")
 
 
 def test_trials_of_the_estimate_are_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
     print_trials([Trial("", 0, True, 0.81, 0.792, 0.7854, True), Trial("fog", 0.5, False, 0.6, 0.51, 0.4, False)])
-    lines, rows = shown(capsys)
+    lines, rows = shown(capsys.readouterr().out)
     assert rows == [
         ["corruption", "level", "fitted on", "mean confidence", "expected", "true", "trusted"],
         ["none", "0", "yes", "81.0", "79.2", "78.5", "yes"],
