@@ -7,9 +7,26 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.conftest import Run, wait_until
+
+from fer_edge.errors import ConfigError
+from fer_train.backend import load_keras
+
+load_keras()
+
+import keras  # noqa: E402 - quiet only when it is loaded so
+
+from fer_train.training.distributed import (  # noqa: E402
+    SINGLE_PROCESS,
+    Coordinator,
+    Shard,
+    parse_coordinator,
+    shutdown,
+    undistributed,
+)
 
 FER_TRAIN = str(Path(sys.executable).with_name("fer-train"))
 ON_JAX = os.environ | {"KERAS_BACKEND": "jax"}
@@ -101,3 +118,132 @@ def test_wrong_places_are_one_line(
     assert telling in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+# Without a second process
+
+
+def test_a_batch_is_divided_among_workers_and_devices() -> None:
+    middle = Shard(worker=1, workers=3, devices=6)
+    assert list(range(8))[middle.rows] == [1, 4, 7]
+    assert [middle.divisible(count) for count in (5, 6, 17, 18)] == [0, 6, 12, 18]
+    assert [Shard(worker, 3).writes for worker in range(3)] == [True, False, False]
+    assert list(range(8))[SINGLE_PROCESS.rows] == list(range(8))
+    assert (SINGLE_PROCESS.writes, SINGLE_PROCESS.divisible(7)) == (True, 7)
+
+
+@pytest.mark.parametrize(
+    ("place", "telling"),
+    [
+        ((2, None, None), "--workers, --worker and --coordinator belong together. Give all three, or none"),
+        ((None, 0, None), "--workers, --worker and --coordinator belong together. Give all three, or none"),
+        ((None, None, "here:1"), "--workers, --worker and --coordinator belong together. Give all three, or none"),
+        ((2, 0, None), "--workers, --worker and --coordinator belong together. Give all three, or none"),
+        ((2, 2, "here:1"), "--worker 2: of 2 workers the first is 0 and the last 1"),
+        ((2, -1, "here:1"), "--worker -1: of 2 workers the first is 0 and the last 1"),
+        ((2, 1, ":1"), "--coordinator :1: expected HOST:PORT of worker 0, as in 192.168.1.10:9911"),
+        ((2, 1, "here"), "--coordinator here: expected HOST:PORT of worker 0, as in 192.168.1.10:9911"),
+        ((2, 1, "here:port"), "--coordinator here:port: expected HOST:PORT of worker 0, as in 192.168.1.10:9911"),
+        ((2, 1, "here:1"), "--workers: cannot run on tensorflow. Set KERAS_BACKEND=jax"),
+    ],
+)
+def test_places_that_do_not_fit_together_are_told(
+    place: tuple[int | None, int | None, str | None], telling: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_coordinator(*place)
+    assert str(caught.value) == telling
+
+
+def test_a_place_is_that_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_coordinator(None, None, None) is None
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert parse_coordinator(3, 2, "[::1]:9911") == Coordinator(2, 3, "[::1]:9911")
+    assert parse_coordinator(1, 0, "here:1") == Coordinator(0, 1, "here:1")
+
+
+def test_one_worker_saves_without_the_others_and_joins_them_again() -> None:
+    together = keras.distribution.distribution()
+    keras.distribution.set_distribution("of all workers")
+    try:
+        with pytest.raises(OSError, match="full"), undistributed():
+            assert keras.distribution.distribution() is None
+            raise OSError("full")
+        assert keras.distribution.distribution() == "of all workers"
+    finally:
+        keras.distribution.set_distribution(together)
+
+
+class Jax:
+    """Stands in for JAX, whose workers could meet only once in this process.
+
+    Attributes:
+        said: what it was told, in order.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, devices: int = 4, fails: bool = False) -> None:
+        self.said: list[object] = []
+        config = SimpleNamespace(update=lambda key, value: self.said.append((key, value)))
+
+        def initialize(*place: object, **limits: int) -> None:
+            self.said.append((*place, limits))
+            if fails:
+                raise RuntimeError("in use")
+
+        distributed = SimpleNamespace(initialize=initialize, shutdown=lambda: self.said.append("shutdown"))
+        module = SimpleNamespace(config=config, distributed=distributed, device_count=lambda: devices)
+        monkeypatch.setitem(sys.modules, "jax", module)
+        parallel = SimpleNamespace(DataParallel=lambda **settings: settings, set_distribution=self.said.append)
+        monkeypatch.setattr(keras, "distribution", parallel)
+
+
+MEETING = {"initialization_timeout": 300, "shutdown_timeout_seconds": 60}
+
+
+def test_the_first_worker_waits_for_the_others_and_splits_the_batch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    jax = Jax(monkeypatch)
+    caplog.set_level("INFO")
+    assert Coordinator(0, 2, "127.0.0.1:9911").join(8) == Shard(0, 2, 4)
+    assert jax.said == [
+        ("jax_cpu_collectives_implementation", "gloo"),
+        ("jax_enable_preemption_service", False),
+        ("127.0.0.1:9911", 2, 0, MEETING),
+        {"auto_shard_dataset": False},
+    ]
+    assert caplog.messages == ["waiting for 2 workers to meet at 127.0.0.1:9911"]
+    shutdown()
+    assert jax.said[-2:] == [None, "shutdown"]
+
+
+def test_what_keeps_workers_from_meeting_is_told(monkeypatch: pytest.MonkeyPatch, coordinator: str) -> None:
+    Jax(monkeypatch, fails=True)
+    with pytest.raises(ConfigError) as caught:
+        Coordinator(0, 2, coordinator).join(8)
+    assert str(caught.value) == f"--coordinator {coordinator}: cannot listen there. Choose another port"
+    jax = Jax(monkeypatch)
+    with pytest.raises(ConfigError) as caught:
+        Coordinator(0, 2, coordinator).join(6)
+    assert str(caught.value) == "batch_size 6: cannot be split evenly over 4 devices"
+    monkeypatch.setattr("fer_train.training.distributed._MEETING_SECONDS", -1)
+    with pytest.raises(ConfigError) as caught:
+        Coordinator(1, 2, coordinator).join(8)
+    telling = f"--coordinator {coordinator}: worker 0 does not answer there (connection refused)"
+    assert str(caught.value).lower() == telling.lower()
+    assert len(jax.said) == 5, "JAX itself was not asked"
+
+
+def test_another_worker_waits_until_the_first_listens(monkeypatch: pytest.MonkeyPatch, coordinator: str) -> None:
+    jax = Jax(monkeypatch)
+    host, _, port = coordinator.rpartition(":")
+    with socket.socket() as first:
+        first.bind((host, int(port)))
+
+        def listen(seconds: float) -> None:
+            assert seconds == 1
+            first.listen()
+
+        monkeypatch.setattr("fer_train.training.distributed.time.sleep", listen)
+        assert Coordinator(1, 2, coordinator).join(8) == Shard(1, 2, 4)
+    assert (coordinator, 2, 1, MEETING) in jax.said
