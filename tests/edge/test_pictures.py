@@ -126,6 +126,7 @@ def test_a_timeline_wants_a_video_and_a_format(command: Run, demo_video: Path, p
     assert kept.read_bytes() == demo_video.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_plot_of_a_day_takes_no_more_memory_than_one_of_minutes(tmp_path: Path) -> None:
     """One face all day, and passers-by."""
     picture = Frame(np.zeros((4, 4, 3), np.uint8), 0.0, 0)

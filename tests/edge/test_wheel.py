@@ -108,6 +108,7 @@ def test_the_wheel_works_away_from_the_checkout(python: Path, demo_video: Path, 
     assert sum(bool(line["faces"]) for line in lines) > 80
 
 
+@pytest.mark.slow
 def test_a_program_that_uses_the_wheel_passes_strict_type_checks(python: Path, tmp_path: Path) -> None:
     (tmp_path / "consumer.py").write_text(CONSUMER)
     wrong = CONSUMER.replace('source="demo"', "source=0.5").replace("label: str", "label: int")

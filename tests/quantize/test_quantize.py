@@ -364,6 +364,7 @@ def test_the_shipped_bundle_loses_less_than_a_third_of_a_point(command: Run, fer
     assert "passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_shipped_bundle_keeps_what_the_readme_says(fer_data: Path, bundle_dir: Path) -> None:
     manifest = load_bundle(bundle_dir).manifest
     faces = load_dataset(fer_data, "validation", "ferplus7")

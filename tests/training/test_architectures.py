@@ -19,6 +19,7 @@ from fer_train.architectures import ARCHITECTURES, build, count_macs  # noqa: E4
 from fer_train.keras_models import load_model  # noqa: E402
 
 
+@pytest.mark.slow
 def test_the_table_names_them_all_with_their_size_as_the_documentation_does(command: Run) -> None:
     done = command("fer-train", "architectures", env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 0, done.stderr

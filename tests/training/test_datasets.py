@@ -313,6 +313,7 @@ def test_bad_folders(tmp_path: Path) -> None:
         load_dataset(tmp_path, "train")
 
 
+@pytest.mark.slow
 def test_the_real_data_has_its_known_counts(fer_data: Path) -> None:
     validation = load_dataset(fer_data, "validation", "ferplus7")
     assert len(validation) == 3574

@@ -78,6 +78,7 @@ def test_training_pictures_that_another_split_holds_are_left_out(train: Labelled
         without_duplicates(part.take(np.arange(95, 100)), of=check)
 
 
+@pytest.mark.slow
 def test_how_many_validation_pictures_fer2013_trains_on(fer_data: Path) -> None:
     train = load_dataset(fer_data, "train")
     validation = load_dataset(fer_data, "validation")
