@@ -106,6 +106,44 @@ def test_teachers_of_other_makes_answer_as_they_do_alone(faces: LabelledFaces, t
         TeacherEnsemble([tmp_path / "sequence"], ["ferplus8"])
 
 
+def test_a_teacher_without_its_record_or_its_model_is_told_with_the_fix(faces: LabelledFaces, tmp_path: Path) -> None:
+    dense(tmp_path / "one", 0)
+    (tmp_path / "one" / "training.json").unlink()
+    with pytest.raises(ConfigError, match=r"Keep training\.json of its training beside it"):
+        soft_labels([tmp_path / "one"], faces.images[:2], ["ferplus7"])
+    (tmp_path / "one" / "model.keras").unlink()
+    with pytest.raises(ConfigError) as caught:
+        soft_labels([tmp_path / "one"], faces.images[:2], ["ferplus7"])
+    assert str(caught.value) == f"{tmp_path / 'one'}: holds no model.keras. Name the folder of a finished training"
+
+
+def test_it_is_told_whose_labels_no_teacher_knows(faces: LabelledFaces, tmp_path: Path) -> None:
+    dense(tmp_path / "one", 0)
+    with pytest.raises(ConfigError) as caught:
+        soft_labels([tmp_path / "one"], faces.images[:2], ["fer2013", "ferplus8"])
+    assert str(caught.value) == "no teacher was trained on the labels fer2013, ferplus8. Name a run that was"
+
+
+def test_a_long_reading_is_told_once_and_so_is_a_folder_that_takes_no_cache(
+    faces: LabelledFaces, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    dense(tmp_path / "one", 0)
+    model = tmp_path / "one" / "model.keras"
+    first = soft_labels([model], faces.images[:2], ["ferplus7"])["ferplus7"]
+    soft_labels([model], faces.images[:2], ["ferplus7"])
+    assert caplog.messages == [f"{model}: teacher predicts 2 faces"]
+    (cache,) = (tmp_path / "one").glob("*.npy")
+    cache.unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    assert np.array_equal(soft_labels([model], faces.images[:2], ["ferplus7"])["ferplus7"], first)
+    assert caplog.messages[-1] == f"{cache}: the teacher's outputs cannot be cached (No space left on device)"
+
+
 def test_they_see_the_faces_as_the_student_does(faces: LabelledFaces) -> None:
     seen: list[Images] = []
 

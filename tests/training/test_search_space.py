@@ -175,3 +175,12 @@ def test_without_a_complete_trial_there_is_no_best_recipe(tmp_path: Path) -> Non
     study = optuna.create_study(direction="maximize")
     study.add_trial(ended(TrialState.PRUNED, 0.9, 64, 1))
     assert [path.name for path in write_results(study, space("batch_size=32..64"), tmp_path)] == ["trials.csv"]
+
+
+def test_a_trial_of_other_values_has_an_empty_cell(study: optuna.Study, capsys: pytest.CaptureFixture[str]) -> None:
+    study.add_trial(create_trial(value=0.9, params={"ema": 0.5}, distributions={"ema": FloatDistribution(0, 1)}))
+    print_trials(study)
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert cells[0] == ["5", "complete", "90.00 %", "0", "", "0.5"]
+    assert cells[1] == ["2", "complete", "70.00 %", "3", "48", ""]

@@ -172,7 +172,9 @@ def test_a_network_gets_all_weights_of_another_and_keeps_those_that_are_frozen(t
     initialise(other, tmp_path / "model.keras")
     assert all(map(np.array_equal, other.layers[-1].get_weights(), own)), "eight classes are not seven"
     assert all(map(np.array_equal, other.layers[1].get_weights(), source.layers[1].get_weights()))
-    with pytest.raises(ConfigError, match="--freeze stem9: no such layer"):
+    names = [layer.name for layer in model.layers if layer.weights]
+    telling = rf"--freeze stem9: no such layer\. Choose trunk, {', '.join(names[:-2])} or {names[-2]}$"
+    with pytest.raises(ConfigError, match=telling):
         initialise(model, tmp_path / "model.keras", ["stem9"])
 
 
