@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.errors import ModelError
+from fer_edge.preprocess import resize
 from fer_train.backend import load_keras
 
 load_keras()
 
 import keras  # noqa: E402 - quiet only when it is loaded so
 
-from fer_train.keras_models import ADAPTED, load_any_model, load_model  # noqa: E402
+from fer_train.keras_models import ADAPTED, load_any_model, load_model, predict  # noqa: E402
 
 
 def saved(path: Path, *shape: int, name: str = "any", flat: bool = True) -> Path:
@@ -69,3 +72,36 @@ def test_what_is_no_model_is_told_by_its_path(tmp_path: Path) -> None:
     other = path.rename(tmp_path / "model.h5")
     with pytest.raises(ModelError, match=r"model\.h5: is not a usable Keras model \([^\n]{5,160}\)$"):
         load_any_model(other)
+
+
+def test_other_answers_than_a_row_per_face_are_refused(tmp_path: Path) -> None:
+    image = keras.Input((48, 48, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(image)
+    path = tmp_path / "model.keras"
+    keras.Model(image, [mean, mean]).save(path)
+    with pytest.raises(ModelError) as refused:
+        load_any_model(path)
+    assert str(refused.value).startswith(f"{path}: goes from (None, 48, 48, 1) to [(None, 1), (None, 1)], expected")
+    keras.Model([image, keras.Input((48, 48, 1))], mean).save(path)
+    with pytest.raises(ModelError, match=r"goes from \[\(None, 48, 48, 1\), \(None, 48, 48, 1\)\] to \(None, 1\)"):
+        load_any_model(path)
+
+
+def test_faces_get_the_size_and_the_channels_of_the_model(capfd: pytest.CaptureFixture[str]) -> None:
+    """More than one batch of them, without a word."""
+    image = keras.Input((32, 32, 3))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    faces = np.tile(np.array(list(load_composites().values())), (74, 1, 1))
+    found = predict(model, faces)
+    assert found.dtype == np.float32
+    assert found.shape == (518, 3)
+    assert found == pytest.approx(np.repeat([[resize(face, 32).mean()] for face in faces], 3, axis=1), abs=1e-3)
+    assert capfd.readouterr().out == ""
+
+
+def test_answers_of_a_lower_precision_become_floats() -> None:
+    image = keras.Input((48, 48, 1))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(dtype="float16")(image))
+    found = predict(model, np.full((2, 48, 48), 100, np.uint8))
+    assert found.dtype == np.float32
+    assert found.tolist() == [[100], [100]]
