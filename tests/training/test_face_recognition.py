@@ -1,8 +1,12 @@
 """The face recognition network as a start: its weights are checked, and computed as the published network does."""
 
+import json
 import os
+import shutil
+import sys
 import tarfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +17,17 @@ from tests.face_api import BLOCKS, MANIFEST, WEIGHTS, archive_of, stored
 from tests.update_server import serve_updates
 
 from fer_edge.assets.composites import load_composites
-from fer_edge.errors import FerError, ModelError
+from fer_edge.errors import ConfigError, FerError, ModelError
 from fer_train.backend import load_keras
 
 load_keras()
 
 import keras  # noqa: E402 - Keras is quiet only when it is loaded so
 
-from fer_train.architectures import build  # noqa: E402
+from fer_train.architectures import ARCHITECTURES, Architecture, build  # noqa: E402
 from fer_train.architectures.face_resnet import face_resnet  # noqa: E402
+from fer_train.keras_models import load_model  # noqa: E402
+from fer_train.pretrained import face_recognition  # noqa: E402
 from fer_train.pretrained.face_recognition import (  # noqa: E402
     FACE_API,
     load_weights,
@@ -130,6 +136,107 @@ def test_a_start_has_the_weights_the_licence_and_a_head_that_no_training_takes(t
     assert np.array_equal(trunk.get_layer("probabilities").get_weights()[0], head)
     with pytest.raises(ModelError, match=r"Give its --architecture resnet29-face$"):
         initialise(build("edge-tiny", 7), out / "model.keras")
+
+
+SHALLOW = partial(face_resnet, side=24, width=2)
+
+
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrow network of the first blocks has the name, and few faces are enough."""
+    monkeypatch.setitem(ARCHITECTURES, "resnet29-face", Architecture(SHALLOW, "made here"))
+    for module in (sys.modules[face_resnet.__module__], face_recognition):
+        monkeypatch.setattr(module, "BLOCKS", (("32_1", 1, False), ("64_down", 2, True)))
+    monkeypatch.setattr(face_recognition, "STATISTICS_FACES", 3)
+
+
+@pytest.mark.usefixtures("shallow")
+@pytest.mark.parametrize(("given", "chosen"), [(7, [0, 3, 6]), (2, [0, 1])])
+def test_a_start_is_measured_on_a_few_faces_and_says_what_it_was_made_of(
+    tmp_path: Path, given: int, chosen: list[int]
+) -> None:
+    archive, package = archive_of(stored(2) | {"LICENSE": b"MIT License"}, tmp_path, FACE_API)
+    out = tmp_path / "above" / "start"
+    write_start(archive.read_bytes(), "face-api", composites()[:given], out, package)
+    assert sorted(path.name for path in out.iterdir()) == ["LICENSE", "model.keras", "training.json"]
+    assert (out / "LICENSE").read_bytes() == b"MIT License"
+    text = (out / "training.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"
+    assert json.loads(text) == {
+        "recipe": {"architecture": "resnet29-face"},
+        "source": {"package": "@vladmandic/face-api", "version": "1.7.15", "sha256": package.sha256},
+        "batch_norm_faces": len(chosen),
+    }
+    expected, files = SHALLOW(1), stored(2)
+    load_weights(expected, read_weights(files[MANIFEST], files[WEIGHTS]))
+    measure_batch_norms(expected, composites()[chosen])
+    written = load_model(out / "model.keras")
+    assert written.output_shape == (None, 1), "a head that no training takes"
+    for one, other in zip(written.layers[:-1], expected.layers[:-1], strict=True):
+        for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("shallow")
+def test_a_start_needs_room_for_its_weights_and_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, package = archive_of(stored(2) | {"LICENSE": b"MIT"}, tmp_path, FACE_API)
+    room = 1_000_000 + int(4.4 * SHALLOW(1).count_params()) + 1
+    usage = type(shutil.disk_usage(tmp_path))
+    for free in (room - 2, room):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage(10**12, 10**12 - free, free))
+        if free < room:
+            with pytest.raises(ConfigError, match="MB are needed"):
+                write_start(archive.read_bytes(), "face-api", composites()[:1], tmp_path / "start", package)
+        else:
+            write_start(archive.read_bytes(), "face-api", composites()[:1], tmp_path / "start", package)
+    with pytest.raises(ConfigError, match="start: is not an empty folder"):
+        write_start(b"", "face-api", composites()[:1], tmp_path / "start", package)
+
+
+def test_the_faces_of_all_parts_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_recognition, "_PART", 2)
+    image = keras.Input((48, 48, 1))
+    flat, norm, other = keras.layers.AveragePooling2D(24), *map(keras.layers.BatchNormalization, (-1, -1))
+    norm.epsilon = 0.5
+    model = keras.Model(image, other(keras.layers.ReLU()(norm(flat(image)))))
+    norm.set_weights([np.array([value]) for value in (2.0, 3.0, 100.0, 24.5)])
+    faces = composites()[:5]
+    before = np.asarray(model(faces[..., None].astype(np.float32)))
+    measure_batch_norms(model, faces)
+    means = faces.reshape(5, 2, 24, 2, 24).mean((2, 4))
+    gamma, beta, mean, variance = (float(value[0]) for value in norm.get_weights())
+    assert mean == pytest.approx(means.mean(), rel=1e-4)
+    assert variance == pytest.approx(means.var(), rel=1e-3)
+    scale = 2 / np.sqrt(25)
+    assert gamma == pytest.approx(scale * np.sqrt(means.var() + 0.5), rel=1e-3)
+    assert beta == pytest.approx(3 + scale * (means.mean() - 100), rel=1e-3)
+    np.testing.assert_allclose(model(faces[..., None].astype(np.float32)), before, rtol=1e-3, atol=1e-3)
+
+
+def test_levels_that_never_differ_have_no_variance() -> None:
+    image = keras.Input((48, 48, 1))
+    norms = [keras.layers.BatchNormalization() for _ in range(2)]
+    model = keras.Model(image, norms[1](norms[0](keras.layers.Rescaling(1 / 3)(image))))
+    measure_batch_norms(model, np.full((3, 48, 48), 100, np.uint8))
+    for norm in norms:
+        assert np.isfinite(norm.get_weights()).all()
+        assert norm.moving_variance.numpy()[0] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.usefixtures("shallow")
+def test_a_missing_weight_is_told_with_the_shape_that_is_expected() -> None:
+    files, model = stored(2), SHALLOW(7)
+    weights = read_weights(files[MANIFEST], files[WEIGHTS])
+    for name, shape in (("conv32_down/conv/filters", (7, 7, 3, 2)), ("conv64_down/conv2/conv/bias", (4,))):
+        for changed, told in (
+            ({other: values for other, values in weights.items() if other != name}, "is missing"),
+            (weights | {name: np.zeros((5, 5), np.float32)}, "has the shape (5, 5)"),
+        ):
+            with pytest.raises(ModelError) as refused:
+                load_weights(model, changed)
+            assert str(refused.value) == f"the weight {name} {told}, expected {shape}"
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
