@@ -107,3 +107,82 @@ def test_a_model_is_named_by_its_file_its_training_or_its_bundle(tmp_path: Path)
     assert trained_model(run) is None, "a bundle may hold the record of its training"
     with pytest.raises(ModelError):
         find_keras_file(tmp_path)
+
+
+def test_trainings_differ_in_faces_held_out_whichever_is_the_first(tmp_path: Path) -> None:
+    first, other = training(tmp_path / "first", hold_out=True), training(tmp_path / "other")
+    with pytest.raises(ConfigError) as refused:
+        common_recipe([first, other])
+    assert str(refused.value) == f"{other}: does not hold faces out, unlike {first}"
+
+
+def test_trainings_of_other_networks_are_told_with_both(tmp_path: Path) -> None:
+    first, other = training(tmp_path / "first"), training(tmp_path / "other", architecture="mobile", labels="fer2013")
+    with pytest.raises(ConfigError) as refused:
+        common_recipe([first, other])
+    assert str(refused.value) == (
+        f"{other}: is a mobile on fer2013, {first} a edge on ferplus7. Name trainings of one network on the same labels"
+    )
+
+
+def test_what_a_training_lacks_is_told_with_what_to_do(tmp_path: Path) -> None:
+    run = training(tmp_path / "run")
+    for content, telling in (
+        ("{}", "no training record holds its recipe. Name the folder of a finished training"),
+        ('{"recipe": {"epoch": 3}}', "its recipe does not fit this version (unknown key. Did you mean epochs?)"),
+    ):
+        (run / "training.json").write_text(content)
+        with pytest.raises(ConfigError) as refused:
+            common_recipe([run])
+        assert str(refused.value) == f"{run}: {telling}"
+    with pytest.raises(ConfigError) as refused:
+        common_recipe([run, run])
+    assert str(refused.value) == "a training is named twice. Name each once"
+
+
+def test_an_unfinished_training_has_no_model_yet(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert model_in(run) == run / "model.keras", "nothing says that it was begun"
+    (run / "unfinished").mkdir(parents=True)
+    for asked in (model_in, trained_model, find_keras_file):
+        with pytest.raises(ConfigError) as refused:
+            asked(run)
+        assert str(refused.value) == f"{run}: its training is not finished. Repeat its command with --resume"
+    (run / "model.keras").touch()
+    assert model_in(run) == trained_model(run) == run / "model.keras", "an earlier training made it"
+
+
+def test_a_bundle_without_its_float_model_is_told_with_where_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ModelError) as refused:
+        find_keras_file(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}: has no model.keras: installed packages leave it out. "
+        "Clone fer-edge's repository and name the bundle in its folder models/"
+    )
+    (tmp_path / "model.keras").touch()
+    assert find_keras_file(tmp_path) == tmp_path / "model.keras"
+
+
+def test_a_record_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
+    for name, content, telling in (
+        ("model.json", "text", "is not JSON (Expecting value: line 1 column 1 (char 0))"),
+        ("model.json", "3", "is not a JSON object"),
+        ("training.json", "\ufeff{}", "is not JSON ("),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        with pytest.raises(DataError) as refused:
+            training_record(tmp_path / "model.keras")
+        assert str(refused.value).startswith(f"{tmp_path / name}: {telling}")
+    (tmp_path / "training.json").write_text('{"by": "Zoë"}', encoding="utf-8")
+    assert training_record(tmp_path / "model.keras") == {"by": "Zoë"}
+
+
+def test_labels_that_nobody_names_are_asked_for() -> None:
+    for record in ({}, {"scheme": 3}, {"scheme": None}):
+        with pytest.raises(ConfigError) as refused:
+            find_scheme(Path("a.keras"), None, record)
+        assert str(refused.value) == ("a.keras: no training record says which labels it was trained on. Give --labels")
+    assert find_scheme(Path("a.keras"), "ferplus7", {}) == "ferplus7"
+    assert not holds_out({})
+    assert not holds_out({"recipe": {}})
