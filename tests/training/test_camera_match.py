@@ -66,3 +66,52 @@ def test_faces_turn_counter_clockwise() -> None:
     assert (columns < 8).all(), "now it is on the left"
     assert (np.abs(rows - 23.5) < 3).all()
     assert (turn(FACES, 0) == FACES).all()
+
+
+def test_a_face_without_structure_has_no_noise_and_its_border_does_not_count() -> None:
+    ramp = np.repeat(np.arange(0, 240, 5, dtype=np.uint8)[None], 48, axis=0)
+    assert noise_level(ramp) == 0
+    assert noise_level(ramp.T) == 0
+
+
+def test_the_estimate_is_the_standard_deviation() -> None:
+    faces = np.clip(np.random.default_rng(0).normal(128, 20, (30, 48, 48)).round(), 0, 255).astype(np.uint8)
+    assert np.mean([noise_level(face) for face in faces]) == pytest.approx(20, rel=0.02)
+
+
+def test_a_camera_without_contrast_leaves_one_level_of_it() -> None:
+    grey = np.full((1, 48, 48), 90, np.uint8)
+    matched = match_camera(FACES, grey, np.random.default_rng(0)).astype(float)
+    assert np.mean(matched.std(axis=(1, 2))) == pytest.approx(np.sqrt(1 + 1 / 12), rel=0.05)
+    assert np.mean(matched) == pytest.approx(90, abs=0.1)
+
+
+def test_a_face_with_less_than_one_level_of_contrast_is_strengthened_as_if_it_had_one() -> None:
+    stripes = np.repeat(np.arange(48, dtype=np.uint8)[None] // 8 % 2 + 100, 48, axis=0)[None]
+    wide = np.repeat(np.arange(48)[None] // 8 % 2 * 80 + 60, 48, axis=0)[None].astype(np.uint8)
+    smooth = np.stack([np.linspace(60, 140, 48).astype(np.uint8)] * 48)[None]
+    for camera in (wide, smooth):
+        contrast, noise = float(camera.std()), noise_level(camera[0])
+        matched = match_camera(stripes, camera, np.random.default_rng(0)).astype(float)
+        step = np.abs(matched[0, :, 2:6].mean() - matched[0, :, 10:14].mean())
+        assert step == pytest.approx(np.sqrt(contrast**2 - noise**2), abs=1.5)
+
+
+def test_levels_end_at_black_and_white() -> None:
+    bright = np.full((1, 48, 48), 250, np.uint8)
+    bright[:, ::12] = 130
+    matched = match_camera(FACES, bright, np.random.default_rng(0))
+    assert matched.dtype == np.uint8
+    assert matched.max() == 255
+    middle = np.median(matched, axis=(1, 2))
+    assert middle.min() > 200, "none goes round"
+
+
+def test_a_turned_face_keeps_its_middle_and_repeats_its_border() -> None:
+    face = np.full((1, 48, 48), 77, np.uint8)
+    assert (turn(face, 30) == 77).all()
+    face[0, 23:25, 23:25] = 255
+    for degrees in (90, 180, -90):
+        assert (turn(face, degrees)[0, 23:25, 23:25] == 255).all()
+    wide = np.arange(7 * 5, dtype=np.uint8).reshape(1, 5, 7)
+    assert np.array_equal(turn(wide, 180)[0], wide[0, ::-1, ::-1])
