@@ -1,8 +1,13 @@
 """From a folder of photographs to a trained model, as somebody with their own does it."""
 
 import csv
+import hashlib
+import logging
 import os
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import cv2
@@ -11,10 +16,16 @@ import pytest
 from tests.conftest import Run
 
 from fer_edge.assets.composites import load_composites
+from fer_edge.config import DetectorConfig
+from fer_edge.detectors import open_detector
+from fer_edge.errors import ConfigError, DataError
+from fer_edge.images import read_image
 from fer_edge.labels import FER2013
+from fer_edge.preprocess import crop_face
 from fer_edge.sources.demo import DemoSource, Scene
 from fer_edge.types import FaceBox
 from fer_train.data.datasets import load_dataset
+from fer_train.explore.crop import Photograph, crop_photographs
 
 PHOTOGRAPHS_A_CLASS = 5
 
@@ -160,3 +171,169 @@ def test_real_portraits(command: Run, tmp_path: Path) -> None:
         "portrait_b.jpg": "one face",
         "two_people.jpg": "several faces",
     }
+
+
+# In this process
+
+
+@dataclass
+class Cropped:
+    """A folder of photographs and what became of it."""
+
+    source: Path
+    out: Path
+    found: dict[str, Photograph]
+    shown: list[str]
+    warnings: list[str]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small photographs with one face, with two, with none, twice, and outside of a class."""
+    source = tmp_path_factory.mktemp("small") / "photographs"
+    (source / "happy" / "holiday").mkdir(parents=True)
+    (source / "Sad").mkdir()
+    with DemoSource(paced=False) as demo:
+        for name, label, side in (
+            ("happy/one.png", "happy", 180.0),
+            ("happy/holiday/one.png", "happy", 220.0),
+            ("Sad/a.png", "sad", 190.0),
+            ("Sad/b.png", "sad", 230.0),
+        ):
+            image = demo.render(Scene(label, label, 0, FaceBox(120.0, 90.0, side, side)))
+            cv2.imwrite(str(source / name), image[60:350, 90:380])
+    large, small = (cv2.imread(str(source / name)) for name in ("Sad/b.png", "happy/one.png"))
+    assert large is not None
+    assert small is not None
+    cv2.imwrite(str(source / "happy" / "two.png"), np.hstack([small, large]))
+    shutil.copy(source / "happy" / "one.png", source / "Sad" / "one again.png")
+    cv2.imwrite(str(source / "happy" / "none.png"), small[:60])
+    (source / "happy" / "text.jpg").write_text("text")
+    for name in ("outside.png", "another.png"):
+        shutil.copy(source / "Sad" / "a.png", source / name)
+    return source
+
+
+@pytest.fixture
+def cropped(source: Path, tmp_path: Path) -> Cropped:
+    out, shown = tmp_path / "faces", []
+
+    def show(paths: list[Path]) -> Iterator[Path]:
+        for path in paths:
+            shown.append(str(path.relative_to(source)))
+            yield path
+
+    log, kept = logging.getLogger("fer_train.explore.crop"), BufferingHandler(9)
+    log.addHandler(kept)
+    found = crop_photographs(source, out, 0.34, show)
+    log.removeHandler(kept)
+    warnings = [record.getMessage() for record in kept.buffer]
+    return Cropped(source, out, {str(each.path.relative_to(source)): each for each in found}, shown, warnings)
+
+
+def test_each_photograph_has_its_finding_and_the_class_of_its_folder(cropped: Cropped) -> None:
+    assert {name: (each.finding, each.label) for name, each in cropped.found.items()} == {
+        "Sad/a.png": ("one face", "sad"),
+        "Sad/b.png": ("one face", "sad"),
+        "Sad/one again.png": ("one face", "sad"),
+        "happy/holiday/one.png": ("one face", "happy"),
+        "happy/none.png": ("no face", "happy"),
+        "happy/one.png": ("twice", "happy"),
+        "happy/text.jpg": ("cannot be read", "happy"),
+        "happy/two.png": ("several faces", "happy"),
+    }
+    assert cropped.shown == list(cropped.found), "the progress sees each once"
+    for name, each in cropped.found.items():
+        content = (cropped.source / name).read_bytes()
+        assert each.digest == ("" if name.endswith(".jpg") else hashlib.sha256(content).hexdigest())
+        has_face = each.finding in {"one face", "several faces"}
+        assert (each.face is not None, each.split is not None) == (has_face, has_face)
+
+
+def test_a_face_is_cropped_as_the_runtime_does_and_of_several_the_largest(cropped: Cropped) -> None:
+    detector, image = open_detector(DetectorConfig()), read_image(cropped.source / "happy" / "two.png")
+    assert image is not None
+    small, large = sorted(detector.detect(image), key=lambda box: box.width)
+    assert small.width < large.width
+    face = cropped.found["happy/two.png"].face
+    assert face is not None
+    assert face.shape == (48, 48)
+    assert np.array_equal(face, crop_face(image, large, detector.crop_calibration))
+
+
+def test_the_smallest_hashes_of_each_class_are_for_validation(cropped: Cropped) -> None:
+    for label, count in (("happy", 2), ("sad", 3)):
+        mine = [each for each in cropped.found.values() if each.label == label and each.face is not None]
+        assert len(mine) == count
+        first = min(mine, key=lambda each: each.digest)
+        assert {each.split for each in mine if each is not first} == {"train"}
+        assert first.split == "validation"
+
+
+def test_each_face_is_written_below_its_split_and_class(cropped: Cropped) -> None:
+    expected = {
+        f"{each.split}/{each.label}/{each.path.name}.{each.digest[:8]}.png": each.face
+        for each in cropped.found.values()
+        if each.face is not None
+    }
+    written = {str(path.relative_to(cropped.out)): path for path in cropped.out.rglob("*.png")}
+    assert written.keys() == expected.keys()
+    for name, path in written.items():
+        image, face = read_image(path, grey=True), expected[name]
+        assert image is not None
+        assert face is not None
+        assert np.array_equal(image, face)
+    assert sorted(path.name for path in cropped.out.parent.iterdir()) == ["faces"]
+
+
+def test_the_list_names_each_photograph_with_its_finding_and_split(cropped: Cropped) -> None:
+    with (cropped.out / "photographs.csv").open(newline="", encoding="utf-8") as handle:
+        first, *rows = csv.reader(handle)
+    assert first == ["photograph", "class", "finding", "split"]
+    assert rows == [[str(each.path), each.label, each.finding, each.split or ""] for each in cropped.found.values()]
+
+
+def test_what_is_in_no_class_folder_is_counted(cropped: Cropped) -> None:
+    assert cropped.warnings == [
+        f"{cropped.source}: 2 files are in no class folder and are skipped, the first is another.png"
+    ]
+
+
+def test_without_a_photograph_or_a_face_nothing_is_written(tmp_path: Path) -> None:
+    source, out = tmp_path / "photographs", tmp_path / "faces"
+
+    def refusal() -> str:
+        with pytest.raises(DataError) as refused:
+            crop_photographs(source, out, 0.2)
+        assert not out.exists()
+        return str(refused.value)
+
+    assert refusal() == f"{source}: no such folder. Give a folder that holds one folder of photographs per class"
+    (source / "happy").mkdir(parents=True)
+    assert refusal() == f"{source}: no photographs. Expected {source}/<class>/<photograph>.jpg"
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(str(source / "happy" / name), np.full((90, 90), 10 * ord(name[0]) % 256, np.uint8))
+    assert refusal() == f"{source}: no face in any of 2 photographs"
+
+
+def test_faces_go_into_a_new_folder_that_can_be_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "photographs"
+    (mine / "sad").mkdir(parents=True)
+    shutil.copy(source / "Sad" / "a.png", mine / "sad" / "ärgerlich.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="sad: is not an empty folder"):
+        crop_photographs(mine, mine / "sad", 0.5)
+    below = tmp_path / "file" / "faces"
+    with pytest.raises(ConfigError) as refused:
+        crop_photographs(mine, below, 0.5)
+    assert str(refused.value) == f"{below}: cannot be written (Not a directory)"
+    monkeypatch.chdir(tmp_path)
+    left = tmp_path / "new" / ".faces.part"
+    left.mkdir(parents=True)
+    (left / "left by a crash").touch()
+    crop_photographs(mine, Path("new", "faces"), 0.5)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["faces"]
+    assert sorted(path.name for path in (tmp_path / "new" / "faces").iterdir()) == ["photographs.csv", "train"]
+    assert "ärgerlich" in (tmp_path / "new" / "faces" / "photographs.csv").read_text(encoding="utf-8")
