@@ -24,7 +24,7 @@ import keras  # noqa: E402 - quiet only when it is loaded so
 
 from fer_train.architectures import ARCHITECTURES, Architecture, build  # noqa: E402
 from fer_train.architectures.parts import classify, grey_input  # noqa: E402
-from fer_train.keras_models import load_model, predict  # noqa: E402
+from fer_train.keras_models import load_model  # noqa: E402
 from fer_train.training.artifacts import circumstances, describe_faces, refresh_batch_norm, save  # noqa: E402
 from fer_train.training.batches import Batch, Batches, join  # noqa: E402
 from fer_train.training.losses import add_heads  # noqa: E402
@@ -122,14 +122,16 @@ def test_each_head_is_a_model_in_a_folder_of_its_own(
             "parameters": PARAMETERS[scheme],
             "macs": 36 * len(LABELS[scheme]),
         }
-        probabilities = predict(saved, part.images)
+        kernel, bias = saved.layers[-1].get_weights()
+        powers = np.exp(part.images.reshape(14, 6, 8, 6, 8).mean((2, 4)).reshape(14, 36) / 255 @ kernel + bias)
+        probabilities = powers / powers.sum(axis=1, keepdims=True)
         right = probabilities.argmax(axis=1) == part.classes
         assert list(results) == ["validation"]
         assert results["validation"]["images"] == 14
         assert results["validation"]["accuracy"] == pytest.approx(right.mean(), abs=1e-4)
         assert results["validation"]["interval"] == pytest.approx(accuracy_interval(right), abs=1e-4)
         given, judged, title, named = reports[folder]
-        assert given == pytest.approx(probabilities, abs=1e-6)
+        assert given == pytest.approx(probabilities, abs=1e-5)
         assert judged is part
         assert title == f"small_net, {scheme}"
         assert named["history"] == history

@@ -80,15 +80,15 @@ STILL = dict.fromkeys(
     ("rotate_degrees", "scale", "shift", "contrast", "brightness", "soften", "erase", "noise", "compress"), 0
 )
 TRAINED = Recipe(
-    architecture="normed", labels="ferplus7", also={"fer2013": 0.5}, batch_size=4, seed=5, augmentation=STILL
+    architecture="normed", labels="ferplus7", also={"fer2013": 0.5}, batch_size=4, seed=5, dropout=0, augmentation=STILL
 )
 
 
-def normed(classes: int, dropout: float = 0.0, channels: int = 1) -> keras.Model:
+def normed(classes: int, dropout: float = 0.5, channels: int = 1) -> keras.Model:
     inputs, x = grey_input()
-    x = keras.layers.Concatenate()([keras.layers.AveragePooling2D(8)(x)] * channels)
+    x = keras.layers.Dropout(dropout)(keras.layers.Concatenate()([keras.layers.AveragePooling2D(8)(x)] * channels))
     x = keras.layers.BatchNormalization(momentum=0.9, name="norm")(x)
-    return classify(inputs, keras.layers.Dropout(dropout)(keras.layers.Flatten()(x)), classes, "normed")
+    return classify(inputs, keras.layers.Flatten()(x), classes, "normed")
 
 
 def faces(count: int, split: Split) -> list[LabelledFaces]:

@@ -74,6 +74,22 @@ def test_a_face_without_structure_has_no_noise_and_its_border_does_not_count() -
     assert noise_level(ramp.T) == 0
 
 
+def test_a_speck_of_noise_counts_alike_in_each_corner() -> None:
+    levels = []
+    for row, column in ((1, 1), (1, 46), (46, 1), (46, 46)):
+        face = np.full((48, 48), 50, np.uint8)
+        face[row, column] = 250
+        levels.append(noise_level(face))
+    assert levels == pytest.approx([levels[0]] * 4)
+    assert levels[0] > 0
+
+
+def test_no_faces_stay_none() -> None:
+    for found in (turn(FACES[:0], 5), match_camera(FACES[:0], FACES, np.random.default_rng(0))):
+        assert len(found) == 0
+        assert found.dtype == np.uint8
+
+
 def test_the_estimate_is_the_standard_deviation() -> None:
     faces = np.clip(np.random.default_rng(0).normal(128, 20, (30, 48, 48)).round(), 0, 255).astype(np.uint8)
     assert np.mean([noise_level(face) for face in faces]) == pytest.approx(20, rel=0.02)
