@@ -153,6 +153,15 @@ def test_the_mean_with_the_start_has_its_share_of_the_start() -> None:
     assert model.layers[-1].bias.numpy()[:2].tolist() == [6, 5]
 
 
+def test_weights_of_a_network_with_fewer_layers_are_no_start() -> None:
+    model, faces = always(8, 4), grey_faces(0, 1)
+    fewer = weights_of(model)[:-1]
+    with pytest.raises(ValueError, match="shorter"):
+        blend(model, fewer, 0.25)
+    with pytest.raises(ValueError, match="shorter"):
+        keep_start_if_no_better(model, model, fewer, faces)
+
+
 def test_weights_are_pulled_back_to_where_they_were() -> None:
     model = always(1, 2)
     hold_near_start(model, 3.0)
