@@ -87,6 +87,15 @@ def test_other_answers_than_a_row_per_face_are_refused(tmp_path: Path) -> None:
         load_any_model(path)
 
 
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_a_model_whose_shapes_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)]).save(path)
+    with pytest.raises(ModelError) as refused:
+        load_any_model(path)
+    assert str(refused.value).startswith(f"{path}: goes from None to None, expected a square of")
+
+
 def test_faces_get_the_size_and_the_channels_of_the_model(capfd: pytest.CaptureFixture[str]) -> None:
     """More than one batch of them, without a word."""
     image = keras.Input((32, 32, 3))
