@@ -129,7 +129,7 @@ def test_what_a_training_lacks_is_told_with_what_to_do(tmp_path: Path) -> None:
     run = training(tmp_path / "run")
     for content, telling in (
         ("{}", "no training record holds its recipe. Name the folder of a finished training"),
-        ('{"recipe": {"epoch": 3}}', "its recipe does not fit this version (unknown key. Did you mean epochs?)"),
+        ('{"recipe": {"epoch": 3}}', "its recipe does not fit this version (epoch: unknown key. Did you mean epochs?)"),
     ):
         (run / "training.json").write_text(content)
         with pytest.raises(ConfigError) as refused:

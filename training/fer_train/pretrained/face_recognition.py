@@ -113,7 +113,7 @@ def measure_batch_norms(model: keras.Model, faces: npt.NDArray[np.uint8]) -> Non
     Scale and shift follow: a training, which uses the statistics of each batch, then starts from the same function.
 
     Args:
-        model: any model with batch norms.
+        model: has two batch norms or more.
         faces: shape (N, 48, 48), grey.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]

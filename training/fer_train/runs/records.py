@@ -122,7 +122,8 @@ def _recipe(run: Path) -> Recipe:
     try:
         return Recipe.model_validate(recorded)
     except ValidationError as error:
-        raise ConfigError(f"{run}: its recipe does not fit this version ({first_problem(error, Recipe)[1]})") from error
+        problem = ": ".join(first_problem(error, Recipe))
+        raise ConfigError(f"{run}: its recipe does not fit this version ({problem})") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
