@@ -218,7 +218,6 @@ def test_distill_trains_with_teachers(fit: Any, training: Training) -> None:
     [
         (("distill",), "distill: there is no teacher. Give --teacher"),
         (("fit", "--freeze", "trunk"), "--freeze: random weights are not worth keeping. Give --init too"),
-        (("average", "one"), "average: there is only one training. Name two or more"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_fix(
@@ -228,30 +227,3 @@ def test_what_makes_no_sense_is_refused_with_its_fix(
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception) == telling
     assert not (tmp_path / "run").exists()
-
-
-# The mean of trainings
-
-
-@pytest.mark.parametrize(("hold_out", "counts"), [(False, [280, 70]), (True, [252, 28])])
-def test_the_mean_of_trainings_is_measured_on_the_faces_of_their_recipe(
-    monkeypatch: pytest.MonkeyPatch, tiny_data: Path, tmp_path: Path, hold_out: bool, counts: list[int]
-) -> None:
-    recipe = load_recipe("adam-50", (f"hold_out={str(hold_out).lower()}", "also={ferplus8=0.5}"))
-    runs = [tmp_path / "first", tmp_path / "second"]
-    for run in runs:
-        (run / "ferplus8").mkdir(parents=True)
-        for model in (run / "model.keras", run / "ferplus8" / "model.keras"):
-            model.touch()
-        (run / "training.json").write_text(json.dumps({"scheme": "fer2013", "recipe": recipe.model_dump(mode="json")}))
-    asked: list[Any] = []
-    monkeypatch.setattr("fer_train.training.averaging.average", lambda *given: asked.extend(given))
-    out = tmp_path / "mean"
-    done = CliRunner().invoke(app, ["average", *map(str, runs), "--data", str(tiny_data), "--out", str(out)])
-    assert done.exit_code == 0, done.exception
-    given_runs, given_recipe, learnt, watched, given_out = asked
-    assert (given_runs, given_recipe, given_out) == (runs, recipe, out)
-    assert [part.scheme for part in learnt] == ["fer2013", "ferplus8"]
-    assert [len(learnt[0]), len(watched[0])] == counts
-    model = out / "model.keras"
-    assert done.stdout == f"{model}: averaged. Next: fer-quantize {model} --data {tiny_data} --check\n"
