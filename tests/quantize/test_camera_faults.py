@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from fer_edge.assets.composites import load_composites
 from fer_edge.types import Image
 from fer_quantize.camera_faults import (
+    FITTED,
+    TRIED,
     dark_and_noisy,
     dead_pixels,
     fog,
@@ -14,6 +17,7 @@ from fer_quantize.camera_faults import (
     poor_light,
     side_light,
 )
+from fer_train.data.corruptions import Corruption
 
 RNG = np.random.default_rng(0)
 
@@ -76,3 +80,22 @@ def test_a_patch_is_a_grey_square_anywhere() -> None:
         corners.add((int(rows.min()), int(columns.min())))
     assert len(corners) > 15
     assert not before.any(), "the face itself stays"
+
+
+@pytest.mark.parametrize("corruption", [*FITTED, *TRIED], ids=lambda corruption: corruption.name)
+def test_a_damaged_face_is_a_picture_of_the_same_kind_and_more_so_at_each_level(corruption: Corruption) -> None:
+    face = load_composites()["happy"]
+    kept, differences = face.copy(), []
+    for level in corruption.levels:
+        damaged = corruption.corrupt(face, level, np.random.default_rng(0))
+        assert (damaged.dtype, damaged.shape) == (face.dtype, face.shape)
+        differences.append(float(np.abs(damaged.astype(float) - face).mean()))
+    assert differences == sorted(differences)
+    assert differences[0] > 0
+    assert np.array_equal(face, kept), "the face itself stays"
+
+
+def test_levels_are_rounded_to_the_nearest() -> None:
+    for before, after in ((1, 2), (3, 4), (5, 8)):
+        assert (overexposed(flat(before), 1.5, RNG) == after).all()
+    assert (fog(flat(101), 0.5, RNG) == 150).all()

@@ -1,10 +1,12 @@
 """The converter's process: whatever kills it, one line tells."""
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +26,14 @@ def work(how: str) -> str:
             os.abort()
         case "exit":
             os._exit(3)
+        case "bare":
+            raise ValueError
+        case "long":
+            raise ValueError("x" * 1000)
+        case "folder":
+            return tempfile.gettempdir()
+        case "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
         case "raise":
             raise ValueError("no such layer\nand a page of details")
         case "refuse":
@@ -56,6 +66,63 @@ def test_each_end_is_told(how: str, told: str) -> None:
     finally:
         child.close()
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("how", "told"), [("bare", "ValueError: "), ("long", f"ValueError: {'x' * 160}")], ids=["bare", "long"]
+)
+def test_an_error_is_told_by_its_kind_and_its_beginning(how: str, told: str) -> None:
+    child = ChildProcess(work)
+    try:
+        with pytest.raises(ModelError) as caught:
+            child.call(how)
+    finally:
+        child.close()
+    assert str(caught.value) == told
+
+
+def say_and_exit(words: str) -> None:
+    os.write(2, words.encode("latin-1"))
+    os._exit(1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("ERROR: no kernel", "ERROR: no kernel"),
+        ("Assertion   of\trank", "Assertion of rank"),
+        ("Fatal: \xe4\nbye", "Fatal: \ufffd"),
+        ("Check one\ncheck two\nlast", "check two"),
+        ("error " + "x" * 1000, "error " + "x" * 154),
+    ],
+)
+def test_of_what_it_said_the_last_line_that_tells_why_is_told(words: str, told: str) -> None:
+    child = ChildProcess(say_and_exit)
+    try:
+        with pytest.raises(ModelError) as caught:
+            child.call(words)
+    finally:
+        child.close()
+    assert str(caught.value) == f"the converter ended with code 1: {told}"
+
+
+def test_its_temporary_files_go_with_it() -> None:
+    child = ChildProcess(work)
+    folder = Path(child.call("folder"))
+    assert folder.is_dir()
+    assert folder != Path(tempfile.gettempdir())
+    child.close()
+    assert not folder.exists()
+
+
+def test_ctrl_c_is_for_the_command_alone_which_takes_it_along_when_it_ends() -> None:
+    child = ChildProcess(work)
+    try:
+        assert child.call("interrupt") == "INTERRUPT"
+        (process,) = (each for each in multiprocessing.active_children() if each.pid == child.pid)
+        assert process.daemon
+    finally:
+        child.close()
 
 
 def test_it_answers_again_and_again_and_its_noise_is_not_heard(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """What is printed of a conversion, and its figures for programs: every number in its place."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ load_keras()
 
 from tests.quantize.outcome import CALIBRATION, COMPARISON, OUTCOME, RIVAL, shown  # noqa: E402
 
+from fer_quantize.layer_error import LayerError  # noqa: E402
 from fer_quantize.reference import Trial  # noqa: E402
-from fer_quantize.report import as_json, print_outcome, print_trials  # noqa: E402
+from fer_quantize.report import as_json, print_layers, print_outcome, print_trials  # noqa: E402
 
 
 def test_the_tables_of_a_conversion_hold_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +102,38 @@ def test_trials_of_the_estimate_are_a_row_each(capsys: pytest.CaptureFixture[str
         ["fog", "0.5", "no", "60.0", "51.0", "40.0", "no"],
     ]
     assert "expected against true accuracy, on faces that the estimate was not fitted on, %" in lines
+
+
+def test_a_long_sentence_is_not_broken_into_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    caution, why = "a caution of many words " * 5 + "ends", "a reason of many words " * 5 + "ends"
+    print_outcome(replace(OUTCOME, cautions=(caution,), refusal=why, rival=RIVAL, calibration=CALIBRATION))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [f"Note: {caution}.", f"FAILED: {why}"]
+    assert lines[-3].startswith("Against other") and lines[-3].endswith("McNemar p 0.45.")
+    assert lines[-4].startswith("Calibrated at") and lines[-4].endswith("prior 0.5).")
+    assert lines[-5].startswith("Same label") and lines[-5].endswith("0.042 int8.")
+
+
+def test_the_layer_that_loses_most_stands_out_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third has the least signal left, but the second lost it."""
+    errors = [
+        LayerError(0, "ADD", "good", 40.0, 0.0),
+        LayerError(1, "ADD", "bad", 20.0, 20.0),
+        LayerError(2, "ADD", "late", 19.0, 1.0),
+    ]
+    monkeypatch.setattr("fer_quantize.report.layer_errors", lambda *_: errors)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "160")
+    origin: Any = SimpleNamespace(path=Path("a"), model=None, faces=None, labellings=[SimpleNamespace(images=())])
+    print_layers(origin)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "ADD" in line]
+    assert ["\x1b[1;31m" in line for line in lines] == [False, True, False]
 
 
 def test_figures_for_programs_are_rounded_to_a_millionth() -> None:

@@ -331,6 +331,12 @@ def test_the_plot_has_a_bar_for_each_recall(good: Path, monkeypatch: pytest.Monk
     }
     assert [label.get_text() for label in axes.get_xticklabels()] == list(NAMES)
     assert f"{accuracy.accuracy_float:.2%} float, {accuracy.accuracy_int8:.2%} int8" in axes.get_title()
+    assert (axes.get_ylim(), axes.get_ylabel()) == ((0, 100), "recall, %")
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["float", "int8"]
+    before, after = (group[0] for group in axes.containers)
+    assert before.get_x() + before.get_width() == pytest.approx(after.get_x()), "side by side"
 
 
 # The refresh of such a bundle
@@ -442,4 +448,5 @@ def test_a_refresh_that_learns_nothing_writes_nothing(parent: Path, tmp_path: Pa
     result = refresh(material(parent, old=True), tmp_path / "out", idle)
     assert "the training gained nothing on the held-out samples" in str(result.refusal)
     assert (result.on_samples, result.version, result.images) == (None, None, (210, 0))
+    assert (result.parent.version, result.folder, result.start_share) == ("1.9", tmp_path / "out", 0)
     assert not (tmp_path / "out").exists()
