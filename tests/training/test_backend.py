@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from fer_edge.errors import MissingExtra
 from fer_train.backend import load_keras
 
 
-def other_keras(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
-    """Put another package in the place of Keras."""
-    (folder / "keras.py").write_text(source)
+@pytest.fixture
+def other_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file that takes the place of Keras, which may be loaded already or not."""
     monkeypatch.delitem(sys.modules, "keras", raising=False)
-    monkeypatch.syspath_prepend(folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "keras.py"
+    sys.modules.pop("keras", None)
 
 
 @pytest.fixture(autouse=True)
@@ -24,26 +27,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "before")
 
 
-def test_the_backend_is_the_one_that_is_named_else_that_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other_keras(tmp_path, monkeypatch, "")
+def test_the_backend_is_the_one_that_is_named_else_that_of_the_environment(other_keras: Path) -> None:
+    other_keras.touch()
     load_keras()
     assert os.environ["KERAS_BACKEND"] == "before"
     load_keras("jax")
     assert os.environ["KERAS_BACKEND"] == "jax"
-    monkeypatch.delitem(sys.modules, "keras")
 
 
-def test_tensorflow_and_keras_are_silent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    other_keras(tmp_path, monkeypatch, "import os\nos.write(1, b'noise')\nos.write(2, b'noise')\n")
+def test_tensorflow_and_keras_are_silent(other_keras: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other_keras.write_text("import os\nos.write(1, b'noise')\nos.write(2, b'noise')\n")
     load_keras()
     assert "keras" in sys.modules
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3", "errors that end the process, and nothing else"
     assert capfd.readouterr() == ("", "")
-    monkeypatch.delitem(sys.modules, "keras")
 
 
 @pytest.mark.parametrize(
@@ -54,9 +51,9 @@ def test_tensorflow_and_keras_are_silent(
     ],
 )
 def test_what_is_missing_is_named_with_the_command_that_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, missing: str
+    other_keras: Path, source: str, missing: str
 ) -> None:
-    other_keras(tmp_path, monkeypatch, source)
+    other_keras.write_text(source)
     with pytest.raises(MissingExtra) as caught:
         load_keras()
     assert str(caught.value) == (
