@@ -429,9 +429,24 @@ def test_a_refresh_that_is_better_on_the_held_out_samples_is_written(parent: Pat
     assert manifest.licence.startswith("not stated; it follows that of the samples, and of good: MIT for the model")
 
 
-def test_what_a_refresh_learns_is_taken_back_by_halves_while_it_costs_too_much(parent: Path, tmp_path: Path) -> None:
+def test_what_a_refresh_learns_is_taken_back_by_halves_while_it_costs_too_much(
+    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[list[Any]] = []
+
+    def convert(origin: Origin, *others: Any, **named: Any) -> Outcome:
+        converted.append(origin.model.get_weights())
+        return convert_model(origin, *others, **named)
+
+    monkeypatch.setattr("fer_quantize.refresh.convert_model", convert)
     given = material(parent, old=True)
     result = refresh(given, tmp_path / "out", Recipe.model_validate(QUICK))
+    start = load_model(given.start).get_weights()
+    for place, before in enumerate(start):
+        learnt, half, quarter = (weights[place] - before for weights in converted)
+        assert learnt.any()
+        assert half == pytest.approx(learnt / 2, abs=1e-6)
+        assert quarter == pytest.approx(learnt / 4, abs=1e-6)
     assert result.on_samples is not None
     assert result.on_validation is not None
     assert given.validation is not None
