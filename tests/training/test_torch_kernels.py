@@ -21,8 +21,9 @@ from fer_train.training.torch_kernels import fuse_layers  # noqa: E402
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="no PyTorch: pip install torch")
 
 
-def on_torch() -> dict[str, str]:
-    return {**os.environ, "KERAS_BACKEND": "torch"}
+def on_torch(folder: Path) -> dict[str, str]:
+    """The environment of a program on PyTorch, which keeps compiled code in that folder."""
+    return {**os.environ, "KERAS_BACKEND": "torch", "TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
 
 
 COMPARE = """
@@ -91,8 +92,8 @@ for place, (momentum, epsilon) in enumerate(((0.9, 1e-3), (0.5, 0.5))):
 
 
 @needs_torch
-def test_it_computes_what_keras_does() -> None:
-    subprocess.run([sys.executable, "-c", COMPARE], env=on_torch(), check=True)
+def test_it_computes_what_keras_does(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", COMPARE], env=on_torch(tmp_path), check=True)
 
 
 def test_on_another_back_end_nothing_is_changed() -> None:
@@ -112,7 +113,7 @@ def test_its_model_is_read_by_tensorflow(command: Run, tiny_data: Path, tmp_path
     out = tmp_path / "run"
     recipe = ("--recipe", "tiny", "--set", "needs_teachers=false", "--labels", "fer2013")
     options = (*recipe, "--set", "imbalance=logit_adjustment", "--epochs", 2, "--batch-size", 28)
-    done = command("fer-train", "fit", "--data", tiny_data, *options, "--out", out, env=on_torch(), timeout=300)
+    done = command("fer-train", "fit", "--data", tiny_data, *options, "--out", out, env=on_torch(tmp_path), timeout=300)
     assert done.returncode == 0, done.stderr
     judged = command("fer-train", "evaluate", out, tiny_data, env=os.environ | {"KERAS_BACKEND": "tensorflow"})
     assert judged.returncode == 0, judged.stderr
