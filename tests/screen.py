@@ -6,12 +6,14 @@ import pty
 import select
 import signal
 import struct
+import sys
 import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyte
+import pytest
 
 
 class Screen:
@@ -87,3 +89,10 @@ def _read(terminal: int, end: float) -> bytes:
         return os.read(terminal, 65536)
     except OSError:  # EIO: its last process has closed the terminal
         return b""
+
+
+def make_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make standard output a terminal of 30 columns with colours. No fixture: pytest replaces it after these."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("TERM", "xterm-256color")

@@ -1,6 +1,7 @@
 """What is printed of a conversion, and its figures for programs: every number in its place."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.screen import make_narrow_terminal
 
 from fer_train.backend import load_keras
 
@@ -107,10 +109,10 @@ def test_trials_of_the_estimate_are_a_row_each(capsys: pytest.CaptureFixture[str
 def test_a_long_sentence_is_not_broken_into_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+    make_narrow_terminal(monkeypatch)
     caution, why = "a caution of many words " * 5 + "ends", "a reason of many words " * 5 + "ends"
     print_outcome(replace(OUTCOME, cautions=(caution,), refusal=why, rival=RIVAL, calibration=CALIBRATION))
-    lines = capsys.readouterr().out.splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     assert lines[-2:] == [f"Note: {caution}.", f"FAILED: {why}"]
     assert lines[-3].startswith("Against other") and lines[-3].endswith("McNemar p 0.45.")
     assert lines[-4].startswith("Calibrated at") and lines[-4].endswith("prior 0.5).")

@@ -19,6 +19,7 @@ from tests.quantize.outcome import OUTCOME, RIVAL, shown  # noqa: E402
 
 from fer_quantize.check import Cost  # noqa: E402
 from fer_quantize.cli import app  # noqa: E402
+from fer_quantize.cli import run as start  # noqa: E402
 from fer_quantize.gate import Limits  # noqa: E402
 from fer_quantize.layer_error import LayerError  # noqa: E402
 from fer_quantize.modes import ModeResult  # noqa: E402
@@ -67,7 +68,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     made.replace("fer_quantize.workflow.check_bundle", OUTCOME)
     made.replace("fer_quantize.workflow.convert_model", replace(OUTCOME, written=True))
     made.replace("fer_quantize.inputs.open_origin", ORIGIN)
-    errors = [LayerError(0, "CONV_2D", "first", 30.25, 1.5), LayerError(1, "CONV_2D", "other", 20.5, 9.75)]
+    errors = [LayerError(0, "CONV_2D", "first", 30.25, 1.5), LayerError(1, "CONV_2D", "the_other", 20.5, 9.75)]
     made.replace("fer_quantize.report.layer_errors", errors)
     results = [
         ModeResult("int8", 0.8125, (0.771, 0.848), Cost(1_312_400, 0.5)),
@@ -139,16 +140,16 @@ def test_layers_and_modes_are_only_reported(calls: Calls) -> None:
     assert rows == [
         ["", "operation", "layer", "signal to noise, dB", "lost here, dB"],
         ["0", "CONV_2D", "first", "30.2", "+1.5"],
-        ["1", "CONV_2D", "other", "20.5", "+9.8"],
+        ["1", "CONV_2D", "the_other", "20.5", "+9.8"],
         ["mode", "kB", "accuracy, %", "ms per face, one thread here"],
         ["int8", "1312", "81.25 (77.1 to 84.8)", "0.500"],
         ["float16", "2500", "82.00 (78.0 to 85.0)", "1.250"],
     ]
-    title = ["my [own]/model.keras: int8 against float, operation by", "operation, on 50 faces"]
-    assert lines[:2] == title
+    assert " ".join(lines[:2]) == "my [own]/model.keras: int8 against float, operation by operation, on 50 faces"
     assert "my [own]/model.keras on 70 faces of validation, ferplus7" in lines
     assert (
-        "other loses most. If the accuracy drop is too large, give --int16 this layer and the one before it." in lines
+        "the_other loses most. If the accuracy drop is too large, give --int16 this layer and the one before it."
+        in lines
     )
     (first,) = (line.strip("│").split("│") for line in lines if "first" in line)
     assert first[0].endswith("0 ") and first[1].startswith(" CONV") and first[2].startswith(" first")
@@ -185,6 +186,13 @@ def test_options_that_do_not_go_together_are_told(calls: Calls, words: tuple[str
     assert isinstance(done.exception, ConfigError)
     assert telling in str(done.exception)
     assert not calls.given
+
+
+def test_a_missing_package_is_told_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    extras: list[str] = []
+    monkeypatch.setattr("fer_quantize.cli.run_app", lambda _app, extra: extras.append(extra))
+    start()
+    assert extras == ["train"]
 
 
 def test_without_data_it_is_said_where_they_are(calls: Calls) -> None:

@@ -1,7 +1,6 @@
 """A training that several files of tests start from."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,3 @@ def two_heads(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def teacher(two_heads: Path, tmp_path: Path) -> Path:
     """A copy of that training with the labels ferplus7 alone."""
     return Path(shutil.copytree(two_heads, tmp_path / "teacher", ignore=shutil.ignore_patterns("ferplus8")))
-
-
-def make_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make standard output a terminal of 30 columns with colours. No fixture: pytest replaces it after these."""
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setenv("TERM", "xterm-256color")

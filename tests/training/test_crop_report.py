@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.conftest import make_narrow_terminal
+from tests.screen import make_narrow_terminal
 
 from fer_edge.labels import FER2013
 from fer_train.explore.crop import Photograph

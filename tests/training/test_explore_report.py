@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.training.conftest import make_narrow_terminal
+from tests.screen import make_narrow_terminal
 
 from fer_train.data.datasets import LABELS, LabelledFaces, Split
 from fer_train.explore import report
