@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import typer
 from tests.update_server import serve_updates
 from typer.testing import CliRunner, Result
 
@@ -296,6 +297,29 @@ def test_average_writes_the_mean_and_says_how_to_quantize(tiny_data: Path, tmp_p
     assert refused("average", runs[0], "--data", tiny_data, "--out", tmp_path / "new") == (
         "average: there is only one training. Name two or more"
     )
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "fit": {"recipe": "edge", "precision": "auto", "steps_per_execution": 1},
+    "tune": {"recipe": "edge", "precision": "auto", "trials": 20},
+    "explore": {"labels": "fer2013", "votes": "soft"},
+    "crop": {"validation": 0.2},
+    "composites": {"labels": "fer2013", "most_similar": 200},
+    "evaluate": {"split": "validation", "votes": "soft", "prior": 0.0},
+    "robustness": {"split": "validation", "votes": "soft", "seed": 0},
+    "prior": {"split": "validation"},
+    "wrap": {"mean": "0"},
+    "refresh": {"model": "ferplus7", "seed": 0},
+}
+
+
+def test_an_option_that_is_left_out_has_its_documented_default() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    found = {
+        name: {option.name: option.default for option in commands[name].params if option.name in expected}
+        for name, expected in DEFAULTS.items()
+    }
+    assert found == DEFAULTS
 
 
 def test_a_command_that_lacks_a_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
