@@ -97,7 +97,7 @@ def test_workers_that_differ_say_so(tiny_data: Path, tmp_path: Path, coordinator
     for process in pair:
         _, complaint = process.communicate(timeout=600)
         assert process.returncode == 2
-        assert "error: the workers differ" in complaint
+        assert "error: the workers differ. Start all with the same options, data and contents of --out" in complaint
     assert not (tmp_path / "run").exists()
 
 
@@ -139,6 +139,8 @@ def test_a_batch_is_divided_among_workers_and_devices() -> None:
         ((None, 0, None), "--workers, --worker and --coordinator belong together. Give all three, or none"),
         ((None, None, "here:1"), "--workers, --worker and --coordinator belong together. Give all three, or none"),
         ((2, 0, None), "--workers, --worker and --coordinator belong together. Give all three, or none"),
+        ((2, None, "here:1"), "--workers, --worker and --coordinator belong together. Give all three, or none"),
+        ((None, 1, "here:1"), "--workers, --worker and --coordinator belong together. Give all three, or none"),
         ((2, 2, "here:1"), "--worker 2: of 2 workers the first is 0 and the last 1"),
         ((2, -1, "here:1"), "--worker -1: of 2 workers the first is 0 and the last 1"),
         ((2, 1, ":1"), "--coordinator :1: expected HOST:PORT of worker 0, as in 192.168.1.10:9911"),
