@@ -359,3 +359,80 @@ def test_a_video_without_permission_or_content_is_reported(command: Run, open_pa
     clip.chmod(0)
     with as_nobody(), pytest.raises(SourceError, match=r"cannot be read \(Permission denied\)"), VideoSource(clip):
         pass
+
+
+def test_a_missing_device_names_those_that_are_there(tmp_path: Path) -> None:
+    device = tmp_path / "video3"
+    assert why_device_fails(device) == f"there is no {device}. Video devices: none"
+    for name in ("video12", "video0", "audio0"):
+        (tmp_path / name).touch()
+    there = f"{tmp_path}/video0, {tmp_path}/video12"
+    assert why_device_fails(device) == f"there is no {device}. Video devices: {there}"
+
+
+def test_why_the_system_does_not_open_a_device_is_told(tmp_path: Path) -> None:
+    device = tmp_path / "video0"
+    device.symlink_to(device)
+    assert why_device_fails(device) == f"{device} cannot be opened (Too many levels of symbolic links)"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="no file of another group can be made: run the tests as root")
+@pytest.mark.parametrize(
+    ("mode", "group", "names", "fix"),
+    [
+        (0o660, "video", ("ada",), "sudo usermod -aG video ada, then log in again"),
+        (0o620, "video", (), "sudo usermod -aG video $USER, then log in again"),
+        (0o640, "video", ("ada",), "sudo chgrp video DEVICE && sudo chmod g+rw DEVICE"),
+        (0o660, "root", ("ada",), "sudo chgrp video DEVICE && sudo chmod g+rw DEVICE"),
+        (0o660, "", ("ada",), "sudo chgrp video DEVICE && sudo chmod g+rw DEVICE"),
+    ],
+)
+def test_permission_comes_with_the_group_of_a_device_if_that_may_use_it(
+    device: Path, monkeypatch: pytest.MonkeyPatch, mode: int, group: str, names: tuple[str, ...], fix: str
+) -> None:
+    """Root may open all files, so that the refusal is made up; a group or user may have no name."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    def nameless(_: int) -> None:
+        raise KeyError
+
+    device.chmod(mode)
+    os.chown(device, 0, grp.getgrnam(group).gr_gid if group else 54321)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in names:
+        monkeypatch.setenv("LOGNAME", name)
+    monkeypatch.setattr("pwd.getpwuid", nameless)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        said = why_device_fails(device)
+    whose = ", which belongs to the group video" if "usermod" in fix else ""
+    assert said == f"no permission for {device}{whose}. Fix: {fix.replace('DEVICE', str(device))}"
+
+
+def test_a_device_is_asked_for_its_abilities_and_to_give_back_no_buffers(
+    monkeypatch: pytest.MonkeyPatch, device: Path
+) -> None:
+    """VIDIOC_QUERYCAP and VIDIOC_REQBUFS of linux/videodev2.h: count 0, capture, memory mapping."""
+    asked = []
+
+    def ioctl(_descriptor: int, request: int, content: bytearray | bytes) -> None:
+        asked.append((request, len(content), bytes(content)))
+        if isinstance(content, bytearray):
+            content[84:92] = struct.pack("<2I", 0x84A00001, 0x04200001)
+
+    monkeypatch.setattr("fcntl.ioctl", ioctl)
+    assert why_device_fails(device) == ""
+    assert asked == [(0x80685600, 104, bytes(104)), (0xC0145608, 20, struct.pack("<5I", 0, 1, 1, 0, 0))]
+
+
+@pytest.mark.parametrize("fault", [errno.ENOTTY, errno.EINVAL])
+def test_what_knows_no_abilities_is_no_video_device(monkeypatch: pytest.MonkeyPatch, device: Path, fault: int) -> None:
+    answer_as_kernel(monkeypatch, 0, 0, fault=fault)
+    assert why_device_fails(device) == f"{device} is no video device"
+    answer_as_kernel(monkeypatch, 0x84A00001, 0x04A00000)
+    assert why_device_fails(device) == (
+        f"{device} delivers no frames: a camera has several devices, try another. List: v4l2-ctl --list-devices"
+    )

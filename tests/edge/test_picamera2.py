@@ -5,6 +5,7 @@ The library itself is run by tests/hardware/test_picamera2.py.
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
@@ -14,14 +15,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.clock import Clock
+from tests.conftest import wait_until
 
-from fer_edge.config import CameraConfig
+from fer_edge.config import CameraConfig, RunConfig
 from fer_edge.errors import SourceError
+from fer_edge.sources import camera, live, open_source
+from fer_edge.sources.auto import AutoSource
 from fer_edge.sources.picamera2 import Picamera2Source, find_ribbon_camera, opener
 
 USB, FIRST, SECOND = "/base/scb/pcie/usb@0-1:1.0", "/base/soc/i2c@1/imx219@10", "/base/soc/i2c@2/imx708@1a"
 # Grey level, blue and red difference of colours in BT.601, as NV12 holds them.
 BLUE, RED = (41, 240, 110), (82, 90, 240)
+
+
+class LiveClock(Clock):
+    """Lets other threads go on, too."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        time.sleep(0.001)
 
 
 class Library:
@@ -185,3 +198,70 @@ def test_a_camera_that_delivers_nothing_for_two_seconds_is_lost(library: type[Li
     assert library.opened[0].waited == 2.0
     capture.release()
     assert library.opened[0].closed == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "wait", "cameras", "description", "number"),
+    [
+        ("picamera2", False, (FIRST, SECOND), "picamera2 camera", 0),
+        ("picamera2:1", True, (FIRST, SECOND), "picamera2:1 camera", 1),
+        ("auto", False, (USB, SECOND, FIRST), f"picamera2:{SECOND} camera", 1),
+        ("auto", True, (USB, SECOND, FIRST), "the camera", 1),
+    ],
+)
+def test_a_source_opens_the_camera_on_the_ribbon_cable_as_configured(
+    library: type[Library], name: str, wait: bool, cameras: tuple[str, ...], description: str, number: int
+) -> None:
+    library.cameras = cameras
+    config = RunConfig(source=name, camera=CameraConfig(width=100, height=60, fps=12, wait=wait))
+    config = config.model_copy(update={"detector": config.detector.model_copy(update={"scan_width": 50})})
+    source = open_source(config)
+    assert (source.description, source.fps) == (description, 12)
+    with source:
+        frame = next(iter(source))
+    assert frame.image.shape == (60, 100, 3)
+    assert frame.small is not None
+    assert frame.small.shape == (30, 50, 3)
+    assert [opened.number for opened in library.opened] == [number]
+
+
+def test_a_lost_camera_is_opened_again_though_another_one_was_found_meanwhile(
+    library: type[Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "time", LiveClock())
+    library.cameras = (FIRST,)
+    source = AutoSource(CameraConfig(width=100, height=60, wait=True), 50)
+    with source:
+        frames = iter(source)
+        next(frames)
+        library.cameras = (SECOND, FIRST)
+        library.fault = RuntimeError("the cable is loose")
+        wait_until(lambda: library.opened[0].closed == 1)
+        library.fault = None
+        wait_until(lambda: len(library.opened) > 1 and not library.opened[-1].closed)
+        next(frames)
+    assert library.opened[-1].number == 1, "the first one, which is the second of the list now"
+
+
+def test_a_camera_that_does_not_start_is_reported_once(
+    library: type[Library], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live, "time", LiveClock())
+    library.fault = RuntimeError("in use")
+    with AutoSource(CameraConfig(width=100, height=60, wait=True), 50):
+        wait_until(lambda: len(library.opened) > 2)
+    said = [message for message in caplog.messages if "does not start" in message]
+    assert said == [f"camera {FIRST} does not start: in use"]
+
+
+def test_auto_searches_for_another_camera_where_none_is_on_the_ribbon_cable(
+    library: type[Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera, "possible_cameras", lambda *_: [])
+    library.cameras = (USB,)
+    with (
+        pytest.raises(SourceError, match=r"^the camera cannot be opened or delivers no frame"),
+        AutoSource(CameraConfig(), 50),
+    ):
+        pass
+    assert open_source("auto").description == "the built-in demo"
