@@ -131,14 +131,15 @@ def test_heic_images_of_any_depth_are_read_in_colour_and_grey(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    depth: type = np.uint16 if "16" in mode else np.uint8
-    picture = np.zeros((32, 64, len(mode.partition(";")[0])), depth)
-    picture[:, :32, 0] = 200 << (8 if depth is np.uint16 else 0)  # red, or light grey, on the left
+    is_deep = "16" in mode
+    picture: np.ndarray = np.zeros((32, 64, len(mode.partition(";")[0])), np.uint16 if is_deep else np.uint8)
+    picture[:, :32, 0] = 200 << (8 if is_deep else 0)  # red, or light grey, on the left
     if mode.endswith("A"):
         picture[:, :, -1] = 255
     seen = decode_image(heic(picture, mode), "image.heic")
     assert seen is not None
-    assert (seen.shape, seen.dtype) == ((32, 64, 3), np.uint8)
+    assert seen.shape == (32, 64, 3)
+    assert seen.dtype == np.uint8
     left = (200, 200, 200) if mode.startswith("L") else (0, 0, 200)
     assert np.abs(seen[16, 8].astype(int) - left).max() < 12
     assert np.abs(seen[16, 56].astype(int)).max() < 12
