@@ -11,7 +11,7 @@ from tests.clock import Clock
 from fer_edge.config import CameraConfig
 from fer_edge.errors import SourceError
 from fer_edge.sources import camera
-from fer_edge.sources.camera import OpenCvCapture, find_camera, opener
+from fer_edge.sources.camera import CameraSource, OpenCvCapture, find_camera, opener
 
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 URL = "rtsp://camera/live"
@@ -117,8 +117,9 @@ def test_a_stream_that_is_open_already_is_used_once(device: type[Device]) -> Non
 
 @pytest.mark.parametrize("damaged", [0, 3, 10, 11])
 def test_ten_damaged_pictures_in_a_row_are_skipped_and_counted(
-    device: type[Device], monkeypatch: pytest.MonkeyPatch, damaged: int
+    device: type[Device], monkeypatch: pytest.MonkeyPatch, damaged: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG")
     monkeypatch.setattr(camera, "time", Clock())
     faults = [None, cv2.error("damaged"), None] * 4
     device.pictures["0"] = [*faults[:damaged], PICTURE]
@@ -128,6 +129,7 @@ def test_ten_damaged_pictures_in_a_row_are_skipped_and_counted(
         return
     assert shot is not None
     assert shot.skipped == damaged
+    assert caplog.messages == ([f"{damaged} pictures in a row could not be decoded"] if damaged else [])
 
 
 def test_damaged_pictures_are_skipped_for_a_second(device: type[Device], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,3 +157,50 @@ def test_left_and_right_and_above_and_below_are_told_apart(
     shot = OpenCvCapture(device("0"), CameraConfig(hflip=hflip, vflip=vflip)).read()  # type: ignore[arg-type]
     assert shot is not None
     assert np.array_equal(shot.image, seen)
+
+
+def test_a_camera_that_does_not_open_or_is_not_there_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "isOpened", lambda _: False)
+    with pytest.raises(SourceError, match=r"^camera 95 cannot be opened: there is no /dev/video95\."):
+        CameraSource("95", CameraConfig()).__enter__()
+    file = tmp_path / "video9"
+    file.touch()
+    with pytest.raises(SourceError) as caught:
+        CameraSource(str(file), CameraConfig()).__enter__()
+    assert str(caught.value) == f"camera {file} cannot be opened: {file} is no video device"
+    monkeypatch.setattr(camera, "possible_cameras", lambda *_: [file, Path("/dev/video95")])
+    assert camera.why_no_camera() == f"{file} is no video device"
+    monkeypatch.setattr(camera, "possible_cameras", lambda *_: [])
+    assert camera.why_no_camera() == ""
+    assert find_camera() is None
+
+
+def test_a_camera_is_refused_with_the_way_to_see_its_formats(device: type[Device]) -> None:
+    with pytest.raises(SourceError) as caught:
+        opener("4", CameraConfig(pixel_format="MJPG"))()
+    assert str(caught.value) == (
+        "camera /dev/video4 does not support MJPG: change pixel_format under [camera]. "
+        "What it has: v4l2-ctl --device=/dev/video4 --list-formats"
+    )
+    assert len(device.opened) == 1
+
+
+def test_devices_that_the_kernel_names_as_no_cameras_are_left_out(tmp_path: Path) -> None:
+    names = (
+        "bcm2835-codec-decode",
+        "HD Webcam: camera",
+        "bcm2835-isp-output0",
+        "pispbe-input",
+        "",
+        "rpi-hevc-dec",
+        "rpivid",
+    )
+    for number, name in zip((0, 2, 10, 13, 3, 19, 20), names, strict=True):
+        (tmp_path / f"video{number}").touch()
+        (tmp_path / "sys" / f"video{number}").mkdir(parents=True)
+        if name:
+            (tmp_path / "sys" / f"video{number}" / "name").write_text(f"{name}\n")
+    (tmp_path / "media0").touch()
+    (tmp_path / "video11").touch()
+    found = camera.possible_cameras(tmp_path, tmp_path / "sys")
+    assert [device.name for device in found] == ["video2", "video3", "video11"]

@@ -164,3 +164,12 @@ def test_what_a_heic_file_says_of_its_orientation_is_looked_for_in_its_meta_box_
     assert heif_transformation(first + box(b"free", size=3) + meta) == 8, "a size that cannot be"
     assert heif_transformation(box(b"meta", b"imir\0")) == 4
     assert heif_transformation(box(b"meta", b"imir\1")) == 2
+
+
+def test_an_animated_image_is_read_in_part_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    whole = png()
+    decode_image(whole, "still.png")
+    assert not caplog.messages
+    control = b"\0\0\0\x08acTL" + bytes((0, 0, 0, 2, 0, 0, 0, 0)) + bytes(4)
+    decode_image(whole[:33] + control + whole[33:], "moving.png")
+    assert caplog.messages == ["moving.png: is animated; only its first picture is read"]

@@ -5,6 +5,7 @@ The library itself is run by tests/hardware/test_picamera2.py.
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -217,8 +218,11 @@ def test_a_source_opens_the_camera_on_the_ribbon_cable_as_configured(
     config = config.model_copy(update={"detector": config.detector.model_copy(update={"scan_width": 50})})
     source = open_source(config)
     assert (source.description, source.fps) == (description, 12)
+    late = threading.Timer(20, source.stop)
+    late.start()
     with source:
         frame = next(iter(source))
+    late.cancel()
     assert frame.image.shape == (60, 100, 3)
     assert frame.small is not None
     assert frame.small.shape == (30, 50, 3)

@@ -1,6 +1,7 @@
 """Which source a name means, and what is said where there is none. A stand-in of cameras for `auto`."""
 
 import os
+import threading
 from pathlib import Path
 
 import cv2
@@ -211,11 +212,14 @@ def test_a_camera_is_opened_as_configured_and_its_loss_is_observed(
     config = RunConfig(source=name, camera=CameraConfig(wait=wait, width=800, height=600, fps=12))
     source = observer.source = open_source(config, observer=observer)
     assert (source.description, source.fps, source.live) == (description, 12, True)
+    late = threading.Timer(20, source.stop)
+    late.start()
     with source:
         frames = iter(source)
         frame = next(frames)
         assert frame.image.shape == (4, 6, 3)
         assert len(list(frames)) < 5
+    late.cancel()
     assert observer.said == [description]
     assert set(device.opened) == {"/dev/video7"}
     asked = [device.asked[what] for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)]
