@@ -204,3 +204,23 @@ def test_devices_that_the_kernel_names_as_no_cameras_are_left_out(tmp_path: Path
     (tmp_path / "video11").touch()
     found = camera.possible_cameras(tmp_path, tmp_path / "sys")
     assert [device.name for device in found] == ["video2", "video3", "video11"]
+
+
+def test_a_camera_whose_format_is_unknown_is_refused_too(device: type[Device], monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV gives -1 then."""
+    monkeypatch.setattr(device, "get", lambda *_: -1.0)
+    with pytest.raises(SourceError, match=r"^camera /dev/video0 does not support MJPG: "):
+        opener("0", CameraConfig(pixel_format="MJPG"))()
+
+
+def test_cameras_are_looked_for_where_linux_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def none(*folders: Path) -> list[Path]:
+        asked.append(folders)
+        return []
+
+    monkeypatch.setattr(camera, "possible_cameras", none)
+    assert find_camera() is None
+    assert camera.why_no_camera() == ""
+    assert asked == [(Path("/dev"), Path("/sys/class/video4linux"))] * 2

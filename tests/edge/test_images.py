@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.errors import SourceError
 from fer_edge.images import decode_image, files_in, flipped, load_frame, pictures_in, read_image, turned
-from fer_edge.picture_formats import heif_transformation, orientation
+from fer_edge.picture_formats import heif_transformation, is_animated, orientation, why_unsuited
 
 IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
 
@@ -173,3 +173,30 @@ def test_an_animated_image_is_read_in_part_and_that_is_said(caplog: pytest.LogCa
     control = b"\0\0\0\x08acTL" + bytes((0, 0, 0, 2, 0, 0, 0, 0)) + bytes(4)
     decode_image(whole[:33] + control + whole[33:], "moving.png")
     assert caplog.messages == ["moving.png: is animated; only its first picture is read"]
+
+
+@pytest.mark.parametrize(("flags", "animated"), [(0, False), (0x02, True), (0x01, False), (0x12, True), (0x10, False)])
+def test_a_webp_image_tells_by_a_flag_whether_it_moves(flags: int, animated: bool) -> None:
+    head = b"RIFF\0\0\0\0WEBP"
+    assert is_animated(head + b"VP8X" + (10).to_bytes(4, "little") + bytes((flags,)) + bytes(9)) == animated
+    assert not is_animated(head + b"VP8 " + (10).to_bytes(4, "little") + bytes((flags,)) + bytes(9))
+
+
+def test_other_kinds_of_images_do_not_move() -> None:
+    assert not is_animated(b"\xff\xd8\xff acTL IDAT" + bytes(40))
+    assert not is_animated(png() + b"acTL")
+
+
+def test_files_that_hold_pictures_but_are_none_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    icon = b"\0\0\1\0\1\0" + bytes(12) + (22).to_bytes(4, "little")
+    for content, said in (
+        (icon, "is an icon of several sizes. Save the largest one as PNG"),
+        (b"%PDF-1.7", "is a PDF file. Save its pictures as PNG or JPEG"),
+        (b"8BPS\0\1", "is a Photoshop file. Save its pictures as PNG or JPEG"),
+        (b"PK\3\4", "is a ZIP or office file. Save its pictures as PNG or JPEG"),
+        (b"other", ""),
+    ):
+        path.write_bytes(content)
+        assert why_unsuited(path) == said
+    assert why_unsuited(tmp_path / "nowhere") == ""
