@@ -174,3 +174,21 @@ def test_composites_that_are_missing_or_damaged_are_named(
     with pytest.raises(SourceError) as caught:
         load_composites()
     assert str(caught.value) == f"{atlas}: is missing or damaged. Install the package again"
+
+
+def test_the_face_fades_out_evenly_on_all_sides_within_an_oval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """White and black faces differ by their share in each pixel."""
+    levels = {"happy": np.full((48, 48), 255, np.uint8), "sad": np.zeros((48, 48), np.uint8)}
+    monkeypatch.setattr(demo, "load_composites", lambda: levels)
+    with DemoSource(paced=False) as source:
+        white, black = (source.render(scene(label, FaceBox(200, 150, 48, 48))).astype(int) for label in levels)
+    difference = (white - black)[:, :, 0]
+    share = difference[150:198, 200:248] / 255
+    assert difference.sum() == pytest.approx(255 * share.sum()), "it is in the box alone"
+    assert np.abs(share - share[:, ::-1]).max() < 0.01
+    assert np.abs(share - share[::-1]).max() < 0.01
+    assert share.max() == 1
+    assert share.min() == 0
+    assert share[24, :6] == pytest.approx([0.004, 0.29, 0.57, 0.85, 1, 1], abs=0.01), "to the left"
+    assert share[:6, 24] == pytest.approx([0.137, 0.415, 0.69, 0.97, 1, 1], abs=0.01), "above it is wider"
+    assert (share == 1).mean() == pytest.approx(0.556, abs=0.01)

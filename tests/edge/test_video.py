@@ -12,6 +12,7 @@ from tests.gif import write_gif
 
 from fer_edge.errors import ConfigError, SourceError
 from fer_edge.sources import video
+from fer_edge.sources.damage import is_damaged
 from fer_edge.sources.video import VideoSource
 from fer_edge.types import Frame
 
@@ -242,6 +243,10 @@ def test_an_avi_film_needs_nine_tenths_of_its_pictures_or_time(
     assert not caplog.text
 
 
+def test_just_nine_tenths_are_enough(tmp_path: Path) -> None:
+    assert len(read(damage(write_film(tmp_path / "a.avi", 60), range(54, 60)))[0]) == 54
+
+
 def test_a_film_without_any_readable_picture_says_so(tmp_path: Path) -> None:
     path = damage(write_film(tmp_path / "a.avi"), range(20))
     assert refusal(path) == (0, f"{path}: no frame of it can be read")
@@ -329,3 +334,11 @@ def test_a_sound_file_with_a_cover_is_no_film(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught, VideoSource(path):
         pass
     assert str(caught.value) == f"{path}: is a sound file with a cover image, not a video"
+
+
+def test_damage_behind_the_last_picture_is_no_loss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_film(tmp_path / "a.flv", codec="FLV1")
+    path.write_bytes(path.read_bytes() + b"\x55" * 400)
+    assert is_damaged(path)
+    assert len(read(path)[0]) == 20
+    assert not caplog.text
