@@ -224,3 +224,10 @@ def test_cameras_are_looked_for_where_linux_has_them(monkeypatch: pytest.MonkeyP
     assert find_camera() is None
     assert camera.why_no_camera() == ""
     assert asked == [(Path("/dev"), Path("/sys/class/video4linux"))] * 2
+
+
+def test_a_source_uses_the_stream_that_is_open_already(device: type[Device]) -> None:
+    first = device(URL)
+    with CameraSource(URL, CameraConfig(), first=first) as source:  # type: ignore[arg-type]
+        assert next(iter(source)).image.shape == (2, 3, 3)
+    assert device.opened == [first]

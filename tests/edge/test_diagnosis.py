@@ -436,3 +436,9 @@ def test_what_knows_no_abilities_is_no_video_device(monkeypatch: pytest.MonkeyPa
     assert why_device_fails(device) == (
         f"{device} delivers no frames: a camera has several devices, try another. List: v4l2-ctl --list-devices"
     )
+
+
+def test_an_answer_is_explained_by_its_phrase_if_it_has_one() -> None:
+    for status, said in ((b"503 Busy", "it answers 503 Service Unavailable"), (b"599 x", "it answers 599")):
+        _, why = asked_and_said("http://127.0.0.1:PORT/a", b"HTTP/1.0 " + status + b"\r\n\r\n")
+        assert why == said

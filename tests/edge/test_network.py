@@ -114,3 +114,30 @@ def test_what_cannot_be_opened_is_a_camera_for_which_one_can_wait(tmp_path: Path
         source = open_source(RunConfig(source=f"http://ada:secret@{site}/{name}", camera=CameraConfig(fps=7)))
         assert isinstance(source, CameraSource)
         assert (source.description, source.live, source.fps) == (f"http://{site}/{name}", True, 7)
+
+
+def test_a_film_without_an_index_in_its_beginning_is_refused_if_the_server_sends_no_parts(
+    tmp_path: Path, site: str
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x10ftypmp42\0\0\0\0" + b"\0\1\0\0mdat" + bytes(65528))
+    with pytest.raises(SourceError) as caught:
+        open_source(f"http://ada:secret@{site}/a.mp4")
+    assert str(caught.value) == f"http://{site}/a.mp4 cannot be opened: {INDEX_OUT_OF_REACH}"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "image"), ("a.gif", "GIF file")])
+def test_a_picture_that_does_not_arrive_whole_is_refused(
+    tmp_path: Path, site: str, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server says that more will come than it sends."""
+    cv2.imwrite(str(tmp_path / "a.png"), IMAGE)
+    write_gif(tmp_path / "a.gif", (20, 20, 20))
+    send = Files.send_header
+
+    def claim_more(self: Files, header: str, value: str) -> None:
+        send(self, header, str(int(value) + 100) if header == "Content-Length" else value)
+
+    monkeypatch.setattr(Files, "send_header", claim_more)
+    with pytest.raises(SourceError) as caught:
+        open_source(f"http://ada:secret@{site}/{name}")
+    assert str(caught.value).startswith(f"http://{site}/{name}: this {kind} could not be downloaded whole")
