@@ -141,3 +141,20 @@ def test_a_picture_that_does_not_arrive_whole_is_refused(
     with pytest.raises(SourceError) as caught:
         open_source(f"http://ada:secret@{site}/{name}")
     assert str(caught.value).startswith(f"http://{site}/{name}: this {kind} could not be downloaded whole")
+
+
+def test_only_the_beginning_of_a_film_is_asked_for_to_know_what_it_is(
+    tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_film(tmp_path / "a.avi", "MJPG")
+    asked = []
+    get = Files.do_GET
+
+    def remember(self: Files) -> None:
+        if self.headers["User-Agent"].startswith("Python"):
+            asked.append(self.headers["Range"])
+        get(self)
+
+    monkeypatch.setattr(Files, "do_GET", remember)
+    assert not open_source(f"http://{site}/a.avi").live
+    assert asked == ["bytes=0-65535"]
