@@ -62,3 +62,25 @@ def test_a_measured_detector_is_asked_the_same(clock: Clock) -> None:
     assert stopwatch.take() == pytest.approx(4000), "detect, twice detect_near, and confirm"
     timed.close()
     assert detector.closed
+
+
+def test_a_measured_detector_searches_the_same_part_and_as_far() -> None:
+    class Halves(BaseDetector):
+        """Finds a face in each half, as large as the half; near a face, one as large as what it searches."""
+
+        certain, variants = 0.7, 2
+
+        def detect(self, image: Image, part: int | None = None) -> list[FaceBox]:
+            half = image.shape[1] / 2
+            halves = [FaceBox(0, 0, half, 9), FaceBox(half, 0, half, 9)]
+            return halves if part is None else [halves[part]]
+
+        def find_faces(self, image: Image) -> list[FaceBox]:
+            return [FaceBox(0, 0, image.shape[1], image.shape[0], 0.5)]
+
+    detector, box = Halves(), FaceBox(60, 40, 20, 20)
+    timed = TimedDetector(detector, Stopwatch())
+    for part in (0, 1, None):
+        assert timed.detect(IMAGE, part) == detector.detect(IMAGE, part)
+    assert timed.detect(IMAGE, 1) != timed.detect(IMAGE, 0)
+    assert timed.detect_near(IMAGE, box) == detector.detect_near(IMAGE, box)
