@@ -211,3 +211,37 @@ def test_settings_that_contradict_one_another_are_refused(file: Path) -> None:
     said = refusal(file, '[mqtt]\nhost = "a"\nusername = "an/n"\n[fleet]\nenabled = true')
     assert said.startswith("fleet: mqtt.username an/n cannot name a device: set fleet.id")
     assert RunConfig().fleet.enabled is False
+
+
+def test_two_devices_and_two_instances_have_topics_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = socket.gethostname().partition(".")[0]
+    monkeypatch.delenv("FER_EDGE_INSTANCE", raising=False)
+    assert load_config(None, {}).mqtt.topic == f"fer-edge/{host}"
+    monkeypatch.setenv("FER_EDGE_INSTANCE", "door")
+    assert load_config(None, {}).mqtt.topic == f"fer-edge/{host}/door"
+    for name, topic in (("a#b+c/d.lan", "a-b-c-d"), (".lan", "localhost")):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        assert load_config(None, {}).mqtt.topic == f"fer-edge/{topic}/door"
+
+
+def test_a_service_finds_the_password_that_systemd_passes_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load_config(None, {}).mqtt.password_file is None
+    (tmp_path / "mqtt-password").write_text("secret")
+    assert load_config(None, {}).mqtt.password_file == tmp_path / "mqtt-password"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    monkeypatch.chdir(tmp_path)
+    assert load_config(None, {}).mqtt.password_file is None, "the working folder is none of systemd's"
+
+
+def test_the_socket_of_the_page_is_in_the_runtime_folder_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    with pytest.raises(ConfigError, match="unix is for the service, whose runtime folder systemd names"):
+        _ = load_config(None, {"web.listen": "unix"}).web.socket_path
+    assert load_config(None, {"web.listen": "unix:/a/b"}).web.socket_path == Path("/a/b")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/fer-edge:/run/other")
+    path = load_config(None, {"web.listen": "unix"}).web.socket_path
+    assert path
+    assert path.is_relative_to("/run/fer-edge")
