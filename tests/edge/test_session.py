@@ -116,3 +116,13 @@ def test_what_a_source_has_no_use_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--plot is for a video; the built-in demo is none"):
         session.run(Interrupt())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metrics_and_a_table_are_written_of_each_run(tmp_path: Path) -> None:
+    values = {"prometheus.textfile": str(tmp_path / "x.prom"), "csv": str(tmp_path / "faces.csv")}
+    session = Session(load_config(None, {"source": "demo", "max_frames": 20, **values}))
+    session.run(Interrupt())
+    assert "\nfer_edge_build_info{" in (tmp_path / "x.prom").read_text()
+    _, *rows = (tmp_path / "faces.csv").read_text().splitlines()
+    assert rows
+    assert all("the built-in demo" in row for row in rows)
