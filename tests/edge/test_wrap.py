@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Run
+from tests.typed import typed
 
-from fer_edge.cli.models_wrap import parse_labels, tell_agreement
+from fer_edge.cli.models_wrap import parse_labels, parse_numbers, tell_agreement
 from fer_edge.errors import ConfigError, ModelError
 from fer_edge.model.bundle import find_bundle, load_bundle
 from fer_edge.model.preprocessing import Colour, Outputs
@@ -130,3 +131,65 @@ def test_less_than_half_of_the_faces_is_few(capsys: pytest.CaptureFixture[str], 
     assert ("That is few" in capsys.readouterr().out) == is_few
     tell_agreement(1, 2)
     assert "That is few" not in capsys.readouterr().out
+
+
+def test_the_command_says_what_was_found_and_what_comes_next(model: Path, tmp_path: Path) -> None:
+    seen = load_bundle(SHIPPED).manifest.preprocessing
+    done = typed("models", "wrap", model, "--labels", ",".join(LABELS))
+    folder = tmp_path / "theirs.v3"
+    first, agreement, following = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert first == f"{folder}: 48x48 grey, 1 channel, int8; (level - 0) / 1; {seen.outputs} of 7 classes"
+    assert agreement.endswith(" of 7 composite faces get their own label")
+    assert following == f"Next: fer-edge run --model {folder}"
+    manifest = load_bundle(folder).manifest
+    assert (manifest.name, manifest.version, manifest.crop_margin) == ("theirs.v3", "1", 0.0)
+    assert manifest.licence == "unknown: the model was made elsewhere"
+
+
+def test_the_command_passes_on_what_was_said(model: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"class{index}\n" for index in range(7)))
+    options = ("--mean", "127.5", "--scale", "2", "--outputs", "logits", "--input", "grey", "--crop-margin", "0.25")
+    more = ("--licence", "MIT", "--model-version", "7", "--out", tmp_path / "out")
+    done = typed("models", "wrap", model, "--labels", names, *options, *more)
+    first, following = done.out.splitlines()
+    assert first == f"{tmp_path}/out: 48x48 grey, 1 channel, int8; (level - 127.5) / 2; logits of 7 classes"
+    assert following == f"Next: fer-edge run --model {tmp_path}/out"
+    manifest = load_bundle(tmp_path / "out").manifest
+    assert (manifest.labels[6], manifest.licence, manifest.version) == ("class6", "MIT", "7")
+    assert (manifest.crop_margin, manifest.preprocessing.outputs) == (0.25, "logits")
+    assert (manifest.preprocessing.mean, manifest.preprocessing.scale) == ((127.5,), (2.0,))
+
+
+def test_a_colour_that_the_model_does_not_have_is_refused(model: Path) -> None:
+    done = typed("models", "wrap", model, "--labels", ",".join(LABELS), "--input", "rgb")
+    assert (done.code, done.out) == (2, "")
+    assert "--input rgb: the model's input has one channel" in done.err
+
+
+def test_a_model_that_disagrees_with_most_faces_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_agreement(2, 7)
+    assert capsys.readouterr().out.splitlines() == [
+        "2 of 7 composite faces get their own label",
+        "That is few: check the order of --labels, and --mean and --scale",
+    ]
+
+
+def test_labels_are_a_list_or_a_file(tmp_path: Path) -> None:
+    assert parse_labels(" angry ,happy,") == ("angry", "happy")
+    for name, content in (("none", None), ("binary", b"\xff\xfe\xff")):
+        path = tmp_path / name
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(ConfigError) as error:
+            parse_labels(str(path))
+        assert str(error.value) == f"--labels {path}: is neither a list such as angry,happy,sad nor a text file"
+
+
+def test_numbers_have_commas_between_them() -> None:
+    assert parse_numbers("--mean", "1.5") == (1.5,)
+    assert parse_numbers("--mean", "123.7,116.8,103.9") == (123.7, 116.8, 103.9)
+    with pytest.raises(ConfigError) as error:
+        parse_numbers("--scale", "1;2")
+    assert str(error.value) == "--scale 1;2: expected a number, or three as in 123.7,116.8,103.9"
