@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Run
+from tests.typed import typed
 
 from fer_edge.config import RunConfig, load_config
 
@@ -171,3 +172,58 @@ def test_a_reader_of_help_may_stop_reading() -> None:
         assert process.stderr
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_the_default_is_printed_whole_and_keeps_the_values_of_a_file(default_file: str, tmp_path: Path) -> None:
+    done = typed("config", "--default")
+    assert (done.code, done.out, done.err) == (0, default_file, "")
+    (tmp_path / "old.toml").write_text("threads = 3\n")
+    kept = typed("config", "--default", "--config", tmp_path / "old.toml").out
+    assert [line for line in kept.splitlines() if line not in default_file.splitlines()] == ["threads = 3"]
+    (tmp_path / "wrong.toml").write_text("thread = 3\n")
+    done = typed("config", "--default", "--config", tmp_path / "wrong.toml")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
+    good, wrong = tmp_path / "good\x1b.toml", tmp_path / "wrong.toml"
+    good.write_text("threads = 3\n")
+    wrong.write_text("thread = 3\n")
+    done = typed("config", "--check", good)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        f"{tmp_path}/good\\x1b.toml: every key and value is known. Whether it can run: fer-edge service check\n"
+    )
+    done = typed("config", "--check", wrong)
+    assert (done.code, done.out) == (2, "")
+    assert str(wrong) in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--default", "--show"), ("--check", "x", "--show"), ("--default", "--check", "x")]
+)
+def test_one_thing_is_asked_for(words: tuple[str, ...]) -> None:
+    done = typed("config", *words)
+    assert (done.code, done.err) == (2, "error: give one of --default, --check FILE and --show\n")
+
+
+def test_options_of_run_are_for_show_alone(tmp_path: Path) -> None:
+    done = typed("config", "--default", "--threads", "2")
+    assert (done.code, done.err) == (2, "error: --threads: only --show takes the options of fer-edge run\n")
+    (tmp_path / "file.toml").write_text('model = "ferplus7-tiny"\n')
+    words = ("--threads", "2", "--source", "clip.mp4", "--on-change", "--json", "-", "--web", "8080")
+    done = typed("config", "--show", "--config", tmp_path / "file.toml", *words)
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert f"{'threads = 2':44}  # --threads" in lines
+    assert f"""{'source = "clip.mp4"':44}  # --source""" in lines
+    assert f"{'json_lines.on_change = true':44}  # --on-change" in lines
+    assert f"""{'model = "ferplus7-tiny"':44}  # {tmp_path}/file.toml""" in lines
+    assert f"{'#max_frames is not set':44}  # default" in lines
+    assert any(line.startswith("web.listen = ") and line.endswith("# --web") for line in lines)
+
+
+def test_the_source_of_show_is_an_argument_too() -> None:
+    assert f"""{'source = "demo"':44}  # --source""" in typed("config", "--show", "demo").out.splitlines()
+    done = typed("config", "--show", "demo", "--source", "0")
+    assert (done.code, done.err) == (2, "error: two sources: demo and --source 0. Give one\n")

@@ -1,12 +1,15 @@
 """What `fer-edge service` reads from systemd and its journal: programs that answer as systemd's do."""
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.conftest import Run
+from tests.typed import rows_of, typed
 
 from fer_edge.device.service import installed_units, last_warnings, service_state, show_journal
 from fer_edge.device.unit import Sandbox, Unit, credential_path, sandbox_of
@@ -250,3 +253,140 @@ def test_a_check_runs_with_the_permissions_of_the_unit_alone(
     assert {"--wait", "--unit=fer-edge-check.service"} < {*asked}
     assert asked[-3:] == ["--", "fer-edge", "--here"]
     assert credential_path() == "/run/credentials/fer-edge-check.service/config.toml"
+
+
+HIDING = "[Service]\nProtectHome=yes\n"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the journal")
+
+
+@needs_root
+def test_the_status_of_a_running_service_is_a_table_with_its_last_warnings(answer: Answer, tmp_path: Path) -> None:
+    entry = {"UNIT": "fer-edge.service", "__REALTIME_TIMESTAMP": str(int((time.time() - 125) * 1e6)), "MESSAGE": "lost"}
+    answer("systemctl", shown(RUNNING))
+    answer("journalctl", shown(json.dumps(entry) + "\n"))
+    (tmp_path / "door.toml").write_text("")
+    done = typed("service", "status", "door")
+    assert (done.code, done.err) == (0, "")
+    assert rows_of(done.out)[:2] == [["service", "active (running)"], ["it says", "29.9 FPS, 1 face: happy=yes"]]
+    assert done.out.splitlines()[-1] == "2 min ago: lost"
+    assert "--unit=fer-edge@door.service" in arguments(tmp_path, "journalctl")
+
+
+@needs_root
+def test_the_status_of_a_failed_service_ends_with_one(answer: Answer, tmp_path: Path) -> None:
+    answer("systemctl", shown(FAILED))
+    answer("journalctl", "")
+    (tmp_path / "door.toml").write_text("")
+    assert typed("service", "status", "door").code == 1
+    done = typed("service", "status", "door", "--json")
+    (found,) = json.loads(done.out)
+    assert done.code == 1
+    assert done.out.startswith('[\n  {\n    "service"'), "with an indent of two"
+    assert found["facts"].pop("last exit code") == "3"
+    assert (found["service"], found["running"], found["state"]) == ("fer-edge@door.service", False, "failed (failed)")
+    assert found["missing_drop_ins"] == []
+
+
+def test_what_the_installed_unit_forbids_is_told_with_its_status(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance is made of a template."""
+    answer("systemctl", shown(RUNNING))
+    answer("journalctl", "")
+    (tmp_path / "fer-edge@.service").write_text(HIDING)
+    monkeypatch.setattr("fer_edge.device.unit._FOLDERS", (str(tmp_path),))
+    config = tmp_path / "door.toml"
+    config.write_text('display = "hdmi"\n')
+    line = "display hdmi: the service may not use the screen. Fix: systemd/examples/hdmi.conf"
+    assert f"fer-edge@door.service: {line}\n" in typed("service", "status", "door").err
+    assert json.loads(typed("service", "status", "door", "--json").out)[0]["missing_drop_ins"] == [line]
+    config.write_text("no TOML")
+    assert json.loads(typed("service", "status", "door", "--json").out)[0]["missing_drop_ins"] == []
+    monkeypatch.setattr("fer_edge.device.unit._FOLDERS", ())
+    config.write_text('display = "hdmi"\n')
+    assert json.loads(typed("service", "status", "door", "--json").out)[0]["missing_drop_ins"] == []
+
+
+@needs_root
+def test_the_journal_is_shown_and_its_exit_code_passed_on(answer: Answer, tmp_path: Path) -> None:
+    answer("journalctl", "exit 3")
+    assert typed("service", "logs", "door", "--lines", "7", "--follow").code == 3
+    asked = arguments(tmp_path, "journalctl")
+    assert asked == ["--unit=fer-edge@door.service", "--lines=7", "--no-pager", "--follow"]
+    answer("journalctl", "exit 0")
+    assert typed("service", "logs", "door").code == 0
+    assert arguments(tmp_path, "journalctl")[1:] == ["--lines=50", "--no-pager"]
+
+
+def test_who_may_not_read_the_journal_is_told_how(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer("systemctl", shown(RUNNING))
+    (tmp_path / "door.toml").write_text("")
+    monkeypatch.setattr("fer_edge.device.service.may_read_journal", lambda: False)
+    assert typed("service", "status", "door").err.startswith(
+        "the last warnings are in the journal, which you may not read: sudo fer-edge service status\n"
+    )
+    done = typed("service", "logs", "door")
+    assert done.code == 2
+    assert done.err == (
+        "error: you may not read the journal. Use sudo fer-edge service logs, or for good: "
+        "sudo usermod --append --groups systemd-journal $USER, then log in again\n"
+    )
+
+
+def test_a_check_without_the_unit_says_that_it_was_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_edge.device.unit._FOLDERS", ())
+    monkeypatch.setattr("fer_edge.device.unit._CONFIGS", tmp_path)
+    monkeypatch.setattr("fer_edge.device.unit.can_run_units", lambda: False)
+    how = "(checked in this process, not as the service would run: that needs root and the installed unit)\n"
+    done = typed("service", "check")
+    assert (done.code, done.out) == (0, f"the default configuration and model current are valid {how}")
+    unit = tmp_path / "unit"
+    unit.write_text(HIDING)
+    (tmp_path / "door.toml").write_text('model = "ferplus7-tiny"\n')
+    done = typed("service", "check", "--instance", "door")
+    assert done.out == f"{tmp_path / 'door.toml'} and model ferplus7-tiny are valid {how}"
+    assert typed("service", "check", "--instance", "door", "--here").out == ""
+    (tmp_path / "door.toml").write_text('display = "hdmi"\n')
+    done = typed("service", "check", "--instance", "door", "--unit", unit)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == ("error: display hdmi: the service may not use the screen. Fix: systemd/examples/hdmi.conf\n")
+    (tmp_path / "door.toml").write_text('record = "/home/pi/x.mp4"\n')
+    done = typed("service", "check", "--instance", "door", "--unit", unit)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: record /home/pi/x.mp4: the service does not see what is in /home.")
+
+
+def test_a_check_runs_in_the_sandbox_with_the_configuration_as_a_credential(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_edge.device.unit.can_run_units", lambda: True)
+    unit, ours = ("--unit", tmp_path / "unit"), tmp_path / "config.toml"
+    (tmp_path / "unit").write_text(HIDING)
+    command = [sys.executable, "-P", "-m", "fer_edge", "service", "check", "--here"]
+    answer("systemd-run", "exit 0")
+    done = typed("service", "check", *unit)
+    asked = arguments(tmp_path, "systemd-run")
+    assert asked[asked.index("--") + 1 :] == command
+    assert done.out == (
+        "the default configuration and model current are valid (checked as fer-edge.service would run)\n"
+    )
+    ours.write_text("")
+    assert typed("service", "check", *unit).code == 0
+    assert arguments(tmp_path, "systemd-run")[-2:] == ["--config", str(ours)]
+    other = tmp_path / "other.toml"
+    other.write_text("")
+    assert typed("service", "check", "--config", other, *unit).code == 0
+    asked = arguments(tmp_path, "systemd-run")
+    assert asked[-2:] == ["--config", credential_path()]
+    assert f"--property=LoadCredential=config.toml:{other}" in asked
+    answer("systemd-run", "exit 4")
+    done = typed("service", "check", *unit)
+    assert (done.code, done.out) == (4, "")
+    assert done.err == (
+        "checked as the service would run: as the user fer-edge, who must be able to read what is named. "
+        "Packages are added with sudo systemd/install.sh --extras NAME\n"
+    )
