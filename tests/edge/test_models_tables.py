@@ -189,7 +189,8 @@ def test_the_services_configuration_counts_where_its_models_are_meant(
     other.write_text("")
     assert typed("models", "use", "ferplus7", "--config", other).err == ""
     config.unlink()
-    assert typed("models", "use", "ferplus7").err == "", "it cannot be read"
+    done = typed("models", "use", "ferplus7")
+    assert (done.code, done.err) == (0, ""), "it cannot be read"
     config.write_text('model = "ferplus7-tiny"\n')
     monkeypatch.setenv("FER_EDGE_MODELS", str(tmp_path / "own" / "models"))
     (tmp_path / "own" / "models").mkdir(parents=True)

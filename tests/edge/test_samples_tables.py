@@ -152,6 +152,8 @@ def test_a_record_of_the_samples_days_gives_an_expected_accuracy(tmp_path: Path)
     write_hours(path, [*hours, *hours], ModelIdentity(CARD.name, CARD.version, CARD.files[MODEL_FILE]), start)
     out = typed("samples", "accuracy", "--config", config).out
     assert any(row[:2] == ["expected accuracy, without labels", "82.5"] for row in rows_of(out))
+    without = typed("samples", "accuracy", "--folder", folder.folder).out
+    assert "expected accuracy" not in without, "no record is configured"
     write_hours(path, hours, ModelIdentity(CARD.name, "0.0.1", CARD.files[MODEL_FILE]), now - 50 * HOUR)
     assert "expected" not in typed("samples", "accuracy", "--config", config).out, "another model was newer"
 

@@ -68,7 +68,10 @@ def test_bars_are_as_long_as_the_time_with_faces(tmp_path: Path) -> None:
 
 def test_numbers_stand_to_the_right_and_names_to_the_left(tmp_path: Path) -> None:
     path = write(tmp_path / "usage.sqlite", seen(happy=30.0))
-    assert "│      2 │      30 s │ ██" in typed("stats", path).out
+    out = typed("stats", path).out
+    assert "│      2 │      30 s │ ██" in out
+    assert "┃ from             ┃" in out
+    assert "│ happy 100%               │" in out
 
 
 def test_hours_in_which_nobody_came_have_no_bar(tmp_path: Path) -> None:
@@ -118,7 +121,8 @@ def test_labelled_samples_give_an_accuracy_per_month(tmp_path: Path) -> None:
         ["month", "model", "labelled faces", "accuracy, %", "95 % interval"],
         ["2026-06", "ferplus7@0.1.0", "4", "75.0", "30.1 to 95.4"],
     ]
-    assert "│ ferplus7@0.1.0 │              4 │" in out, "names to the left, numbers to the right"
+    assert "┃ month   ┃ model          ┃" in out, "names to the left"
+    assert "│ ferplus7@0.1.0 │              4 │" in out, "numbers to the right"
     for sample in samples:
         folder.set_label(sample, "not a face")
     assert rows_of(typed("stats", "--config", config).out)[-1] == ["2026-06", "ferplus7@0.1.0", "0", "-", "-"]
@@ -214,7 +218,7 @@ def test_a_record_without_rows_has_no_model(tmp_path: Path) -> None:
 def test_what_has_drifted_ends_with_one_and_a_new_baseline_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "usage.sqlite"
     hours = month(seed=2, days=12, changes={9: Scene(light=0.5)})
-    write_hours(path, hours, MODEL, NOW // DAY * DAY - 12 * DAY)
+    write_hours(path, hours, MODEL, NOW // HOUR * HOUR - 12 * DAY)
     done = typed("drift", "show", path)
     assert done.code == 1
     assert done.out.startswith("drift since the reference week: drifted (faces are darker")

@@ -58,7 +58,7 @@ def test_a_measurement_is_a_table_between_its_title_and_its_rates(capsys: Printe
         ["source", "1.00", "2.00", "3.00", "4.00"],
         ["frame", "30.00", "29.00", "40.00", "50.00"],
     ]
-    assert "│ source │     1.00 │" in out, "names to the left, numbers to the right"
+    assert "│ frame  │    30.00 │" in out, "names to the left, numbers to the right"
 
 
 def test_a_measurement_is_compared_with_an_older_one(capsys: Printed) -> None:
