@@ -29,6 +29,7 @@ def usual_state() -> Iterator[None]:
     handlers, level = [*root.handlers], root.level
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     usual = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored
     yield
     console._debug = debug
     root.handlers[:] = handlers

@@ -171,6 +171,7 @@ def test_names_are_whole_in_a_pipe_and_differ_in_a_terminal(command: Run, face: 
         assert any("x, y, width, height" in line for line in screen.lines) == (columns == 90)
 
 
+@pytest.mark.slow
 def test_output_in_latin1_is_whole(command: Run, album: Path, latin1: dict[str, str], tmp_path: Path) -> None:
     for arguments in (
         [],

@@ -107,6 +107,7 @@ def assert_reads_faces(bundle: Path) -> None:
     assert np.mean(right) > 0.9
 
 
+@pytest.mark.slow
 def test_the_record_says_what_it_was_made_of(command: Run, foreign: Path, tmp_path: Path) -> None:
     command("fer-train", "wrap", foreign / "grey.keras", "--labels", ORDER, "--scale", 255, "--out", tmp_path / "run")
     record = json.loads((tmp_path / "run" / "training.json").read_text())

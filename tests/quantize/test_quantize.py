@@ -149,6 +149,7 @@ def test_check_passes_a_good_bundle(command: Run, bundle: Path, tiny_data: Path)
     assert "passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_check_fails_a_damaged_int8_model(command: Run, broken: Path, tiny_data: Path) -> None:
     done = command("fer-quantize", broken, "--data", tiny_data, "--check", "--max-drop", 3, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -388,6 +389,7 @@ def test_the_shipped_model_damaged_fails_the_gate(
     assert "FAILED: int8 loses" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_model_that_has_learnt_nothing_does_not_pass(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     """Int8 loses nothing of an untrained net: it is wrong either way."""
     path = tmp_path / "model.keras"

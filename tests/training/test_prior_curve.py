@@ -20,6 +20,7 @@ def rows(table: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in lines}
 
 
+@pytest.mark.slow
 def test_the_curve_agrees_with_the_runtime_at_each_power(command: Run, tiny_data: Path, tmp_path: Path) -> None:
     done = command("fer-train", "prior", "ferplus7", tiny_data, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
