@@ -96,3 +96,9 @@ def make_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "30")
     monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The rows of the tables in a text, the headings among them, cell by cell."""
+    lines = [line.replace("┃", "│").split("│")[1:-1] for line in text.splitlines() if line[:1] in {"┃", "│"}]
+    return [[cell.strip() for cell in line] for line in lines]

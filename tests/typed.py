@@ -1,4 +1,4 @@
-"""Run `fer-edge` in this process, as if it was typed, and read the tables that it prints."""
+"""Run `fer-edge` in this process, as if it was typed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 import logging
 import signal
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import pytest
@@ -25,27 +26,30 @@ class Typed:
     err: str
 
 
-def typed(*words: object) -> Typed:
-    """Run `fer-edge` with these words, and return its exit code and what it wrote."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    root, arguments = logging.getLogger(), sys.argv
+@contextmanager
+def usual_state() -> Iterator[None]:
+    """Leave the log's handlers and level, and the signals, as they were before a command changed them."""
+    root = logging.getLogger()
     handlers, level = [*root.handlers], root.level
     usual = {number: signal.getsignal(number) for number in _SIGNALS}
-    sys.argv = ["fer-edge", *map(str, words)]
     try:
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            run()
+        yield
     finally:
-        sys.argv = arguments
         root.handlers[:] = handlers
         root.setLevel(level)
         for number, handler in usual.items():
             signal.signal(number, handler)
+
+
+def typed(*words: object) -> Typed:
+    """Run `fer-edge` with these words, and return its exit code and what it wrote."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    arguments = sys.argv
+    sys.argv = ["fer-edge", *map(str, words)]
+    try:
+        with usual_state(), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            run()
+    finally:
+        sys.argv = arguments
     said, complained = (stream.buffer.getvalue().decode() for stream in (out, err))
     return Typed(int(ended.value.code or 0), said, complained)
-
-
-def rows_of(text: str) -> list[list[str]]:
-    """The rows of the tables in a text, the headings among them, cell by cell."""
-    lines = [line.replace("┃", "│") for line in text.splitlines()]
-    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]

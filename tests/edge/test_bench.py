@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from tests.typed import rows_of, typed
+from tests.screen import rows_of
+from tests.typed import typed
 
 import fer_edge.cli.bench
 from fer_edge import __version__

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.typed import typed
+from tests.typed import typed, usual_state
 
 from fer_edge import __version__
 from fer_edge.cli import console
@@ -23,19 +23,13 @@ FAULT = "Run it with --debug, and report what that shows\n"
 
 
 @pytest.fixture(autouse=True)
-def usual_state() -> Iterator[None]:
+def as_before() -> Iterator[None]:
     """The log, the signals and the error handling as they were before."""
-    root, debug = logging.getLogger(), console._debug
-    handlers, level = [*root.handlers], root.level
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-    usual = {number: signal.getsignal(number) for number in numbers}
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored
-    yield
+    debug = console._debug
+    with usual_state():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored
+        yield
     console._debug = debug
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for number, handler in usual.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -241,7 +235,8 @@ def test_debug_may_stand_before_or_behind_the_command() -> None:
     for words in (("--debug", "models", "verify", "no-such"), ("models", "verify", "no-such", "--debug")):
         with pytest.raises(ModelError):
             typed(*words)
-        assert logging.getLogger("fer_edge").getEffectiveLevel() is not None
+        assert console._debug
+        set_up(debug=False)
     done = typed("models", "verify", "no-such")
     assert done.code == 4
     assert done.err.startswith("error: ")

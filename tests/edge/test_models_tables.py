@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.bundles import make_bundle
-from tests.typed import rows_of, typed
+from tests.screen import rows_of
+from tests.typed import typed
 
 from fer_edge.cli.models_tables import history_table, models_table, rows_of_models
 from fer_edge.model.bundle import find_bundle, load_bundle, shipped_bundles

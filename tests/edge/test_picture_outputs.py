@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from tests.clock import Clock
+from tests.screen import rows_of
 
 from fer_edge.errors import ConfigError
 from fer_edge.sinks import pictures, terminal
@@ -50,19 +51,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def rows(out: str) -> list[list[str]]:
-    """The cells of a table, the headings first; a cell of several lines is one."""
-    lines = [line.replace("┃", "│").split("│")[1:-1] for line in out.splitlines() if line[0] in "┃│"]
-    return [[cell.strip() for cell in line] for line in lines]
-
-
 def written(*results: FrameResult, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     """The rows of the table of these results."""
     with PictureTable() as table:
         for one in results:
             table.emit(one)
         assert not capsys.readouterr().out, "it comes when all images are done"
-    return rows(capsys.readouterr().out)
+    return rows_of(capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("width")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.samples import make_folder
-from tests.typed import rows_of, typed
+from tests.screen import rows_of
+from tests.typed import typed
 from tests.visitors import month, write_hours
 
 from fer_edge.cli.samples_tables import accuracy_tables

@@ -35,7 +35,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 
 def settings(**values: Any) -> RunConfig:
-    """A configuration with these values, by key with _ for the dot."""
+    """A configuration with these values, by key with __ for the dot."""
     return load_config(None, {key.replace("__", "."): value for key, value in values.items()})
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Run
-from tests.typed import rows_of, typed
+from tests.screen import rows_of
+from tests.typed import typed
 
 from fer_edge.device.service import installed_units, last_warnings, service_state, show_journal
 from fer_edge.device.unit import Sandbox, Unit, credential_path, sandbox_of

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.samples import make_folder
-from tests.typed import rows_of, typed
+from tests.screen import rows_of
+from tests.typed import typed
 from tests.visitors import Scene, month, write_expected, write_hours
 
 from fer_edge.cli.drift import DriftSummary, print_drift

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.typed import rows_of
+from tests.screen import rows_of
 
 from fer_edge.cli.bench import BenchResult, StageTime
 from fer_edge.cli.doctor import Check

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 from tests.fleet_repository import Operator
+from tests.screen import rows_of
 
 from fer_edge.updates.fleet_messages import DeviceState
 from fer_edge.updates.releases import ModelReleases, Release, Releases, Rollout
@@ -51,7 +52,7 @@ class Shown:
 
     def rows(self) -> list[list[str]]:
         """The cells, the headings first."""
-        return rows(self.lines())
+        return rows_of("\n".join(self.lines()))
 
     def columns(self) -> list[str]:
         """Each column's cells, put together without the spaces: what a cell of several lines says."""
@@ -61,12 +62,6 @@ class Shown:
 @pytest.fixture
 def shown(width: list[int], capsys: pytest.CaptureFixture[str]) -> Shown:
     return Shown(width, capsys)
-
-
-def rows(lines: list[str]) -> list[list[str]]:
-    """The cells of a table's lines."""
-    cells = [line.replace("┃", "│").split("│")[1:-1] for line in lines if line[:1] in {"┃", "│"}]
-    return [[cell.strip() for cell in line] for line in cells]
 
 
 def state(name: str, **changes: object) -> DeviceState:
@@ -89,7 +84,7 @@ def test_a_device_is_one_row_with_all_that_it_said(shown: Shown) -> None:
     devices_table([told, state("hall", fps=7.0, drift="watch")], 5, NOON)
     lines = shown.lines()
     assert lines[-1] == "2 of 5 devices"
-    assert rows(lines) == [
+    assert rows_of("\n".join(lines)) == [
         ["device", "state", "model", "trial", "FPS", "drift", "expected", "heard", "remarks"],
         ["kitchen", "<yellow>problem", "m@1", "", "14.5", "ok", "81 %", "now", "MQTT: lost; m 2 is halted"],
         ["hall", "<green>runs", "m@1", "", "7", "watch", "", "now", ""],

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.screen import rows_of
+
 from fer_edge.model.manifest import Accuracy, Calibration
 from fer_quantize.check import Comparison, Cost, Measurement
 from fer_quantize.gate import Outcome, Rival
@@ -37,6 +39,4 @@ OUTCOME = Outcome(Path("out/mine"), COMPARISON, None, False, None, (), None, Fal
 
 def shown(text: str) -> tuple[list[str], list[list[str]]]:
     """The lines of a text, and the cells of its tables' rows."""
-    lines = text.splitlines()
-    rows = [line.replace("┃", "│").split("│")[1:-1] for line in lines if "│" in line or "┃" in line]
-    return [line.strip() for line in lines], [[cell.strip() for cell in row] for row in rows]
+    return [line.strip() for line in text.splitlines()], rows_of(text)

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import wait_until
@@ -46,6 +48,13 @@ def work(how: str) -> str:
     return how.upper()
 
 
+def refusal(task: Callable[[str], Any], word: str) -> str:
+    """What is told of a process that does not do this."""
+    with closing(ChildProcess(task)) as child, pytest.raises(ModelError) as caught:
+        child.call(word)
+    return str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("how", "told"),
     [
@@ -59,26 +68,14 @@ def work(how: str) -> str:
     ],
 )
 def test_each_end_is_told(how: str, told: str) -> None:
-    child = ChildProcess(work)
-    try:
-        with pytest.raises(ModelError) as caught:
-            child.call(how)
-    finally:
-        child.close()
-    assert str(caught.value) == told
+    assert refusal(work, how) == told
 
 
 @pytest.mark.parametrize(
     ("how", "told"), [("bare", "ValueError: "), ("long", f"ValueError: {'x' * 160}")], ids=["bare", "long"]
 )
 def test_an_error_is_told_by_its_kind_and_its_beginning(how: str, told: str) -> None:
-    child = ChildProcess(work)
-    try:
-        with pytest.raises(ModelError) as caught:
-            child.call(how)
-    finally:
-        child.close()
-    assert str(caught.value) == told
+    assert refusal(work, how) == told
 
 
 def say_and_exit(words: str) -> None:
@@ -97,13 +94,7 @@ def say_and_exit(words: str) -> None:
     ],
 )
 def test_of_what_it_said_the_last_line_that_tells_why_is_told(words: str, told: str) -> None:
-    child = ChildProcess(say_and_exit)
-    try:
-        with pytest.raises(ModelError) as caught:
-            child.call(words)
-    finally:
-        child.close()
-    assert str(caught.value) == f"the converter ended with code 1: {told}"
+    assert refusal(say_and_exit, words) == f"the converter ended with code 1: {told}"
 
 
 def test_its_temporary_files_go_with_it() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import typer
+from tests.screen import rows_of
 from tests.update_server import serve_updates
 from typer.testing import CliRunner, Result
 
@@ -172,7 +173,7 @@ def test_prior_prints_a_row_for_each_power_and_writes_the_same(tiny_data: Path, 
     written = (tmp_path / "prior.md").read_text().splitlines()
     table = [line.strip("| ").replace("*", "").split(" | ") for line in written]
     rows = [cells for cells in table if len(cells) == 7 and cells[0][0].isdigit()]
-    printed = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in lines if line.startswith("│")]
+    _, *printed = rows_of(text)
     assert len(rows) == 9
     assert printed == rows
     assert all(heading in text for heading in ("prior", "accuracy, %", "macro recall, %", "log loss"))

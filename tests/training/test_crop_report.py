@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.screen import make_narrow_terminal
+from tests.screen import make_narrow_terminal, rows_of
 
 from fer_edge.labels import FER2013
 from fer_train.explore.crop import Photograph
@@ -30,7 +30,7 @@ def test_the_table_counts_the_photographs_of_each_class_by_split_and_finding(
     text = capsys.readouterr().out
     assert text.splitlines()[0].strip() == "faces"
     lines = [line.replace("┃", "│").strip("│").split("│") for line in text.splitlines() if line[:1] in {"│", "┃"}]
-    rows = [[cell.strip() for cell in line] for line in lines]
+    rows = rows_of(text)
     assert rows[0] == ["class", "photos", "train", "validation", "several", "no face", "broken", "twice"]
     assert [row[0] for row in rows[1:]] == list(FER2013)
     counts = {row[0]: [int(cell) for cell in row[1:]] for row in rows[1:]}

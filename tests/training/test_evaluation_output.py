@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from matplotlib.figure import Figure
+from tests.screen import rows_of
 
 from fer_edge.errors import ConfigError
 from fer_train.data.datasets import LABELS, LabelledFaces
@@ -42,12 +43,6 @@ def left_or_right(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return read
 
 
-def rows(text: str) -> list[list[str]]:
-    """The cells of the tables in the terminal."""
-    lines = [line.replace("┃", "│").strip("│") for line in text.splitlines() if line[:1] in {"│", "┃"}]
-    return [[cell.strip() for cell in line.split("│")] for line in lines]
-
-
 @pytest.mark.parametrize("name", ["train", "validation", "test", "held-out"])
 def test_a_split_has_its_name(name: str) -> None:
     assert parse_split(name) == name
@@ -66,7 +61,7 @@ def test_an_evaluation_prints_each_class_and_a_sentence(
     evaluate(Predictor("[my] model", "ferplus7", left_or_right), faces, None, mirror=False)
     text = capsys.readouterr().out
     assert text.splitlines()[0].strip() == "[my] model"
-    table = rows(text)
+    table = rows_of(text)
     assert table[0] == ["class", "faces", "precision", "recall", "F1"]
     assert table[1] == [NAMES[0], "3", "100.0%", "100.0%", "100.0%"]
     assert table[2] == [NAMES[1], "1", "100.0%", "100.0%", "100.0%"]
@@ -130,7 +125,7 @@ def test_robustness_is_printed_by_level_with_the_loss_and_the_mean(
     print_robustness(Predictor("[my] model", "ferplus7", left_or_right), faces, LEVELS)
     text = capsys.readouterr().out
     assert text.splitlines()[0].strip() == "[my] model on 4 corrupted faces of made.csv, validation, ferplus7"
-    table = rows(text)
+    table = rows_of(text)
     assert table[0] == ["corruption", "level", "accuracy, % (95 %)", "lost, pp", "neutral as sad"]
     assert table[1] == ["none", "", "90.0 (80.0 to 95.0)", "+0.0", "0.0%"]
     assert table[2] == ["scale", "40 px", "80.0 (70.0 to 90.0)", "+10.0", "12.5%"]

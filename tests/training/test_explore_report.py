@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.screen import make_narrow_terminal
+from tests.screen import make_narrow_terminal, rows_of
 
 from fer_train.data.datasets import LABELS, LabelledFaces, Split
 from fer_train.explore import report
@@ -40,14 +40,9 @@ def found() -> Exploration:
     return Exploration(splits, exact, near, np.array([0]), np.array([0, 4]), np.array([5, 1, 2]), np.array([4, 2]))
 
 
-def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")]
-
-
 def rows(text: str) -> dict[str, list[str]]:
     """The cells of the tables by their first one."""
-    found = [cells(line) for line in text.splitlines() if line[:1] in {"│", "┃"}]
-    return {first: others for first, *others in found}
+    return {first: others for first, *others in rows_of(text)}
 
 
 def test_the_tables_have_each_class_split_and_kind_of_duplicate(

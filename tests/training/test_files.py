@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import ConfigError
-from fer_train.files import make_folder, require_new_folder, require_room, write_whole
+from fer_train.files import make_folder, require_room, write_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -51,13 +51,3 @@ def test_a_disk_needs_a_tenth_and_a_megabyte_more_than_is_written(
     with pytest.raises(ConfigError) as refused:
         require_room(tmp_path, 20_000_000)
     assert str(refused.value) == f"{tmp_path}: 23 MB are needed, but only 22 are free"
-
-
-def test_an_empty_folder_counts_as_new_and_anything_else_that_exists_does_not(tmp_path: Path) -> None:
-    require_new_folder(tmp_path / "missing")
-    require_new_folder(tmp_path)
-    (tmp_path / "file").touch()
-    for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(ConfigError) as refused:
-            require_new_folder(path)
-        assert str(refused.value) == f"{path}: is not an empty folder. Choose another"

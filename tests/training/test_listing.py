@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.screen import rows_of
 from typer.testing import CliRunner
 
 from fer_edge.errors import MissingExtra, ModelError
@@ -56,8 +57,7 @@ def test_each_network_is_listed_with_its_size_for_seven_classes(monkeypatch: pyt
     names = ("cnn-small",)
     some = {name: ARCHITECTURES[name] for name in names}
     monkeypatch.setattr(architectures, "ARCHITECTURES", some)
-    lines = [line.replace("┃", "│").strip("│").split("│") for line in said("architectures").splitlines()]
-    rows = [[cell.strip() for cell in line] for line in lines if len(line) > 1]
+    rows = rows_of(said("architectures"))
     assert rows[0] == ["name", "parameters", "million MACs per face", "source"]
     models = {name: some[name].build(classes=7) for name in names}
     assert rows[1:] == [

@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from tests.screen import rows_of
 from typer.testing import CliRunner
 
 from fer_edge.errors import ConfigError, FerError
@@ -305,8 +306,7 @@ def test_the_table_of_trials_has_a_column_for_each_value(
     trainings.results = [[0.1, 0.2], FerError("no memory"), [0.3, 0.31, 0.4]]
     study = search(task(tmp_path), 2)
     print_trials(study)
-    lines = [line for line in capsys.readouterr().out.splitlines() if "│" in line or "┃" in line]
-    rows = [[cell.strip() for cell in line.strip("┃│").replace("┃", "│").split("│")] for line in lines]
+    rows = rows_of(capsys.readouterr().out)
     assert rows[0] == ["trial", "state", "accuracy", "epochs", "dropout", "batch_size"]
     assert rows[1][:4] == ["2", "complete", "40.00 %", "2"]
     assert rows[2] == ["0", "complete", "20.00 %", "1", "0.3", "64"]

@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
+from tests.screen import rows_of
 
 from fer_edge.errors import ConfigError
 from fer_train.recipes import load_recipe
@@ -180,7 +181,6 @@ def test_without_a_complete_trial_there_is_no_best_recipe(tmp_path: Path) -> Non
 def test_a_trial_of_other_values_has_an_empty_cell(study: optuna.Study, capsys: pytest.CaptureFixture[str]) -> None:
     study.add_trial(create_trial(value=0.9, params={"ema": 0.5}, distributions={"ema": FloatDistribution(0, 1)}))
     print_trials(study)
-    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
-    cells = [[cell.strip() for cell in row] for row in rows]
+    _, *cells = rows_of(capsys.readouterr().out)
     assert cells[0] == ["5", "complete", "90.00 %", "0", "", "0.5"]
     assert cells[1] == ["2", "complete", "70.00 %", "3", "48", ""]
