@@ -159,6 +159,33 @@ def test_they_see_the_faces_as_the_student_does(faces: LabelledFaces) -> None:
         assert weights["soft_fer2013"].all()
 
 
+@pytest.mark.parametrize(("views", "times"), [(2, [1, 1, 0, 1, 1, 0]), (0, [1] * 6)])
+def test_a_view_that_comes_again_has_the_answers_of_the_first_time(
+    faces: LabelledFaces, views: int, times: list[int]
+) -> None:
+    """Of six epochs the last three are soft, so their views are others."""
+    seen: list[Images] = []
+
+    def ask(images: Images) -> dict[str, npt.NDArray[np.float32]]:
+        seen.append(images)
+        return {"soft_fer2013": np.full((len(images), 7), len(seen), np.float32)}
+
+    recipe = Recipe(batch_size=50, epochs=6, views=views, mixup=0.3, mixup_share=1, soft_end=0.5)
+    batches, epochs, asked = Batches(join([faces]), recipe, ask=ask), [], []
+    for epoch in range(6):
+        batches.start_epoch(epoch)
+        before = len(seen)
+        epochs.append([batches[index] for index in range(len(batches))])
+        asked.append((len(seen) - before) / len(batches))
+    assert asked == times
+    for one, again in zip(epochs[0], epochs[2], strict=True):
+        assert np.array_equal(one[0], again[0]) == bool(views)
+        for head in ("fer2013", "soft_fer2013"):
+            assert np.array_equal(one[1][head], again[1][head]) == bool(views)
+    assert not np.array_equal(epochs[0][0][0], epochs[1][0][0])
+    assert not np.array_equal(epochs[2][0][0], epochs[4][0][0])
+
+
 def test_a_student_is_taught_batch_by_batch(command: Run, tiny_data: Path, teacher: Path, tmp_path: Path) -> None:
     shared = ("--data", tiny_data, "--recipe", "adam-50", "--architecture", "cnn-small", "--labels", "ferplus7")
     taught, student = teacher, tmp_path / "student"

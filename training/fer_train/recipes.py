@@ -96,6 +96,9 @@ class Recipe(BaseModel):
     teaching: Literal["fixed", "consistent"] = "fixed"
     """When distilling: `fixed` runs the teachers once on each face and its mirror image. `consistent` runs them on
     every batch, augmented and mixed as for the student (Beyer et al., arXiv:2106.05237)."""
+    views: int = Field(0, ge=0)
+    """Number of epochs after which augmentation and mixing repeat. With `consistent` teaching the teachers' outputs are
+    then cached. 0 never repeats."""
     augmentation: Augmentation = Augmentation()
     seed: int = Field(0, ge=0, lt=2**32)
 

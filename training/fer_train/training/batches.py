@@ -99,6 +99,7 @@ class Batches(keras.utils.PyDataset):
         if recipe.imbalance == "class_weights":
             self._targets[main] = self._targets[main] * _class_weights(examples.targets[main])[:, None]
         self._weights = examples.weights
+        self._answers: dict[tuple[int, bool, int], dict[str, Floats]] = {}
         self.start_epoch(0)
 
     @property
@@ -108,12 +109,13 @@ class Batches(keras.utils.PyDataset):
 
     def start_epoch(self, epoch: int) -> None:
         """Shuffle for this epoch."""
-        self._epoch = epoch
+        self._epoch = epoch % self._recipe.views if self._recipe.views else epoch
         soft_epochs = round(self._recipe.epochs * self._recipe.soft_end)
-        is_soft = soft_epochs > 0 and epoch >= self._recipe.epochs - soft_epochs
-        self._augmentation = self._recipe.augmentation.without_corruptions() if is_soft else self._recipe.augmentation
-        self._mixup = 0.0 if is_soft else self._recipe.mixup
-        rng = np.random.default_rng((self._recipe.seed, epoch))
+        self._is_soft = soft_epochs > 0 and epoch >= self._recipe.epochs - soft_epochs
+        augmentation = self._recipe.augmentation
+        self._augmentation = augmentation.without_corruptions() if self._is_soft else augmentation
+        self._mixup = 0.0 if self._is_soft else self._recipe.mixup
+        rng = np.random.default_rng((self._recipe.seed, self._epoch))
         count = len(self._images)
         order = (
             rng.permutation(count) if self._probabilities is None else rng.choice(count, count, p=self._probabilities)
@@ -134,9 +136,18 @@ class Batches(keras.utils.PyDataset):
         rows = self._shard.rows
         images, targets, weights = images[rows], _take(targets, rows), _take(weights, rows)
         if self._ask:
-            targets |= self._ask(images)
+            targets |= self._answer(self._ask, index, images)
             weights |= {head: np.ones(len(images), np.float32) for head in targets.keys() - weights.keys()}
         return images[..., None], targets, weights
+
+    def _answer(self, ask: AskTeachers, index: int, images: npt.NDArray[np.uint8]) -> dict[str, Floats]:
+        """The teachers' answers to a batch: those of last time, if it has been seen before."""
+        if not self._recipe.views:
+            return ask(images)
+        batch = (self._epoch, self._is_soft, index)
+        if batch not in self._answers:
+            self._answers[batch] = ask(images)
+        return self._answers[batch]
 
 
 def class_frequencies(target: Floats) -> Floats:
