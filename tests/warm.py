@@ -65,10 +65,12 @@ _Place = tuple[Mapping[str, str], Path, Path, Path]
 
 
 def _start(script: str, arguments: list[str], place: _Place) -> BaseProcess:
-    with chdir(_ROOT):  # the server ignores sys.path, and leaves out what it cannot import without a word
-        forkserver.ensure_running()
     process = _CONTEXT.Process(target=_become, args=(script, arguments, *place), name=arguments[0])
-    process.start()
+    # The server ignores sys.path, and leaves out what it cannot import without a word. The process imports the main
+    # module again, and mutmut's reads its configuration from the working folder.
+    with chdir(_ROOT):
+        forkserver.ensure_running()
+        process.start()
     return process
 
 

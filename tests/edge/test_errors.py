@@ -288,6 +288,7 @@ def test_a_configuration_that_is_nested_without_end_is_one_line(tmp_path: Path) 
         ("mqtt://[fe80::1%25eth0]:1884", "fe80::1%eth0", 1884, False),
         ("küche.local:1884", "küche.local", 1884, False),
         ("my_pi.", "my_pi.", 1883, False),
+        ("Broker-2.Local", "Broker-2.Local", 1883, False),
     ],
 )
 def test_a_broker_by_name_address_or_url(given: str, host: str, port: int, tls: bool) -> None:
@@ -349,6 +350,7 @@ def test_the_mistake_in_a_brokers_url_is_named_with_its_fix_and_no_password(give
     with pytest.raises(ConfigError, match=re.escape(fix)) as refused:
         load_config(None, {"mqtt.host": given})
     assert "sec" not in str(refused.value)
+    assert str(refused.value).startswith("mqtt: host: ")
 
 
 @pytest.mark.parametrize(
