@@ -23,18 +23,12 @@ def picture() -> Image:
         return demo.render(scene_at(1.0))
 
 
-def test_import_is_quick_and_loads_nothing_heavy() -> None:
+def test_import_loads_nothing_heavy() -> None:
     script = (
-        "import time; began = time.process_time(); import fer_edge; spent = time.process_time() - began\n"
-        "import sys; heavy = {'cv2', 'numpy', 'pydantic', 'ai_edge_litert', 'tflite_runtime'}\n"
-        "print(spent, *sorted(heavy & set(sys.modules)))"
+        "import sys, fer_edge\n"
+        "print(*sorted({'cv2', 'numpy', 'pydantic', 'ai_edge_litert', 'tflite_runtime'} & set(sys.modules)))"
     )
-    spent: list[float] = []
-    for _ in range(3):
-        seconds, *loaded = subprocess.check_output([sys.executable, "-c", script], text=True).split()
-        assert loaded == []
-        spent.append(float(seconds))
-    assert min(spent) < 0.1
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).split() == []
 
 
 def test_every_public_name_resolves_and_others_do_not() -> None:
@@ -42,8 +36,8 @@ def test_every_public_name_resolves_and_others_do_not() -> None:
     for name in fer_edge.__all__:
         value = getattr(fer_edge, name)
         assert value.__doc__ or name in {"Image", "Probabilities"}, name
-    assert set(fer_edge.__all__) <= set(dir(fer_edge))
-    with pytest.raises(AttributeError, match="no attribute 'Pipelines'"):
+    assert {"__version__", *fer_edge.__all__} <= set(dir(fer_edge))
+    with pytest.raises(AttributeError, match="module 'fer_edge' has no attribute 'Pipelines'"):
         _ = fer_edge.Pipelines
 
 

@@ -159,6 +159,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         (("--json", clip), f"--json {clip}: exists and holds something else than JSON. Choose another file"),
         (("demo", "--source", "0"), "two sources: demo and --source 0. Give one"),
         (("demo", "--compare", "/nonexistent"), "/nonexistent: cannot be read (No such file or directory)"),
+        (("demo", "--detector", "cat"), "--detector: 'cat' is unknown. Choose haar or mediapipe"),
     ):
         done = typed("bench", *words)
         assert (done.code, done.out) == (2, "")

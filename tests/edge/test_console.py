@@ -2,8 +2,10 @@
 
 import errno
 import io
+import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -251,7 +253,8 @@ def test_each_command_has_the_general_options_in_a_panel_of_their_own() -> None:
         for option in ("--debug", "--version", "--help", "-h"):
             assert option in panel, words
             assert option not in head.replace("--help-", ""), words
-        assert "BOOLEAN" not in done.out
+        assert re.search(r"--debug +Show debug messages", panel), "a flag has no type"
+        assert re.search(r"--help +-h +Show this message", panel), "nor has the help"
         assert typed(*words, "-h").out == done.out
         assert typed(*words, "--version").out.endswith(f"fer-edge {__version__}\n")
 
@@ -310,3 +313,19 @@ def test_an_output_without_a_file_is_refused_by_name(tmp_path: Path) -> None:
     target = tmp_path / "no" / "list.json"
     done = typed("models", "list", "--json", target)
     assert done.err == f"error: --json {target}: cannot be written (No such file or directory)\n"
+
+
+@pytest.mark.parametrize("old", ["", "{}\n", "[1]\n"])
+def test_an_empty_file_or_older_json_is_replaced(tmp_path: Path, old: str) -> None:
+    target = tmp_path / "list.json"
+    target.write_text(old)
+    assert typed("models", "list", "--json", target).err == ""
+    assert json.loads(target.read_text())[0]["problem"] == ""
+
+
+def test_a_file_named_like_standard_output_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text("no JSON")
+    for words in (("--json",), ("--json", "-")):
+        assert json.loads(typed("models", "list", *words).out)
+    assert (tmp_path / "-").read_text() == "no JSON"

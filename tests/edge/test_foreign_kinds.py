@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.mean_model import mean_model
+from tests.typed import typed
 
 from fer_edge.assets.composites import load_composites
 from fer_edge.errors import ConfigError, ModelError
@@ -109,3 +110,15 @@ def test_what_cannot_be_found_out_or_is_of_another_kind_is_told(
         wrap(path, tmp_path / "out", wish)
     assert told in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_tells_what_a_model_in_colour_sees(tmp_path: Path) -> None:
+    path = write(tmp_path, mean_model())
+    options = ("--labels", ",".join(COLOURS), "--outputs", "probabilities", "--out", tmp_path / "out")
+    done = typed("models", "wrap", path, *options, "--mean", "103.9,116.8,123.7", "--scale", "1,1.5,2")
+    told = "40x40 rgb, 3 channels, float32; (level - 103.9,116.8,123.7) / 1,1.5,2; probabilities of 3 classes"
+    assert done.out.splitlines() == [f"{tmp_path}/out: {told}", f"Next: fer-edge run --model {tmp_path}/out"]
+    for option in ("--mean", "--scale"):
+        done = typed("models", "wrap", path, *options, option, "high")
+        told = f"error: {option} high: expected a number, or three as in 123.7,116.8,103.9\n"
+        assert (done.code, done.err) == (2, told)

@@ -28,8 +28,6 @@ def new_app(text: str, **settings: Any) -> typer.Typer:  # noqa: ANN401 - as typ
     return typer.Typer(
         help=text,
         rich_markup_mode="rich",
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": _HELP_NAMES},
         **{"no_args_is_help": True, **settings},
     )
 
