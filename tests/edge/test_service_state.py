@@ -79,7 +79,10 @@ def test_a_running_service_has_no_last_result(answer: Answer, tmp_path: Path) ->
         "memory": "188 MB",
         "at boot": "enabled",
     }
-    assert arguments(tmp_path, "systemctl")[:2] == ["show", "fer-edge.service"]
+    *asked, wanted = arguments(tmp_path, "systemctl")
+    assert asked == ["show", "fer-edge.service"]
+    given = {line.partition("=")[0] for line in RUNNING.splitlines()}
+    assert given <= {*wanted.removeprefix("--property=").split(",")}
 
 
 def test_a_service_that_failed_tells_its_result_and_one_that_starts_does_not(answer: Answer) -> None:
@@ -109,7 +112,7 @@ def test_a_unit_that_is_not_installed_is_named_with_its_command(answer: Answer, 
     assert service_state(DOOR).runs
 
 
-def test_the_service_comes_before_its_instances(answer: Answer) -> None:
+def test_the_service_comes_before_its_instances(answer: Answer, tmp_path: Path) -> None:
     listed = [
         "fer-edge@hall.service loaded failed failed one",
         "fer-edge@door.service loaded active running two",
@@ -118,6 +121,8 @@ def test_the_service_comes_before_its_instances(answer: Answer) -> None:
     ]
     answer("systemctl", shown("\n".join(listed) + "\n"))
     assert installed_units() == [Unit(), DOOR, HALL]
+    options = ["list-units", "--all", "--plain", "--no-legend"]
+    assert arguments(tmp_path, "systemctl") == [*options, "fer-edge.service", "fer-edge@*.service"]
     answer("systemctl", shown("\n".join(listed[:3]) + "\n"))
     assert installed_units() == [DOOR, HALL]
     answer("systemctl", "")
