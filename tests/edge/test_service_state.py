@@ -131,6 +131,9 @@ def test_the_service_comes_before_its_instances(answer: Answer, tmp_path: Path) 
 
 
 def test_a_machine_without_systemd_says_so(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer("systemctl", "exit 1")
+    with pytest.raises(MissingDependency, match=r"systemctl does not answer \(no reason\)"):
+        service_state(Unit())
     answer("systemctl", "echo 'System has not been booted with systemd' >&2; echo more >&2; exit 1")
     with pytest.raises(
         MissingDependency, match=r"systemctl does not answer \(System has not been booted with systemd\)"
@@ -158,7 +161,7 @@ def test_the_last_warnings_have_their_age_and_unit(answer: Answer, tmp_path: Pat
     assert all(7200 <= line.age_s < 9000 for line in lines)
     asked = arguments(tmp_path, "journalctl")
     assert asked[:2] == ["--unit=fer-edge.service", "--unit=fer-edge@door.service"]
-    assert {"--priority=warning", "--lines=8"} < {*asked}
+    assert {"--priority=warning", "--lines=8", "--quiet"} < {*asked}
 
 
 @pytest.mark.parametrize("follow", [False, True])
