@@ -54,6 +54,7 @@ def files(tmp_path: Path) -> None:
         ({"json": "x.jsonl", "csv": "x.jsonl"}, "--csv x.jsonl: is also the --json file"),
         ({"record": "x.mp4", "samples.path": "x.mp4"}, "samples.path x.mp4: is also the --record file"),
         ({"samples.path": "."}, "samples.path .: holds the source, which would be replaced"),
+        ({"source": "pictures", "recursive": True, "record": "pictures/new"}, "is in the source, and would be read by"),
         ({"json": "-", "csv": "-"}, "--json and --csv both go to standard output"),
     ],
 )
@@ -69,6 +70,12 @@ def test_no_output_takes_the_place_of_an_input_or_of_another(
     assert said in str(raised.value)
     apart = {key: f"other-{number}" for number, key in enumerate(values) if key not in {"source", "recursive"}}
     Session(load_config(None, usual | apart), Path("mine.toml"))
+
+
+def test_a_name_that_no_file_can_have_takes_no_place() -> None:
+    session = Session(RunConfig(source="a\0b"))
+    with pytest.raises(SourceError):
+        session.run(Interrupt())
 
 
 def test_of_pictures_nothing_is_recorded_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
