@@ -64,7 +64,8 @@ VOTED = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
     """Wait for something that must come true; with a fault in the code for less time, since there are thousands."""
-    end = time.monotonic() + (min(seconds, 15) if os.environ.get("MUTANT_UNDER_TEST") else seconds)
+    has_fault = "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", "")
+    end = time.monotonic() + (min(seconds, 15) if has_fault else seconds)
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.02)
