@@ -97,6 +97,17 @@ class Certain(BaseDetector):
         return self.find_faces(image)
 
 
+class Asked(Certain):
+    """Remembers where it was asked to look."""
+
+    def __init__(self) -> None:
+        self.expected: list[FaceBox] = []
+
+    def detect_near(self, image: Image, expected: FaceBox, reach: float = 1.4) -> list[FaceBox]:
+        self.expected.append(expected)
+        return super().detect_near(image, expected, reach)
+
+
 def white_square(*corners: tuple[int, int]) -> Image:
     """A grey room with a white square at each corner."""
     image = picture()
@@ -144,6 +155,34 @@ def test_a_face_beyond_doubt_is_shown_at_once() -> None:
     assert len(follow(Tracker(TrackerConfig()), [np.asarray(cv2.merge([image] * 3), np.uint8)])[0]) == 1
 
 
+def test_a_track_says_how_long_its_face_has_been_there_and_for_how_long_it_is_out_of_sight() -> None:
+    scenes = [white_square((200, 150))] * 45 + [white_square()] * 6
+    shown = [tracks[0] for tracks in follow(Tracker(TrackerConfig()), scenes, begin=30, detector=Certain())]
+    assert [track.age_s for track in shown] == pytest.approx([index / 30 for index in range(51)])
+    assert [track.missed_s for track in shown[:45]] == pytest.approx([0] * 45, abs=0.2), "not searched in every frame"
+    assert shown[-1].missed_s - shown[-4].missed_s == pytest.approx(0.1)
+
+
+def test_a_moving_face_is_looked_for_where_it_should_be_by_now() -> None:
+    """Two pixels behind at most, of the eight that it moves from frame to frame."""
+    detector = Asked()
+    tracker = Tracker(TrackerConfig(search_interval=0, detect_interval=0))
+    follow(tracker, [white_square((20 + 8 * index, 150)) for index in range(50)], detector=detector)
+    assert detector.expected[-1].x == pytest.approx(20 + 8 * 49, abs=3)
+    assert detector.expected[-1].x - detector.expected[-2].x == pytest.approx(8, abs=1)
+
+
+def test_who_is_lost_at_the_edge_of_the_frame_but_inside_is_waited_for() -> None:
+    for corner in ((640 - SIDE, 150), (200, 480 - SIDE)):
+        scenes = [white_square(corner)] * 30 + [white_square()] * 6
+        assert [track.id for track in follow(Tracker(TrackerConfig()), scenes, detector=Certain())[-1]] == [1]
+
+
+def test_who_walks_out_of_the_frame_is_forgotten_at_once() -> None:
+    down = [white_square((200, 90 + 30 * index)) for index in range(14)]
+    assert not follow(Tracker(TrackerConfig()), [*down, *[white_square()] * 8], detector=Certain())[-1]
+
+
 def test_a_face_of_one_frame_is_never_shown_and_costs_no_id() -> None:
     tracker, detector = Tracker(TrackerConfig(confirm_after=3)), Doubtful()
     scenes = [white_square((60, 150)), *[white_square()] * 30]
@@ -176,8 +215,8 @@ def test_a_scan_is_spread_over_frames() -> None:
         a_frame.append(detector.scanned[before:])
     assert a_frame[0] == [0, 1, 2]  # the first frame of all
     assert a_frame[3:9] == [[0], [1], [2]] * 2  # scans that differ
-    assert a_frame[9:15] == [[]] * 6
-    assert a_frame[15:18] == [[0], [1], [2]] or a_frame[15:18] == [[]] * 3
+    assert a_frame[9:24] == [[]] * 15, "they wait twice as long after three in vain"
+    assert a_frame[24:] == [[0], [1], [2]]
 
 
 def test_scans_that_differ_follow_one_another_at_the_start_and_after_a_cut() -> None:
