@@ -30,6 +30,17 @@ def moves(*images: Image, faces: list[FaceBox] | None = None) -> bool:
     return motion.has_moved(0.0)
 
 
+def test_what_changes_slowly_is_a_change_in_the_end_whatever_moves_elsewhere() -> None:
+    """By one per cent from picture to picture, which is less than noise, while a lamp swings."""
+    motion = MotionDetector()
+    for step in range(24):
+        image = with_something(room(1), 480 if step % 2 else 400, 60, 60)
+        image[300:400, 100:200] = (image[300:400, 100:200] * (1 - 0.01 * step)).astype(np.uint8)
+        motion.update(image, float(step))
+    assert motion.has_moved(1.0, FaceBox(100, 300, 100, 100))
+    assert not motion.has_moved(1.0, FaceBox(300, 300, 100, 100))
+
+
 def test_the_first_picture_is_news() -> None:
     motion = MotionDetector()
     motion.update(room(1), 5.0)
