@@ -17,6 +17,7 @@ from fer_edge.detectors.base import BaseDetector
 from fer_edge.device.thermal import Heat
 from fer_edge.sinks import Sink
 from fer_edge.sources.demo import DemoSource, Scene
+from fer_edge.tracking.smoothing import Smoother
 from fer_edge.types import Image
 
 
@@ -62,6 +63,22 @@ def test_the_times_of_the_stages_add_up_to_no_more_than_the_frame_took() -> None
             if frame.index == 10:
                 break
     assert set(spent) == {"track", "detect", "classify", "smooth"}
+
+
+def test_labels_are_smoothed_in_the_time_of_the_frames_however_quickly_they_are_processed() -> None:
+    config = RunConfig()
+    with Pipeline(config) as pipeline, DemoSource(paced=False) as source:
+        smoother = Smoother(config.smoothing, pipeline.labels)
+        for frame in source:
+            faces = pipeline.process(frame).faces
+            seen = {face.id: face.raw for face in faces if face.track.missed_s == 0}
+            expected = smoother.update([face.track for face in faces], seen, frame.captured_at)
+            for face, same in zip(faces, expected, strict=True):
+                assert np.array_equal(face.smoothed.probabilities, same.smoothed.probabilities)
+            if frame.captured_at > 3.2:  # the demo's expression has changed
+                break
+    assert [face.id for face in faces] == [1]
+    assert face.raw.label != "happy"
 
 
 def test_the_statistics_of_a_run() -> None:
