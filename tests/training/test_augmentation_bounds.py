@@ -151,6 +151,8 @@ def test_a_patch_is_a_part_of_the_face_of_any_grey_anywhere() -> None:
     assert np.min(sizes) >= 5
     assert np.max(sizes) <= 15
     assert np.max(sizes) >= 14
+    heights, widths = np.transpose(sizes)
+    assert abs(np.corrcoef(heights, widths)[0, 1]) < 0.2, "each side for itself"
     assert min(greys) < 40
     assert max(greys) > 215
     assert np.min(corners) <= 1
