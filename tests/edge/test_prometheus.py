@@ -189,15 +189,16 @@ def test_what_is_counted_is_what_happens(metrics: httpx.Client) -> None:
         return samples(metrics.get("/metrics").text)[series]
 
     frames, since = count('fer_edge_frames_total{result="processed"}'), time.monotonic()
-    shown = sum_of(metrics, "fer_edge_face_seconds_total")
+    sums = {name: sum_of(metrics, name) for name in ("fer_edge_face_seconds_total", "fer_edge_frame_seconds_sum")}
     wait_until(lambda: count('fer_edge_frames_total{result="processed"}') > frames + 60)
+    shown, spent = (sum_of(metrics, name) - before for name, before in sums.items())
     seconds = time.monotonic() - since
     found = samples(metrics.get("/metrics").text)
     assert found["fer_edge_source_up"] == found["fer_edge_faces"] == 1
-    assert 1 < sum_of(metrics, "fer_edge_face_seconds_total") - shown < seconds + 1, "the demo shows one face"
+    assert 1 < shown < seconds + 1, "the demo shows one face"
     processed = count('fer_edge_frames_total{result="processed"}')
     assert found['fer_edge_frame_seconds_count{stage="classify"}'] == pytest.approx(processed, abs=60)
-    assert 0 < sum_of(metrics, "fer_edge_frame_seconds_sum") < 1.2 * (processed / 20), "in seconds"
+    assert 0 < spent < seconds + 1, "its frames took no longer"
     assert found['fer_edge_sink_up{sink="/dev/full"}'] == 0
     assert min(value for series, value in found.items() if "sink_up" in series and "/dev/full" not in series) == 1
     assert found['fer_edge_drift{state="too little data"}'] == 1
