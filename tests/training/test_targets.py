@@ -84,6 +84,17 @@ def test_a_class_four_times_as_rare_weighs_four_times_as_much(smoothing: float) 
     assert white == pytest.approx(np.full(10, 2.5), abs=1e-5)
 
 
+def test_faces_without_a_label_do_not_make_those_with_one_weigh_more() -> None:
+    """Of the faces of two label sets, one in three has no label in the main one."""
+    classes = np.array([0] * 40 + [1] * 20)
+    part = plain_faces(classes, "ferplus8").take(np.flatnonzero(np.arange(60) % 3))
+    options = recipe(labels="ferplus8", also={"fer2013": 0.5}, imbalance="class_weights", mixup=0, batch_size=60)
+    _, targets, _ = Batches(join([part, plain_faces(classes)]), options)[0]
+    weights = targets["ferplus8"].sum(axis=1)
+    assert np.count_nonzero(weights) == 40
+    assert weights[weights > 0].mean() == pytest.approx(1)
+
+
 def test_every_face_comes_once_per_epoch_with_its_own_label() -> None:
     classes = np.arange(70) % 7
     faces = plain_faces(classes)
