@@ -74,7 +74,8 @@ def test_each_face_counts_alike_in_the_calibration_error() -> None:
     assert calibration_error(probabilities, classes) == pytest.approx((30 * 0.05 + 10 * 0.45) / 40)
 
 
-def test_the_calibration_error_is_that_over_fifteen_bins() -> None:
-    """Of two faces that five bins would put together, one is right with 0.61, and one wrong with 0.75."""
-    probabilities = np.concatenate([read_as([0], 0.61), read_as([0], 0.75)])
-    assert calibration_error(probabilities, np.array([0, 1])) == pytest.approx((0.39 + 0.75) / 2)
+@pytest.mark.parametrize(("right", "wrong", "error"), [(0.66, 0.67, (0.34 + 0.67) / 2), (0.735, 0.79, 0.7625 - 0.5)])
+def test_the_calibration_error_is_that_over_fifteen_bins(right: float, wrong: float, error: float) -> None:
+    """Of 10, 12, 14, 16, 20 and 30 bins, none divides the first two faces and puts the other two together."""
+    probabilities = np.concatenate([read_as([0], right), read_as([0], wrong)])
+    assert calibration_error(probabilities, np.array([0, 1])) == pytest.approx(error)
