@@ -228,6 +228,9 @@ def test_few_faces_and_other_class_frequencies_are_cautions() -> None:
     assert cautions(measured(images=200, classes={"happy": 148, "fear": 20, "sad": 32}), None, prior) == []
     (shares,) = cautions(measured(images=200, classes={"happy": 152, "fear": 20, "sad": 28}), None, prior)
     assert "('happy' 76%, there 50%)" in shares
+    spread, usual = {"happy": 70, "fear": 44, "sad": 32, "angry": 54}, prior | {"sad": 0.3, "angry": 0.1}
+    (together,) = cautions(measured(images=200, classes=spread), None, usual)
+    assert "('angry' 27%, there 10%)" in together, "no class differs much, but all do"
     for temperature, is_usual in ((0.503, False), (0.51, True), (1.97, True), (1.985, False)):
         calibration = Calibration(temperature=temperature, split="validation", images=200, ece_before=0.1, ece=0.1)
         assert (cautions(measured(), calibration, None) == []) == is_usual, "a search ends near its limit, never at it"
