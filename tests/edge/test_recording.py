@@ -49,6 +49,16 @@ def test_a_camera_that_was_away_leaves_two_seconds_and_the_rest_keeps_its_time(t
     assert levels == pytest.approx([60] * 29 + [180] * 10, abs=6)
 
 
+def test_the_last_frame_of_a_file_is_shown_as_long_as_the_others(tmp_path: Path) -> None:
+    with Recording(tmp_path / "out.mkv", FPS, codec="mpeg4") as recording:
+        for index in range(3):
+            recording.emit(result(index / FPS, 60 * index + 60, live=False))
+    levels = read_levels(tmp_path / "out.mkv")
+    each = len(levels) // 3
+    assert each > 1, "a file is written at a multiple of its rate"
+    assert levels == pytest.approx([level for level in (60, 120, 180) for _ in range(each)], abs=8)
+
+
 def test_slow_frames_are_repeated_and_quick_ones_left_out(tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     with Recording(out, FPS, codec="mpeg4") as recording:
