@@ -262,7 +262,7 @@ def test_a_bad_picture_of_a_stream_is_skipped_and_is_no_loss(bad: bytes, caplog:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/cam.mjpg"
         with open_source(RunConfig(source=url)) as source, caplog.at_level("WARNING"):
-            assert sum(1 for _ in islice(source, 60)) == 60
+            *_, last = islice(source, 60)
         server.shutdown()
-    assert 5 <= source.skipped <= 8
+    assert last.index / 10 - 1 <= source.skipped <= last.index / 9 + 2, "one in ten"
     assert not [line for line in caplog.messages if "is back" in line or "waiting" in line]

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -134,9 +133,8 @@ def test_the_recipe_for_a_proxy(
             assert "secure" in login.headers["set-cookie"].lower()
             session = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
             with client.stream("GET", "/api/events", headers=session) as events:
-                began = time.monotonic()
+                # The answer has no end: a proxy that kept it back would let httpx run out of time.
                 assert next(events.iter_lines()).startswith("data: ")
-                assert time.monotonic() - began < 10, "the proxy keeps nothing back"
             with client.stream("GET", "/stream.mjpg", headers=session) as stream:
                 assert next(stream.iter_bytes()).startswith(b"--frame")
         assert answers(page)
