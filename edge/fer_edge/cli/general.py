@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typer._click import Command
 
 _PANEL = "General options"
-_HELP_NAMES = ["--help", "-h"]
 
 
 def new_app(text: str, **settings: Any) -> typer.Typer:  # noqa: ANN401 - as typer has them
@@ -39,7 +38,7 @@ def build(app: typer.Typer) -> Command:
     for command in _tree(root):
         if command is not root:
             command.params += general
-        help_option = command.get_help_option(typer.Context(command, help_option_names=_HELP_NAMES))
+        help_option = command.get_help_option(typer.Context(command, help_option_names=["--help", "-h"]))
         if help_option:
             help_option.rich_help_panel = _PANEL
             help_option.metavar = ""
